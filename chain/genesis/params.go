@@ -1,0 +1,165 @@
+package genesis
+
+import (
+	"errors"
+	"fmt"
+
+	"tunic/chain"
+	"tunic/internal/wire"
+)
+
+// Millisecond units for parameters.
+const (
+	Second chain.Duration = 1000
+	Minute                = 60 * Second
+	Hour                  = 60 * Minute
+	Day                   = 24 * Hour
+)
+
+// Params are the rules of one network. They live in genesis; durations are
+// milliseconds. docs/spec/parameters.md says what each is for.
+type Params struct {
+	StakingRequirement chain.Amount      `json:"staking_requirement"`
+	MaxContributors    uint16            `json:"max_contributors"`
+	OperatorMinimum    chain.BasisPoints `json:"operator_minimum_bps"` // of the requirement
+	MinFee             chain.Amount      `json:"min_fee"`
+	BlockReward        chain.Amount      `json:"block_reward"`
+
+	BlockInterval  chain.Duration `json:"block_interval_ms"`
+	EpochLength    chain.Duration `json:"epoch_length_ms"`
+	HeartbeatEvery chain.Duration `json:"heartbeat_every_ms"`
+	HeartbeatValid chain.Duration `json:"heartbeat_valid_ms"`
+	UnlockDelay    chain.Duration `json:"unlock_delay_ms"`
+	DeregisterLock chain.Duration `json:"deregister_lock_ms"`
+
+	CreditStart  chain.Duration `json:"credit_start_ms"`
+	CreditPerDay chain.Duration `json:"credit_per_day_ms"`
+	CreditMost   chain.Duration `json:"credit_most_ms"`
+	CreditLeast  chain.Duration `json:"credit_least_ms"`
+
+	ReceiptHorizon    chain.Duration `json:"receipt_horizon_ms"`
+	ChallengeWindow   chain.Duration `json:"challenge_window_ms"`
+	EvidenceAge       chain.Duration `json:"evidence_age_ms"`
+	CorrelationWindow chain.Duration `json:"correlation_window_ms"`
+
+	QuorumSize  uint16 `json:"quorum_size"`
+	QuorumVotes uint16 `json:"quorum_votes"`
+	SwarmTarget uint16 `json:"swarm_target"`
+	SwarmLeast  uint16 `json:"swarm_least"`
+
+	OnionKeyEpochs uint16         `json:"onion_key_epochs"`
+	MixingMean     chain.Duration `json:"mixing_mean_ms"` // per hop; 0 is no mixing
+	Cover          bool           `json:"cover"`          // loop cover traffic
+	Subnets        bool           `json:"subnets"`        // no two hops in one /16 or IPv6 /32
+	Geometry       uint8          `json:"geometry"`       // onion packet: 1 small, 2 large
+	MailboxTTL     chain.Duration `json:"mailbox_ttl_ms"` // default
+	MailboxMost    chain.Duration `json:"mailbox_most_ms"`
+	MailboxQuota   uint32         `json:"mailbox_quota"` // items a pairwise mailbox holds
+
+	SlashDoubleDescriptor chain.BasisPoints `json:"slash_double_descriptor_bps"`
+	SlashDoubleSeal       chain.BasisPoints `json:"slash_double_seal_bps"`
+	SlashDoubleVote       chain.BasisPoints `json:"slash_double_vote_bps"`
+	SlashLostMessage      chain.BasisPoints `json:"slash_lost_message_bps"`
+	SlashKeyDisclosure    chain.BasisPoints `json:"slash_key_disclosure_bps"`
+	SlashUnauthorised     chain.BasisPoints `json:"slash_unauthorised_bps"`
+	ReporterShare         chain.BasisPoints `json:"reporter_share_bps"` // of the operator's own loss, at most half
+
+	Versions []string `json:"versions"` // software that may run; empty: any
+}
+
+// field is one row of the table from which the encoding derives.
+type field struct {
+	put func([]byte) []byte
+	get func(*wire.Reader)
+}
+
+func u64[V ~uint64](p *V) field {
+	return field{func(b []byte) []byte { return wire.AppendUint64(b, uint64(*p)) }, func(r *wire.Reader) { *p = V(r.Uint64()) }}
+}
+func u16[V ~uint16](p *V) field {
+	return field{func(b []byte) []byte { return wire.AppendUint16(b, uint16(*p)) }, func(r *wire.Reader) { *p = V(r.Uint16()) }}
+}
+
+// fields is the one order of the canonical encoding.
+func (p *Params) fields() []field {
+	flag := func(v *bool) field {
+		return field{func(b []byte) []byte { return wire.AppendBool(b, *v) }, func(r *wire.Reader) { *v = r.Bool() }}
+	}
+	return []field{
+		u64(&p.StakingRequirement), u16(&p.MaxContributors), u16(&p.OperatorMinimum), u64(&p.MinFee), u64(&p.BlockReward),
+		u64(&p.BlockInterval), u64(&p.EpochLength), u64(&p.HeartbeatEvery), u64(&p.HeartbeatValid), u64(&p.UnlockDelay), u64(&p.DeregisterLock),
+		u64(&p.CreditStart), u64(&p.CreditPerDay), u64(&p.CreditMost), u64(&p.CreditLeast),
+		u64(&p.ReceiptHorizon), u64(&p.ChallengeWindow), u64(&p.EvidenceAge), u64(&p.CorrelationWindow),
+		u16(&p.QuorumSize), u16(&p.QuorumVotes), u16(&p.SwarmTarget), u16(&p.SwarmLeast),
+		u16(&p.OnionKeyEpochs), u64(&p.MixingMean), flag(&p.Cover), flag(&p.Subnets),
+		{func(b []byte) []byte { return append(b, p.Geometry) }, func(r *wire.Reader) { p.Geometry = r.Uint8() }},
+		u64(&p.MailboxTTL), u64(&p.MailboxMost),
+		{func(b []byte) []byte { return wire.AppendUint32(b, p.MailboxQuota) }, func(r *wire.Reader) { p.MailboxQuota = r.Uint32() }},
+		u16(&p.SlashDoubleDescriptor), u16(&p.SlashDoubleSeal), u16(&p.SlashDoubleVote), u16(&p.SlashLostMessage),
+		u16(&p.SlashKeyDisclosure), u16(&p.SlashUnauthorised), u16(&p.ReporterShare),
+		{func(b []byte) []byte {
+			b = wire.AppendUint32(b, uint32(len(p.Versions)))
+			for _, v := range p.Versions {
+				b = wire.AppendString(b, v)
+			}
+			return b
+		}, func(r *wire.Reader) {
+			for range r.Count(64, 4) {
+				p.Versions = append(p.Versions, r.String(32))
+			}
+		}},
+	}
+}
+
+// Encode is the canonical encoding.
+func (p Params) Encode() []byte {
+	var b []byte
+	for _, f := range p.fields() {
+		b = f.put(b)
+	}
+	return b
+}
+
+// ReadParams reads a canonical encoding.
+func ReadParams(r *wire.Reader) Params {
+	var p Params
+	for _, f := range p.fields() {
+		f.get(r)
+	}
+	return p
+}
+
+// ErrParams means that parameters contradict each other.
+var ErrParams = errors.New("genesis: parameters contradict each other")
+
+// Validate refuses parameters under which a rule of the protocol cannot hold.
+func (p Params) Validate() error {
+	for _, c := range []struct {
+		ok  bool
+		say string
+	}{
+		{p.StakingRequirement > 0, "staking_requirement must be above zero"},
+		{p.MaxContributors >= 1 && p.MaxContributors <= 64, "max_contributors must be 1 to 64"},
+		{p.OperatorMinimum <= 10_000, "operator_minimum_bps must be at most 10000"},
+		{p.EpochLength > 0 && p.BlockInterval > 0 && p.BlockInterval <= p.EpochLength, "block_interval_ms must be above zero and at most epoch_length_ms"},
+		{p.HeartbeatEvery > 0 && p.HeartbeatEvery < p.HeartbeatValid, "heartbeat_every_ms must be below heartbeat_valid_ms"},
+		{p.ReceiptHorizon+p.ChallengeWindow < p.UnlockDelay, "receipt_horizon_ms + challenge_window_ms must be below unlock_delay_ms"},
+		{p.EvidenceAge+p.CorrelationWindow < p.UnlockDelay, "evidence_age_ms + correlation_window_ms must be below unlock_delay_ms"},
+		{p.ChallengeWindow >= p.CreditMost, "challenge_window_ms must be at least credit_most_ms"},
+		{p.QuorumVotes <= p.QuorumSize && 2*p.QuorumVotes > p.QuorumSize, "quorum_votes must be a majority of quorum_size"},
+		{p.SwarmLeast >= 1 && p.SwarmLeast <= p.SwarmTarget, "swarm_least must be 1 to swarm_target"},
+		{p.OnionKeyEpochs >= 2 && p.OnionKeyEpochs <= 128, "onion_key_epochs must be 2 to 128"},
+		{p.Geometry == 1 || p.Geometry == 2, "geometry must be 1 (small) or 2 (large)"},
+		{p.MailboxTTL > 0 && p.MailboxTTL <= p.MailboxMost, "mailbox_ttl_ms must be above zero and at most mailbox_most_ms"},
+		{p.MailboxQuota > 0, "mailbox_quota must be above zero"},
+		{p.ReporterShare <= 5_000, "reporter_share_bps must be at most 5000: half of the operator's own loss"},
+		{p.SlashKeyDisclosure <= 10_000 && p.SlashDoubleDescriptor <= 10_000 && p.SlashDoubleSeal <= 10_000 &&
+			p.SlashDoubleVote <= 10_000 && p.SlashLostMessage <= 10_000 && p.SlashUnauthorised <= 10_000, "a penalty must be at most 10000 basis points"},
+		{len(p.Versions) <= 64, "versions must be at most 64"},
+	} {
+		if !c.ok {
+			return fmt.Errorf("%w: %s", ErrParams, c.say)
+		}
+	}
+	return nil
+}
