@@ -1,0 +1,94 @@
+package mail
+
+import (
+	"fmt"
+
+	"tunic/internal/wire"
+)
+
+// Code says what became of a command.
+type Code uint8
+
+// The codes. Stored carries a receipt (an encoded statement), Found a bundle,
+// Item an Item, None nothing.
+const (
+	CodeStored    Code = 1  // store: Body is the signed receipt
+	CodeAccepted  Code = 2  // request, bundle: kept, without promise
+	CodeFound     Code = 3  // bundle: Body is it
+	CodeItem      Code = 4  // poll: Body is an Item
+	CodeNone      Code = 5  // poll: nothing (more); bundle: unknown; delete: nothing to delete
+	CodeDeleted   Code = 6  // delete: done
+	CodeFull      Code = 16 // the mailbox holds its quota
+	CodeWork      Code = 17 // request: not enough work
+	CodeSignature Code = 18 // not signed by the mailbox's key
+	CodeStale     Code = 19 // poll or request made too long ago or ahead; expiry out of bounds
+	CodeMalformed Code = 20
+	CodeOutdated  Code = 21 // bundle: a newer one is there
+	CodeBusy      Code = 22 // try again later
+)
+
+var codes = map[Code]string{
+	CodeStored: "stored", CodeAccepted: "accepted", CodeFound: "found", CodeItem: "item", CodeNone: "none",
+	CodeDeleted: "deleted", CodeFull: "mailbox_full", CodeWork: "not_enough_work", CodeSignature: "bad_signature",
+	CodeStale: "stale", CodeMalformed: "malformed", CodeOutdated: "outdated", CodeBusy: "busy",
+}
+
+func (c Code) String() string {
+	if s, ok := codes[c]; ok {
+		return s
+	}
+	return fmt.Sprintf("code %d", uint8(c))
+}
+
+// Refused reports whether the command had no effect.
+func (c Code) Refused() bool { return c >= CodeFull }
+
+// MaxReply bounds a reply's body.
+const MaxReply = 1600
+
+// Reply is a member's answer, sent through one reply block.
+type Reply struct {
+	Code Code
+	Body []byte
+}
+
+// Encode is the canonical encoding.
+func (r Reply) Encode() []byte { return wire.AppendBytes([]byte{byte(r.Code)}, r.Body) }
+
+// DecodeReply reads a reply, which aliases b.
+func DecodeReply(b []byte) (Reply, error) {
+	r := wire.NewReader(b)
+	out := Reply{Code: Code(r.Uint8()), Body: r.Bytes(MaxReply)}
+	if r.Err() == nil && codes[out.Code] == "" {
+		return out, fmt.Errorf("%w: reply code %d", ErrMalformed, out.Code)
+	}
+	if err := r.Done(); err != nil {
+		return out, fmt.Errorf("%w: %w", ErrMalformed, err)
+	}
+	return out, nil
+}
+
+// Item is one stored item in a poll's reply.
+type Item struct {
+	Cursor  uint64 // pass it as After to go on
+	More    uint16 // items behind this one, at most 65535
+	Content []byte // ItemSize or RequestSize bytes
+}
+
+// Encode is the canonical encoding.
+func (i Item) Encode() []byte {
+	b := wire.AppendUint64(nil, i.Cursor)
+	b = wire.AppendUint16(b, i.More)
+	return append(b, i.Content...)
+}
+
+// DecodeItem reads an item, which aliases b.
+func DecodeItem(b []byte) (Item, error) {
+	r := wire.NewReader(b)
+	i := Item{Cursor: r.Uint64(), More: r.Uint16()}
+	i.Content = r.Fixed(r.Len())
+	if r.Err() != nil || (len(i.Content) != ItemSize && len(i.Content) != RequestSize) {
+		return i, fmt.Errorf("%w: item", ErrMalformed)
+	}
+	return i, nil
+}
