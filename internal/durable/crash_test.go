@@ -1,0 +1,154 @@
+package durable
+
+import (
+	"bufio"
+	"errors"
+	"fmt"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strconv"
+	"strings"
+	"testing"
+)
+
+// childEnv tells the test binary, started again, what to do until it is killed.
+const childEnv = "TUNIC_DURABLE_CHILD"
+
+func TestMain(m *testing.M) {
+	what, dir, _ := strings.Cut(os.Getenv(childEnv), ":")
+	switch what {
+	case "write":
+		for i := 0; ; i++ {
+			if err := WriteFile(filepath.Join(dir, "state"), content(i), 0o600); err != nil {
+				fmt.Println("error", err)
+				os.Exit(1)
+			}
+			fmt.Println(i)
+		}
+	case "lock":
+		if _, err := Lock(dir); err != nil {
+			fmt.Println("error", err)
+			os.Exit(1)
+		}
+		fmt.Println("locked")
+		select {}
+	}
+	os.Exit(m.Run())
+}
+
+// content is long enough for many pages, and tells a mix of two writes.
+func content(i int) []byte {
+	return []byte(strings.Repeat(fmt.Sprintf("%08d\n", i), 5000))
+}
+
+// child starts the test binary for what in dir and returns its lines of output
+// and a function that kills it as SIGKILL does: without any last word.
+func child(t *testing.T, what, dir string) (*bufio.Scanner, *exec.Cmd) {
+	t.Helper()
+	cmd := exec.Command(os.Args[0])
+	cmd.Env = append(os.Environ(), childEnv+"="+what+":"+dir)
+	out, err := cmd.StdoutPipe()
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := cmd.Start(); err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() {
+		cmd.Process.Kill()
+		cmd.Wait()
+	})
+	return bufio.NewScanner(out), cmd
+}
+
+func TestKilledWriterLeavesWholeFile(t *testing.T) {
+	dir := t.TempDir()
+	for run := range 5 {
+		lines, cmd := child(t, "write", dir)
+		acknowledged := -1
+		for range 3 + run*5 {
+			if !lines.Scan() {
+				t.Fatal("the writer ended by itself")
+			}
+			if _, err := fmt.Sscan(lines.Text(), &acknowledged); err != nil {
+				t.Fatalf("the writer said %q", lines.Text())
+			}
+		}
+		cmd.Process.Kill()
+		for lines.Scan() {
+			fmt.Sscan(lines.Text(), &acknowledged)
+		}
+		cmd.Wait()
+		got := mustRead(t, filepath.Join(dir, "state"))
+		i, err := strconv.Atoi(got[:min(8, len(got))])
+		if err != nil || got != string(content(i)) {
+			t.Fatalf("run %d: the file is not one whole write (%d bytes)", run, len(got))
+		}
+		if i < acknowledged {
+			t.Fatalf("run %d: write %d was acknowledged, the file holds %d", run, acknowledged, i)
+		}
+	}
+	if err := Sweep(dir); err != nil {
+		t.Fatal(err)
+	}
+	if got := names(t, dir); len(got) != 1 {
+		t.Fatalf("after the sweep the folder holds %q", got)
+	}
+}
+
+func TestLockEndsWithItsProcess(t *testing.T) {
+	dir := t.TempDir()
+	lines, cmd := child(t, "lock", dir)
+	if !lines.Scan() || lines.Text() != "locked" {
+		t.Fatalf("the child said %q", lines.Text())
+	}
+	_, err := Lock(dir)
+	if !errors.Is(err, ErrLocked) {
+		t.Fatalf("a held folder: %v, want ErrLocked", err)
+	}
+	if pid := fmt.Sprint(cmd.Process.Pid); !strings.Contains(err.Error(), "process "+pid+"; stop it first") {
+		t.Errorf("the message names neither the holder %s nor what to do: %v", pid, err)
+	}
+	cmd.Process.Kill()
+	cmd.Wait()
+	unlock, err := Lock(dir)
+	if err != nil {
+		t.Fatalf("after the holder was killed: %v", err)
+	}
+	unlock()
+}
+
+func TestLockWithinOneProcess(t *testing.T) {
+	dir := t.TempDir()
+	unlock, err := Lock(dir)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if b := mustRead(t, filepath.Join(dir, LockName)); b != fmt.Sprintln(os.Getpid()) {
+		t.Errorf("lock file holds %q", b)
+	}
+	_, err = Lock(dir)
+	if !errors.Is(err, ErrLocked) || !strings.Contains(err.Error(), "this same process") {
+		t.Errorf("second lock: %v", err)
+	}
+	unlock()
+	unlock()
+	again, err := Lock(dir)
+	if err != nil {
+		t.Fatalf("after unlock: %v", err)
+	}
+	again()
+	if _, err := Lock(filepath.Join(dir, "missing")); err == nil {
+		t.Error("locked a folder that does not exist")
+	}
+	// Nonsense in the file, or the id of a process long gone, locks nobody out.
+	if err := os.WriteFile(filepath.Join(dir, LockName), []byte("not a pid"), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	last, err := Lock(dir)
+	if err != nil {
+		t.Fatal(err)
+	}
+	last()
+}

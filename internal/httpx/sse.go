@@ -1,0 +1,147 @@
+package httpx
+
+import (
+	"bytes"
+	"context"
+	"errors"
+	"fmt"
+	"net/http"
+	"strings"
+	"time"
+)
+
+// EventStreamType is the media type of server-sent events.
+const EventStreamType = "text/event-stream"
+
+// ErrEvent means that an event's id or name holds a line break or a zero byte.
+var ErrEvent = errors.New("event cannot be written")
+
+// An Event is one server-sent event.
+type Event struct {
+	// ID is what a client sends back as Last-Event-ID after a reconnect; empty
+	// leaves the last one standing.
+	ID string
+	// Name is the event's type; empty means "message".
+	Name string
+	// Data is any text. Line breaks of every kind arrive as "\n".
+	Data []byte
+}
+
+// An EventStream writes server-sent events to one client, as the WHATWG HTML
+// standard defines them. One goroutine uses it, the handler's own.
+//
+// A client that does not read is cut off: every write must get through within
+// the write timeout, and nothing is queued here beyond the connection's own
+// buffers. Where the ResponseWriter has no deadlines (a recorder in a test), a
+// slow client blocks the handler.
+type EventStream struct {
+	w       http.ResponseWriter
+	ctl     *http.ResponseController
+	timeout time.Duration
+	buf     bytes.Buffer
+}
+
+// NewEventStream sends the header of a stream; each later write has to get
+// through within writeTimeout. It lifts the server's limits on the time of the
+// whole request, which would end the stream.
+func NewEventStream(w http.ResponseWriter, writeTimeout time.Duration) (*EventStream, error) {
+	s := &EventStream{w: w, ctl: http.NewResponseController(w), timeout: writeTimeout}
+	// The server watches for the client's going away by reading; an expired
+	// read deadline would look like one.
+	if err := s.ctl.SetReadDeadline(time.Time{}); err != nil && !errors.Is(err, http.ErrNotSupported) {
+		return nil, fmt.Errorf("start event stream: %w", err)
+	}
+	h := w.Header()
+	h.Set("Content-Type", EventStreamType)
+	h.Set("Cache-Control", "no-cache, no-transform")
+	h.Set("X-Accel-Buffering", "no") // nginx would keep events back
+	h.Del("Content-Length")
+	if err := s.deadline(); err != nil {
+		return nil, err
+	}
+	w.WriteHeader(http.StatusOK)
+	if err := s.ctl.Flush(); err != nil {
+		return nil, fmt.Errorf("start event stream: %w", err)
+	}
+	return s, nil
+}
+
+// Send writes e and flushes it. After an error the stream is of no more use,
+// except that ErrEvent leaves it as it was.
+func (s *EventStream) Send(e Event) error {
+	if strings.ContainsAny(e.ID, "\r\n\x00") || strings.ContainsAny(e.Name, "\r\n") {
+		return ErrEvent
+	}
+	s.buf.Reset()
+	if e.ID != "" {
+		s.buf.WriteString("id: " + e.ID + "\n")
+	}
+	if e.Name != "" {
+		s.buf.WriteString("event: " + e.Name + "\n")
+	}
+	data := bytes.ReplaceAll(e.Data, []byte("\r\n"), []byte("\n"))
+	data = bytes.ReplaceAll(data, []byte("\r"), []byte("\n"))
+	for line := range bytes.SplitSeq(data, []byte("\n")) {
+		s.buf.WriteString("data: ")
+		s.buf.Write(line)
+		s.buf.WriteByte('\n')
+	}
+	s.buf.WriteByte('\n')
+	return s.flush()
+}
+
+// Heartbeat writes a comment, which clients ignore, so that proxies keep the
+// connection and a client that is gone is noticed.
+func (s *EventStream) Heartbeat() error {
+	s.buf.Reset()
+	s.buf.WriteString(":\n\n")
+	return s.flush()
+}
+
+// Run sends what comes from events, and a heartbeat whenever nothing came for
+// so long, until events is closed (nil), ctx ends (its cause), or a write fails
+// or takes too long. The sender on events must stop when ctx ends, and should
+// close the channel rather than wait for a reader that falls behind.
+func (s *EventStream) Run(ctx context.Context, heartbeat time.Duration, events <-chan Event) error {
+	timer := time.NewTimer(heartbeat)
+	defer timer.Stop()
+	for {
+		var err error
+		select {
+		case <-ctx.Done():
+			return context.Cause(ctx)
+		case e, open := <-events:
+			if !open {
+				return nil
+			}
+			err = s.Send(e)
+		case <-timer.C:
+			err = s.Heartbeat()
+		}
+		if err != nil {
+			return err
+		}
+		timer.Reset(heartbeat)
+	}
+}
+
+func (s *EventStream) flush() error {
+	if err := s.deadline(); err != nil {
+		return err
+	}
+	if _, err := s.w.Write(s.buf.Bytes()); err != nil {
+		return fmt.Errorf("write event: %w", err)
+	}
+	if err := s.ctl.Flush(); err != nil {
+		return fmt.Errorf("write event: %w", err)
+	}
+	return nil
+}
+
+func (s *EventStream) deadline() error {
+	err := s.ctl.SetWriteDeadline(time.Now().Add(s.timeout))
+	if err != nil && !errors.Is(err, http.ErrNotSupported) {
+		return fmt.Errorf("write event: %w", err)
+	}
+	return nil
+}

@@ -1,0 +1,330 @@
+package onion_test
+
+import (
+	"bytes"
+	"encoding/binary"
+	"errors"
+	"fmt"
+	"io"
+	"testing"
+	"testing/iotest"
+
+	"tunic/chain"
+	. "tunic/onion"
+)
+
+// TestRefusals has a row for each refusal of a packet.
+func TestRefusals(t *testing.T) {
+	rand := seeded("refusals")
+	r := newRoute(t, Small, rand, 2)
+	good := r.wrap(t, rand, []byte("hello"))
+	keys := r.table(t, 0)
+	foreign, err := NewKeys(Small, chain.SHA256([]byte("another network")), r.keys[0])
+	if err != nil {
+		t.Fatal(err)
+	}
+	moved, err := NewKeys(Small, genesis, LoadKey(r.keys[0].Private(), r.keys[0].FirstEpoch()+256))
+	if err != nil {
+		t.Fatal(err)
+	}
+	edit := func(change func(p []byte)) []byte {
+		p := bytes.Clone(good)
+		change(p)
+		return p
+	}
+	ephemeral := func(b []byte) []byte { return edit(func(p []byte) { clear(p[2:34]); copy(p[2:34], b) }) }
+	top := func(low byte, high byte) []byte {
+		b := bytes.Repeat([]byte{0xff}, 32)
+		b[0], b[31] = low, high
+		return ephemeral(b)
+	}
+	for _, row := range []struct {
+		name   string
+		keys   *Keys
+		packet []byte
+		want   error
+	}{
+		{"nothing", keys, nil, ErrSize},
+		{"a byte short", keys, good[:len(good)-1], ErrSize},
+		{"a byte long", keys, append(bytes.Clone(good), 0), ErrSize},
+		{"the other geometry's length", keys, make([]byte, Large.PacketSize()), ErrSize},
+		{"other geometry", keys, edit(func(p []byte) { p[0] = byte(Large) }), ErrVersion},
+		{"other version", keys, edit(func(p []byte) { p[0] = 0x21 }), ErrVersion},
+		{"no such key", keys, edit(func(p []byte) { p[1]++ }), ErrUnknownKey},
+		{"another key of the node", keys, edit(func(p []byte) { p[1] = Selector(900) }), ErrMAC},
+		{"the next node's packet", keys, peel(t, r.tables(t), good, 0, 1), ErrUnknownKey},
+		{"another network", foreign, good, ErrMAC},
+		{"the key under another epoch with the same low byte", moved, good, ErrMAC},
+		{"ephemeral 0", keys, ephemeral(nil), ErrZeroSecret},
+		{"ephemeral 1", keys, ephemeral([]byte{1}), ErrZeroSecret},
+		{"ephemeral p-1", keys, top(0xec, 0x7f), ErrZeroSecret},
+		{"ephemeral p, not canonical", keys, top(0xed, 0x7f), ErrZeroSecret},
+		{"ephemeral p+1, not canonical", keys, top(0xee, 0x7f), ErrZeroSecret},
+		{"ephemeral p with the ignored bit", keys, top(0xed, 0xff), ErrZeroSecret},
+		{"ephemeral of order 8", keys, ephemeral([]byte("\xe0\xeb\x7a\x7c\x3b\x41\xb8\xae\x16\x56\xe3\xfa\xf1\x9f\xc4\x6a\xda\x09\x8d\xeb\x9c\x32\xb1\xfd\x86\x62\x05\x16\x5f\x49\xb8\x00")), ErrZeroSecret},
+		{"ephemeral with the ignored bit set", keys, edit(func(p []byte) { p[33] ^= 0x80 }), ErrMAC},
+		{"as it is", keys, edit(func([]byte) {}), nil},
+	} {
+		t.Run(row.name, func(t *testing.T) {
+			o, err := row.keys.OpenHeader(row.packet)
+			if !errors.Is(err, row.want) {
+				t.Fatalf("OpenHeader: %v, want %v", err, row.want)
+			}
+			if _, again := o.Finish(); (err == nil) != (again == nil) {
+				t.Fatalf("Finish after %v: %v", err, again)
+			}
+		})
+	}
+}
+
+// TestNonCanonicalEphemeral: X25519 takes 9, 9 with the ignored top bit, and
+// p+9 for one point; here they are three different packets.
+func TestNonCanonicalEphemeral(t *testing.T) {
+	key := LoadKey([32]byte{5: 5}, 1)
+	nine := [32]byte{0: 9}
+	high := [32]byte{0: 9, 31: 0x80}
+	over := [32]byte(bytes.Repeat([]byte{0xff}, 32))
+	over[0], over[31] = 0xf6, 0x7f
+	plain := Derive(key, genesis, nine[:])
+	for _, other := range [][32]byte{high, over} {
+		d := Derive(key, genesis, other[:])
+		if d.Shared != plain.Shared {
+			t.Errorf("%x is not the point 9: the test is wrong", other)
+		}
+		if d.MAC == plain.MAC || d.Stream == plain.Stream || d.Wide == plain.Wide || d.Tag == plain.Tag {
+			t.Errorf("%x gives the secrets of 9", other)
+		}
+	}
+}
+
+// TestRoutingRefusals sends authentic headers with malformed slots.
+func TestRoutingRefusals(t *testing.T) {
+	deliver := [SlotSize]byte{0: byte(Deliver), 13: 9}
+	client := [SlotSize]byte{0: byte(Client), 13: 9, 16: 1, 47: 1}
+	forward := [SlotSize]byte{0: byte(Forward), 1: 7, 5: 1, 13: 9, 16: 1, 63: 1}
+	key := LoadKey([32]byte{3: 1}, 77)
+	keys, err := NewKeys(Small, genesis, key)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, row := range []struct {
+		name string
+		slot [SlotSize]byte
+		at   int
+		to   byte
+		want error
+	}{
+		{"deliver", deliver, 63, 0, nil},
+		{"client", client, 63, 0, nil},
+		{"forward", forward, 63, 0, nil},
+		{"no flag", deliver, 0, 0, ErrRouting},
+		{"forward and deliver", deliver, 0, 3, ErrRouting},
+		{"deliver and client", client, 0, 6, ErrRouting},
+		{"all three", client, 0, 7, ErrRouting},
+		{"unknown flag", deliver, 0, 8, ErrRouting},
+		{"known and unknown flag", forward, 0, 0x81, ErrRouting},
+		{"reserved, first", forward, 14, 1, ErrRouting},
+		{"reserved, second", deliver, 15, 1, ErrRouting},
+		{"deliver with a selector", deliver, 1, 1, ErrRouting},
+		{"deliver with an index", deliver, 5, 1, ErrRouting},
+		{"deliver with a body", deliver, 16, 1, ErrRouting},
+		{"deliver with the end of a body", deliver, 63, 1, ErrRouting},
+		{"client with a selector", client, 1, 1, ErrRouting},
+		{"client with an index", client, 2, 1, ErrRouting},
+		{"client with bytes after the id", client, 48, 1, ErrRouting},
+		{"client with a last byte", client, 63, 1, ErrRouting},
+	} {
+		t.Run(row.name, func(t *testing.T) {
+			b := row.slot
+			b[row.at] = row.to
+			if _, err := keys.OpenHeader(Small.WrapSlot(key, genesis, [32]byte{9: 9}, b)); !errors.Is(err, row.want) {
+				t.Errorf("OpenHeader: %v, want %v", err, row.want)
+			}
+			again, err := DecodeSlot(b)
+			if !errors.Is(err, row.want) || (err == nil && again != b) {
+				t.Errorf("decode: %v, want %v; written again as %x", err, row.want, again)
+			}
+		})
+	}
+}
+
+// TestPayloadRefusals sends payloads that are sealed properly and wrong inside.
+func TestPayloadRefusals(t *testing.T) {
+	rand := seeded("payloads")
+	r := newRoute(t, Small, rand, 1)
+	good := r.wrap(t, rand, []byte("hello"))
+	derived := Derive(r.keys[0], genesis, good[2:34])
+	for _, row := range []struct {
+		name   string
+		change func(payload []byte)
+		want   error
+	}{
+		{"as it is", func([]byte) {}, nil},
+		{"tag, first bit", func(p []byte) { p[0] = 0x80 }, ErrPayload},
+		{"tag, last bit", func(p []byte) { p[TagSize-1] = 1 }, ErrPayload},
+		{"length beyond the payload", func(p []byte) { binary.BigEndian.PutUint32(p[TagSize:], 2013) }, ErrPayload},
+		{"length beyond all", func(p []byte) { binary.BigEndian.PutUint32(p[TagSize:], 1<<32-1) }, ErrPayload},
+		{"length too short, so padding not zero", func(p []byte) { p[TagSize+3]-- }, ErrPayload},
+		{"last byte of padding", func(p []byte) { p[len(p)-1] = 1 }, ErrPayload},
+	} {
+		t.Run(row.name, func(t *testing.T) {
+			packet := bytes.Clone(good)
+			payload := packet[HeaderSize:]
+			OpenWide(payload, derived.Wide)
+			row.change(payload)
+			SealWide(payload, derived.Wide)
+			o, err := r.table(t, 0).OpenHeader(packet)
+			if err != nil {
+				t.Fatal(err)
+			}
+			if _, err := o.Finish(); !errors.Is(err, row.want) {
+				t.Errorf("Finish: %v, want %v", err, row.want)
+			}
+		})
+	}
+}
+
+// TestHeaderBits flips every bit of the header at every hop: that hop refuses.
+func TestHeaderBits(t *testing.T) {
+	rand := seeded("header bits")
+	r := newRoute(t, Small, rand, MaxLayers)
+	tables := r.tables(t)
+	good := r.wrap(t, rand, []byte("hello"))
+	for i := range tables {
+		at := peel(t, tables, good, 0, i)
+		t.Run(fmt.Sprint("layer ", i), func(t *testing.T) {
+			t.Parallel()
+			work := make([]byte, len(at))
+			for bit := range 8 * HeaderSize {
+				copy(work, at)
+				work[bit/8] ^= 1 << (bit % 8)
+				if _, err := tables[i].OpenHeader(work); err == nil {
+					t.Fatalf("bit %d of byte %d flipped, not refused", bit%8, bit/8)
+				}
+			}
+		})
+	}
+}
+
+// TestHeaderBitsLarge samples the same in the large geometry.
+func TestHeaderBitsLarge(t *testing.T) {
+	rand := seeded("header bits")
+	r := newRoute(t, Large, rand, 4)
+	tables := r.tables(t)
+	packet := r.wrap(t, rand, []byte("hello"))
+	for i := range tables {
+		at := peel(t, tables, packet, 0, i)
+		for bit := 0; bit < 8*HeaderSize; bit += 13 {
+			work := bytes.Clone(at)
+			work[bit/8] ^= 1 << (bit % 8)
+			if _, err := tables[i].OpenHeader(work); err == nil {
+				t.Fatalf("layer %d, bit %d: not refused", i, bit)
+			}
+		}
+	}
+}
+
+// TestPayloadBits flips bits of the payload before each hop: every hop behind
+// forwards the packet, and the last refuses it. On the last hop of the small
+// geometry every bit is tried, elsewhere every stride-th.
+func TestPayloadBits(t *testing.T) {
+	for _, row := range []struct {
+		geo    Geometry
+		layers int
+		hop    int
+		stride int
+	}{
+		{Small, 1, 0, 1}, {Small, 4, 0, 97}, {Small, 4, 1, 97}, {Small, 4, 2, 97}, {Small, 4, 3, 97},
+		{Small, 6, 0, 401}, {Large, 3, 0, 4001}, {Large, 3, 2, 2003},
+	} {
+		t.Run(fmt.Sprintf("%s/%d/%d", row.geo, row.layers, row.hop), func(t *testing.T) {
+			t.Parallel()
+			if testing.Short() {
+				row.stride = max(row.stride, 97)
+			}
+			rand := seeded("payload bits")
+			r := newRoute(t, row.geo, rand, row.layers)
+			tables := r.tables(t)
+			at := peel(t, tables, r.wrap(t, rand, []byte("hello")), 0, row.hop)
+			last := row.layers - 1
+			for bit := 0; bit < 8*row.geo.PayloadSize(); bit += row.stride {
+				work := bytes.Clone(at)
+				work[HeaderSize+bit/8] ^= 1 << (bit % 8)
+				work = peel(t, tables, work, row.hop, last)
+				o, err := tables[last].OpenHeader(work)
+				if err != nil {
+					t.Fatalf("bit %d: header refused: %v", bit, err)
+				}
+				if _, err := o.Finish(); !errors.Is(err, ErrPayload) {
+					t.Fatalf("bit %d: %v at the end, want %v", bit, err, ErrPayload)
+				}
+			}
+		})
+	}
+}
+
+// TestReplay: the same packet has the same tag, under each node its own.
+func TestReplay(t *testing.T) {
+	rand := seeded("replay")
+	r := newRoute(t, Small, rand, 3)
+	keys := r.table(t, 0)
+	good := r.wrap(t, rand, nil)
+	other := bytes.Clone(good)
+	other[len(other)-1] ^= 1 // another payload is the same packet
+	a, err := keys.OpenHeader(bytes.Clone(good))
+	if err != nil {
+		t.Fatal(err)
+	}
+	b, err := keys.OpenHeader(other)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if a.Tag != b.Tag {
+		t.Errorf("tags %x and %x of one header", a.Tag, b.Tag)
+	}
+}
+
+// TestSenderRefusals has a row for each refusal of a path, message or source.
+func TestSenderRefusals(t *testing.T) {
+	rand := seeded("sender")
+	r := newRoute(t, Small, rand, MaxLayers+1)
+	path := r.hops[:4]
+	low := append(append([]Hop{}, path...), Hop{Index: 3})
+	broken := errors.New("broken source")
+	for _, row := range []struct {
+		name   string
+		geo    Geometry
+		rand   io.Reader
+		expiry chain.Epoch
+		path   []Hop
+		size   int
+		want   error
+	}{
+		{"good", Small, rand, expiry, path, 10, nil},
+		{"no geometry", 0, rand, expiry, path, 10, ErrVersion},
+		{"no path", Small, rand, expiry, nil, 10, ErrPath},
+		{"seven layers", Small, rand, expiry, r.hops, 10, ErrPath},
+		{"expiry beyond 32 bits", Small, rand, 1 << 32, path, 10, ErrPath},
+		{"a node's key of low order", Small, rand, expiry, low, 10, ErrZeroSecret},
+		{"message too long", Small, rand, expiry, path, Small.MaxMessage() + 1, ErrTooLong},
+		{"no randomness", Small, bytes.NewReader(nil), expiry, path, 10, io.EOF},
+		{"randomness for three keys and a half", Small, bytes.NewReader(make([]byte, 112)), expiry, path, 10, io.ErrUnexpectedEOF},
+		{"randomness for the keys alone", Small, bytes.NewReader(bytes.Repeat([]byte{7}, 128)), expiry, path, 10, io.EOF},
+		{"broken source", Small, iotest.ErrReader(broken), expiry, path, 10, broken},
+	} {
+		t.Run(row.name, func(t *testing.T) {
+			if p, err := row.geo.Wrap(row.rand, genesis, row.expiry, row.path, make([]byte, row.size)); !errors.Is(err, row.want) || (err != nil) != (p == nil) {
+				t.Errorf("Wrap: %d bytes, %v, want %v", len(p), err, row.want)
+			}
+		})
+	}
+	if _, err := NewKeys(Small, genesis, LoadKey([32]byte{}, 3), LoadKey([32]byte{}, 259)); !errors.Is(err, ErrKeys) {
+		t.Errorf("NewKeys with one selector twice: %v", err)
+	}
+	if _, err := NewKeys(0, genesis); !errors.Is(err, ErrVersion) {
+		t.Errorf("NewKeys without geometry: %v", err)
+	}
+	if _, err := NewKey(bytes.NewReader(nil), 3); !errors.Is(err, io.EOF) {
+		t.Errorf("NewKey without randomness: %v", err)
+	}
+}

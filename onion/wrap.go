@@ -1,0 +1,137 @@
+package onion
+
+import (
+	"crypto/subtle"
+	"fmt"
+	"io"
+	"math"
+
+	"github.com/cloudflare/circl/dh/x25519"
+
+	"tunic/chain"
+)
+
+// Hop is one node of a path as its sender knows it from the directory.
+type Hop struct {
+	Index    uint32      // place in the epoch's frozen list
+	Key      [32]byte    // onion key
+	KeyEpoch chain.Epoch // first epoch of that key
+	Delay    uint32      // how long the node is asked to hold the packet, milliseconds
+}
+
+// Wrap returns a packet that carries message along path, whose last node gets
+// it; it is to be sent to the first. The path has 1 to MaxLayers nodes, the
+// message at most MaxMessage bytes. It reads 32 bytes of randomness for each
+// node and 64 for each slot that the path does not use.
+func (g Geometry) Wrap(rand io.Reader, genesis chain.Hash, expiry chain.Epoch, path []Hop, message []byte) ([]byte, error) {
+	if g.PayloadSize() == 0 {
+		return nil, ErrVersion
+	}
+	packet := make([]byte, g.PacketSize())
+	payload := packet[HeaderSize:]
+	if err := fillPayload(payload, message); err != nil {
+		return nil, err
+	}
+	var keys wideKeys
+	defer clear(keys[:])
+	last := slot{Routing: Routing{Kind: Deliver}}
+	if err := g.fillHeader(packet[:HeaderSize], &keys, rand, &genesis, expiry, path, last); err != nil {
+		return nil, err
+	}
+	for i := len(path) - 1; i >= 0; i-- {
+		seal(payload, keys[i][:])
+	}
+	return packet, nil
+}
+
+// wideKeys are the keys of the payload's layers, first hop first.
+type wideKeys [MaxLayers][32]byte
+
+// layer is what a sender keeps of one layer while it builds a header.
+type layer struct {
+	secrets
+	ephemeral x25519.Key
+	pad       [RoutingSize + SlotSize]byte // the whole key stream
+}
+
+// fillHeader builds the header for the path's first node into header and leaves
+// the keys for the payload in keys. The path ends with the slot last.
+func (g Geometry) fillHeader(header []byte, keys *wideKeys, rand io.Reader, genesis *chain.Hash,
+	expiry chain.Epoch, path []Hop, last slot) error {
+	n := len(path)
+	if n < 1 || n > MaxLayers {
+		return fmt.Errorf("%w: %d layers, %d at most", ErrPath, n, MaxLayers)
+	}
+	if expiry > math.MaxUint32 {
+		return fmt.Errorf("%w: expiry epoch %d does not fit", ErrPath, expiry)
+	}
+	var layers [MaxLayers]layer
+	defer clear(layers[:])
+	for i := range path {
+		if err := layers[i].draw(rand, genesis, &path[i]); err != nil {
+			return err
+		}
+		keys[i] = layers[i].wide
+	}
+
+	// The innermost routing part: the last slot, then randomness where a
+	// longer path would have slots, then the filler, which only the hops'
+	// streams have touched. Zeros instead of randomness would tell the last
+	// node how long the path was.
+	routing := header[offRouting:]
+	used := RoutingSize - (n-1)*SlotSize
+	if _, err := io.ReadFull(rand, routing[SlotSize:used]); err != nil {
+		return fmt.Errorf("read randomness: %w", err)
+	}
+	filler := routing[used:]
+	clear(filler)
+	for i := range n - 1 {
+		f := filler[:(i+1)*SlotSize]
+		subtle.XORBytes(f, f, layers[i].pad[RoutingSize-i*SlotSize:])
+	}
+
+	sl := last
+	sl.Expiry = expiry
+	for i := n - 1; i >= 0; i-- {
+		l := &layers[i]
+		sl.Delay = path[i].Delay
+		sl.encode((*[SlotSize]byte)(routing))
+		end := RoutingSize
+		if i == n-1 {
+			end = used
+		}
+		subtle.XORBytes(routing[:end], routing[:end], l.pad[:end])
+		header[0] = byte(g)
+		header[offSelector] = Selector(path[i].KeyEpoch)
+		copy(header[offEphemeral:offMAC], l.ephemeral[:])
+		setMAC(header, &l.mac)
+		if i == 0 {
+			break
+		}
+		sl = slot{
+			Routing:   Routing{Kind: Forward, NextIndex: path[i].Index, Expiry: expiry},
+			selector:  Selector(path[i].KeyEpoch),
+			ephemeral: l.ephemeral,
+			mac:       [macSize]byte(header[offMAC:offRouting]),
+		}
+		copy(routing[SlotSize:], routing[:RoutingSize-SlotSize])
+	}
+	return nil
+}
+
+// draw makes a fresh ephemeral key for one hop and derives what follows from it.
+func (l *layer) draw(rand io.Reader, genesis *chain.Hash, h *Hop) error {
+	var private, shared x25519.Key
+	defer clear(private[:])
+	defer clear(shared[:])
+	if _, err := io.ReadFull(rand, private[:]); err != nil {
+		return fmt.Errorf("read randomness: %w", err)
+	}
+	x25519.KeyGen(&l.ephemeral, &private)
+	if !x25519.Shared(&shared, &private, (*x25519.Key)(&h.Key)) {
+		return fmt.Errorf("%w: key of node %d", ErrZeroSecret, h.Index)
+	}
+	l.derive(&shared, genesis, h.KeyEpoch, h.Key[:], l.ephemeral[:])
+	newStream(&l.stream).XORKeyStream(l.pad[:], l.pad[:])
+	return nil
+}
