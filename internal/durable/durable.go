@@ -1,6 +1,5 @@
 // Package durable writes small files so that they survive a crash: keys,
-// network files, checkpoints, state snapshots. It holds the rules that
-// docs/spec/storage.md states for everything kept outside the database.
+// network files, checkpoints: everything that is kept outside the database.
 //
 // Most callers want [WriteFile], which replaces a file as a whole, and
 // [CreateFile], which never replaces one (keys). A daemon takes [Lock] on its

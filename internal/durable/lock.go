@@ -42,10 +42,10 @@ func Lock(dir string) (unlock func(), err error) {
 	}
 	// The process id is a courtesy: if the disk is full, the lock still holds.
 	if f.Truncate(0) == nil {
-		f.WriteAt([]byte(strconv.Itoa(os.Getpid())+"\n"), 0)
+		_, _ = f.WriteAt([]byte(strconv.Itoa(os.Getpid())+"\n"), 0)
 	}
 	return sync.OnceFunc(func() {
-		f.Truncate(0)
+		_ = f.Truncate(0)
 		f.Close()
 	}), nil
 }

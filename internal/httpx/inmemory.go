@@ -217,7 +217,7 @@ func (w *memoryWriter) FlushError() error {
 	return nil
 }
 
-func (w *memoryWriter) Flush() { w.FlushError() }
+func (w *memoryWriter) Flush() { _ = w.FlushError() }
 
 // SetWriteDeadline bounds the writes that follow, as on a connection: one that
 // ran out leaves the answer cut off for good.
@@ -276,7 +276,7 @@ func (w *memoryWriter) finish(err error) error {
 			w.declared = w.written
 			w.snapshot.Set("Content-Length", strconv.FormatInt(w.written, 10))
 		}
-		w.begin(w.head)
+		_ = w.begin(w.head) // fails only where the client is gone
 	}
 	end := io.EOF
 	if w.declared > w.written && w.req.Method != http.MethodHead && w.bodyAllowed() {

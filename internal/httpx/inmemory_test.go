@@ -70,7 +70,7 @@ func echo() http.Handler {
 		_, err := io.ReadAll(http.MaxBytesReader(w, r.Body, 3))
 		fmt.Fprint(w, err)
 	})
-	mux.HandleFunc("/here", func(w http.ResponseWriter, r *http.Request) { http.Redirect(w, r, "/empty", 302) })
+	mux.HandleFunc("/here", func(w http.ResponseWriter, r *http.Request) { http.Redirect(w, r, "/empty", http.StatusFound) })
 	return mux
 }
 

@@ -197,6 +197,6 @@ func (s *startedWriter) FlushError() error {
 	return http.NewResponseController(s.ResponseWriter).Flush()
 }
 
-func (s *startedWriter) Flush() { s.FlushError() }
+func (s *startedWriter) Flush() { _ = s.FlushError() }
 
 func (s *startedWriter) Unwrap() http.ResponseWriter { return s.ResponseWriter }

@@ -1,0 +1,37 @@
+# "make help" lists the targets. Needs Go 1.26, a C compiler, make and git.
+SHELL := /bin/bash -o pipefail
+# nomsgpack leaves out a third of gin that nothing uses; trimpath makes builds repeatable.
+export GOFLAGS := $(strip $(shell go env GOFLAGS) -tags=nomsgpack -trimpath)
+FUZZTIME ?= 20s
+OPENAPI_CONFIGS := $(filter-out api/openapi.yaml,$(wildcard api/*.yaml))
+REWRITERS = $(sort $(dir $(shell grep -rl --include='*_test.go' '"rewrite"' .)))
+
+.PHONY: help build demo test race fuzz vectors bench bench-start generate lint clean
+help: ## list the targets
+	@sed -n 's/^\([a-z-]*\):[^#]*## /\1\t/p' Makefile | expand -t 14
+build: ## bin/tunic
+	go build -o bin/tunic ./cmd/tunic
+demo: build ## a whole network, and a message through it
+	bin/tunic demo
+test: ## what every change has to pass
+	@out=$$(gofmt -l .); test -z "$$out" || { echo "gofmt -w these:"; echo "$$out"; exit 1; }
+	go vet ./...
+	go test ./...
+race: ## the tests under the race detector
+	go test -race ./...
+fuzz: ## each fuzz target for FUZZTIME (20s)
+	@grep -rEo --include='*_test.go' '^func Fuzz[A-Za-z0-9_]+' . | sed 's|/[^/]*:func | |' | sort -u | \
+	while read -r dir name; do echo "$$dir $$name"; go test -run '^$$' -fuzz "^$$name\$$" -fuzztime $(FUZZTIME) $$dir </dev/null || exit 1; done
+vectors: ## write the golden vectors anew; fails if one changed
+	go test -count=1 -run Vectors $(REWRITERS) -rewrite
+	@out=$$(git status --porcelain -- ':(glob)**/testdata/**'); test -z "$$out" || { echo "vectors changed:"; echo "$$out"; exit 1; }
+bench: build ## every figure of docs/performance.md
+	bin/tunic bench
+bench-start: build ## cold start to the first confirmed message; fails if slower than the goal
+	bin/tunic bench start
+generate: ## the API's code, from api/openapi.yaml
+	@for c in $(OPENAPI_CONFIGS); do go tool -modfile=tools.mod oapi-codegen -config $$c api/openapi.yaml || exit 1; done
+lint: ## golangci-lint, if it is installed
+	golangci-lint run
+clean: ## what building left
+	rm -rf bin

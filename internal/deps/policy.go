@@ -1,0 +1,122 @@
+package deps
+
+// Tunic is the picture of the module: which package may import which.
+//
+// It is a statement of policy, held by TestTree. It is not to be changed to
+// make a build pass: an import that it refuses is most often code in the wrong
+// package. A change to it is a decision, with its reason in docs/decisions.
+//
+// A path ending in "/..." stands for a package and all below it.
+func Tunic() Policy {
+	// The words of the modules: what nearly everything speaks.
+	words := []string{"chain", "chain/statement", "chain/genesis", "chain/beacon", "internal/wire", "internal/merkle"}
+	// What lasts, and what talks HTTP: outside the pure packages alone.
+	plumbing := []string{"internal/durable", "internal/httpx", "internal/store"}
+	// What a relay or a client needs to know of the network.
+	network := []string{"registry/directory", "registry/path", "slashing", "onion", "onion/link", "onion/mail"}
+	modules := []string{"staking", "registry", "registry/directory", "registry/path", "slashing"}
+	state := join(modules, list("ledger/machine", "ledger/light", "internal/table"))
+	everythingBelowNode := join(words, plumbing, network, state,
+		list("api", "api/client", "api/feed", "ledger", "relay", "relay/mailbox", "client", "client/ratchet", "client/local"))
+
+	return Policy{
+		Module: "tunic",
+		// From the roof to the cellar: an import goes down this list, or stays
+		// within its folder.
+		Tops: []string{"cmd", "devnet", "node", "api", "relay", "client", "ledger", "slashing", "staking", "registry", "onion", "chain", "internal"},
+		Packages: map[string]Rule{
+			// The commands reach api and relay through node.
+			"cmd/tunic": {Imports: join(words, plumbing, network, state, list("node", "devnet", "devnet/bench", "devnet/scenario",
+				"api/client", "api/feed", "ledger", "client", "client/local", "internal/cli", "ledger/wallet"))},
+			"cmd/tunic-validator": {Imports: join(words, plumbing, state, list("node", "ledger", "ledger/comet", "internal/cli"))},
+
+			"devnet":          {Imports: join(everythingBelowNode, list("node", "devnet/fault", "devnet/bench", "ledger/wallet"))},
+			"devnet/scenario": {Imports: join(everythingBelowNode, list("node", "devnet"))},
+			"devnet/bench":    {Imports: join(everythingBelowNode, list("node", "devnet"))},
+			"devnet/fault":    {Imports: join(words, network, list("relay", "relay/mailbox", "internal/store")), By: list("devnet")},
+
+			// The only production place where api, relay and client meet.
+			"node": {Imports: everythingBelowNode},
+
+			"api":        {Imports: join(words, plumbing, modules, list("api/oas", "api/client", "ledger", "ledger/machine", "ledger/light", "internal/table"))},
+			"api/client": {},
+			"api/oas":    {By: list("api")},
+			"api/feed": {Imports: join(words, list("api/client", "ledger/light", "registry/directory",
+				"internal/durable", "internal/httpx"))},
+
+			// Neither sees api, ledger or the other: who cannot see balances
+			// cannot leak them.
+			"relay":         {Imports: join(words, network, list("relay/mailbox", "internal/durable", "internal/store"))},
+			"relay/mailbox": {Imports: join(words, network, list("internal/durable", "internal/store"))},
+			"client":        {Imports: join(words, network, list("client/ratchet", "internal/durable"))},
+			"client/local":  {Imports: join(words, network, list("client", "internal/durable", "internal/httpx"))},
+
+			"client/ratchet": {Pure: true, Imports: list("internal/wire")},
+
+			"ledger":         {Imports: join(words, plumbing, state)},
+			"ledger/wallet":  {Imports: list("chain", "internal/durable")},
+			"ledger/comet":   {Imports: join(words, plumbing, state, list("ledger"))},
+			"ledger/machine": {Pure: true, Imports: join(words, list("staking", "registry", "registry/directory", "slashing", "internal/table"))},
+			"ledger/light":   {Pure: true, Imports: join(words, list("registry/directory", "slashing", "internal/table"))},
+
+			// Three reducers: what one needs of another comes through
+			// interfaces. Of registry, slashing sees the directory alone.
+			"slashing": {Pure: true, Imports: join(words, list("registry/directory", "internal/table"))},
+			"staking":  {Pure: true, Imports: join(words, list("internal/table"))},
+			"registry": {Pure: true, Imports: join(words, list("registry/directory", "internal/table"))},
+
+			"registry/directory": {Pure: true, Imports: list("chain", "chain/statement", "internal/wire", "internal/merkle")},
+			"registry/path":      {Pure: true, Imports: list("chain", "chain/statement", "chain/genesis", "registry/directory", "internal/wire")},
+
+			"onion":      {Pure: true, Imports: list("chain", "internal/wire")},
+			"onion/mail": {Pure: true, Imports: list("chain", "chain/statement", "onion", "internal/wire", "internal/merkle")},
+			"onion/link": {Imports: list("chain", "onion", "internal/wire")},
+
+			// chain knows no module.
+			"chain":           {Pure: true, Imports: list("internal/wire")},
+			"chain/statement": {Pure: true, Imports: list("chain", "internal/wire", "internal/merkle")},
+			"chain/genesis":   {Pure: true, Imports: list("chain", "chain/statement", "internal/wire", "internal/merkle")},
+			"chain/beacon":    {Pure: true, Imports: list("chain", "internal/wire")},
+
+			"internal/wire":    {Pure: true},
+			"internal/merkle":  {Pure: true, Imports: list("internal/wire")},
+			"internal/table":   {Pure: true, Imports: list("internal/wire", "internal/merkle")},
+			"internal/durable": {},
+			"internal/httpx":   {},
+			"internal/store":   {Imports: list("internal/wire", "internal/durable")},
+			"internal/cli":     {Imports: list("internal/durable", "internal/httpx")},
+			"internal/deps":    {By: list()},
+			"internal/testenv": {By: list()},
+		},
+		// What makes a result depend on more than its arguments. net/netip is
+		// left out: it is plain values.
+		Impure: map[string]string{
+			"net/...": "the network", "os/...": "the operating system", "syscall": "the operating system", "C": "the operating system",
+			"io/ioutil": "the operating system", "golang.org/x/sys/...": "the operating system",
+			"time": "the clock", "math/rand/...": "chance", "crypto/rand": "chance",
+			"log/...": "a log", "github.com/ethereum/go-ethereum/log": "a log",
+		},
+		ImpureExcept: list("net/netip"),
+		// Modules that only some may import, directly.
+		Confined: map[string][]string{
+			"github.com/gin-gonic/gin/...":     {"api", "api/oas", "client/local"},
+			"github.com/cometbft/cometbft/...": {"ledger/comet", "cmd/tunic-validator"},
+			// Tests alone.
+			"github.com/ethereum/go-ethereum/signer/...": {},
+			"github.com/rogpeppe/go-internal/...":        {},
+			"github.com/google/go-cmp/...":               {},
+			"pgregory.net/rapid":                         {},
+			"go.uber.org/goleak":                         {},
+		},
+	}
+}
+
+func list(paths ...string) []string { return append([]string{}, paths...) }
+
+func join(lists ...[]string) []string {
+	var all []string
+	for _, l := range lists {
+		all = append(all, l...)
+	}
+	return all
+}
