@@ -1,0 +1,101 @@
+package link
+
+import (
+	"net"
+	"sync"
+	"time"
+)
+
+// chunkSize is how much of a batch leaves in one system call. TLS alone makes
+// a call for every record of 16 KiB.
+const chunkSize = 64 << 10
+
+// recordSize is what fits one TLS record; a batch up to it needs no gathering.
+const recordSize = 16 << 10
+
+// chunkConn sits between TLS and TCP. It joins the records of one batch and
+// gives every write a fresh deadline, so that the time-out asks for progress,
+// whatever the size of the batch.
+type chunkConn struct {
+	net.Conn
+	timeout time.Duration
+	pool    *sync.Pool // of *[]byte with capacity chunkSize
+
+	mu  sync.Mutex // TLS may answer a key update while the writer gathers
+	buf *[]byte    // nil while not gathering
+
+	deadlineMu sync.Mutex
+	last       time.Time // set by Close: no write may take longer
+}
+
+func newChunkConn(c net.Conn, timeout time.Duration, pool *sync.Pool) *chunkConn {
+	return &chunkConn{Conn: c, timeout: timeout, pool: pool}
+}
+
+// finishWithin lets writes go on for d and no longer.
+func (c *chunkConn) finishWithin(d time.Duration) {
+	c.deadlineMu.Lock()
+	defer c.deadlineMu.Unlock()
+	if c.last.IsZero() {
+		c.last = time.Now().Add(d)
+		c.Conn.SetWriteDeadline(c.last)
+	}
+}
+
+func (c *chunkConn) extend() {
+	c.deadlineMu.Lock()
+	defer c.deadlineMu.Unlock()
+	if c.last.IsZero() {
+		c.Conn.SetWriteDeadline(time.Now().Add(c.timeout))
+	}
+}
+
+func (c *chunkConn) send(p []byte) (int, error) {
+	c.extend()
+	return c.Conn.Write(p)
+}
+
+// Write implements net.Conn for TLS.
+func (c *chunkConn) Write(p []byte) (int, error) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if c.buf == nil {
+		return c.send(p)
+	}
+	if len(*c.buf)+len(p) > chunkSize {
+		if err := c.flush(); err != nil {
+			return 0, err
+		}
+	}
+	*c.buf = append(*c.buf, p...)
+	return len(p), nil
+}
+
+func (c *chunkConn) flush() error {
+	if len(*c.buf) == 0 {
+		return nil
+	}
+	_, err := c.send(*c.buf)
+	*c.buf = (*c.buf)[:0]
+	return err
+}
+
+// gather joins the writes of fn, which come to about size bytes.
+func (c *chunkConn) gather(fn func() error, size int) error {
+	if size <= recordSize {
+		return fn()
+	}
+	c.mu.Lock()
+	c.buf = c.pool.Get().(*[]byte)
+	c.mu.Unlock()
+	err := fn()
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if err == nil {
+		err = c.flush()
+	}
+	*c.buf = (*c.buf)[:0]
+	c.pool.Put(c.buf)
+	c.buf = nil
+	return err
+}

@@ -1,0 +1,139 @@
+package link
+
+import (
+	"context"
+	"crypto/tls"
+	"errors"
+	"fmt"
+	"net"
+	"sync"
+	"time"
+
+	"tunic/chain"
+)
+
+// tlsConn is a link over TLS. One goroutine writes; the caller of Recv reads.
+type tlsConn struct {
+	raw   *chunkConn
+	sec   *tls.Conn
+	peer  chain.NodeID
+	known bool
+	q     *sendQueue
+	stats *Stats
+
+	// Owned by the caller of Recv.
+	buf  []byte // one frame
+	have int    // how much of it has arrived
+
+	dead    chan struct{} // closed by abort
+	kill    sync.Once
+	written chan struct{} // closed when the writer has ended
+}
+
+func (t *TLS) newConn(raw *chunkConn, sec *tls.Conn, peer chain.NodeID, known bool) *tlsConn {
+	c := &tlsConn{
+		raw: raw, sec: sec, peer: peer, known: known,
+		q:       newSendQueue(t.cfg.BodySize, t.cfg.Limits, t.budget, t.batches),
+		stats:   t.cfg.Stats,
+		buf:     make([]byte, FrameSize(t.cfg.BodySize)),
+		dead:    make(chan struct{}),
+		written: make(chan struct{}),
+	}
+	go c.write()
+	return c
+}
+
+func (c *tlsConn) Peer() (chain.NodeID, bool) { return c.peer, c.known }
+
+func (c *tlsConn) Send(f Frame) error { return c.q.put(f) }
+
+func (c *tlsConn) Close() error {
+	c.q.close()
+	c.raw.finishWithin(closeGrace)
+	<-c.written
+	return nil
+}
+
+// abort closes without a grace.
+func (c *tlsConn) abort() {
+	c.kill.Do(func() {
+		close(c.dead)
+		c.q.close()
+		c.raw.Close()
+	})
+}
+
+func (c *tlsConn) write() {
+	defer close(c.written)
+	defer func() {
+		c.abort()
+		c.stats.drop(Unsent, c.q.discard())
+	}()
+	for {
+		b, closed := c.q.take()
+		if b == nil {
+			if closed {
+				return
+			}
+			select {
+			case <-c.q.wake:
+			case <-c.dead:
+			}
+			continue
+		}
+		err := c.raw.gather(func() error {
+			_, err := c.sec.Write(b.b)
+			return err
+		}, len(b.b))
+		if err != nil {
+			c.stats.drop(Unsent, len(b.b)/len(c.buf))
+		}
+		c.q.release(b)
+		if err != nil {
+			return
+		}
+	}
+}
+
+func (c *tlsConn) Recv(ctx context.Context) (Frame, error) {
+	if ctx.Done() != nil {
+		if err := ctx.Err(); err != nil {
+			return Frame{}, err
+		}
+		fired := make(chan struct{})
+		stop := context.AfterFunc(ctx, func() {
+			c.raw.SetReadDeadline(time.Unix(1, 0))
+			close(fired)
+		})
+		defer func() {
+			if !stop() {
+				<-fired
+				c.raw.SetReadDeadline(time.Time{})
+			}
+		}()
+	}
+	for c.have < len(c.buf) {
+		n, err := c.sec.Read(c.buf[c.have:])
+		c.have += n
+		if err == nil {
+			continue
+		}
+		var ne net.Error
+		if ctx.Err() != nil && errors.As(err, &ne) && ne.Timeout() {
+			return Frame{}, ctx.Err()
+		}
+		if c.have == len(c.buf) {
+			break // the error comes again with the next Recv
+		}
+		c.abort()
+		// The cause would name the peer's address.
+		return Frame{}, ErrClosed
+	}
+	c.have = 0
+	f, err := ParseFrame(c.buf)
+	if err != nil {
+		c.abort()
+		return Frame{}, fmt.Errorf("receive frame: %w", err)
+	}
+	return f, nil
+}
