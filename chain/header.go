@@ -83,9 +83,11 @@ func ReadHeader(r *wire.Reader) Header {
 	h.DirCount = r.Uint32()
 	h.DirEpoch = Epoch(r.Uint64())
 	for range r.Count(MaxRemovals, 32) {
-		id := NodeID(r.Fixed(32))
+		var id NodeID
+		r.Copy(id[:])
 		if n := len(h.Removals); n > 0 && bytes.Compare(h.Removals[n-1][:], id[:]) >= 0 {
 			r.Fail(fmt.Errorf("%w: removals not ascending", ErrHeader))
+			return Header{}
 		}
 		h.Removals = append(h.Removals, id)
 	}

@@ -1,11 +1,15 @@
 package chain
 
 import (
+	"bytes"
 	"encoding/hex"
 	"encoding/json"
+	"errors"
 	"fmt"
+	"io"
 	"strconv"
 	"strings"
+	"unicode/utf8"
 
 	"github.com/ethereum/go-ethereum/crypto"
 
@@ -82,6 +86,24 @@ func Bytes[T any](name string, limit int, at func(*T) *[]byte) Field[T] {
 	return Field[T]{name, AtomBytes,
 		func(b []byte, v *T) []byte { return wire.AppendBytes(b, *at(v)) },
 		func(r *wire.Reader, v *T) { *at(v) = r.Bytes(min(limit, MaxFieldBytes)) }}
+}
+
+// String is a string of at most limit bytes of UTF-8.
+func String[T any](name string, limit int, at func(*T) *string) Field[T] {
+	return Field[T]{name, AtomString,
+		func(b []byte, v *T) []byte { return wire.AppendString(b, *at(v)) },
+		func(r *wire.Reader, v *T) { *at(v) = readString(r, min(limit, MaxFieldBytes)) }}
+}
+
+// readString refuses what is not UTF-8: JSON could not carry it, so no wallet
+// could sign it.
+func readString(r *wire.Reader, limit int) string {
+	s := r.String(limit)
+	if !utf8.ValidString(s) {
+		r.Fail(wire.ErrInvalid)
+		return ""
+	}
+	return s
 }
 
 // TypeDef describes one kind of account transaction: the table from which its
@@ -180,6 +202,8 @@ func (s *Schema) hashStruct(payload []byte) (Hash, error) {
 			r.Copy(word[12:])
 		case AtomBytes32:
 			r.Copy(word[:])
+		case AtomString:
+			copy(word[:], crypto.Keccak256([]byte(readString(r, MaxFieldBytes))))
 		default:
 			copy(word[:], crypto.Keccak256(r.Bytes(MaxFieldBytes)))
 		}
@@ -214,7 +238,7 @@ func (s *Schema) MarshalMessage(payload []byte) (json.RawMessage, error) {
 		case AtomBytes32:
 			v = "0x" + hex.EncodeToString(r.Fixed(32))
 		case AtomString:
-			v = r.String(MaxFieldBytes)
+			v = readString(r, MaxFieldBytes)
 		default:
 			v = "0x" + hex.EncodeToString(r.Bytes(MaxFieldBytes))
 		}
@@ -229,10 +253,10 @@ func (s *Schema) MarshalMessage(payload []byte) (json.RawMessage, error) {
 
 // UnmarshalMessage reads the JSON object of an EIP-712 message into a payload.
 // Every field must be there and nothing else; integers may be JSON numbers or
-// decimal strings.
+// decimal strings, all else is a string.
 func (s *Schema) UnmarshalMessage(msg json.RawMessage) ([]byte, error) {
-	var in map[string]json.RawMessage
-	if err := json.Unmarshal(msg, &in); err != nil {
+	in, err := object(msg)
+	if err != nil {
 		return nil, fmt.Errorf("%w: message of %s: %v", ErrMessage, s.Name, err)
 	}
 	var b []byte
@@ -243,12 +267,11 @@ func (s *Schema) UnmarshalMessage(msg json.RawMessage) ([]byte, error) {
 		}
 		delete(in, f.Name)
 		text := string(raw)
-		if len(raw) > 0 && raw[0] == '"' {
-			if err := json.Unmarshal(raw, &text); err != nil {
-				return nil, fmt.Errorf("%w: field %q: %v", ErrMessage, f.Name, err)
+		if f.Type != AtomUint16 && f.Type != AtomUint64 || raw[0] == '"' {
+			if err := json.Unmarshal(raw, &text); err != nil || raw[0] != '"' {
+				return nil, fmt.Errorf("%w: field %q is not a string", ErrMessage, f.Name)
 			}
 		}
-		var err error
 		if b, err = f.appendText(b, text); err != nil {
 			return nil, fmt.Errorf("%w: field %q: %v", ErrMessage, f.Name, err)
 		}
@@ -259,13 +282,47 @@ func (s *Schema) UnmarshalMessage(msg json.RawMessage) ([]byte, error) {
 	return b, nil
 }
 
+// object reads one JSON object without a key that stands twice.
+func object(msg []byte) (map[string]json.RawMessage, error) {
+	if !utf8.Valid(msg) {
+		return nil, errors.New("not UTF-8")
+	}
+	d := json.NewDecoder(bytes.NewReader(msg))
+	if t, err := d.Token(); err != nil || t != json.Delim('{') {
+		return nil, errors.New("not a JSON object")
+	}
+	out := map[string]json.RawMessage{}
+	for d.More() {
+		key, err := d.Token()
+		if err != nil {
+			return nil, err
+		}
+		name := key.(string) // what a Decoder gives for an object's key
+		if _, twice := out[name]; twice {
+			return nil, fmt.Errorf("key %q stands twice", clip(name))
+		}
+		var v json.RawMessage
+		if err := d.Decode(&v); err != nil {
+			return nil, err
+		}
+		out[name] = v
+	}
+	if _, err := d.Token(); err != nil {
+		return nil, err
+	}
+	if _, err := d.Token(); err != io.EOF {
+		return nil, errors.New("text after the object")
+	}
+	return out, nil
+}
+
 func (f SchemaField) appendText(b []byte, text string) ([]byte, error) {
 	switch f.Type {
 	case AtomUint16:
-		v, err := strconv.ParseUint(text, 10, 16)
+		v, err := parseUint(text, 16)
 		return wire.AppendUint16(b, uint16(v)), err
 	case AtomUint64:
-		v, err := strconv.ParseUint(text, 10, 64)
+		v, err := parseUint(text, 64)
 		return wire.AppendUint64(b, v), err
 	case AtomAddress:
 		a, err := ParseAddress(text)
@@ -288,4 +345,13 @@ func (f SchemaField) appendText(b []byte, text string) ([]byte, error) {
 		return nil, fmt.Errorf("want 32 bytes, have %d", len(v))
 	}
 	return append(b, v...), nil
+}
+
+// parseUint reads a decimal without sign or leading zeros.
+func parseUint(text string, width int) (uint64, error) {
+	v, err := strconv.ParseUint(text, 10, width)
+	if err != nil || text != strconv.FormatUint(v, 10) {
+		return 0, fmt.Errorf("%q is not a decimal of %d bits", clip(text), width)
+	}
+	return v, nil
 }

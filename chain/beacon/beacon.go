@@ -95,7 +95,8 @@ func Next(parent chain.Hash, contributions []Contribution) chain.Hash {
 }
 
 // Draw is a stream of uniform integers from a seed and a purpose: block i of
-// the stream is SHA-256(label, seed, purpose, i). Two purposes are independent.
+// the stream is SHA-256(SHA-256(label, seed, purpose), i). Two purposes are
+// independent.
 type Draw struct {
 	seed  chain.Hash
 	block uint64

@@ -13,7 +13,9 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"io"
 	"slices"
+	"strings"
 
 	"tunic/chain"
 	"tunic/internal/merkle"
@@ -156,7 +158,7 @@ func (c Core) Validate() error {
 		return fmt.Errorf("%w: dev needs the sealer", ErrGenesis)
 	case len(c.Sealers) == 0 || len(c.Sealers) > 128:
 		return fmt.Errorf("%w: %d sealer keys; 1 to 128", ErrGenesis, len(c.Sealers))
-	case int(c.CouncilMin) > len(c.Council) || len(c.Council) > 64:
+	case int(c.CouncilMin) > len(c.Council) || len(c.Council) > 64 || (c.CouncilMin == 0 && len(c.Council) > 0):
 		return fmt.Errorf("%w: council of %d needs %d", ErrGenesis, len(c.Council), c.CouncilMin)
 	}
 	for i := 1; i < len(c.Sealers); i++ {
@@ -172,7 +174,7 @@ func (c Core) Validate() error {
 	return c.Params.Validate()
 }
 
-// Parse reads a genesis file (JSON, unknown keys refused) and validates it.
+// Parse reads a genesis file (JSON, unknown and repeated keys refused) and validates it.
 func Parse(b []byte) (Genesis, error) {
 	var g Genesis
 	if err := decodeStrict(b, &g); err != nil {
@@ -187,8 +189,39 @@ func decodeStrict(b []byte, v any) error {
 	if err := d.Decode(v); err != nil {
 		return fmt.Errorf("%w: %v", ErrGenesis, err)
 	}
-	if d.More() {
+	if _, err := d.Token(); err != io.EOF {
 		return fmt.Errorf("%w: text after the object", ErrGenesis)
 	}
+	if err := uniqueKeys(json.NewDecoder(bytes.NewReader(b))); err != nil {
+		return fmt.Errorf("%w: %v", ErrGenesis, err)
+	}
 	return nil
+}
+
+// uniqueKeys reads one value and refuses an object that has a key twice, also
+// in another case: encoding/json would take the last.
+func uniqueKeys(d *json.Decoder) error {
+	open, err := d.Token()
+	if err != nil || (open != json.Delim('{') && open != json.Delim('[')) {
+		return err
+	}
+	seen := map[string]bool{}
+	for d.More() {
+		if open == json.Delim('{') {
+			t, err := d.Token()
+			if err != nil {
+				return err
+			}
+			key := strings.ToLower(strings.ToUpper(fmt.Sprint(t)))
+			if seen[key] {
+				return fmt.Errorf("key %q stands twice", key)
+			}
+			seen[key] = true
+		}
+		if err := uniqueKeys(d); err != nil {
+			return err
+		}
+	}
+	_, err = d.Token()
+	return err
 }

@@ -27,8 +27,8 @@ func (g Genesis) Network(urls ...string) Network {
 	return Network{Core: g.Core, Allocations: g.AllocationRoot(), Genesis: g.Hash(), URLs: urls}
 }
 
-// ParseNetwork reads a network file (JSON, unknown keys refused) and checks
-// that it hashes to the genesis hash that it names.
+// ParseNetwork reads a network file (JSON, unknown and repeated keys
+// refused) and checks that it hashes to the genesis hash that it names.
 func ParseNetwork(b []byte) (Network, error) {
 	var n Network
 	if err := decodeStrict(b, &n); err != nil {

@@ -3,6 +3,7 @@ package genesis
 import (
 	"errors"
 	"fmt"
+	"strings"
 
 	"tunic/chain"
 	"tunic/internal/wire"
@@ -105,7 +106,7 @@ func (p *Params) fields() []field {
 			return b
 		}, func(r *wire.Reader) {
 			for range r.Count(64, 4) {
-				p.Versions = append(p.Versions, r.String(32))
+				p.Versions = append(p.Versions, r.String(MaxVersion))
 			}
 		}},
 	}
@@ -129,11 +130,30 @@ func ReadParams(r *wire.Reader) Params {
 	return p
 }
 
+// MaxDuration bounds every duration of Params, so that sums of a few of them
+// and a time do not overflow.
+const MaxDuration = 36_500 * Day
+
+// MaxVersion bounds one of Params.Versions in bytes.
+const MaxVersion = 32
+
 // ErrParams means that parameters contradict each other.
 var ErrParams = errors.New("genesis: parameters contradict each other")
 
 // Validate refuses parameters under which a rule of the protocol cannot hold.
 func (p Params) Validate() error {
+	for _, d := range []chain.Duration{p.BlockInterval, p.EpochLength, p.HeartbeatEvery, p.HeartbeatValid, p.UnlockDelay,
+		p.DeregisterLock, p.CreditStart, p.CreditPerDay, p.CreditMost, p.CreditLeast, p.ReceiptHorizon, p.ChallengeWindow,
+		p.EvidenceAge, p.CorrelationWindow, p.MixingMean, p.MailboxTTL, p.MailboxMost} {
+		if d > MaxDuration {
+			return fmt.Errorf("%w: a duration of %d ms is above 100 years", ErrParams, d)
+		}
+	}
+	for _, v := range p.Versions {
+		if v == "" || len(v) > MaxVersion || strings.ContainsFunc(v, func(c rune) bool { return c <= ' ' || c > '~' }) {
+			return fmt.Errorf("%w: version %q must be 1 to %d printable ASCII characters", ErrParams, v, MaxVersion)
+		}
+	}
 	for _, c := range []struct {
 		ok  bool
 		say string
@@ -146,7 +166,7 @@ func (p Params) Validate() error {
 		{p.ReceiptHorizon+p.ChallengeWindow < p.UnlockDelay, "receipt_horizon_ms + challenge_window_ms must be below unlock_delay_ms"},
 		{p.EvidenceAge+p.CorrelationWindow < p.UnlockDelay, "evidence_age_ms + correlation_window_ms must be below unlock_delay_ms"},
 		{p.ChallengeWindow >= p.CreditMost, "challenge_window_ms must be at least credit_most_ms"},
-		{p.QuorumVotes <= p.QuorumSize && 2*p.QuorumVotes > p.QuorumSize, "quorum_votes must be a majority of quorum_size"},
+		{p.QuorumVotes <= p.QuorumSize && p.QuorumVotes > p.QuorumSize/2, "quorum_votes must be a majority of quorum_size"},
 		{p.SwarmLeast >= 1 && p.SwarmLeast <= p.SwarmTarget, "swarm_least must be 1 to swarm_target"},
 		{p.OnionKeyEpochs >= 2 && p.OnionKeyEpochs <= 128, "onion_key_epochs must be 2 to 128"},
 		{p.Geometry == 1 || p.Geometry == 2, "geometry must be 1 (small) or 2 (large)"},

@@ -57,6 +57,8 @@ func (p Params) Claim() string {
 	switch {
 	case p.MixingMean == 0 && !p.Cover:
 		return "no mixing, no cover: no protection against timing; no single relay knows both ends, contents are end-to-end encrypted"
+	case p.MixingMean == 0:
+		return "no mixing, loop cover: little protection against timing; no single relay knows both ends, contents are end-to-end encrypted"
 	case p.Cover:
 		return fmt.Sprintf("mixing mean %d ms per hop and loop cover: timing is blurred, a global observer is slowed and not stopped", p.MixingMean)
 	}

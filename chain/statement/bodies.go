@@ -63,7 +63,9 @@ func DecodeDescriptor(body []byte) (Descriptor, error) {
 		d.Endpoints = append(d.Endpoints, r.String(MaxEndpoint))
 	}
 	for range r.Count(MaxFamily, 32) {
-		d.Family = append(d.Family, chain.NodeID(r.Fixed(32)))
+		var id chain.NodeID
+		r.Copy(id[:])
+		d.Family = append(d.Family, id)
 	}
 	for range r.Count(MaxOnionKeys, 48) {
 		k := OnionKey{First: chain.Epoch(r.Uint64()), Last: chain.Epoch(r.Uint64())}
@@ -84,7 +86,7 @@ func (d Descriptor) validate() error {
 		return fmt.Errorf("no endpoint or no key")
 	}
 	for _, e := range d.Endpoints {
-		if a, err := netip.ParseAddrPort(e); err != nil || a.String() != e || a.Port() == 0 {
+		if !validEndpoint(e) {
 			return fmt.Errorf("endpoint %q is not an address and port", e)
 		}
 	}
@@ -94,8 +96,28 @@ func (d Descriptor) validate() error {
 		}
 	}
 	for i, k := range d.Keys {
-		if k.Last < k.First || (i > 0 && k.First != d.Keys[i-1].Last+1) {
+		if k.Last < k.First || (i > 0 && (k.First <= d.Keys[i-1].Last || k.First-1 != d.Keys[i-1].Last)) {
 			return fmt.Errorf("keys do not join")
+		}
+	}
+	return validVersion(d.Version)
+}
+
+// validEndpoint accepts an address and port in the one form of net/netip. A
+// zone means something on one machine only, and an IPv4 address in IPv6 form
+// would escape the rule of one /16 a path.
+func validEndpoint(s string) bool {
+	e, err := netip.ParseAddrPort(s)
+	a := e.Addr()
+	return err == nil && e.String() == s && e.Port() != 0 && a.Zone() == "" && !a.Is4In6() && !a.IsUnspecified() && !a.IsMulticast()
+}
+
+// validVersion accepts printable ASCII without spaces, since versions are shown
+// on terminals and compared with the versions that parameters allow.
+func validVersion(s string) error {
+	for _, c := range []byte(s) {
+		if c <= ' ' || c > '~' {
+			return fmt.Errorf("version %q is not printable ASCII without spaces", s)
 		}
 	}
 	return nil
@@ -135,6 +157,9 @@ func DecodeHeartbeat(body []byte) (Heartbeat, error) {
 	h := Heartbeat{Version: r.String(MaxVersion), Height: chain.Height(r.Uint64())}
 	r.Copy(h.VRF[:])
 	if err := r.Done(); err != nil {
+		return h, fmt.Errorf("%w: heartbeat: %w", ErrMalformed, err)
+	}
+	if err := validVersion(h.Version); err != nil {
 		return h, fmt.Errorf("%w: heartbeat: %w", ErrMalformed, err)
 	}
 	return h, nil

@@ -15,7 +15,6 @@ import (
 	"slices"
 
 	"tunic/chain"
-	"tunic/chain/statement"
 	"tunic/internal/merkle"
 	"tunic/internal/wire"
 )
@@ -71,25 +70,10 @@ type Entry struct {
 func AppendEntry(b []byte, e Entry) []byte {
 	b = append(b, e.Node[:]...)
 	b = append(b, Version)
-	b = append(b, e.VRF[:]...)
-	b = append(b, e.Operator[:]...)
-	b = wire.AppendUint32(b, uint32(len(e.Endpoints)))
-	for _, s := range e.Endpoints {
-		b = wire.AppendString(b, s)
+	for _, f := range entryFields {
+		b = e.appendField(b, f)
 	}
-	b = wire.AppendUint32(b, uint32(len(e.Family)))
-	for i := range e.Family {
-		b = append(b, e.Family[i][:]...)
-	}
-	b = wire.AppendUint64(b, uint64(e.Swarm))
-	b = wire.AppendUint64(b, uint64(e.PreviousSwarm))
-	b = wire.AppendString(b, e.Version)
-	b = wire.AppendUint64(b, uint64(e.Stake))
-	for _, k := range []Key{e.Onion, e.OnionNext} {
-		b = wire.AppendUint64(b, uint64(k.First))
-		b = append(b, k.Key[:]...)
-	}
-	return wire.AppendUint16(b, uint16(e.Performance))
+	return b
 }
 
 // ReadEntry reads what AppendEntry wrote.
@@ -99,25 +83,8 @@ func ReadEntry(r *wire.Reader) Entry {
 	if v := r.Uint8(); r.Err() == nil && v != Version {
 		r.Fail(fmt.Errorf("%w: entry version %d", ErrMalformed, v))
 	}
-	r.Copy(e.VRF[:])
-	r.Copy(e.Operator[:])
-	for range r.Count(statement.MaxEndpoints, 4) {
-		e.Endpoints = append(e.Endpoints, r.String(statement.MaxEndpoint))
-	}
-	for range r.Count(statement.MaxFamily, 32) {
-		e.Family = append(e.Family, chain.NodeID(r.Fixed(32)))
-	}
-	e.Swarm = SwarmID(r.Uint64())
-	e.PreviousSwarm = SwarmID(r.Uint64())
-	e.Version = r.String(statement.MaxVersion)
-	e.Stake = chain.Amount(r.Uint64())
-	for _, k := range []*Key{&e.Onion, &e.OnionNext} {
-		k.First = chain.Epoch(r.Uint64())
-		r.Copy(k.Key[:])
-	}
-	e.Performance = chain.Permille(r.Uint16())
-	if e.Performance > 1000 {
-		r.Fail(fmt.Errorf("%w: performance %d", ErrMalformed, e.Performance))
+	for _, f := range entryFields {
+		e.readField(r, f)
 	}
 	return e
 }

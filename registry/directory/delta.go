@@ -1,0 +1,215 @@
+package directory
+
+import (
+	"bytes"
+	"errors"
+	"fmt"
+	"slices"
+
+	"tunic/chain"
+	"tunic/internal/wire"
+)
+
+// ErrBase means that a delta was made from another list than the one at hand.
+var ErrBase = errors.New("directory: delta of another list")
+
+// Change is what is new in one entry. Only the fields of Fields count in New.
+type Change struct {
+	Index  uint32 // in the list that the delta was made from
+	Fields Fields
+	New    Entry
+}
+
+// Delta leads from one list to another, field by field. Nodes that leave or
+// change are named by their index in the first list.
+type Delta struct {
+	From, To chain.Epoch
+	Base     chain.Hash // root of the first list
+	Count    uint32     // entries of the second list
+	Removed  []uint32   // ascending
+	Changed  []Change   // ascending by index, none of Removed
+	Added    []Entry    // strictly ascending by node id
+}
+
+// Diff is the delta from a to b.
+func Diff(a, b *List) Delta {
+	d := Delta{From: a.Epoch, To: b.Epoch, Base: a.Root(), Count: uint32(len(b.Entries))}
+	j := 0
+	for i := range a.Entries {
+		old := &a.Entries[i]
+		for j < len(b.Entries) && bytes.Compare(b.Entries[j].Node[:], old.Node[:]) < 0 {
+			d.Added = append(d.Added, b.Entries[j])
+			j++
+		}
+		if j == len(b.Entries) || b.Entries[j].Node != old.Node {
+			d.Removed = append(d.Removed, uint32(i))
+			continue
+		}
+		if f := changed(old, &b.Entries[j]); f != 0 {
+			d.Changed = append(d.Changed, Change{Index: uint32(i), Fields: f, New: b.Entries[j]})
+		}
+		j++
+	}
+	d.Added = append(d.Added, b.Entries[j:]...)
+	return d
+}
+
+// apply gives old with the change made. A field that is carried and does not
+// differ is not canonical.
+func (c Change) apply(old Entry) (Entry, error) {
+	e := old
+	for _, f := range c.Fields.list() {
+		switch f {
+		case FieldVRF:
+			e.VRF = c.New.VRF
+		case FieldOperator:
+			e.Operator = c.New.Operator
+		case FieldEndpoints:
+			e.Endpoints = c.New.Endpoints
+		case FieldFamily:
+			e.Family = c.New.Family
+		case FieldSwarm:
+			e.Swarm = c.New.Swarm
+		case FieldPreviousSwarm:
+			e.PreviousSwarm = c.New.PreviousSwarm
+		case FieldVersion:
+			e.Version = c.New.Version
+		case FieldStake:
+			e.Stake = c.New.Stake
+		case FieldOnionShift:
+			e.Onion = old.OnionNext
+		case FieldOnion:
+			e.Onion = c.New.Onion
+		case FieldOnionNext:
+			e.OnionNext = c.New.OnionNext
+		case FieldPerformance:
+			e.Performance = c.New.Performance
+		}
+	}
+	if changed(&old, &e) != c.Fields {
+		return e, fmt.Errorf("%w: delta: change of entry %d carries what does not change", ErrMalformed, c.Index)
+	}
+	return e, nil
+}
+
+// Apply makes the second list from the first. ErrBase where from is another
+// list; ErrMalformed where the delta is not the canonical one. The caller holds
+// the result against the header with List.Check, as any list.
+func (d Delta) Apply(from *List) (*List, error) {
+	if from.Epoch != d.From || from.Root() != d.Base {
+		return nil, fmt.Errorf("%w: of epoch %d with root %s", ErrBase, d.From, d.Base)
+	}
+	if uint64(len(from.Entries))+uint64(len(d.Added)) != uint64(d.Count)+uint64(len(d.Removed)) {
+		return nil, fmt.Errorf("%w: delta: it does not lead to %d entries", ErrMalformed, d.Count)
+	}
+	to := &List{Epoch: d.To, Entries: make([]Entry, 0, d.Count)}
+	removed, chg, added := d.Removed, d.Changed, d.Added
+	for i, e := range from.Entries {
+		for len(added) > 0 && bytes.Compare(added[0].Node[:], e.Node[:]) < 0 {
+			to.Entries = append(to.Entries, added[0])
+			added = added[1:]
+		}
+		if len(added) > 0 && added[0].Node == e.Node {
+			return nil, fmt.Errorf("%w: delta: node %s is added and was there", ErrMalformed, e.Node)
+		}
+		switch {
+		case len(removed) > 0 && removed[0] == uint32(i):
+			removed = removed[1:]
+			continue
+		case len(chg) > 0 && chg[0].Index == uint32(i):
+			var err error
+			if e, err = chg[0].apply(e); err != nil {
+				return nil, err
+			}
+			chg = chg[1:]
+		}
+		to.Entries = append(to.Entries, e)
+	}
+	if len(removed) > 0 || len(chg) > 0 {
+		return nil, fmt.Errorf("%w: delta: an index is out of the list or out of order", ErrMalformed)
+	}
+	to.Entries = append(to.Entries, added...)
+	return to, to.freeze()
+}
+
+// Encode is the canonical encoding. docs/spec/directory.md, section Delta.
+func (d Delta) Encode() []byte {
+	b := []byte{Version}
+	b = wire.AppendUint64(b, uint64(d.From))
+	b = wire.AppendUint64(b, uint64(d.To))
+	b = append(b, d.Base[:]...)
+	b = wire.AppendUint32(b, d.Count)
+	b = wire.AppendUint32(b, uint32(len(d.Removed)))
+	for _, i := range d.Removed {
+		b = wire.AppendUint32(b, i)
+	}
+	b = wire.AppendUint32(b, uint32(len(d.Changed)))
+	for i := range d.Changed {
+		c := &d.Changed[i]
+		b = wire.AppendUint32(b, c.Index)
+		b = wire.AppendUint16(b, uint16(c.Fields))
+		for _, f := range c.Fields.list() {
+			b = c.New.appendField(b, f)
+		}
+	}
+	b = wire.AppendUint32(b, uint32(len(d.Added)))
+	for i := range d.Added {
+		b = AppendEntry(b, d.Added[i])
+	}
+	return b
+}
+
+// DecodeDelta reads a delta and nothing else. What refers to the first list is
+// checked by Apply.
+func DecodeDelta(b []byte) (Delta, error) {
+	r := wire.NewReader(b)
+	if v := r.Uint8(); r.Err() == nil && v != Version {
+		return Delta{}, fmt.Errorf("%w: delta version %d", ErrMalformed, v)
+	}
+	d := Delta{From: chain.Epoch(r.Uint64()), To: chain.Epoch(r.Uint64())}
+	r.Copy(d.Base[:])
+	if d.Count = r.Uint32(); d.Count > MaxEntries {
+		r.Fail(wire.ErrTooLong)
+	}
+	for range r.Count(MaxEntries, 4) {
+		i := r.Uint32()
+		if n := len(d.Removed); n > 0 && d.Removed[n-1] >= i {
+			r.Fail(fmt.Errorf("%w: removals not ascending", ErrMalformed))
+		}
+		d.Removed = append(d.Removed, i)
+	}
+	for range r.Count(MaxEntries, 6) {
+		c := Change{Index: r.Uint32(), Fields: Fields(r.Uint16())}
+		const both = FieldOnion | FieldOnionShift
+		if c.Fields == 0 || c.Fields >= fieldsEnd || c.Fields&both == both {
+			r.Fail(fmt.Errorf("%w: fields %#x", ErrMalformed, uint16(c.Fields)))
+		}
+		if n := len(d.Changed); n > 0 && d.Changed[n-1].Index >= c.Index {
+			r.Fail(fmt.Errorf("%w: changes not ascending", ErrMalformed))
+		}
+		for _, f := range c.Fields.list() {
+			c.New.readField(r, f)
+		}
+		if r.Err() != nil {
+			break
+		}
+		if _, both := slices.BinarySearch(d.Removed, c.Index); both {
+			r.Fail(fmt.Errorf("%w: entry %d changes and is removed", ErrMalformed, c.Index))
+		}
+		d.Changed = append(d.Changed, c)
+	}
+	for range r.Count(MaxEntries, minEntry) {
+		e := ReadEntry(r)
+		if n := len(d.Added); n > 0 && bytes.Compare(d.Added[n-1].Node[:], e.Node[:]) >= 0 {
+			r.Fail(fmt.Errorf("%w: additions not ascending", ErrMalformed))
+		}
+		if r.Err() != nil {
+			break
+		}
+		d.Added = append(d.Added, e)
+	}
+	if err := r.Done(); err != nil {
+		return Delta{}, fmt.Errorf("%w: %w", ErrMalformed, err)
+	}
+	return d, nil
+}
