@@ -110,6 +110,7 @@ func (e SlashBasis) Valid() bool {
 const (
 	Included TransactionStatus = "included"
 	Pending  TransactionStatus = "pending"
+	Refused  TransactionStatus = "refused"
 )
 
 // Valid indicates whether the value is a known member of the TransactionStatus enum.
@@ -118,6 +119,8 @@ func (e TransactionStatus) Valid() bool {
 	case Included:
 		return true
 	case Pending:
+		return true
+	case Refused:
 		return true
 	default:
 		return false
@@ -575,19 +578,29 @@ type Submitted struct {
 
 // Transaction defines model for Transaction.
 type Transaction struct {
-	Height    *int64                  `json:"height,omitempty"`
-	Id        Hash                    `json:"id"`
-	Index     *int                    `json:"index,omitempty"`
-	Kind      string                  `json:"kind"`
-	Message   *map[string]interface{} `json:"message,omitempty"`
-	Raw       Base64                  `json:"raw"`
-	Result    *string                 `json:"result,omitempty"`
-	Sender    *Address                `json:"sender,omitempty"`
-	Statement *Statement              `json:"statement,omitempty"`
-	Status    TransactionStatus       `json:"status"`
+	// Detail of a refusal, for people
+	Detail *string `json:"detail,omitempty"`
+
+	// Height of its block, or of the block that left it out
+	Height *int64 `json:"height,omitempty"`
+	Id     Hash   `json:"id"`
+
+	// Index place in its block
+	Index   *int                    `json:"index,omitempty"`
+	Kind    *string                 `json:"kind,omitempty"`
+	Message *map[string]interface{} `json:"message,omitempty"`
+	Raw     *Base64                 `json:"raw,omitempty"`
+
+	// Result ok, or the code of a refusal; absent while pending
+	Result    *string    `json:"result,omitempty"`
+	Sender    *Address   `json:"sender,omitempty"`
+	Statement *Statement `json:"statement,omitempty"`
+
+	// Status refused ones are remembered for a while, without their bytes
+	Status TransactionStatus `json:"status"`
 }
 
-// TransactionStatus defines model for Transaction.Status.
+// TransactionStatus refused ones are remembered for a while, without their bytes
 type TransactionStatus string
 
 // TransactionBrief defines model for TransactionBrief.
@@ -682,7 +695,7 @@ type GetDirectoryProofParams struct {
 
 // StreamEventsParams defines parameters for StreamEvents.
 type StreamEventsParams struct {
-	// Since first height that is wanted; 0 for the next block
+	// Since first height that is wanted, of the past too; 0 for the next block
 	Since *int64 `form:"since,omitempty" json:"since,omitempty"`
 
 	// LastEventID the last height that was seen; goes before since
@@ -838,10 +851,15 @@ type ClientInterface interface {
 
 	// GetDirectory The frozen list of an epoch, whole
 	//
+	// The header is the first of its epoch or, where nodes were removed since, the first that names all of them: the answer
+	// changes only when the list or its removals do, and so does its ETag.
+	//
 	// Corresponds with GET /v1/directory (the `GetDirectory` operationId).
 	GetDirectory(ctx context.Context, params *GetDirectoryParams, reqEditors ...RequestEditorFn) (*http.Response, error)
 
 	// GetDirectoryDelta What changed from one epoch's list to another's, per field
+	//
+	// `since` 0 is the empty list of epoch 0, so that the delta is the whole list.
 	//
 	// Corresponds with GET /v1/directory/delta (the `GetDirectoryDelta` operationId).
 	GetDirectoryDelta(ctx context.Context, params *GetDirectoryDeltaParams, reqEditors ...RequestEditorFn) (*http.Response, error)
@@ -853,7 +871,9 @@ type ClientInterface interface {
 
 	// StreamEvents A server-sent event for each block from a height on
 	//
-	// Event `block`, id = height, data = {header, published}: the sealed header and the statements published in the block, base64 of their canonical bytes.
+	// Event `block`, id = height, data = {header, published}: the sealed header and the statements published in the block,
+	// base64 of their canonical bytes. Event `cut`, data = {reason}: the last of a stream that the server ends;
+	// reason is too_slow or closed.
 	//
 	// Corresponds with GET /v1/events (the `StreamEvents` operationId).
 	StreamEvents(ctx context.Context, params *StreamEventsParams, reqEditors ...RequestEditorFn) (*http.Response, error)
@@ -1064,6 +1084,9 @@ func (c *Client) GetEip712(ctx context.Context, reqEditors ...RequestEditorFn) (
 
 // GetDirectory The frozen list of an epoch, whole
 //
+// The header is the first of its epoch or, where nodes were removed since, the first that names all of them: the answer
+// changes only when the list or its removals do, and so does its ETag.
+//
 // Corresponds with GET /v1/directory (the `GetDirectory` operationId).
 func (c *Client) GetDirectory(ctx context.Context, params *GetDirectoryParams, reqEditors ...RequestEditorFn) (*http.Response, error) {
 	req, err := NewGetDirectoryRequest(c.Server, params)
@@ -1078,6 +1101,8 @@ func (c *Client) GetDirectory(ctx context.Context, params *GetDirectoryParams, r
 }
 
 // GetDirectoryDelta What changed from one epoch's list to another's, per field
+//
+// `since` 0 is the empty list of epoch 0, so that the delta is the whole list.
 //
 // Corresponds with GET /v1/directory/delta (the `GetDirectoryDelta` operationId).
 func (c *Client) GetDirectoryDelta(ctx context.Context, params *GetDirectoryDeltaParams, reqEditors ...RequestEditorFn) (*http.Response, error) {
@@ -1109,7 +1134,9 @@ func (c *Client) GetDirectoryProof(ctx context.Context, node ParamNode, params *
 
 // StreamEvents A server-sent event for each block from a height on
 //
-// Event `block`, id = height, data = {header, published}: the sealed header and the statements published in the block, base64 of their canonical bytes.
+// Event `block`, id = height, data = {header, published}: the sealed header and the statements published in the block,
+// base64 of their canonical bytes. Event `cut`, data = {reason}: the last of a stream that the server ends;
+// reason is too_slow or closed.
 //
 // Corresponds with GET /v1/events (the `StreamEvents` operationId).
 func (c *Client) StreamEvents(ctx context.Context, params *StreamEventsParams, reqEditors ...RequestEditorFn) (*http.Response, error) {
@@ -2630,12 +2657,17 @@ type ClientWithResponsesInterface interface {
 
 	// GetDirectoryWithResponse The frozen list of an epoch, whole
 	//
+	// The header is the first of its epoch or, where nodes were removed since, the first that names all of them: the answer
+	// changes only when the list or its removals do, and so does its ETag.
+	//
 	// Returns a wrapper object for the known response body format(s).
 	//
 	// Corresponds with GET /v1/directory (the `GetDirectory` operationId).
 	GetDirectoryWithResponse(ctx context.Context, params *GetDirectoryParams, reqEditors ...RequestEditorFn) (*GetDirectoryResponse, error)
 
 	// GetDirectoryDeltaWithResponse What changed from one epoch's list to another's, per field
+	//
+	// `since` 0 is the empty list of epoch 0, so that the delta is the whole list.
 	//
 	// Returns a wrapper object for the known response body format(s).
 	//
@@ -2651,7 +2683,9 @@ type ClientWithResponsesInterface interface {
 
 	// StreamEventsWithResponse A server-sent event for each block from a height on
 	//
-	// Event `block`, id = height, data = {header, published}: the sealed header and the statements published in the block, base64 of their canonical bytes.
+	// Event `block`, id = height, data = {header, published}: the sealed header and the statements published in the block,
+	// base64 of their canonical bytes. Event `cut`, data = {reason}: the last of a stream that the server ends;
+	// reason is too_slow or closed.
 	//
 	// Returns a wrapper object for the known response body format(s).
 	//
@@ -3045,6 +3079,11 @@ func (r ListBlocksResponse) ContentType() string {
 	return ""
 }
 
+// GetBlockResponse200Headers the declared response headers of an HTTP 200 response for GetBlock
+type GetBlockResponse200Headers struct {
+	ETag *string
+}
+
 type GetBlockResponse struct {
 	Body         []byte
 	HTTPResponse *http.Response
@@ -3052,6 +3091,8 @@ type GetBlockResponse struct {
 	JSON200 *Block
 	// ApplicationproblemJSONDefault the response for an HTTP default `application/problem+json` response
 	ApplicationproblemJSONDefault *ProblemResponse
+	// Headers200 the parsed response headers for an HTTP 200 response
+	Headers200 *GetBlockResponse200Headers
 }
 
 // GetJSON200 returns the response for an HTTP 200 `application/json` response
@@ -3326,6 +3367,11 @@ func (r StreamEventsResponse) ContentType() string {
 	return ""
 }
 
+// GetHeaderResponse200Headers the declared response headers of an HTTP 200 response for GetHeader
+type GetHeaderResponse200Headers struct {
+	ETag *string
+}
+
 type GetHeaderResponse struct {
 	Body         []byte
 	HTTPResponse *http.Response
@@ -3333,6 +3379,8 @@ type GetHeaderResponse struct {
 	JSON200 *Header
 	// ApplicationproblemJSONDefault the response for an HTTP default `application/problem+json` response
 	ApplicationproblemJSONDefault *ProblemResponse
+	// Headers200 the parsed response headers for an HTTP 200 response
+	Headers200 *GetHeaderResponse200Headers
 }
 
 // GetJSON200 returns the response for an HTTP 200 `application/json` response
@@ -4097,6 +4145,9 @@ func (c *ClientWithResponses) GetEip712WithResponse(ctx context.Context, reqEdit
 
 // GetDirectoryWithResponse The frozen list of an epoch, whole
 //
+// The header is the first of its epoch or, where nodes were removed since, the first that names all of them: the answer
+// changes only when the list or its removals do, and so does its ETag.
+//
 // Returns a wrapper object for the known response body format(s).
 //
 // Corresponds with GET /v1/directory (the `GetDirectory` operationId).
@@ -4109,6 +4160,8 @@ func (c *ClientWithResponses) GetDirectoryWithResponse(ctx context.Context, para
 }
 
 // GetDirectoryDeltaWithResponse What changed from one epoch's list to another's, per field
+//
+// `since` 0 is the empty list of epoch 0, so that the delta is the whole list.
 //
 // Returns a wrapper object for the known response body format(s).
 //
@@ -4136,7 +4189,9 @@ func (c *ClientWithResponses) GetDirectoryProofWithResponse(ctx context.Context,
 
 // StreamEventsWithResponse A server-sent event for each block from a height on
 //
-// Event `block`, id = height, data = {header, published}: the sealed header and the statements published in the block, base64 of their canonical bytes.
+// Event `block`, id = height, data = {header, published}: the sealed header and the statements published in the block,
+// base64 of their canonical bytes. Event `cut`, data = {reason}: the last of a stream that the server ends;
+// reason is too_slow or closed.
 //
 // Returns a wrapper object for the known response body format(s).
 //
@@ -4556,6 +4611,9 @@ func ParseGetBlockResponse(rsp *http.Response) (*GetBlockResponse, error) {
 		}
 		response.JSON200 = &dest
 
+	case rsp.StatusCode == 304:
+		break // No content-type
+
 	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && true:
 		var dest ProblemResponse
 		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
@@ -4566,6 +4624,19 @@ func ParseGetBlockResponse(rsp *http.Response) (*GetBlockResponse, error) {
 	case rsp.StatusCode == 200:
 		// Content-type (application/octet-stream) unsupported
 
+	}
+
+	switch {
+	case rsp.StatusCode == 200:
+		var headers GetBlockResponse200Headers
+		if values := rsp.Header.Values("ETag"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "ETag", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.ETag = &value
+		}
+		response.Headers200 = &headers
 	}
 
 	return response, nil
@@ -4762,6 +4833,9 @@ func ParseGetHeaderResponse(rsp *http.Response) (*GetHeaderResponse, error) {
 		}
 		response.JSON200 = &dest
 
+	case rsp.StatusCode == 304:
+		break // No content-type
+
 	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && true:
 		var dest ProblemResponse
 		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
@@ -4772,6 +4846,19 @@ func ParseGetHeaderResponse(rsp *http.Response) (*GetHeaderResponse, error) {
 	case rsp.StatusCode == 200:
 		// Content-type (application/octet-stream) unsupported
 
+	}
+
+	switch {
+	case rsp.StatusCode == 200:
+		var headers GetHeaderResponse200Headers
+		if values := rsp.Header.Values("ETag"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "ETag", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.ETag = &value
+		}
+		response.Headers200 = &headers
 	}
 
 	return response, nil

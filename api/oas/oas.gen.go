@@ -116,6 +116,7 @@ func (e SlashBasis) Valid() bool {
 const (
 	Included TransactionStatus = "included"
 	Pending  TransactionStatus = "pending"
+	Refused  TransactionStatus = "refused"
 )
 
 // Valid indicates whether the value is a known member of the TransactionStatus enum.
@@ -124,6 +125,8 @@ func (e TransactionStatus) Valid() bool {
 	case Included:
 		return true
 	case Pending:
+		return true
+	case Refused:
 		return true
 	default:
 		return false
@@ -581,19 +584,29 @@ type Submitted struct {
 
 // Transaction defines model for Transaction.
 type Transaction struct {
-	Height    *int64                  `json:"height,omitempty"`
-	Id        Hash                    `json:"id"`
-	Index     *int                    `json:"index,omitempty"`
-	Kind      string                  `json:"kind"`
-	Message   *map[string]interface{} `json:"message,omitempty"`
-	Raw       Base64                  `json:"raw"`
-	Result    *string                 `json:"result,omitempty"`
-	Sender    *Address                `json:"sender,omitempty"`
-	Statement *Statement              `json:"statement,omitempty"`
-	Status    TransactionStatus       `json:"status"`
+	// Detail of a refusal, for people
+	Detail *string `json:"detail,omitempty"`
+
+	// Height of its block, or of the block that left it out
+	Height *int64 `json:"height,omitempty"`
+	Id     Hash   `json:"id"`
+
+	// Index place in its block
+	Index   *int                    `json:"index,omitempty"`
+	Kind    *string                 `json:"kind,omitempty"`
+	Message *map[string]interface{} `json:"message,omitempty"`
+	Raw     *Base64                 `json:"raw,omitempty"`
+
+	// Result ok, or the code of a refusal; absent while pending
+	Result    *string    `json:"result,omitempty"`
+	Sender    *Address   `json:"sender,omitempty"`
+	Statement *Statement `json:"statement,omitempty"`
+
+	// Status refused ones are remembered for a while, without their bytes
+	Status TransactionStatus `json:"status"`
 }
 
-// TransactionStatus defines model for Transaction.Status.
+// TransactionStatus refused ones are remembered for a while, without their bytes
 type TransactionStatus string
 
 // TransactionBrief defines model for TransactionBrief.
@@ -688,7 +701,7 @@ type GetDirectoryProofParams struct {
 
 // StreamEventsParams defines parameters for StreamEvents.
 type StreamEventsParams struct {
-	// Since first height that is wanted; 0 for the next block
+	// Since first height that is wanted, of the past too; 0 for the next block
 	Since *int64 `form:"since,omitempty" json:"since,omitempty"`
 
 	// LastEventID the last height that was seen; goes before since
@@ -1771,15 +1784,25 @@ type GetBlockResponseObject interface {
 	VisitGetBlockResponse(w http.ResponseWriter) error
 }
 
-type GetBlock200JSONResponse Block
+type GetBlock200ResponseHeaders struct {
+	ETag *string
+}
+
+type GetBlock200JSONResponse struct {
+	Body    Block
+	Headers GetBlock200ResponseHeaders
+}
 
 func (response GetBlock200JSONResponse) VisitGetBlockResponse(w http.ResponseWriter) error {
 
 	var buf bytes.Buffer
-	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
 		return err
 	}
 	w.Header().Set("Content-Type", "application/json")
+	if response.Headers.ETag != nil {
+		w.Header().Set("ETag", fmt.Sprint(*response.Headers.ETag))
+	}
 	w.WriteHeader(200)
 	_, err := buf.WriteTo(w)
 	return err
@@ -1787,6 +1810,7 @@ func (response GetBlock200JSONResponse) VisitGetBlockResponse(w http.ResponseWri
 
 type GetBlock200ApplicationoctetStreamResponse struct {
 	Body          io.Reader
+	Headers       GetBlock200ResponseHeaders
 	ContentLength int64
 }
 
@@ -1796,6 +1820,9 @@ func (response GetBlock200ApplicationoctetStreamResponse) VisitGetBlockResponse(
 	if response.ContentLength != 0 {
 		w.Header().Set("Content-Length", fmt.Sprint(response.ContentLength))
 	}
+	if response.Headers.ETag != nil {
+		w.Header().Set("ETag", fmt.Sprint(*response.Headers.ETag))
+	}
 	w.WriteHeader(200)
 
 	if closer, ok := response.Body.(io.ReadCloser); ok {
@@ -1803,6 +1830,14 @@ func (response GetBlock200ApplicationoctetStreamResponse) VisitGetBlockResponse(
 	}
 	_, err := io.Copy(w, response.Body)
 	return err
+}
+
+type GetBlock304Response struct {
+}
+
+func (response GetBlock304Response) VisitGetBlockResponse(w http.ResponseWriter) error {
+	w.WriteHeader(304)
+	return nil
 }
 
 type GetBlockdefaultApplicationProblemPlusJSONResponse struct {
@@ -2102,15 +2137,25 @@ type GetHeaderResponseObject interface {
 	VisitGetHeaderResponse(w http.ResponseWriter) error
 }
 
-type GetHeader200JSONResponse Header
+type GetHeader200ResponseHeaders struct {
+	ETag *string
+}
+
+type GetHeader200JSONResponse struct {
+	Body    Header
+	Headers GetHeader200ResponseHeaders
+}
 
 func (response GetHeader200JSONResponse) VisitGetHeaderResponse(w http.ResponseWriter) error {
 
 	var buf bytes.Buffer
-	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
 		return err
 	}
 	w.Header().Set("Content-Type", "application/json")
+	if response.Headers.ETag != nil {
+		w.Header().Set("ETag", fmt.Sprint(*response.Headers.ETag))
+	}
 	w.WriteHeader(200)
 	_, err := buf.WriteTo(w)
 	return err
@@ -2118,6 +2163,7 @@ func (response GetHeader200JSONResponse) VisitGetHeaderResponse(w http.ResponseW
 
 type GetHeader200ApplicationoctetStreamResponse struct {
 	Body          io.Reader
+	Headers       GetHeader200ResponseHeaders
 	ContentLength int64
 }
 
@@ -2127,6 +2173,9 @@ func (response GetHeader200ApplicationoctetStreamResponse) VisitGetHeaderRespons
 	if response.ContentLength != 0 {
 		w.Header().Set("Content-Length", fmt.Sprint(response.ContentLength))
 	}
+	if response.Headers.ETag != nil {
+		w.Header().Set("ETag", fmt.Sprint(*response.Headers.ETag))
+	}
 	w.WriteHeader(200)
 
 	if closer, ok := response.Body.(io.ReadCloser); ok {
@@ -2134,6 +2183,14 @@ func (response GetHeader200ApplicationoctetStreamResponse) VisitGetHeaderRespons
 	}
 	_, err := io.Copy(w, response.Body)
 	return err
+}
+
+type GetHeader304Response struct {
+}
+
+func (response GetHeader304Response) VisitGetHeaderResponse(w http.ResponseWriter) error {
+	w.WriteHeader(304)
+	return nil
 }
 
 type GetHeaderdefaultApplicationProblemPlusJSONResponse struct {
@@ -3498,87 +3555,91 @@ func (sh *strictHandler) GetTransaction(ctx *gin.Context, id Hash) {
 // const string: with thousands of chunks the chained `+` fold is several
 // times slower for the Go compiler than parsing a slice literal.
 var swaggerSpec = []string{
-	"7F3rc9s4kv9XULytmtk62pKd18ap/ZBMspfs5TKpSXbuw8SrQGRLxJoEOAAoWePV/36FF5+gRMpSxrd3",
-	"n2KRIB7dv270C8hdELEsZxSoFMHVXZBjjjOQwPWvj+rXyzjmIPRvQoOrIMcyCcKA4gyCqwDbt2HA4deC",
-	"cIiDK8kLCAMRJZBh9dkfOCyCq+DfJtVYE/NWTFzv221ohnuVsuimZ7C5frdrqBxLCVx9+ffvf5mePb++",
-	"uwgvnm//mWIJQv5TPcJni+u7p4+3f/xDEAZyk6uOheSELqtJ/FBwwbjqMAYRcZJLwlSnFG7lLNIvEVsg",
-	"mQDK8RLQHBaMwwuUEyr00wTIMpFBaFbxawF8Uy3DdBDU553h2/dAlzIJri6fPO2d13uSEdmdVgwLXKQS",
-	"XUynLxBbAVd/TRERiMOiEBD3TCTV3dXnYXsKri6m01DNimRFpn+pn4Tan+UECZWwBF7N8AOLoYd7VL06",
-	"FCeq33evg60aiIPIGRVgMMrZPIXsJ/tMPYoYlUA1nXCepyTCik6T3LT8938IRbS7gQPb/s3ITbLn5Su3",
-	"Cj2jl1HECjN8zlkOXBIzVVxJ0iCRCIM5TjGNYO8XmR5wGwYWd1d3wYLxDEvDoqePgy7HQoNmyuwAzbXp",
-	"JQgkOaYCR+qhAjaWaI01ZFoADYOyn86bnDO22LeETxJL+KhbKmpKfGNoRiRk+ylmKP5JfaU+t1PAnONN",
-	"YBDjMPdLTWM56rrJl+S7Lrtg839ApClrx/iIl9Dl7Ciyl0sas7bussK6NvISXjKJ00GTapGo1F6mBzfl",
-	"HWQxpO8iPnOSMAy+1GqPIZogDDhLdWugSin9EqiRsdSaVakATuaF+nXtU6f15VrFZCdr+/UuthLg2kYz",
-	"vbXbysuzv1zfPZ5u/+CTj5clKZqCVlAixQt0Mf37c4Q5oAv0+W8fgrA+gNvILnu6foUFPH3cYPR8I8Hb",
-	"1O2ubfziGPg+yr81rRSyamphMJI/Vx+94gQWeyXVzqo1nI8xelnfXDRr9HiAkvmDEwFitruWZFab1MC9",
-	"aJwst5WuHa7sxjfj14RDJBnfdKdbTrbLM1DLHLFZlKO8oZJvfNyDnEXJQMQMkxwroVpnsb00fItF0qGg",
-	"mZTtIAwcOUsZcWTYSViz5A51gcY5I9YFKInYRW2LTguckXQzmPCV4u6Iyyi1z6hF9K7mP6pG/wmb8oOZ",
-	"kslRX7ndZLiI5MA1ZJqWUA0tOYcVYYWYiTXmmZfIwu2kw3bM/o5WwIUlVPcdX8xuYHMQEO1u6boI69tu",
-	"BaQSHW6KncVXM3SLdqxtcKxJ1Z3o/ugMzTa6LejHaYVTaoGUCKmoWbJmzlgKmKp3GWRz4CIh+fD+RtpN",
-	"kLGVGb5pi9gXSBAagfZjNRHQHJaYVgsvJ+tHhtNUdpHVeDVtVVukj6VvSP7s4rLLyphlmHh2syjBhL6L",
-	"h/o92h/1yR5O5UhZapNAdV1HtpuZ7dy32BtCY+cfEsUJnH5srK4znSbX1PdIMpRzkmG+Qap5iEQRJQhb",
-	"D24B/Ap9tn8FnjmoBzvnUGr4JuF7SWkeDCSXbnTdM636RtFq0OrNosOtxlHW17HWbE0zvh4b8prZb0sh",
-	"b9JgDjjavyEZXRoGsVM0sx02TdVouL0wTmMtGL8Z2HQJFAQRs8TSbMhURrUdY6HnmAMdTBHFKCb2a+aW",
-	"bsSpOIJVw0EUqRzFQQHGLfBZBRJGdSVJBjMz/QFklbe74ChvZwfbraXHoiHRQpPFYTXbksHVoLXJNWna",
-	"oEpHZrqSVu1MJZNDJ7w1qFgueLUG4FQm9/Qx1aQL0Yhb3OyPUdivdoaoXOz1KMZ9ioWcJYC5nAOWw5FU",
-	"mTbNXYpQGxjH8XcClbxBmMaIMokatofH1hjtJdzbfG8Fe4FnJE3Bu2gOS7VsDvFsFBYshzMYEyTTxnI8",
-	"qr0cRDgdg/1dnYqaK1H5F2b+NXvSEqBJPh8Tmix16+oTndcgMdHqF6fpj4vg6pf9JAu2YcdGtbBhI/yB",
-	"hAgX9xi86bxZgT8sPMiDtLHytrK28+iS6NoSyYzaUTILzvyAGbe5D8kUuA2OAxY9SBy597ERwtEbjys3",
-	"ME0K3Ws5xz7EvXs91gZVX33zOKcF+oOMclasqW2olSYIwgBHkqyU9McQsSwjQikw/SaGRsOCpiy6UXMP",
-	"gxQWZvxsLqRufu3hRhku6soD4ULOxhjkh2rO+kimFx+ZXBbTE1iNPZudkHieehMIcakkO6+Ac8Z3OYs7",
-	"vl0QSGO/v7jXKSRUSNyXfKysLY/gE5nex3vVb103YWWiaZr6uPAJ+IpE4LfTLE77DKfKYqJs7bWPFgWN",
-	"+4JK2porcq2lSi3b4jlEjMaiFvz5GyW3yCFrAITd7j0bn+jOi/kNbGYQXz55cvF8uJVnv7stP+tmn4t5",
-	"SqKZiaZ14WE4MlP2x8x0Nnzwxse7LCO1IxO6nB1q7o013yTjeAmznPEeh04bQjMS96vtWZlBHW5qtl0W",
-	"D207nG6zsKavLZ4rA7CDL99c/dTuYZZPMGrUqaOnRVaveJMlhfi/QAi7Q/uDaQucCghb0n9DqMdpcsG7",
-	"ELmdKkTVYtXTXwsQ8sxsXSFaE5nEHK9DJIp5RuSZW1KHydm+WZrinNZ0EkBv3n08e3ZxiVwHHjoIsqRY",
-	"FtyjzH4K0acQ/fwC/YyIQNMQXYTo8hliHF3+qZn0bmbVLx55c98txGkiVmurz8TLr9RFAZvxPCxIwz+v",
-	"elFGAqZibS2GFdO4FJAuzmKIUsx7DIV5wekYl21c7mGE4edg1plhyoQYkURtJJfvn9FbLGBAmZOz/A9w",
-	"7TkoqYVxn6wxH+NmKzSN9MvHZPrGODUtuXD0DZ2EGIiHHrfbbfcex8Yl6dxCSxKV+K7RuURUr+B9czfG",
-	"iPsD9WN6CqiimpwdTzoXALN53mMVL4o03cyqIJPHmGTRDcSzgkqSDnezTx6+O8i6Knk7rLnZaGfDA6J7",
-	"41yOFxVImnZLEwEt9vQi6dsLl7/28sEIlysuPbD0rQrVDfAQqsaH5PJzzP1JaPVCeJL2jEmhw+i2ZtcW",
-	"pi/ICpD+JkSEIsZN5r3HNy+zP/fJnx+cJLJ54EZt0/58cF+5oCGUpaTh2N6KAw2RzBvbPFFaNcVz8AdD",
-	"xmlKoXwAf/ijRSAzYrnrlx9Wu76efh95Cg9s5szFHIbpz7GGsC6fsI7qAJpGhEdFiqVa/fAxUkyyrlyt",
-	"EyyR5HixIJFyVnLOJEQSYoSXmFAh/eGxlX/PfEi5ecDxSXLznaqm1u4/pMilXgTRPZCA5hvkogEdjOZA",
-	"Y8t4jxftDjGsMZEmxuvNPyxIT0jQ2LqznLER5oL5SMxYIYXE5fQG+gdFnqeb0zgII0qaWrVMJi7SyuI7",
-	"whkBcCLl9SI0+loax8GjnuMzi2+KdOj0TcPjqPjiJ3iFDK9m04ESi9umciPxQZsZ8dtltfL3+1pmg8WX",
-	"0Bhu/dLVGwkYGBnqrI/j9YgyaF3H0ROSpfEoR13Ut+69Z4wyqMKqzTIMhxJFtigtYm8sp8vr0qku4/+K",
-	"EnsQYA5AHIy4HeyrKNtUguwmRIxryzBiMSgrEZvjgdp4Hr5MO4BvgT8Dj0kkd4TUOtN1+afOi94FnjS0",
-	"lBeUiATPUxjr3goJ+YHJr157mt34jAm/7cxuBlVQrioWOdyvcErMCVH3V4ZTtWKtX+E2JzaRmnLA8WZm",
-	"aDREOtxgjjrdCW61klqwLl4/J4BSiJfAtW9Tpb80cD8XlESIglwzfnOOzCYo9AGqGCKS4RSZOWl3SJ+x",
-	"Qt/rM1bm7/Kk1R9DpPYm/eQLzUiakl2JsBCpHQ+ELVuKAZHY9Pb0MUrgFsVkSZTHZVMUIFCEOd8gFzp/",
-	"8gRFCUQ3osjOv9A3OmWqv//pLz+g54+fPEP2VCkygBE6po8wMilZ9FUJzNdz9IHJhNAlSoCDmhOSDM0B",
-	"SV6oDfQK6aPSIkTGKRIhUjurnvYXqpMCZlQBfAUxMjlGwlGEKaMkwimabySoXhn6/mvMIjEROURfFbn0",
-	"QCvgZEEqY1gv0PIDKVvg/ItOr5AI7Klcewr4ZY6jBM4uz6dBGBQ8Da6CRMpcXE0m6/X6HOvX54wvJ/Zb",
-	"MXn/7oc3Hz690d9UadvAYMBgpFZzfRVc2AASxTkJroJH59PzRya5kGhRnOCcTOr5IP10CVoqTGiGMF1O",
-	"HvwHyFrS1hxzrx0+vpxOdxw47h40HhZKqWWJuz5vxzA2C9CP7dltf/flxCftI9P6/HKRZZhvFIPSVCNb",
-	"ICwQo4D0yBaGFH01+bmvyOqjEC0YVzBLZWKhrfQjXgpdkl0e6bpWo0xMu9920dsWWd6T0nvO7akRPLTE",
-	"KVm16aEUUc5ZBEIoN9A0qVZocWTXpzXkzuX9pFr8PqvTk1NIeTJ9dF+U1NSz0j5YKxpzQpwItOAgEgSU",
-	"FcvEKgx7DYGfbKuLiT0h2C+K74mQL12jsHFTRU+hXtVkUrs9YRsOa23vgNhen5BX9UPlPji65R5Rum2X",
-	"bluxZ+CVaagPwYcIi8gYwsrZrmXaLePKOXU4N7mzrbe78P+yPAl6AAcrq79tLuA4Npuk1NKqjITaxmSr",
-	"jssIoe8yjDL7X3KuY3h9AyjsgMERUfDKcD00PNfGjLly4QX6DTjTKh1Tx31EYQW8LcFdIBibY6cAvzJN",
-	"/kXEtzp27uGapcYRmWZNOgprEBLpwr8aP3R0ps2MyZ3+d6dEvrK36hzAEvPp6WmsKVHvg0US5JmQHHDW",
-	"7Ku6AoFQrOW77aNsfWUtc1NAgwX666cfPyh1SChSnkLLIj4iP3+kdlilaE0AyNnr2svQ/vqXwFxd9CXo",
-	"Z7X+OYHyzGQfo+2pyhMyy47go/EmhxjFWOIjUtDVIpmDf1qN6aN/obZb6+chtUYDHCVIn5ZU24NRX/Ub",
-	"bvopHNdvJugjb3V9QUeW/Nc1EVHfnFxE1Lc3uXcemLuIRHk509STOT2lgFbLPrmQKh+29IcBpxA7edGG",
-	"py7vltoVJvKFEuCOO2vJDRzp8LAwWjREc0gULjB6fKZaotRcxuVOLGuivfmMl81ldCa9DYNH08eee8OY",
-	"RBmLtcd8RPwrI3zB2W9ADWkUrKkLVKwTlsIOV6wO60kMqcSDwP1at+wg3Idad5Sr/8avcSgO/7cJ0lEF",
-	"oIVNo+0SaApCqB7ZgnHFqNAjBUcE4H9rsUswXUKskJhpxauJ/J0wmJQMYcpkAvw7EaIcODK1/gOBeUdZ",
-	"DNtJWbO+F58frRl/gDVTHuj6P6Gu7WVr3mvtzC1sRwKJHshoaGxjpkLbNkQgyqSGqFNbFjW70QEraAYK",
-	"mvPXR9TQV21afQ0RidGfS/NKGSDoz+jOSYuu7xYJxNurrjBVIuYSR6L6wMZMneE416ktW3vTDaSel0Vf",
-	"DrOftFZ4Y5ayx2DQm5RdQxljWWMqIX6Bptq2MeHXW4ncHZm7FPLRFLDelHFrbmsskACgL9CSgbB3Y5bn",
-	"evW8SkfcTuw9FvJM0+Ls3eug50LP2n2evlLw/UIj4VYa8Hh18l4NbD86YjDGxN/5mVCI1TOrDFXjGmil",
-	"ih19d9mo1lIZ4vG9rVVKPUCXz92rdmpz0kq5NiiV3aiE/9u7gE2Vc09X0GZgdjH/g21yTwaOqA3w5Cxq",
-	"iaIj28P1rl2ySnWFOcSG1cpEsWJl02VIsIJHsCs8vTtN9J4I6RJE3yyyFfZY3bY+avi9uuXRZn+HtWLl",
-	"sXc6n1JLlEehv2lOTEdCq2PDrXC5zQjXgGRm0oSRNWp3Cqkp0TzYiD014e1dCT2kP7KG1FQttbS7o6CX",
-	"xia9rY0HJjzk/WsRL8G5CfYE3SsWb47kyNWu8n50+ezpn7ybUdMl3p6QW64mx8MqV55xPG5p0iJsMzBK",
-	"BSMhITdlm5C/UPa+Llsgwp5QlM2sYIpFoiv1HDPNYaPdmveTbfP7615XWT3uSvNTCmt11Mpn0FrCHVFc",
-	"TbmV8pNMkVBLQdpyrKaO7OX65M6236krzbkuf0SqeQN9dQ7usEvobbnnyfnVy6tjm56qz0qzulOBI/iy",
-	"PzBjAOgPyjwUFh3Vs6h035Et21rHO3lU3p3frzBNk3+RLGx14M3rs+ulHjELq2sD2QJhZxPutQG7mXIz",
-	"qwF24Cd75vZBGoLuDik/0Y+M/jkzeTtmDcJ99LUBu34z8KOJ5FVF4Q/WGLw8HsdKm8tfZgK51JFNycz/",
-	"bcNYesxAsKG4jQJ/J6q4al+kpTfOUVXv75AcW41/QvirEfz412+ORrm3gOPQJfaMI+pOQoWoPCrTG7xo",
-	"/3cNfoEw4PjcyIcPk4iRdGtck3KfKN//S1cNI2Z0XbY1prShjo3JHYl3bkdNcOy35kj8kG3t+mp8IeL6",
-	"6yPG/Gv96gyTPmg6hwhn+lQO8RZ12eumHK1N4fxE7++2bVlh78Rf2WjufxzT3dQe1CpL7+rOa+NBlXqr",
-	"PSwNzu319n8CAAD//w==",
+	"7D1rd9s2ln8Fh9tz2jlLW7Lz6NQ+8yFpMtvMZtOcJtP90HhkiLySMCYBFgAtqx7/9z24APgQQYl05NTb",
+	"3U+JSBC4uC/cJ3wbJSIvBAeuVXR2GxVU0hw0SPz13vx6kaYSFP5mPDqLCqpXURxxmkN0FlH3No4k/Foy",
+	"CWl0pmUJcaSSFeTUfPaVhEV0Fv3bpF5rYt+qiZ/97i62y73MRHLVs9gc3+1aqqBagzRf/uObX6ZH313c",
+	"nsQn3939K6MalP6XeUSPFhe3z5/e/emrKI70pjATKy0ZX9ZAfF9KJaSZMAWVSFZoJsykHG70LMGXRCyI",
+	"XgEp6BLIHBZCwjkpGFf4dAVsudJRbHfxawlyU2/DThA14c7pzVvgS72Kzk6fPe+F6y3Lme6ClcKClpkm",
+	"J9PpORHXIM3/poQpImFRKkh7AMlwuiYcbqbo7GQ6jQ1ULC9z/GV+Mu5+VgAyrmEJsobwnUihh3rcvLov",
+	"n5h537yK7sxCElQhuALLo1LMM8h/cs/Mo0RwDRzxRIsiYwk1eJoUduS//1MZpN0OXNjNb1duo72oXvld",
+	"IEQvkkSUdvlCigKkZhZUWkvSIJGIoznNKE9g7xc5LngXR47vzm6jhZA51ZZEz59GXYrFlpu5cAu094Zb",
+	"UERLyhVNzEPD2FSTNUWW2WLQOKrm6bwppBCLfVv4oKmG9zjSYFPTK4szpiHfjzGL8Q/mK/O5A4FKSTeR",
+	"5RjPc780NJbHrge+Qt9FNYWY/xMSxKxb4z1dQpeyo9BebWnM3rrbipvaKIh4LTTNBgG1haJKe9kZPMg7",
+	"0GJR3+X43EvCMPblTnsM0QRxJEWGo4EbpfRLZFamGjWrUQGSzUvz6yKkTpvbdYrJAevmDW62FuDGQTO9",
+	"ccfKi6O/Xtw+nd59FZKPFxUq2oJWcqbVOTmZ/uM7QiWQE/Lx7++iuLmAP8hOe6Z+SRU8f9oi9HyjITjU",
+	"n67b/EtTkPsw/4MdZTiroRYGc/LH+qOXksFir6Q6qLaWCxEGt/XFRbOBj0comd97EWD2uNuSzPqQGngW",
+	"jZPlbaXrlqumCUH8iklItJCbLrgVsF2agdnmiMOiWuU113IToh4UIlkN5JhhkuMkFHWW2IvDH6hadTBo",
+	"gXITxJFHZyUjHg07EWu33MEu8LQQzLkAFRK7XLuFpwXNWbYZjPhacXfEZZTaF9xx9K7hP5pB/wmb6oOZ",
+	"kclRX/nTZLiIFCCRZdqWUINbCgnXTJRqptZU5kEkK3+SDjsx+ye6Bqkcorrv5GJ2BZt7MaI7Lf0UcfPY",
+	"rRmp4g4PYmfzNYR+0560LYq1sbqTu997Q3Obux3Tj9MKD6kFMqa0wWZFmrkQGVBu3uWQz0GqFSuGzzfS",
+	"boJcXNvl27aIe0EU4wmgH4tIIHNYUl5vvAI2zBleU7lN1us1tFVjkyGSvmbFtyenXVKmIqcscJolK8r4",
+	"m3So34P+aEj2aKZHytI2CszUTc72kLnJQ5u9Yjz1/iEzlKDZ+9buOuC0qWa+J1qQQrKcyg0xw2OiymRF",
+	"qPPgFiDPyEf3vygAg3mwE4ZKw7cR34tK+2AgunDQRQ9YzYNia8DWbI47/G48ZkMTo2Zrm/HN2FDQzP6h",
+	"EvI2DuZAk/0HktWlcZR6RTPbYdPUg4bbC+M01kLIq4FDl8BBMTVbOZwNAWXU2DEWekEl8MEYMYQSar9m",
+	"3tKNNFMHsGokqDLToyiowLoFIatAw6ipNMthZsEfgFZ9s4sd9c3s3nZr5bEgS2xxk+PDGtqKwPWiDeDa",
+	"OG1hpSMzXUmrT6aKyLEX3garOCoEtQbQTK8+08c0QJeqFbe42h+jcF/tDFH52OtBjPuMKj1bAZV6DlQP",
+	"56TatGmfUoy7wDhNv1akog2hPCVcaNKyPQK2xmgv4bPN961gL8icZRkENy1habYtIZ2N4gVH4RzGBMnQ",
+	"WE5HjdeDEIcx2N/VqWi4ErV/YeFv2JMOAW30hYjQJqnfV5/ovAJNGapfmmU/LqKzX/ajLLqLOzaqYxsx",
+	"wh9YMeXjHoMPndfXEA4LD/IgXax8W1k7OLoounBIsqt2lMxCijDDjDvch2QK/AEngaoeThx59okRwtEb",
+	"j6sOMEQFzlrB2Mdxb16NtUHNV188zukY/VFGOWvSNA7UWhNEcUQTza6N9KeQiDxnyigwfJNCa2DJM5Fc",
+	"GdjjKIOFXT+fK43DLwLUqMJFXXlgUunZGIP8vpqzuZKdJYQmn8UMBFbTwGGnNJ1nwQRCWinJziuQUshd",
+	"zuKObxcMsjTsL+51ChlXmvYlH2trKyD4TGef473iWz9NXJtoiNMQFT6AvGYJhO00x6d9hlNtMXGxDtpH",
+	"i5KnfUEltObKArVUpWW3aA6J4KlqBH/+ztkN8Zw1gIX96T0bn+guyvkVbGaQnj57dvLdcCvPfXdTfdbN",
+	"PpfzjCUzG03rsoelyMzYHzM72fDFWx/vsozMicz4cnZfc2+s+aaFpEuYFUL2OHRoCM1Y2q+2Z1UGdbip",
+	"ue2yBHDbofQ2CRv62vFzbQB2+CsEaxjbPcQKCUYDO03u2UJrULzZkkP6X6CUO6HDwbQFzRTEW9J/xXjA",
+	"afLBu5j4kyom9WbN019LUPrIHl0xWTO9SiVdx0SV85zpI7+lDpHzfVDa4pwtcFZAXr95f/TtySnxEwTw",
+	"oNiSU13KgDL7KSYfYvLzOfmZMEWmMTmJyem3REhy+ud20rudVT95Esx9b3EcIrHeWxOSIL0yHwVsx/Oo",
+	"Yi3/vJ7FGAmUq7WzGK4F8qWCbHGUQpJR2WMozEvJx7hs43IPIww/z2YdCDOh1Igkaiu5/PkZvcUCBpQ5",
+	"ecv/Hq69BCO1MO6TNZVj3GzDTSP98jGZvjFOzZZcePzGXkIsi8cBt9sf9wHHxifp/EYrFFX83cBzxVG9",
+	"gvfF3Rgr7o/Uj+kpoEoacnY46VwAzOZFj1W8KLNsM6uDTAFjUiRXkM5Krlk23M1+8PDdvayrirbDhtuD",
+	"djY8ILo3zuVpUTNJ225pc8AWeXo56csLV7j28tEIly8uvWfpWx2qG+Ah1IPvk8svqAwnoc0LFUjaC6EV",
+	"htFdza4rTF+wayD4TUwYJ0LazHuPb15lfz4nf37vJJHLA7dqm/bng/vKBS2iHCYtxfZWHCCL5MHY5gOl",
+	"VTM6h3AwZJymVMYHCIc/thBkV6xO/erD+tRH8PvQUwbYZi58zGGY/hxrCGP5hHNUB+A0YTIpM6rN7oev",
+	"kVGWd+VqvaKaaEkXC5YYZ6WQQkOiISV0SRlXOhweuw6fmY8pNw80fZDcfKeqaev0H1Lk0iyC6DYkkPmG",
+	"+GhAh0cL4KkjfMCL9k0Ma8q0jfEG8w8L1hMStLburBBihLlgP1IzUWqlaQXeQP+gLIps8zAOwoiSpq1a",
+	"JhsX2crie8RZAfAiFfQikPu2NI5nj2aOz26+LdKx1zctj6OmSxjhNWcENRsGShzftpUbS+91mLGwXdYo",
+	"f98VGm+zrlgQapu4aBaThZCkAFGEQ/O1rHbmYFqRuQ0R1Z1r+MA29WSw0IRpIko9LNTLBmsQxlO4CaTT",
+	"M5qAsUsq0MbFKwbGrzpUkHQ9olgbq00CGLV4NEhMRAqkSaVzQucKuCbrFcuAeNaLQ7Fnno6KSKimjbK3",
+	"mSqHOn5chuxG2xpIBAeFnSfG5TA2EqTIaNTuwAYVRanNdpkk841GSfXBsXqDjCdZmTqhtG2He8taWFon",
+	"TvYIje0ZubeQ7uCl+5A5GrQzF25xC4Q2+DPIlCV6RxSyA65P2XVe9G7wQaNxRcmZWtF5BmMjAkpDcc98",
+	"Ya8LIq5C9lfY3RBXg4pOr2sSeaa/phmzTbX+fznNzI6R++GmYC73nEmg6WZmcTREIPxiHjtdAO9QqS5E",
+	"l18/roBkkC5BojtYZwyRcT+WnCWEg14LeXVMrN1gJT+FhOU0IxYm9CCxLY18g21p9v9Vc9qfYmKOc3zy",
+	"iecsy9iu3GFMjJEAylV6pUBYamd7/pSs4IakbMmMk+qyOqBIQqXcEJ9tePaMJCtIrlSZH3/irzHLjN//",
+	"9NfvyXdPn31LXCMusQyjUGMRSmwWm1wagbk8Ju+EXjG+JCuQYGAiWpA5EC1LY3Oc2VNIxcT6kSomxhhB",
+	"sD9xzKPYVRXIa0iJTcsySRLKBWcJzaxqJFoI8s1lKhI1UQUklwZduNA1SLZgtf+AG3T0IMZ8Ov6EGSmW",
+	"gGtkdo3TLwqarODo9HgaxVEps+gsWmldqLPJZL1eH1N8fSzkcuK+VZO3b75//e7Da/ymznRHlgcsjzTK",
+	"1M+iExdz47Rg0Vn05Hh6/MTmY1YoihNasEkzhYZPl4BSYaNZTGAFfvQfoBt5bnszQKNf+3Q63dGj3e3N",
+	"HhZ9aiTWu2GCji9hN4CPXbt7ePoK8Ml2lzm2fJd5TuXGECjLkLMVocqcpwRXdmzIyaVNaV4Sp4+sIbfC",
+	"YlLH2kY/0qXCKvaqC+7CrDKx437bhW9Xl/qZmN7T6mhWCOCSZux6Gx9GERVSJKCU8ZztkHqHjo/c/lBD",
+	"7tzeT2bE77M7BM5wyrPpk8/lkoZ6NtqHoqKx9jdTZCFBrQhwUS5XTmG4mxvCaLs+mbimyn5RfMuUfuEH",
+	"xa3LPXpqG+shk8aFE3fxsNHu2oy7iwekVbMPP8SOfrsHlG43pT9W3LUBxjTEewNiQlVirWAy35BGcYIj",
+	"XAVTh3KTWzf6bhf/v6iaZ+9Bwdp/2DYXaJraQ1KjtBojoXEwuULtKqgauj+kKpioKNcxvL4AK+xggwNy",
+	"wUtL9djSHI0Ze0vFOfkNpLAuE/fUJxyuQW5LcJcRrM2xU4Bf2iF/EPGtO/UDVHPYOCDRnEnHYQ1KE6yV",
+	"bNADA1rbxJjc4r87JfKlC1jcgyT204fHMWKiOYdINOgjpSXQvD1XfWsE4xTle9tHuQtVArmAElXkbx9+",
+	"fGfUoQvnbFnEVd8nbvT1R7psL99Z7C6OnkyfBm5fEprkIkUj+oBM8iP3sbD5xl3c5J0AdF0wCPApsldI",
+	"fYr6+Qd/TqDqXe3jHtfd+oAc4FYIEW5TQEpSqukBMehrwmwDJupGbMGM0Rhu9qWimgSarAh2rZozx+rE",
+	"5k1D/RhOmzdEOPR2fWBHO6ZcHlQqTVwQ1PYzCxmTNbqB1mpfgw1/1Q1IceNTtNDMiWcs2cxFT/MzHGGL",
+	"wT7xZEX5Eozxn23M1LZm1ziQKBdaEd9zRlIR29NDkFSAwpdGKKz312GW+lKMjroJXwLGVPP89nH20PHt",
+	"3wU0gQ/aVFd+TQP5+IfUYfW2H1yPIZV8yABoBqnnIKQ8Ng1ojBYwfW50XMfjr3kOkw7KMk5M5rAyXE7J",
+	"0yMzkmT2irdHrg+NCC2k+A24Y+CFMWxcLGe9Ehns8FabQjpJIdO0V1QvUdIuydSzLOSF3lRrWlGdxkZQ",
+	"kBBYBW9m9OMRFhx/vFNyXiEYHfEJiYTvPuy/pG6ciMT/26T0oNK1xfj2YFhBW8pQ1fKaunFAxA7I3f+N",
+	"Mo3qOjVsnuMZhUj+Wlnm04JQLvQK5NcqJgVIYttTBnL9rTlU7iZVm0WfGbB1b8m9rMmqB/H/xFng7gcM",
+	"3sRoLw48EJPgQlbrUBezVmgGMkW40MiiXic6rtnNHXAN7UBNG37sqiSXaIVexoSl5C+VJWpsNfIXcuul",
+	"BVsS1ArSu7OuMNUi5lOAqv7Axayd4f6JzzHR6QyabiT7mDiwklJf1nDYnka3eEbdAUGsyqg1NYbJJQGe",
+	"qvNP3H6E/CjETGVibbCZZEJBGjJ8PuBsry3W9hg+1kqz6KrCaWvKNaRxfUsryrU4J1M0QW3o/UZXqedd",
+	"h8HBlH+FsSawa6qIAuDnZGnMQXuVbNUGj3BVQRgH2Fuq9BEi5+jNq6jn/tvG9behzon9AqvhRlvGDZ4H",
+	"e7W/++iAgTjHVEeYX0fIan/CenCo0KnH7y5XwplgQ7z9HxqFhY/Q3ffXED60new0DFrKxiA2iucP4v63",
+	"dehnhgFcSm8XR71zQz6TK0ZUvgSSYI3M44G9h+bUPvtppqISUss/xuZysuryr0SJUiawK9+xO+/4lint",
+	"M45fLFQa97gRrkZx+N3W1fUC4QkbDQNj71V/SNVTXUfwRZOsGFqvW/e38i+uxKDBSBaSNhs5K32nkNoy",
+	"6Xtb5Q+NeHdfSQ/qD6whEauV6vf3hPTi2NZLoEUiVAC9fyvTJXi/x3WxvhTp5kCeaeM6/Sen3z7/c/CE",
+	"a/v4dw9ILV/kFSCVr/c5HLUQtYS6lJ5RwURpKGzpNBTnxoHBOhimXJewbqeZM6pWWC3riWkb/nZr3g9u",
+	"zO+ve313w7g/K/CQwlq3O4asZIe4A4qrrd8zjp+tOttSkK6+r60je6k+uXXjd+pK21sZDrG1/wpE3Yt6",
+	"vz8E4UquH5xevbQ6tOlp5qw1q+/MHUGX/ZEmy4DhKNNjIdFB3ZVa9x3Ysm1MvJNG1d+v6FeYdsgfJK1f",
+	"N50GAwG41QOm9bHYVCwwH4eWx14bsFt6YaEaYAd+cH3vj9IQ9Pe4hZF+YO6fC5uzFc4g3IdfF4HsNwPf",
+	"29Bk3a/waI3B08NRrLK5wnVLUGgM1WphI5dCZIeMbFuMu7D216oOFPeHb3riHHVjyQ7JsTdiPST7mxXC",
+	"/I9vDoa5H4CmsU+DWkfUdyPGpGpX6w1ebP/JlLBAWOb42KqFGCYRI/HWuqroc0KH/y9dDR6xq2Md4Jiy",
+	"liZvTG5ZuvM4ajPHfmuOpY/Z1m7uJhR3br4+YCKhMS+mzLDZew4JzcGWCoWI5a5887i2nRgTPN/d2Kpl",
+	"w4u/sdH8X/3DaRoPGqXKt03ntfWgziU2HlYG593F3f8EAAD//w==",
 }
 
 // decodeSpec returns the embedded OpenAPI spec as raw JSON bytes,

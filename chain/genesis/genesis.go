@@ -148,6 +148,8 @@ func (g Genesis) Validate() error {
 // Validate refuses a core that contradicts itself.
 func (c Core) Validate() error {
 	switch {
+	case c.ChainID == 0:
+		return fmt.Errorf("%w: chain_id must be above zero", ErrGenesis)
 	case c.Clock != ClockReal && c.Clock != ClockLedger:
 		return fmt.Errorf("%w: clock %q; use real or ledger", ErrGenesis, c.Clock)
 	case c.Clock == ClockLedger && !c.Dev:

@@ -102,8 +102,11 @@ type Sequence uint64
 // CounterBits is the width of a sequence's counter.
 const CounterBits = 20
 
-// NewSequence is the sequence of counter n in epoch e.
+// NewSequence is the sequence of counter n, below 2^20, in epoch e.
 func NewSequence(e chain.Epoch, n uint32) Sequence {
+	if n>>CounterBits != 0 || e>>(64-CounterBits) != 0 {
+		panic("statement: internal error: sequence out of range") // it would be signed twice
+	}
 	return Sequence(uint64(e)<<CounterBits | uint64(n)&(1<<CounterBits-1))
 }
 

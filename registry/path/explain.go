@@ -69,7 +69,7 @@ type Explanation struct {
 
 // Explain says how hops, a path of Choose with options o, came about. It
 // computes this anew from list and path and draws nothing: any path can be
-// explained at any time.
+// explained at any time. For a path of Guards, set o.Guard to its first hop.
 func (k *Picker) Explain(hops []int, o Options) Explanation {
 	x := Explanation{Listed: len(k.list.Entries), Usable: k.usable}
 	c, err := k.begin(o)

@@ -34,7 +34,8 @@ type Guards struct {
 // Choose draws a path behind one of the guards: the first that is listed, not
 // avoided and in no conflict with the target. Only where none is, a new one is
 // drawn and kept behind the others, so that these serve again when they are
-// back. o.Guard is ignored. strikes may be nil.
+// back; with GuardMost guards in the list, avoided ones are used before that.
+// o.Guard is ignored. strikes may be nil.
 func (g *Guards) Choose(k *Picker, strikes Strikes, o Options, now chain.Time, rnd Rand) ([]int, error) {
 	g.refresh(k, now)
 	if o.Avoid == nil && strikes != nil {
@@ -61,9 +62,22 @@ func (g *Guards) Choose(k *Picker, strikes Strikes, o Options, now chain.Time, r
 			}
 		}
 	}
-	if guard, err := g.draw(k, o, now, rnd); err == nil {
-		if p, ok := try(guard.Node); ok {
+	fresh := func() ([]int, bool) {
+		guard, err := g.draw(k, o, now, rnd)
+		if err != nil {
+			return nil, false
+		}
+		p, ok := try(guard.Node)
+		if ok {
 			g.push(guard, o)
+		}
+		return p, ok
+	}
+	// Whoever can make guards fail must not lead a client through guard after
+	// guard: a full sample is used as it is.
+	full := len(g.Sample) >= GuardMost && !slices.ContainsFunc(g.Sample, func(s Guard) bool { return s.Missing != 0 })
+	if !full {
+		if p, ok := fresh(); ok {
 			return p, nil
 		}
 	}
@@ -72,6 +86,11 @@ func (g *Guards) Choose(k *Picker, strikes Strikes, o Options, now chain.Time, r
 			if p, ok := try(s.Node); ok {
 				return p, nil
 			}
+		}
+	}
+	if full { // all are in conflict with the target
+		if p, ok := fresh(); ok {
+			return p, nil
 		}
 	}
 	o.Guard = chain.NodeID{}

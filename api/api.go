@@ -1,0 +1,144 @@
+// Package api is the REST server of a ledger: every route of openapi.yaml, over
+// one ledger.Ledger. It implements docs/spec/api.md.
+//
+// Most callers make a handler with [New] and give it to httpx.NewServer, or to
+// httpx.InMemory where no socket is wanted.
+//
+// It promises: nothing but a problem document answers a request that is refused
+// or fails, with a stable code; requests are held against openapi.yaml before a
+// handler sees them; every body, page, stream and cache is bounded; what is
+// served in canonical bytes is what the header's hashes commit to, so that no
+// reader has to trust this server. No peer's address is logged.
+package api
+
+import (
+	"cmp"
+	"errors"
+	"fmt"
+	"log/slog"
+	"net/http"
+	"slices"
+	"time"
+
+	"github.com/gin-gonic/gin"
+
+	"tunic/api/oas"
+	"tunic/chain"
+	"tunic/chain/genesis"
+	"tunic/internal/httpx"
+	"tunic/ledger"
+)
+
+// ErrConfig means that a Config cannot be used.
+var ErrConfig = errors.New("api: configuration")
+
+// Config is what a server needs. Zero values give the defaults.
+type Config struct {
+	// Ledger is what is served. It stays the caller's, who closes it after the
+	// last request.
+	Ledger *ledger.Ledger
+	// Network is the file served as /v1/network; it must be the ledger's.
+	Network genesis.Network
+	// Version is the software's, for /v1/status.
+	Version string
+	// Logger gets failures of this server; default: discards.
+	Logger *slog.Logger
+
+	// Limits bounds each client's requests; nil: no bound, as within a process.
+	Limits *httpx.LimiterConfig
+	// Streams is how many event streams run at once; default 1024.
+	Streams int
+	// ReadOrigins are the web origins whose pages may read, "*" for all; none by
+	// default. No page may ever submit.
+	ReadOrigins []string
+
+	// Heartbeat is how often a quiet event stream sends a comment; default 15 s.
+	Heartbeat time.Duration
+	// WriteTimeout is how long one event may take to get through; default 10 s.
+	WriteTimeout time.Duration
+	// MaxLag is how many blocks a stream that had caught up may fall behind
+	// before it is cut off; default 1024.
+	MaxLag chain.Height
+}
+
+func (c *Config) complete() error {
+	switch {
+	case c.Ledger == nil:
+		return fmt.Errorf("%w: no ledger", ErrConfig)
+	case c.Network.Genesis != c.Ledger.Domain().Genesis:
+		return fmt.Errorf("%w: the network file is of genesis %s, the ledger's is %s", ErrConfig, c.Network.Genesis, c.Ledger.Domain().Genesis)
+	}
+	if c.Logger == nil {
+		c.Logger = slog.New(slog.DiscardHandler)
+	}
+	c.Streams = cmp.Or(c.Streams, 1024)
+	c.Heartbeat = cmp.Or(c.Heartbeat, 15*time.Second)
+	c.WriteTimeout = cmp.Or(c.WriteTimeout, 10*time.Second)
+	c.MaxLag = cmp.Or(c.MaxLag, 1024)
+	return nil
+}
+
+// server answers the operations of oas.StrictServerInterface. The files beside
+// this one hold a group of operations each.
+type server struct {
+	cfg     Config
+	ledger  *ledger.Ledger
+	supply  chain.Amount // at genesis, reward pool included
+	network map[string]any
+	dirs    *directories
+	streams chan struct{} // one token per running event stream
+}
+
+var _ oas.StrictServerInterface = (*server)(nil)
+
+// New returns a handler of every route.
+func New(cfg Config) (http.Handler, error) {
+	if err := cfg.complete(); err != nil {
+		return nil, err
+	}
+	s := &server{cfg: cfg, ledger: cfg.Ledger, dirs: newDirectories(cfg.Ledger), streams: make(chan struct{}, cfg.Streams)}
+	s.supply, _ = cfg.Ledger.Genesis().Supply()
+	var err error
+	if s.network, err = object(cfg.Network); err != nil {
+		return nil, fmt.Errorf("%w: network file: %w", ErrConfig, err)
+	}
+	engine, err := s.engine()
+	if err != nil {
+		return nil, err
+	}
+	var h http.Handler = headAsGet(engine)
+	if len(cfg.ReadOrigins) > 0 {
+		h = crossOrigin(slices.Clone(cfg.ReadOrigins), h)
+	}
+	if cfg.Limits != nil {
+		h = limited(*cfg.Limits, h)
+	}
+	return httpx.WithRequestID(httpx.Recover(h, s.panicked)), nil
+}
+
+// engine is the router with nothing of gin's own in it but routing.
+func (s *server) engine() (*gin.Engine, error) {
+	gin.SetMode(gin.ReleaseMode)
+	e := gin.New()
+	e.RedirectTrailingSlash, e.RedirectFixedPath = false, false
+	e.HandleMethodNotAllowed, e.ContextWithFallback = true, true
+	if err := e.SetTrustedProxies(nil); err != nil {
+		return nil, fmt.Errorf("%w: %w", ErrConfig, err)
+	}
+	e.NoRoute(func(c *gin.Context) { fail(c, problem(http.StatusNotFound, codeNoRoute, "there is no such path")) })
+	e.NoMethod(noMethod)
+	routes, err := specRoutes()
+	if err != nil {
+		return nil, err
+	}
+	group := e.Group("", routes.validate)
+	strict := oas.NewStrictHandlerWithOptions(s, nil, oas.StrictGinServerOptions{
+		RequestErrorHandlerFunc:  func(c *gin.Context, err error) { s.failed(c, requestProblem(err)) },
+		HandlerErrorFunc:         s.failed,
+		ResponseErrorHandlerFunc: s.failed,
+	})
+	oas.RegisterHandlersWithOptions(group, strict, oas.GinServerOptions{
+		ErrorHandler: func(c *gin.Context, err error, _ int) { s.failed(c, requestProblem(err)) },
+	})
+	return e, nil
+}

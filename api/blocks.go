@@ -1,0 +1,208 @@
+package api
+
+import (
+	"context"
+	"encoding/binary"
+	"errors"
+	"net/http"
+	"strconv"
+	"strings"
+
+	"tunic/api/oas"
+	"tunic/chain"
+	"tunic/ledger"
+	"tunic/ledger/machine"
+)
+
+// Caching of what is found by a hash, and of all else.
+const (
+	cacheForever    = "public, max-age=31536000, immutable"
+	cacheRevalidate = "no-cache"
+)
+
+// ListBlocks pages back through the headers from the head of the first page.
+func (s *server) ListBlocks(_ context.Context, req oas.ListBlocksRequestObject) (oas.ListBlocksResponseObject, error) {
+	l, err := list(req.Params.Limit, req.Params.Cursor, "blocks")
+	if err != nil {
+		return nil, err
+	}
+	head := s.ledger.Head().Header.Height
+	from := head
+	if !l.first {
+		if len(l.after.key) != 8 || l.after.height > head {
+			return nil, field(codeInvalidCursor, "cursor", "its height is not in this history")
+		}
+		head = l.after.height
+		if from = chain.Height(binary.BigEndian.Uint64(l.after.key)); from == 0 || from > head {
+			return nil, field(codeInvalidCursor, "cursor", "its height is not in this history")
+		}
+		from--
+	}
+	out := oas.ListBlocks200JSONResponse{Height: int64(head), Total: int64(head), Items: []oas.Header{}}
+	for ; from > 0 && len(out.Items) < l.limit; from-- {
+		sealed, err := s.ledger.Header(from)
+		if err != nil {
+			return nil, err
+		}
+		out.Items = append(out.Items, headerOf(sealed))
+	}
+	if from > 0 {
+		out.NextCursor = l.token(head, binary.BigEndian.AppendUint64(nil, uint64(from+1)))
+	}
+	return out, nil
+}
+
+// find returns the block that a path names, and how long it may be cached.
+func (s *server) find(name string) (chain.Block, string, error) {
+	var (
+		b     chain.Block
+		err   error
+		cache = cacheRevalidate
+	)
+	switch {
+	case name == "latest":
+		b, err = s.ledger.Block(s.ledger.Head().Header.Height)
+	case len(name) == 64:
+		hash, _ := chain.ParseHash(name) // the specification's pattern holds
+		cache = cacheForever
+		b, err = s.ledger.BlockByHash(hash)
+	default:
+		h, bad := strconv.ParseUint(name, 10, 64)
+		if bad != nil {
+			return b, "", field(codeInvalidRequest, "block", "is not a height")
+		}
+		b, err = s.ledger.Block(chain.Height(h))
+	}
+	if errors.Is(err, ledger.ErrNotFound) {
+		err = notFound(codeBlockUnknown, "there is no block "+name)
+	}
+	return b, cache, err
+}
+
+// GetBlock serves a block with its results.
+func (s *server) GetBlock(ctx context.Context, req oas.GetBlockRequestObject) (oas.GetBlockResponseObject, error) {
+	form, err := negotiate(requestOf(ctx))
+	if err != nil {
+		return nil, err
+	}
+	b, cache, err := s.find(req.Block)
+	if err != nil {
+		return nil, err
+	}
+	body := b.Encode()
+	if form == asJSON {
+		results, err := s.ledger.Results(b.Header.Height)
+		if err != nil {
+			return nil, err
+		}
+		out := oas.Block{Header: headerOf(b.SealedHeader), Transactions: make([]oas.TransactionBrief, 0, len(b.Txs))}
+		for i, tx := range b.Txs {
+			brief := oas.TransactionBrief{Id: chain.SHA256(tx).String(), Kind: kindOf(tx)}
+			if i < len(results) {
+				brief.Result = resultOf(results[i].Code)
+			}
+			out.Transactions = append(out.Transactions, brief)
+		}
+		if body, err = encodeJSON(out); err != nil {
+			return nil, err
+		}
+	}
+	return byHash("block", form, b.Header, body).serve(requestOf(ctx), cache), nil
+}
+
+// GetHeader serves a sealed header.
+func (s *server) GetHeader(ctx context.Context, req oas.GetHeaderRequestObject) (oas.GetHeaderResponseObject, error) {
+	form, err := negotiate(requestOf(ctx))
+	if err != nil {
+		return nil, err
+	}
+	b, cache, err := s.find(req.Block)
+	if err != nil {
+		return nil, err
+	}
+	body := b.SealedHeader.Encode()
+	if form == asJSON {
+		if body, err = encodeJSON(headerOf(b.SealedHeader)); err != nil {
+			return nil, err
+		}
+	}
+	return byHash("header", form, b.Header, body).serve(requestOf(ctx), cache), nil
+}
+
+// byHash is a body that the header's hash names.
+func byHash(what string, form representation, h chain.Header, body []byte) stored {
+	tag := strings.Join([]string{what, h.Hash().String()[:32], strconv.Itoa(int(form))}, "-")
+	return stored{media: form.mediaType(), body: body, etag: `"` + tag + `"`}
+}
+
+// GetEip712 serves what wallets sign, derived from the kinds' tables.
+func (s *server) GetEip712(context.Context, oas.GetEip712RequestObject) (oas.GetEip712ResponseObject, error) {
+	type member = struct {
+		Name string `json:"name"`
+		Type string `json:"type"`
+	}
+	domain := s.ledger.Domain()
+	out := oas.GetEip712200JSONResponse{
+		Kinds: map[string]string{},
+		Types: map[string][]member{"EIP712Domain": {{"name", "string"}, {"version", "string"}, {"chainId", "uint256"}, {"salt", "bytes32"}}},
+	}
+	out.Domain.Name, out.Domain.Version = chain.DomainName, chain.DomainVersion
+	out.Domain.ChainId, out.Domain.Salt = int64(domain.ChainID), "0x"+domain.Genesis.String()
+	for _, schema := range machine.Schemas() {
+		out.Kinds[kindName(schema)] = schema.Name
+		for _, f := range schema.Fields {
+			out.Types[schema.Name] = append(out.Types[schema.Name], member{f.Name, string(f.Type)})
+		}
+	}
+	return out, nil
+}
+
+// kindName is a kind as the API writes it: RequestUnlock is request-unlock.
+func kindName(s *chain.Schema) string {
+	var b strings.Builder
+	for i, c := range s.Name {
+		if 'A' <= c && c <= 'Z' {
+			if i > 0 {
+				b.WriteByte('-')
+			}
+			c += 'a' - 'A'
+		}
+		b.WriteRune(c)
+	}
+	return b.String()
+}
+
+// kindOf is the kind of a transaction's encoding.
+func kindOf(tx []byte) string {
+	if len(tx) == 0 {
+		return "unknown"
+	}
+	k := chain.Kind(tx[0])
+	if k == chain.KindPublish {
+		return "publish"
+	}
+	if schema, ok := machine.SchemaOf(k); ok {
+		return kindName(schema)
+	}
+	return "unknown"
+}
+
+// resultOf is a result's code as the API writes it.
+func resultOf(code string) string {
+	if code == "" {
+		return "ok"
+	}
+	return code
+}
+
+// schemaNamed is the table of a kind by its name in the API.
+func schemaNamed(name string) (*chain.Schema, error) {
+	var names []string
+	for _, schema := range machine.Schemas() {
+		if kindName(schema) == name {
+			return schema, nil
+		}
+		names = append(names, kindName(schema))
+	}
+	return nil, problem(http.StatusUnprocessableEntity, machine.CodeUnknownKind, "kinds are "+strings.Join(names, ", "))
+}

@@ -1,0 +1,90 @@
+package api
+
+import (
+	"encoding/hex"
+	"strconv"
+
+	"tunic/api/oas"
+	"tunic/chain"
+	"tunic/chain/statement"
+	"tunic/registry/directory"
+	"tunic/staking"
+)
+
+func amount(a chain.Amount) oas.Amount { return strconv.FormatUint(uint64(a), 10) }
+
+func decimal[T ~uint64](v T) string { return strconv.FormatUint(uint64(v), 10) }
+
+// nonZero is v, or nothing where it is zero.
+func nonZero[T ~uint64](v T) *int64 {
+	if v == 0 {
+		return nil
+	}
+	i := int64(v)
+	return &i
+}
+
+func nonEmpty(s string) *string {
+	if s == "" {
+		return nil
+	}
+	return &s
+}
+
+func nodeIDs(ids []chain.NodeID) []oas.NodeID {
+	out := make([]oas.NodeID, len(ids))
+	for i := range ids {
+		out[i] = ids[i].String()
+	}
+	return out
+}
+
+func headerOf(sealed chain.SealedHeader) oas.Header {
+	h := sealed.Header
+	return oas.Header{
+		Height: int64(h.Height), Hash: h.Hash().String(), GenesisHash: h.Genesis.String(), Fork: int64(h.Fork),
+		TimeMs: int64(h.Time), Parent: h.Parent.String(), TxRoot: h.TxRoot.String(), TxCount: int(h.TxCount),
+		ResultRoot: h.Results.String(), StateRoot: h.State.String(), DirectoryRoot: h.Directory.String(),
+		DirectoryCount: int(h.DirCount), Epoch: int64(h.DirEpoch), Removals: nodeIDs(h.Removals),
+		Beacon: h.Beacon.String(), Proposer: h.Proposer.String(), Seal: hex.EncodeToString(sealed.Seal[:]),
+	}
+}
+
+func statementOf(st statement.Statement) *oas.Statement {
+	return &oas.Statement{Label: st.Label.String(), Node: st.Node.String(), Sequence: decimal(st.Sequence),
+		Epoch: int64(st.Sequence.Epoch()), Fork: int64(st.Fork)}
+}
+
+func entryOf(e directory.Entry) oas.DirectoryEntry {
+	return oas.DirectoryEntry{
+		Node: e.Node.String(), VrfKey: hex.EncodeToString(e.VRF[:]), Operator: e.Operator.String(),
+		Endpoints: texts(e.Endpoints), Family: nodeIDs(e.Family), Swarm: decimal(e.Swarm), PreviousSwarm: decimal(e.PreviousSwarm),
+		Version: e.Version, Stake: amount(e.Stake), Onion: onionKey(e.Onion), OnionNext: onionKey(e.OnionNext),
+		Performance: int(e.Performance),
+	}
+}
+
+func onionKey(k directory.Key) oas.OnionKey {
+	return oas.OnionKey{FirstEpoch: int64(k.First), Key: hex.EncodeToString(k.Key[:])}
+}
+
+// texts is never null in JSON.
+func texts(s []string) []string {
+	if s == nil {
+		return []string{}
+	}
+	return s
+}
+
+func stakeOf(b staking.Bond, requirement chain.Amount) oas.Stake {
+	out := oas.Stake{
+		Node: b.Node.String(), Operator: b.Operator.String(), FeeBps: int(b.Fee), Total: amount(b.Total()),
+		Requirement: amount(requirement), FullyStaked: !b.Closed() && b.Total() >= requirement,
+		Contributions: make([]oas.Contribution, len(b.Contributions)),
+		UnlockAtMs:    nonZero(b.UnlockAt), LockedUntilMs: nonZero(b.LockedUntil),
+	}
+	for i, c := range b.Contributions {
+		out.Contributions[i] = oas.Contribution{Account: c.Account.String(), Amount: amount(c.Amount)}
+	}
+	return out
+}

@@ -1,0 +1,201 @@
+package api
+
+import (
+	"bytes"
+	"compress/gzip"
+	"errors"
+	"fmt"
+	"net/http"
+	"sort"
+	"sync"
+
+	"tunic/api/oas"
+	"tunic/chain"
+	"tunic/internal/httpx"
+	"tunic/internal/wire"
+	"tunic/ledger"
+	"tunic/ledger/machine"
+	"tunic/registry/directory"
+)
+
+// minGzip is the size from which compressing pays.
+const minGzip = 1024
+
+// maxBodies bounds the bodies kept: the lists of all epochs in both forms and
+// some deltas.
+const maxBodies = 4 * ledger.KeptLists
+
+// directories makes the bodies of lists and deltas once: for an epoch, and
+// anew when nodes are removed within it. Safe for concurrent use.
+type directories struct {
+	ledger *ledger.Ledger
+
+	mu     sync.Mutex
+	epochs map[chain.Epoch]settled
+	bodies map[bodyName]stored
+}
+
+// settled is a list with the header that is served with it.
+type settled struct {
+	list   *directory.List
+	header chain.SealedHeader
+	fork   uint32 // of the head when it was found
+	past   bool   // its epoch was over: its removals are final
+}
+
+// bodyName is what a body is made of; the header stands for list and removals.
+type bodyName struct {
+	header chain.Hash
+	form   representation
+	delta  bool
+	since  chain.Epoch
+	base   chain.Hash // root of the list of since
+}
+
+func newDirectories(l *ledger.Ledger) *directories {
+	return &directories{ledger: l, epochs: map[chain.Epoch]settled{}, bodies: map[bodyName]stored{}}
+}
+
+// list is the body of an epoch's list.
+func (d *directories) list(e chain.Epoch, form representation) (stored, error) {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	s, err := d.settle(e)
+	if err != nil {
+		return stored{}, err
+	}
+	return d.body(bodyName{header: s.header.Header.Hash(), form: form}, func() ([]byte, error) {
+		if form == asOctets {
+			return append(wire.AppendBytes(nil, s.header.Encode()), s.list.Encode()...), nil
+		}
+		out := oas.Directory{Epoch: int64(s.list.Epoch), Root: s.list.Root().String(), Count: len(s.list.Entries),
+			Header: s.header.Encode(), Entries: make([]oas.DirectoryEntry, len(s.list.Entries))}
+		for i := range s.list.Entries {
+			out.Entries[i] = entryOf(s.list.Entries[i])
+		}
+		return encodeJSON(out)
+	})
+}
+
+// delta is the body of what changed from one epoch's list to another's.
+func (d *directories) delta(since, e chain.Epoch) (stored, error) {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	s, err := d.settle(e)
+	if err != nil {
+		return stored{}, err
+	}
+	if since > s.list.Epoch {
+		return stored{}, field(codeInvalidRequest, "since", fmt.Sprintf("is after epoch %d", s.list.Epoch))
+	}
+	// Epoch 0 lists nobody: its delta is the whole list.
+	from := machine.EmptyList()
+	if since > 0 {
+		if from, _, err = d.ledger.List(since); err != nil {
+			return stored{}, explainList(since, err)
+		}
+	}
+	name := bodyName{header: s.header.Header.Hash(), form: asOctets, delta: true, since: since, base: from.Root()}
+	return d.body(name, func() ([]byte, error) {
+		return append(wire.AppendBytes(nil, s.header.Encode()), directory.Diff(from, s.list).Encode()...), nil
+	})
+}
+
+// settle finds an epoch's list and the header that is served with it: the
+// first of the epoch, or the first that has all of its removals. So the pair
+// changes only with the list or the removals, on every server alike.
+func (d *directories) settle(e chain.Epoch) (settled, error) {
+	head := d.ledger.Head().Header
+	if head.Height == 0 {
+		return settled{}, problem(http.StatusServiceUnavailable, codeNoHead, "there is no block yet").after(retryAfterNoHead)
+	}
+	if e == 0 {
+		e = head.DirEpoch
+	}
+	if s, ok := d.epochs[e]; ok && s.fork == head.Fork {
+		current := e == head.DirEpoch && s.header.Header.Directory == head.Directory && len(s.header.Header.Removals) == len(head.Removals)
+		if s.past || current {
+			return s, nil
+		}
+	}
+	l, _, err := d.ledger.List(e)
+	if err != nil {
+		return settled{}, explainList(e, err)
+	}
+	s := settled{list: l, fork: head.Fork, past: e < head.DirEpoch}
+	last := head
+	if s.past {
+		after, err := d.first(head.Height, func(h chain.Header) bool { return h.DirEpoch > e })
+		if err != nil {
+			return s, err
+		}
+		sealed, err := d.ledger.Header(after.Header.Height - 1)
+		if err != nil {
+			return s, err
+		}
+		last = sealed.Header
+	}
+	s.header, err = d.first(last.Height, func(h chain.Header) bool {
+		return h.DirEpoch == e && len(h.Removals) >= len(last.Removals)
+	})
+	if err != nil {
+		return s, err
+	}
+	if err := l.Check(s.header.Header); err != nil {
+		return s, fmt.Errorf("list of epoch %d: %w", e, err)
+	}
+	for old := range d.epochs {
+		if old+ledger.KeptLists < head.DirEpoch || old > head.DirEpoch {
+			delete(d.epochs, old)
+		}
+	}
+	d.epochs[l.Epoch] = s
+	return s, nil
+}
+
+// first is the first header up to height for which want holds, which must then
+// hold for all later ones: epochs and the removals within one only grow.
+func (d *directories) first(height chain.Height, want func(chain.Header) bool) (chain.SealedHeader, error) {
+	var failed error
+	i := sort.Search(int(height), func(i int) bool {
+		sealed, err := d.ledger.Header(chain.Height(i + 1))
+		if err != nil {
+			failed = err
+			return true
+		}
+		return want(sealed.Header)
+	})
+	if failed != nil {
+		return chain.SealedHeader{}, failed
+	}
+	if chain.Height(i) == height {
+		return chain.SealedHeader{}, errors.New("no header answers the description")
+	}
+	return d.ledger.Header(chain.Height(i + 1))
+}
+
+// body returns the body of this name, made by make if it is not kept.
+func (d *directories) body(name bodyName, make func() ([]byte, error)) (stored, error) {
+	if b, ok := d.bodies[name]; ok {
+		return b, nil
+	}
+	body, err := make()
+	if err != nil {
+		return stored{}, err
+	}
+	b := stored{media: name.form.mediaType(), body: body, etag: httpx.ETag(body)}
+	if len(body) >= minGzip {
+		var packed bytes.Buffer
+		z := gzip.NewWriter(&packed)
+		z.Write(body) // neither can fail into memory
+		z.Close()
+		if packed.Len() < len(body) {
+			b.gzip, b.gtag = packed.Bytes(), httpx.ETag(packed.Bytes())
+		}
+	}
+	if len(d.bodies) >= maxBodies {
+		clear(d.bodies)
+	}
+	d.bodies[name] = b
+	return b, nil
+}

@@ -1,0 +1,233 @@
+package feed
+
+import (
+	"bytes"
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"log/slog"
+	"net/http"
+	"sync"
+	"time"
+
+	"tunic/api/client"
+	"tunic/chain"
+	"tunic/chain/statement"
+	"tunic/internal/httpx"
+	"tunic/ledger/light"
+)
+
+// maxEvent bounds one server-sent event: a header and a block's statements.
+const maxEvent = 32 << 20
+
+// errEvent means that a stream does not follow the rules.
+var errEvent = errors.New("unusable event")
+
+// Events yields the verified header of each block above since, in order and
+// without gap, with the statements published in it. It reconnects, to another
+// server if need be, until ctx ends or two heads are seen; then the channel
+// closes.
+func (f *Feed) Events(ctx context.Context, since chain.Height) (<-chan Event, error) {
+	if c := f.Conflict(); c != nil {
+		return nil, c
+	}
+	if _, err := number(since + 1); err != nil || since+1 == 0 {
+		return nil, ErrRange
+	}
+	out := make(chan Event)
+	go func() {
+		defer close(out)
+		ctx, cancel := context.WithCancel(ctx)
+		defer cancel()
+		defer context.AfterFunc(f.halted, cancel)()
+		w := &follower{feed: f, next: since + 1, out: out}
+		defer w.checks.Wait()
+		w.run(ctx)
+	}()
+	return out, nil
+}
+
+// follower is the state of one Events call. Its goroutine alone uses it.
+type follower struct {
+	feed   *Feed
+	out    chan<- Event
+	next   chain.Height       // that is wanted
+	prev   chain.SealedHeader // the last that was yielded; height 0 before the first
+	checks sync.WaitGroup     // cross-checks under way, at most one an epoch
+}
+
+// run opens one stream after another, each on the healthiest server, with
+// growing pauses as long as no block comes.
+func (w *follower) run(ctx context.Context) {
+	f := w.feed
+	for fruitless := 0; ctx.Err() == nil; {
+		s, before := f.order()[0], w.next
+		err := w.stream(ctx, s)
+		if ctx.Err() != nil {
+			return
+		}
+		if w.next > before {
+			fruitless = 0
+		}
+		fruitless++
+		f.failed(s)
+		f.log.Debug("event stream ended, opened again", slog.String("ledger", s.name), slog.Any("error", err))
+		timer := time.NewTimer(f.pause(fruitless))
+		select {
+		case <-timer.C:
+		case <-ctx.Done():
+			timer.Stop()
+		}
+	}
+}
+
+// quiet is how long a stream may yield no block before another server is tried.
+func (f *Feed) quiet() time.Duration {
+	return max(time.Minute, 4*time.Duration(f.cfg.Network.Params.BlockInterval)*time.Millisecond)
+}
+
+// stream follows one server until it breaks a rule or falls silent.
+func (w *follower) stream(parent context.Context, s *server) error {
+	f := w.feed
+	ctx, cancel := context.WithCancelCause(parent)
+	defer cancel(nil)
+	since, err := number(w.next)
+	if err != nil {
+		return err
+	}
+	silent := time.AfterFunc(f.cfg.Timeout, func() { cancel(fmt.Errorf("%w: nothing came", errEvent)) })
+	defer silent.Stop()
+
+	res, err := s.api.StreamEvents(ctx, &client.StreamEventsParams{Since: &since}, accepting(httpx.EventStreamType))
+	if res, err = answer(res, err, http.StatusOK, httpx.EventStreamType); err != nil {
+		return err
+	}
+	defer res.Body.Close()
+	r := httpx.NewEventReader(res.Body, maxEvent)
+	silent.Reset(f.quiet())
+	for {
+		e, err := r.Next()
+		if err != nil {
+			return errors.Join(plain(err), context.Cause(ctx))
+		}
+		if e.Name != "block" {
+			continue // a name of a later version; it does not wind the timer
+		}
+		ev, began, err := w.event(ctx, s, e.Data)
+		if err != nil {
+			return err
+		}
+		silent.Stop() // a slow reader is not the server's fault
+		f.worked(s)
+		if began {
+			w.checks.Go(func() { f.crossCheck(parent, s, ev.Header) })
+		}
+		select {
+		case w.out <- ev:
+			w.next, w.prev = ev.Header.Header.Height+1, ev.Header
+		case <-ctx.Done():
+			return context.Cause(ctx)
+		}
+		silent.Reset(f.quiet())
+	}
+}
+
+// event verifies one event: the height that must come next, the seal and what
+// light asks, the parent that was yielded before, each statement's signature.
+func (w *follower) event(ctx context.Context, s *server, data []byte) (Event, bool, error) {
+	f := w.feed
+	var raw struct {
+		Header    []byte     `json:"header"`
+		Published statements `json:"published"`
+	}
+	if err := json.Unmarshal(data, &raw); err != nil {
+		return Event{}, false, fmt.Errorf("%w: %w", errEvent, err)
+	}
+	h, err := chain.DecodeSealedHeader(raw.Header)
+	if err != nil {
+		return Event{}, false, fmt.Errorf("%w: %w", errEvent, err)
+	}
+	if h.Header.Height != w.next {
+		return Event{}, false, fmt.Errorf("%w: height %d, expected %d", errEvent, h.Header.Height, w.next)
+	}
+	began, err := f.acceptFrom(ctx, s, h)
+	if err != nil && !past(err) {
+		return Event{}, false, err
+	}
+	if err := w.follows(ctx, s, h); err != nil {
+		return Event{}, false, err
+	}
+	e := Event{Header: h}
+	d := statement.Domain{Genesis: h.Header.Genesis, Fork: h.Header.Fork}
+	for _, p := range raw.Published {
+		// A statement proves itself; what does not verify is left out.
+		if st, err := statement.Decode(p); err == nil && st.Verify(d) == nil {
+			e.Published = append(e.Published, p)
+		}
+	}
+	return e, began, nil
+}
+
+// follows holds h against the header that was yielded before it, which light
+// may have forgotten. A sealed header with another parent means a second header
+// for the height before.
+func (w *follower) follows(ctx context.Context, s *server, h chain.SealedHeader) error {
+	p := w.prev
+	if p.Header.Height == 0 || h.Header.Fork > p.Header.Fork {
+		return nil
+	}
+	if h.Header.Fork == p.Header.Fork && h.Header.Parent == p.Header.Hash() && h.Header.Time >= p.Header.Time {
+		return nil
+	}
+	other, err := s.header(ctx, at(p.Header.Height))
+	if err == nil {
+		w.feed.contradict(p, other)
+	}
+	return fmt.Errorf("%w: height %d after %s", light.ErrOrder, h.Header.Height, p.Header.Hash())
+}
+
+// contradict halts the feed if other is a verified second header for the height
+// of known.
+func (f *Feed) contradict(known, other chain.SealedHeader) {
+	a, b := known.Header, other.Header
+	if a.Height != b.Height || a.Fork != b.Fork || a.Hash() == b.Hash() {
+		return
+	}
+	two := &light.TwoHeads{First: known, Second: other}
+	f.mu.Lock()
+	err := f.verifier.CheckHeader(other)
+	if f.conflict != nil || (err != nil && !errors.Is(err, light.ErrTwoHeads)) {
+		f.mu.Unlock()
+		return
+	}
+	f.conflict = two
+	f.mu.Unlock()
+	f.stop(two)
+}
+
+// statements is a JSON array of base64, bounded while it is read.
+type statements [][]byte
+
+// UnmarshalJSON refuses more statements than a block holds, and one longer than
+// a transaction.
+func (s *statements) UnmarshalJSON(b []byte) error {
+	d := json.NewDecoder(bytes.NewReader(b))
+	if t, err := d.Token(); err != nil || t != json.Delim('[') {
+		if err == nil && t == nil {
+			return nil // null
+		}
+		return errEvent
+	}
+	for d.More() {
+		var one []byte
+		if err := d.Decode(&one); err != nil {
+			return err
+		}
+		if len(*s) == chain.MaxBlockTxs || len(one) > chain.MaxTx {
+			return fmt.Errorf("%w: too many statements or too long", errEvent)
+		}
+		*s = append(*s, one)
+	}
+	return nil
+}

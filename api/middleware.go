@@ -1,0 +1,101 @@
+package api
+
+import (
+	"context"
+	"net/http"
+	"slices"
+	"strconv"
+	"strings"
+	"time"
+
+	"github.com/gin-gonic/gin"
+
+	"tunic/internal/httpx"
+)
+
+type headKey struct{}
+
+// headAsGet lets every GET route answer HEAD: handlers see a GET, the server
+// keeps the body back because the request it got is a HEAD.
+func headAsGet(next http.Handler) http.Handler {
+	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		if r.Method == http.MethodHead {
+			r = r.WithContext(context.WithValue(r.Context(), headKey{}, true))
+			r.Method = http.MethodGet
+			w = bodiless{w}
+		}
+		next.ServeHTTP(w, r)
+	})
+}
+
+// isHead reports whether the client asked with HEAD.
+func isHead(ctx context.Context) bool {
+	head, _ := ctx.Value(headKey{}).(bool)
+	return head
+}
+
+// bodiless drops what is written; the head of the answer goes out.
+type bodiless struct{ http.ResponseWriter }
+
+func (b bodiless) Write(p []byte) (int, error) { return len(p), nil }
+
+func (b bodiless) Unwrap() http.ResponseWriter { return b.ResponseWriter }
+
+// noMethod answers OPTIONS, and 405 to the methods that a path has not.
+func noMethod(c *gin.Context) {
+	allow := strings.Split(c.Writer.Header().Get("Allow"), ", ")
+	if slices.Contains(allow, http.MethodGet) {
+		allow = append(allow, http.MethodHead)
+	}
+	allow = append(allow, http.MethodOptions)
+	slices.Sort(allow)
+	list := strings.Join(allow, ", ")
+	c.Header("Allow", list)
+	if c.Request.Method == http.MethodOptions {
+		c.Status(http.StatusNoContent)
+		c.Writer.WriteHeaderNow()
+		return
+	}
+	fail(c, problem(http.StatusMethodNotAllowed, codeMethod, "this path answers "+list))
+}
+
+// limited serves next within each client's limits.
+func limited(cfg httpx.LimiterConfig, next http.Handler) http.Handler {
+	l := httpx.NewLimiter(cfg)
+	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		wait, ok := l.Allow(httpx.ClientIP(r, cfg.Trusted))
+		if ok {
+			next.ServeHTTP(w, r)
+			return
+		}
+		seconds := int64((min(max(wait, time.Second), time.Hour) + time.Second - 1) / time.Second)
+		w.Header().Set("Retry-After", strconv.FormatInt(seconds, 10))
+		httpx.WriteProblem(w, r, problem(http.StatusTooManyRequests, codeRateLimited, "too many requests").Problem)
+	})
+}
+
+// crossOrigin lets pages of the given origins read, and nothing else.
+func crossOrigin(origins []string, next http.Handler) http.Handler {
+	all := slices.Contains(origins, "*")
+	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		origin := r.Header.Get("Origin")
+		h := w.Header()
+		h.Add("Vary", "Origin")
+		if origin != "" && (all || slices.Contains(origins, origin)) {
+			if all {
+				origin = "*"
+			}
+			switch r.Method {
+			case http.MethodGet, http.MethodHead:
+				h.Set("Access-Control-Allow-Origin", origin)
+				h.Set("Access-Control-Expose-Headers", "ETag, Retry-After, "+httpx.RequestIDHeader)
+			case http.MethodOptions:
+				h.Set("Access-Control-Allow-Origin", origin)
+				h.Set("Access-Control-Allow-Methods", "GET, HEAD")
+				h.Set("Access-Control-Allow-Headers", "Accept, If-None-Match, Last-Event-ID, "+httpx.RequestIDHeader)
+				h.Set("Access-Control-Max-Age", "600")
+			}
+		}
+		next.ServeHTTP(w, r)
+	})
+}

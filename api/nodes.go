@@ -1,0 +1,165 @@
+package api
+
+import (
+	"context"
+	"encoding/hex"
+	"iter"
+	"net/netip"
+
+	"tunic/api/oas"
+	"tunic/chain"
+	"tunic/chain/statement"
+	"tunic/ledger/machine"
+	"tunic/registry"
+)
+
+// nodeID reads a node id parameter, whose pattern the specification checks.
+func nodeID(name, text string) (chain.NodeID, error) {
+	id, err := chain.ParseNodeID(text)
+	if err != nil {
+		return id, field(codeInvalidRequest, name, "is not a node id")
+	}
+	return id, nil
+}
+
+// descriptorOf is the newest descriptor of n, if it has one.
+func descriptorOf(n registry.Node) (statement.Descriptor, bool) {
+	st, err := statement.Decode(n.Descriptor)
+	if err != nil {
+		return statement.Descriptor{}, false
+	}
+	d, err := statement.DecodeDescriptor(st.Body)
+	return d, err == nil
+}
+
+func nodeOf(m *machine.Machine, n registry.Node) oas.Node {
+	out := oas.Node{
+		Node: n.ID.String(), Operator: n.Operator.String(), VrfKey: hex.EncodeToString(n.VRF[:]),
+		State: oas.NodeState(n.State.String()), Listed: n.Listed, Staked: amount(m.Staking().Total(n.ID)),
+		Requirement: amount(m.Core().Params.StakingRequirement), RegisteredHeight: int64(n.RegisteredHeight),
+		LastHeartbeatMs: nonZero(n.LastHeartbeat), Version: nonEmpty(n.Version),
+		Performance: int(n.Performance), Swarm: decimal(n.Swarm),
+	}
+	if d, ok := descriptorOf(n); ok {
+		out.Endpoints = &d.Endpoints
+	}
+	return out
+}
+
+// ListNodes pages through the nodes ever registered.
+func (s *server) ListNodes(_ context.Context, req oas.ListNodesRequestObject) (oas.ListNodesResponseObject, error) {
+	var state, operator string
+	if req.Params.State != nil {
+		state = string(*req.Params.State)
+	}
+	if req.Params.Operator != nil {
+		a, err := address("operator", *req.Params.Operator)
+		if err != nil {
+			return nil, err
+		}
+		operator = a.String()
+	}
+	l, err := list(req.Params.Limit, req.Params.Cursor, "nodes", state, operator)
+	if err != nil {
+		return nil, err
+	}
+	var out oas.ListNodes200JSONResponse
+	s.ledger.View(func(m *machine.Machine) {
+		wanted := func(yield func(registry.Node) bool) {
+			for n := range m.Registry().All() {
+				if (state == "" || n.State.String() == state) && (operator == "" || n.Operator.String() == operator) && !yield(n) {
+					return
+				}
+			}
+		}
+		out.Height = int64(m.Head().Height)
+		out.Items, out.NextCursor, out.Total = page(l, m.Head().Height, iter.Seq[registry.Node](wanted),
+			func(n registry.Node) []byte { return n.ID[:] },
+			func(n registry.Node) oas.Node { return nodeOf(m, n) })
+	})
+	return out, nil
+}
+
+// GetNode serves one node with its history.
+func (s *server) GetNode(_ context.Context, req oas.GetNodeRequestObject) (oas.GetNodeResponseObject, error) {
+	id, err := nodeID("node", req.Node)
+	if err != nil {
+		return nil, err
+	}
+	var (
+		out oas.GetNode200JSONResponse
+		ok  bool
+	)
+	s.ledger.View(func(m *machine.Machine) {
+		var n registry.Node
+		if n, ok = m.Registry().Node(id); ok {
+			out = oas.GetNode200JSONResponse(detailOf(m, n))
+		}
+	})
+	if !ok {
+		return nil, notFound(codeNodeUnknown, "node "+req.Node+" was never registered")
+	}
+	return out, nil
+}
+
+func detailOf(m *machine.Machine, n registry.Node) oas.NodeDetail {
+	b := nodeOf(m, n)
+	out := oas.NodeDetail{
+		Node: b.Node, Operator: b.Operator, VrfKey: b.VrfKey, State: b.State, Listed: b.Listed, Staked: b.Staked,
+		Requirement: b.Requirement, RegisteredHeight: b.RegisteredHeight, LastHeartbeatMs: b.LastHeartbeatMs,
+		Version: b.Version, Endpoints: b.Endpoints, Performance: b.Performance, Swarm: b.Swarm,
+		History: []oas.NodeEvent{},
+	}
+	if n.Descriptor != nil {
+		out.Descriptor = &n.Descriptor
+	}
+	if bond, ok := m.Staking().Bond(n.ID); ok {
+		stake := stakeOf(bond, m.Core().Params.StakingRequirement)
+		out.Stake = &stake
+	}
+	for _, e := range m.Registry().History(n.ID) {
+		event := oas.NodeEvent{Height: int64(e.Height), TimeMs: int64(e.Time), From: e.From.String(), To: oas.NodeState(e.To.String()), Reason: e.Reason}
+		if !e.Proof.IsZero() {
+			proof := e.Proof.String()
+			event.Proof = &proof
+		}
+		out.History = append(out.History, event)
+	}
+	return out
+}
+
+// GetServiceNodes serves all nodes but those that left, as one array in the
+// shape that health checks of service nodes know.
+func (s *server) GetServiceNodes(context.Context, oas.GetServiceNodesRequestObject) (oas.GetServiceNodesResponseObject, error) {
+	out := oas.GetServiceNodes200JSONResponse{}
+	s.ledger.View(func(m *machine.Machine) {
+		for n := range m.Registry().All() {
+			if n.State != registry.Left {
+				out = append(out, serviceNodeOf(m, n))
+			}
+		}
+	})
+	return out, nil
+}
+
+func serviceNodeOf(m *machine.Machine, n registry.Node) oas.ServiceNode {
+	out := oas.ServiceNode{
+		ServiceNodePubkey: n.ID.String(), PubkeyEd25519: n.ID.String(), Active: n.Listed, Funded: m.Staking().FullyStaked(n.ID),
+		State: oas.NodeState(n.State.String()), OperatorAddress: n.Operator.String(),
+		TotalContributed: amount(m.Staking().Total(n.ID)), StakingRequirement: amount(m.Core().Params.StakingRequirement),
+		ServiceNodeVersion: n.Version, LastUptimeProof: int64(n.LastHeartbeat / 1000), SwarmId: decimal(n.Swarm),
+	}
+	d, ok := descriptorOf(n)
+	if !ok {
+		return out
+	}
+	if key, ok := d.KeyFor(m.Head().DirEpoch); ok {
+		out.PubkeyX25519 = hex.EncodeToString(key.Key[:])
+	}
+	if len(d.Endpoints) > 0 {
+		if at, err := netip.ParseAddrPort(d.Endpoints[0]); err == nil {
+			out.PublicIp, out.StoragePort = at.Addr().String(), int(at.Port())
+		}
+	}
+	return out
+}

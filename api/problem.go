@@ -1,0 +1,145 @@
+package api
+
+import (
+	"errors"
+	"net/http"
+	"strconv"
+
+	"github.com/gin-gonic/gin"
+
+	"tunic/chain"
+	"tunic/internal/httpx"
+	"tunic/ledger"
+	"tunic/ledger/machine"
+	"tunic/registry"
+	"tunic/slashing"
+)
+
+// Codes of this server's own problems. docs/spec/api.md lists them with those
+// of the ledger's refusals.
+const (
+	codeInvalidRequest  = "invalid_request"
+	codeLimitTooLarge   = "limit_too_large"
+	codeInvalidCursor   = "invalid_cursor"
+	codeMalformedBody   = "malformed_body"
+	codeNoRoute         = "no_such_route"
+	codeMethod          = "method_not_allowed"
+	codeNotAcceptable   = "not_acceptable"
+	codeTooLarge        = "body_too_large"
+	codeMediaType       = "unsupported_media_type"
+	codeMessage         = "malformed_message"
+	codeRateLimited     = "rate_limited"
+	codeInternal        = "internal"
+	codeHalted          = "ledger_halted"
+	codeNoHead          = "no_head"
+	codeTooManyStreams  = "too_many_streams"
+	codeBlockUnknown    = "block_not_found"
+	codeTxUnknown       = "transaction_not_found"
+	codeStakeUnknown    = "stake_not_found"
+	codeNodeUnknown     = "node_not_found"
+	codeEpochUnknown    = "epoch_not_found"
+	codeOffenceUnknown  = "offence_not_found"
+	retryAfterNoHead    = 1
+	retryAfterTooMany   = 5
+	retryAfterHalted    = 60
+	maxProblemDetail    = 300
+	maxFieldErrorDetail = 120
+)
+
+// hopeless are the refusals that no state could turn into acceptance: 422. All
+// others depend on what the ledger holds now: 409.
+var hopeless = map[string]bool{
+	machine.CodeMalformed: true, machine.CodeUnknownKind: true, machine.CodeBadSignature: true, machine.CodeUnknownLabel: true,
+	machine.CodeZeroAmount: true, machine.CodeZeroAddress: true, codeMessage: true,
+	registry.CodeMalformed: true, registry.CodeUnsupported: true, registry.CodeBadKey: true, registry.CodeBadVRF: true,
+	slashing.ErrMalformed.Code: true, slashing.ErrUnsupportedKind.Code: true, slashing.ErrForeignNetwork.Code: true,
+	slashing.ErrWrongPair.Code: true, slashing.ErrSameContent.Code: true, slashing.ErrNotListed.Code: true,
+}
+
+// answer is a problem with the Retry-After that goes with it, in seconds.
+type answer struct {
+	httpx.Problem
+	retryAfter int
+}
+
+func problem(status int, code, detail string) answer {
+	return answer{Problem: httpx.Problem{Status: status, Code: code, Detail: clip(detail, maxProblemDetail)}}
+}
+
+func (a answer) after(seconds int) answer {
+	a.retryAfter = seconds
+	return a
+}
+
+// field is a problem with one parameter or one member of a body.
+func field(code, name, detail string) answer {
+	a := problem(http.StatusBadRequest, code, name+": "+detail)
+	a.Errors = []httpx.FieldError{{Field: name, Detail: clip(detail, maxFieldErrorDetail)}}
+	return a
+}
+
+// fail answers with a problem and ends the request.
+func fail(c *gin.Context, a answer) {
+	c.Abort()
+	if a.retryAfter > 0 {
+		c.Header("Retry-After", strconv.Itoa(a.retryAfter))
+	}
+	httpx.WriteProblem(c.Writer, c.Request, a.Problem)
+}
+
+// failed answers with what err means. Errors that nobody expected are logged
+// and not shown.
+func (s *server) failed(c *gin.Context, err error) {
+	if c.Writer.Written() {
+		// The answer has begun: it can only be cut off.
+		s.cfg.Logger.Debug("answer cut off", "route", c.FullPath(), "request", httpx.RequestID(c.Request.Context()), "error", err)
+		panic(http.ErrAbortHandler)
+	}
+	a, known := s.explain(err)
+	if !known && c.Request.Context().Err() == nil {
+		s.cfg.Logger.Error("request failed", "route", c.FullPath(), "request", httpx.RequestID(c.Request.Context()), "error", err)
+	}
+	fail(c, a)
+}
+
+// explain turns an error of a handler into its answer.
+func (s *server) explain(err error) (a answer, known bool) {
+	var r *chain.Refusal
+	switch {
+	case errors.As(err, &a):
+		return a, true
+	case errors.As(err, &r):
+		return s.refused(r), true
+	case errors.Is(err, ledger.ErrHalted) || s.ledger.Err() != nil:
+		return problem(http.StatusServiceUnavailable, codeHalted, "the ledger has halted; ask another one").after(retryAfterHalted), true
+	}
+	return problem(http.StatusInternalServerError, codeInternal, ""), false
+}
+
+// refused is the answer to what the ledger does not take.
+func (s *server) refused(r *chain.Refusal) answer {
+	switch {
+	case r.Code == ledger.CodePoolFull:
+		interval := s.ledger.Core().Params.BlockInterval
+		return problem(http.StatusServiceUnavailable, r.Code, r.Detail).after(int((interval + 999) / 1000))
+	case hopeless[r.Code]:
+		return problem(http.StatusUnprocessableEntity, r.Code, r.Detail)
+	}
+	return problem(http.StatusConflict, r.Code, r.Detail)
+}
+
+// panicked reports a panic of a handler, which the client sees as "internal".
+func (s *server) panicked(r *http.Request, value any) {
+	s.cfg.Logger.Error("panic in a handler", "request", httpx.RequestID(r.Context()), "method", r.Method, "value", value)
+}
+
+// clip bounds a text for people, at a rune's end.
+func clip(text string, most int) string {
+	if len(text) <= most {
+		return text
+	}
+	for most > 0 && text[most]&0xc0 == 0x80 {
+		most--
+	}
+	return text[:most] + "..."
+}

@@ -1,0 +1,167 @@
+package client
+
+import (
+	"context"
+	"errors"
+	"io"
+	"log/slog"
+	"time"
+
+	"tunic/chain"
+	"tunic/chain/genesis"
+	"tunic/onion/link"
+	"tunic/onion/mail"
+	"tunic/registry/directory"
+)
+
+var (
+	// ErrConfig means that a Config lacks something or contradicts itself.
+	ErrConfig = errors.New("client: invalid configuration")
+	// ErrNoContact means that the account is not among the contacts.
+	ErrNoContact = errors.New("client: no such contact")
+	// ErrMessage means that a text is empty, too long or not UTF-8.
+	ErrMessage = errors.New("client: unusable message")
+	// ErrFailed means that a message will not be delivered; its Status says why.
+	ErrFailed = errors.New("client: message failed")
+	// ErrExpired means that a message was not confirmed within its time.
+	ErrExpired = errors.New("client: message expired")
+	// ErrNoPath means that the directory has too few usable relays.
+	ErrNoPath = errors.New("client: too few usable relays")
+	// ErrTimeout means that no answer came, over several paths.
+	ErrTimeout = errors.New("client: no answer")
+	// ErrNotRunning means that Run is not at work.
+	ErrNotRunning = errors.New("client: not running")
+	// ErrTwoHeads means that two different headers for one height are both
+	// validly sealed: the ledger lies to somebody. The client halts.
+	ErrTwoHeads = errors.New("client: two sealed headers for one height")
+)
+
+// Clock is the network's clock.
+type Clock interface{ Now() chain.Time }
+
+// Ledger is what a client needs of the ledger. What it returns is verified.
+type Ledger interface {
+	// Directory is the frozen list of an epoch and a sealed header of that
+	// epoch; epoch 0 asks for the newest.
+	Directory(ctx context.Context, epoch chain.Epoch) (*directory.List, chain.SealedHeader, error)
+	// Head is the newest sealed header. It is asked a few times per block and
+	// should answer from what is known.
+	Head(ctx context.Context) (chain.SealedHeader, error)
+}
+
+// Config is all that a client needs.
+type Config struct {
+	// Account is whose messenger this is. Required.
+	Account *Account
+	// Dir is the folder of the state; "" keeps it in memory.
+	Dir string
+	// Core and Genesis say which network. Required.
+	Core    genesis.Core
+	Genesis chain.Hash
+	// Ledger and Transport reach it; Transport is one without identity. Required.
+	Ledger    Ledger
+	Transport link.Transport
+	// Clock is the network's clock; nil takes the machine's, or where genesis
+	// says that the ledger is the clock, the newest header's time carried on.
+	Clock Clock
+	// Rand is the source of randomness; nil takes the system's. It is read
+	// under a lock.
+	Rand io.Reader
+
+	// Hops is the number of relays in front of a mailbox member: 3, 2 to 5.
+	Hops int
+	// Poll is the mean time between polls (300 ms in dev, else 10 s).
+	Poll time.Duration
+	// Timeout is how long an answer may take besides the mixing delays (3 s).
+	Timeout time.Duration
+	// Resend is the first pause before a stored message is sent again; it
+	// doubles up to an hour (10 s in dev, else 5 min).
+	Resend time.Duration
+	// Note goes with our contact requests, at most 150 bytes.
+	Note string
+	// AcceptAll accepts contact requests without asking.
+	AcceptAll bool
+
+	// OnHalt is called once when two heads are seen.
+	OnHalt func(error)
+	// Logger gets what happens, without secrets; nil discards it.
+	Logger *slog.Logger
+}
+
+// MessageID names a message; 32 hex digits as text.
+type MessageID [16]byte
+
+// State is how far an outgoing message came.
+type State uint8
+
+// The states. The last three are final.
+const (
+	Queued    State = 1 // on this disk
+	Sent      State = 2 // left, without a receipt for every part
+	Stored    State = 3 // a member signed for every part
+	Delivered State = 4 // the contact confirmed it
+	Expired   State = 5 // its time is over
+	Failed    State = 6 // refused for good
+)
+
+// Message is one that was received.
+type Message struct {
+	ID       MessageID
+	Contact  mail.AccountID
+	Text     string
+	Sent     chain.Time // says the sender
+	Received chain.Time
+}
+
+// Status is one that was sent.
+type Status struct {
+	ID       MessageID
+	Contact  mail.AccountID
+	Text     string
+	Sent     chain.Time
+	Expiry   chain.Time
+	State    State
+	Reason   string // why it failed, or what it waits for: a stable code
+	Parts    int
+	Receipts [][]byte // encoded receipts of the members that hold it, for a challenge
+}
+
+// ContactState is how far a contact came.
+type ContactState uint8
+
+// The states of a contact.
+const (
+	Added     ContactState = 1 // known by its account id alone
+	Requested ContactState = 2 // a contact request was sent
+	Incoming  ContactState = 3 // asks to be accepted
+	Connected ContactState = 4 // the contact is known to share a secret with us
+)
+
+// Contact is one account that this one talks to.
+type Contact struct {
+	ID     mail.AccountID
+	Name   string
+	State  ContactState
+	Note   string // from its contact request
+	Safety string // safety number; "" until its keys are known
+}
+
+// EventKind says what an Event is about.
+type EventKind uint8
+
+// The kinds of events.
+const (
+	EventMessage EventKind = 1 // Message was received
+	EventStatus  EventKind = 2 // Status changed
+	EventContact EventKind = 3 // Contact is new or changed
+	EventWork    EventKind = 4 // proof of work for a contact request: Work of 100 (expected)
+)
+
+// Event is something that a user may want to see.
+type Event struct {
+	Kind    EventKind
+	Message Message
+	Status  Status
+	Contact Contact
+	Work    int
+}

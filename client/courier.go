@@ -1,0 +1,334 @@
+package client
+
+import (
+	"bytes"
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"slices"
+	"time"
+
+	"tunic/chain"
+	"tunic/internal/wire"
+	"tunic/onion"
+	"tunic/onion/link"
+	"tunic/onion/mail"
+	"tunic/registry/path"
+)
+
+// attach is the code of the control frame by which a client gives its guard
+// the token that its reply blocks carry: code 1 | token 16. The guard does not
+// answer.
+const attach = 1
+
+// helloVersion is the version of what a relay says when a link opens:
+// version 1 | descriptor statement 4+n | newest sealed header 4+n.
+const helloVersion = 1
+
+// waiting is one reply block whose answer is awaited.
+type waiting struct {
+	keys onion.SURBKeys
+	n    int // which of the command's
+	ch   chan<- answer
+}
+
+type answer struct {
+	n     int
+	reply mail.Reply
+	err   error
+}
+
+// newPool opens links to guards.
+func (c *Client) newPool() *link.Pool {
+	return link.NewPool(c.cfg.Transport, c.endpoint, link.PoolConfig{
+		OnOpen: func(l *link.Link) {
+			l.Send(link.Frame{Type: link.Control, Data: append([]byte{attach}, c.token[:]...)})
+		},
+		OnFrame:     c.frame,
+		DialTimeout: c.cfg.Timeout,
+		GiveUp:      c.cfg.Timeout,
+		BackoffMax:  10 * time.Second,
+	})
+}
+
+func (c *Client) endpoint(id chain.NodeID) (string, bool) {
+	if v := c.view.Load(); v != nil {
+		if e, ok := v.list.Find(id); ok && len(e.Endpoints) > 0 {
+			return e.Endpoints[0], true
+		}
+	}
+	return "", false
+}
+
+// frame handles what a guard sends.
+func (c *Client) frame(_ *link.Link, f link.Frame) {
+	switch f.Type {
+	case link.Hello:
+		c.hello(f.Data)
+	case link.Packet:
+		c.answered(f.Data)
+	}
+}
+
+func (c *Client) hello(b []byte) {
+	r := wire.NewReader(b)
+	version := r.Uint8()
+	r.Bytes(link.MaxBodySize) // the descriptor is for relays to compare
+	head := r.Bytes(link.MaxBodySize)
+	if r.Done() != nil || version != helloVersion {
+		c.log.Warn("a guard's greeting is malformed")
+		return
+	}
+	if len(head) == 0 {
+		return // it has seen none yet
+	}
+	s, err := chain.DecodeSealedHeader(head)
+	if err != nil {
+		c.log.Warn("a guard's greeting holds no header")
+		return
+	}
+	c.see(s)
+}
+
+// answered hands an answer to whoever waits: reply block id 16 | zeros to the
+// size of a header | payload.
+func (c *Client) answered(b []byte) {
+	if len(b) != c.geometry.PacketSize() {
+		return
+	}
+	id := onion.SURBID(b[:16])
+	c.waitMu.Lock()
+	w, ok := c.waits[id]
+	delete(c.waits, id)
+	c.waitMu.Unlock()
+	if !ok {
+		return // too late, or not ours
+	}
+	defer w.keys.Destroy()
+	a := answer{n: w.n}
+	var msg []byte
+	if msg, a.err = w.keys.Open(bytes.Clone(b[onion.HeaderSize:])); a.err == nil {
+		a.reply, a.err = mail.DecodeReply(msg)
+	}
+	w.ch <- a // has room for each of the command's reply blocks
+}
+
+// sendTries is how many paths a command to one member is sent over.
+const sendTries = 3
+
+// roundTrip sends a command to a member and returns its one reply; it tries
+// several paths. make is called anew for each.
+func (c *Client) roundTrip(ctx context.Context, member chain.NodeID, make func() mail.Command) (mail.Reply, error) {
+	for n := range sendTries {
+		replies, err := c.try(ctx, member, make(), 1)
+		if err == nil {
+			return replies[0], nil
+		}
+		if !errors.Is(err, ErrTimeout) || n == sendTries-1 {
+			return mail.Reply{}, err
+		}
+	}
+	panic("unreachable")
+}
+
+// try sends a command over one fresh path, with so many reply blocks, each over
+// a fresh path, and waits for the answers. Some of several answers are a
+// success; none is ErrTimeout.
+func (c *Client) try(ctx context.Context, member chain.NodeID, cmd mail.Command, replies int) ([]mail.Reply, error) {
+	v := c.view.Load()
+	if v == nil {
+		return nil, fmt.Errorf("%w: no directory yet", ErrNoPath)
+	}
+	forward, err := c.choose(v, member)
+	if err != nil {
+		return nil, err
+	}
+	guard := v.list.Entries[forward[0]].Node
+	ch := make(chan answer, replies)
+	ids := make([]onion.SURBID, replies)
+	defer func() {
+		c.waitMu.Lock()
+		defer c.waitMu.Unlock()
+		for _, id := range ids {
+			delete(c.waits, id)
+		}
+	}()
+	expiry := onion.ExpiryOf(v.epoch())
+	used := slices.Clone(forward)
+	var back uint32
+	cmd.Replies = nil
+	for n := range replies {
+		hops, err := c.replyPath(v, member, guard)
+		if err != nil {
+			return nil, err
+		}
+		used = append(used, hops...)
+		way, sum := c.hops(v, hops)
+		back = max(back, sum)
+		if _, err := io.ReadFull(c.rand, ids[n][:]); err != nil {
+			return nil, fmt.Errorf("read randomness: %w", err)
+		}
+		surb, keys, err := c.geometry.NewSURB(c.rand, c.cfg.Genesis, expiry, way, c.token, ids[n])
+		if err != nil {
+			return nil, fmt.Errorf("make reply block: %w", err)
+		}
+		c.waitMu.Lock()
+		c.waits[ids[n]] = waiting{keys: keys, n: n, ch: ch}
+		c.waitMu.Unlock()
+		cmd.Replies = append(cmd.Replies, surb[:])
+	}
+	way, there := c.hops(v, forward)
+	way[len(way)-1].Delay = 0
+	packet, err := c.geometry.Wrap(c.rand, c.cfg.Genesis, expiry, way, cmd.Encode())
+	if err != nil {
+		return nil, fmt.Errorf("wrap packet: %w", err)
+	}
+	if err := c.pool.Send(guard, link.Frame{Type: link.Packet, Data: packet}); err != nil {
+		c.missed(v, guard, 2)
+		if errors.Is(err, link.ErrClosed) {
+			return nil, ErrNotRunning
+		}
+		return nil, fmt.Errorf("%w: the guard takes nothing", ErrTimeout)
+	}
+	got := c.collect(ctx, ch, replies, c.cfg.Timeout+time.Duration(there+back)*time.Millisecond)
+	if ctx.Err() != nil {
+		return nil, ctx.Err()
+	}
+	c.judge(v, used, guard, member, len(got) > 0)
+	if len(got) == 0 {
+		return nil, ErrTimeout
+	}
+	return got, nil
+}
+
+// collect waits for so many answers, or for d.
+func (c *Client) collect(ctx context.Context, ch <-chan answer, n int, d time.Duration) []mail.Reply {
+	t := time.NewTimer(d)
+	defer t.Stop()
+	var got []mail.Reply
+	for range n {
+		select {
+		case a := <-ch:
+			if a.err == nil {
+				got = append(got, a.reply)
+			}
+		case <-t.C:
+			return got
+		case <-ctx.Done():
+			return got
+		}
+	}
+	return got
+}
+
+// choose draws a path to a member behind a guard and saves the guards where
+// they changed.
+func (c *Client) choose(v *view, member chain.NodeID) ([]int, error) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	now := c.nowAt(v)
+	before := slices.Clone(c.meta.Guards.Sample)
+	p, err := c.meta.Guards.Choose(v.picker, c.strikes, path.Options{Hops: c.cfg.Hops, Target: member}, now, path.FromReader(c.rand))
+	if !slices.Equal(before, c.meta.Guards.Sample) {
+		if err := c.saveLocked(c.meta.row()); err != nil {
+			return nil, err
+		}
+	}
+	if err != nil {
+		return nil, fmt.Errorf("%w: %w", ErrNoPath, err)
+	}
+	return p, nil
+}
+
+// replyPath draws the way of an answer, without the member itself.
+func (c *Client) replyPath(v *view, member, guard chain.NodeID) ([]int, error) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	o := path.Options{Hops: c.cfg.Hops, Target: member, Guard: guard, Avoid: c.strikes.Avoid(c.nowAt(v))}
+	p, err := v.picker.Reply(o, path.FromReader(c.rand))
+	if err != nil {
+		return nil, fmt.Errorf("%w: %w", ErrNoPath, err)
+	}
+	return p[1:], nil
+}
+
+// hops turns indices into hops with delays and says how long these are in all.
+func (c *Client) hops(v *view, indices []int) (way []onion.Hop, sum uint32) {
+	for _, i := range indices {
+		e := &v.list.Entries[i]
+		h := onion.Hop{Index: uint32(i), Key: e.Onion.Key, KeyEpoch: e.Onion.First, Delay: c.delay()}
+		sum += h.Delay
+		way = append(way, h)
+	}
+	return way, sum
+}
+
+// guardMisses is how many commands in a row may stay without answer until the
+// guard itself is avoided. Fewer say nothing about it: each had other hops.
+const guardMisses = 5
+
+// judge counts strikes against all of a path that brought no answer, and
+// clears them where one came.
+func (c *Client) judge(v *view, used []int, guard, member chain.NodeID, ok bool) {
+	if !ok {
+		c.missed(v, guard, 1)
+	}
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	now := c.nowAt(v)
+	if ok {
+		c.misses = 0
+	}
+	slices.Sort(used)
+	for _, i := range slices.Compact(used) {
+		id := v.list.Entries[i].Node
+		switch {
+		case ok:
+			c.strikes.Clear(id)
+		case id != guard:
+			c.strikes.Add(id, now)
+		}
+	}
+}
+
+// missed counts against the guard.
+func (c *Client) missed(v *view, guard chain.NodeID, n int) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if c.misses += n; c.misses < guardMisses {
+		return
+	}
+	c.misses = 0
+	for range path.StrikesOut {
+		c.strikes.Add(guard, c.nowAt(v))
+	}
+	c.log.Info("the guard does not answer; using another")
+}
+
+// blame counts a strike against a member that answers wrongly.
+func (c *Client) blame(member chain.NodeID) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.strikes.Add(member, c.now())
+}
+
+// ranked are the members of a mailbox, those without strikes first.
+func (c *Client) ranked(mailbox mail.ID) []chain.NodeID {
+	v := c.view.Load()
+	if v == nil {
+		return nil
+	}
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	now := c.nowAt(v)
+	var good, avoided []chain.NodeID
+	for _, id := range v.members(mailbox) {
+		if c.strikes.Avoided(id, now) {
+			avoided = append(avoided, id)
+		} else {
+			good = append(good, id)
+		}
+	}
+	return append(good, avoided...)
+}

@@ -1,0 +1,392 @@
+package client_test
+
+import (
+	"bytes"
+	"context"
+	"crypto/ed25519"
+	"crypto/rand"
+	"crypto/sha256"
+	"fmt"
+	"slices"
+	"sync"
+	"testing"
+	"time"
+
+	"tunic/chain"
+	"tunic/chain/genesis"
+	"tunic/chain/statement"
+	"tunic/internal/wire"
+	"tunic/onion"
+	"tunic/onion/link"
+	"tunic/onion/mail"
+	"tunic/registry/directory"
+)
+
+// fakeNet is a network in memory: a ledger that says what the test wants, and
+// relays that forward packets and keep mailboxes.
+type fakeNet struct {
+	t       testing.TB
+	core    genesis.Core
+	genesis chain.Hash
+	sealer  ed25519.PrivateKey
+	mem     *link.Memory
+	relays  []*fakeRelay
+
+	mu      sync.Mutex
+	lists   map[chain.Epoch]*directory.List
+	newest  chain.Epoch
+	head    chain.SealedHeader
+	removed []chain.NodeID
+	hello   *chain.SealedHeader // what relays show instead of the head
+}
+
+type fakeRelay struct {
+	net    *fakeNet
+	key    ed25519.PrivateKey
+	id     chain.NodeID
+	onion  *onion.Key
+	keys   *onion.Keys
+	entry  directory.Entry
+	pool   *link.Pool
+	served chan struct{}
+
+	mu      sync.Mutex
+	clients map[onion.Token]*link.Link
+	boxes   map[mail.ID][]*fakeItem
+	bundles map[mail.AccountID]mail.Bundle
+	cursor  uint64
+	stores  int // stores taken
+	deletes int
+	faults  fakeFaults
+}
+
+type fakeFaults struct {
+	dropNext   int  // packets to swallow
+	dead       bool // swallow all
+	badReceipt bool
+	full       bool
+	forget     bool // sign, but do not keep
+}
+
+type fakeItem struct {
+	cursor  uint64
+	content []byte
+	deleter chain.Hash
+}
+
+func newFakeNet(t testing.TB, relays int) *fakeNet {
+	t.Helper()
+	p, err := genesis.For(genesis.Dev)
+	if err != nil {
+		t.Fatal(err)
+	}
+	_, sealer, _ := ed25519.GenerateKey(rand.Reader)
+	n := &fakeNet{t: t, sealer: sealer, lists: map[chain.Epoch]*directory.List{}, newest: 5}
+	n.core = genesis.Core{ChainID: 1, Profile: genesis.Dev, Dev: true, Clock: genesis.ClockReal, Engine: genesis.EngineSealer,
+		Time:    chain.Time(time.Now().UnixMilli()) - 5*chain.Time(p.EpochLength),
+		Sealers: []chain.NodeID{chain.NodeID(sealer.Public().(ed25519.PublicKey))}, Params: p}
+	n.core.Params.EpochLength = genesis.Hour // the test says when an epoch ends
+	n.genesis = chain.SHA256([]byte("test network"))
+	if n.mem, err = link.NewMemory(onion.Small.PacketSize(), link.Limits{}); err != nil {
+		t.Fatal(err)
+	}
+	for i := range relays {
+		n.addRelay(i)
+	}
+	n.seal(5, nil)
+	t.Cleanup(func() {
+		for _, r := range n.relays {
+			r.pool.Close()
+			<-r.served
+		}
+	})
+	return n
+}
+
+func (n *fakeNet) addRelay(i int) {
+	seed := sha256.Sum256([]byte(fmt.Sprint("relay", i)))
+	r := &fakeRelay{net: n, key: ed25519.NewKeyFromSeed(seed[:]), served: make(chan struct{}),
+		clients: map[onion.Token]*link.Link{}, boxes: map[mail.ID][]*fakeItem{}, bundles: map[mail.AccountID]mail.Bundle{}}
+	r.id = chain.NodeID(r.key.Public().(ed25519.PublicKey))
+	var err error
+	if r.onion, err = onion.NewKey(rand.Reader, 1); err != nil {
+		n.t.Fatal(err)
+	}
+	if r.keys, err = onion.NewKeys(onion.Small, n.genesis, r.onion); err != nil {
+		n.t.Fatal(err)
+	}
+	endpoint := fmt.Sprintf("127.%d.0.1:9000", i+1)
+	r.entry = directory.Entry{Node: r.id, Operator: chain.Address{byte(i + 1)}, Endpoints: []string{endpoint}, Version: "1",
+		Stake: n.core.Params.StakingRequirement, Performance: 1000,
+		Onion: directory.Key{First: 1, Key: r.onion.Public()}, OnionNext: directory.Key{First: 1, Key: r.onion.Public()}}
+	tr := n.mem.Transport(r.id)
+	l, err := tr.Listen(endpoint)
+	if err != nil {
+		n.t.Fatal(err)
+	}
+	r.pool = link.NewPool(tr, n.endpoint, link.PoolConfig{Self: r.id, OnOpen: r.opened, OnFrame: r.frame, AnonymousRate: 1e6, AnonymousBurst: 1e6})
+	go func() {
+		defer close(r.served)
+		r.pool.Serve(context.Background(), l)
+	}()
+	n.relays = append(n.relays, r)
+}
+
+func (n *fakeNet) endpoint(id chain.NodeID) (string, bool) {
+	for _, r := range n.relays {
+		if r.id == id {
+			return r.entry.Endpoints[0], true
+		}
+	}
+	return "", false
+}
+
+func (n *fakeNet) relay(id chain.NodeID) *fakeRelay {
+	for _, r := range n.relays {
+		if r.id == id {
+			return r
+		}
+	}
+	n.t.Fatal("no such relay")
+	return nil
+}
+
+// seal makes the next block, in the given epoch, whose list leaves some out.
+func (n *fakeNet) seal(epoch chain.Epoch, unlisted []chain.NodeID) {
+	n.mu.Lock()
+	defer n.mu.Unlock()
+	if n.lists[epoch] == nil {
+		var entries []directory.Entry
+		for _, r := range n.relays {
+			if !slices.Contains(unlisted, r.id) {
+				entries = append(entries, r.entry)
+			}
+		}
+		l, err := directory.NewList(epoch, entries)
+		if err != nil {
+			n.t.Fatal(err)
+		}
+		n.lists[epoch] = l
+	}
+	n.newest = epoch
+	l := n.lists[epoch]
+	n.head = n.header(n.head.Header.Height+1, l, 0)
+}
+
+func (n *fakeNet) header(height chain.Height, l *directory.List, salt byte) chain.SealedHeader {
+	h := chain.Header{Genesis: n.genesis, Height: height, Time: chain.Time(time.Now().UnixMilli()), Directory: l.Root(),
+		DirCount: uint32(len(l.Entries)), DirEpoch: l.Epoch, Removals: n.removed, Proposer: n.core.Sealers[0], Beacon: chain.Hash{salt}}
+	hash := h.Hash()
+	return chain.SealedHeader{Header: h, Seal: statement.Domain{Genesis: n.genesis}.SignRaw(n.sealer, statement.LabelSeal, hash[:])}
+}
+
+func (n *fakeNet) Head(context.Context) (chain.SealedHeader, error) {
+	n.mu.Lock()
+	defer n.mu.Unlock()
+	return n.head, nil
+}
+
+func (n *fakeNet) Directory(_ context.Context, e chain.Epoch) (*directory.List, chain.SealedHeader, error) {
+	n.mu.Lock()
+	defer n.mu.Unlock()
+	if e == 0 {
+		e = n.newest
+	}
+	return n.lists[e], n.head, nil
+}
+
+func (r *fakeRelay) fault(f func(*fakeFaults)) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	f(&r.faults)
+}
+
+func (r *fakeRelay) count(f func(*fakeRelay) int) int {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	return f(r)
+}
+
+func (r *fakeRelay) opened(l *link.Link) {
+	if _, node := l.Peer(); node {
+		return
+	}
+	r.net.mu.Lock()
+	head := r.net.head
+	if r.net.hello != nil {
+		head = *r.net.hello
+	}
+	r.net.mu.Unlock()
+	b := wire.AppendBytes([]byte{1}, nil)
+	l.Send(link.Frame{Type: link.Hello, Data: wire.AppendBytes(b, head.Encode())})
+}
+
+func (r *fakeRelay) frame(l *link.Link, f link.Frame) {
+	switch f.Type {
+	case link.Control:
+		if len(f.Data) == 17 && f.Data[0] == 1 {
+			r.mu.Lock()
+			r.clients[onion.Token(f.Data[1:])] = l
+			r.mu.Unlock()
+		}
+	case link.Packet:
+		r.packet(bytes.Clone(f.Data))
+	}
+}
+
+func (r *fakeRelay) packet(b []byte) {
+	r.mu.Lock()
+	drop := r.faults.dead || r.faults.dropNext > 0
+	r.faults.dropNext = max(0, r.faults.dropNext-1)
+	r.mu.Unlock()
+	if drop {
+		return
+	}
+	o, err := r.keys.OpenHeader(b)
+	if err != nil {
+		r.net.t.Error("relay:", err)
+		return
+	}
+	out, err := o.Finish()
+	if err != nil {
+		r.net.t.Error("relay:", err)
+		return
+	}
+	switch o.Kind {
+	case onion.Forward:
+		r.forward(o.Directory(), o.NextIndex, out)
+	case onion.Client:
+		r.mu.Lock()
+		l := r.clients[o.Token]
+		r.mu.Unlock()
+		if l != nil {
+			b := append(append(bytes.Clone(o.SURB[:]), make([]byte, onion.HeaderSize-16)...), out...)
+			l.Send(link.Frame{Type: link.Packet, Data: b})
+		}
+	case onion.Deliver:
+		cmd, err := mail.Decode(out, onion.SURBSize)
+		if err != nil {
+			r.net.t.Error("member:", err)
+			return
+		}
+		for i, reply := range r.handle(cmd) {
+			s, err := onion.ParseSURB(cmd.Replies[i])
+			if err != nil {
+				r.net.t.Error("member:", err)
+				return
+			}
+			first, p, err := s.Reply(reply.Encode())
+			if err != nil {
+				r.net.t.Error("member:", err)
+				return
+			}
+			r.forward(o.Directory(), first, p)
+		}
+	}
+}
+
+func (r *fakeRelay) forward(epoch chain.Epoch, index uint32, packet []byte) {
+	r.net.mu.Lock()
+	next := r.net.lists[epoch].Entries[index].Node
+	r.net.mu.Unlock()
+	if next == r.id {
+		r.net.t.Error("a path has one relay twice in a row")
+	}
+	r.pool.Send(next, link.Frame{Type: link.Packet, Data: packet})
+}
+
+// handle is a mailbox member, without bounds and without disk.
+func (r *fakeRelay) handle(cmd mail.Command) []mail.Reply {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	one := func(c mail.Code) []mail.Reply { return []mail.Reply{{Code: c}} }
+	switch {
+	case cmd.Store != nil:
+		s := cmd.Store
+		if s.Verify(r.net.genesis) != nil {
+			return one(mail.CodeSignature)
+		}
+		if r.faults.full {
+			return one(mail.CodeFull)
+		}
+		r.stores++
+		r.put(s.Mailbox(), &fakeItem{content: bytes.Clone(s.Content), deleter: s.Deleter})
+		until := min(s.Expiry, chain.Time(time.Now().UnixMilli())+chain.Time(r.net.core.Params.ReceiptHorizon))
+		x := statement.Receipt{Chunks: mail.ChunkRoot(s.Content), Class: mail.ItemChunks, Until: until, Deleter: s.Deleter}
+		if r.faults.badReceipt {
+			x.Chunks[0] ^= 1
+		}
+		st := statement.Sign(statement.Domain{Genesis: r.net.genesis}, r.key, statement.LabelReceipt, 0, x.Encode())
+		return []mail.Reply{{Code: mail.CodeStored, Body: st.Encode()}}
+	case cmd.Request != nil:
+		if cmd.Request.Bits() < mail.DefaultWork {
+			return one(mail.CodeWork)
+		}
+		r.put(mail.AccountMailbox(cmd.Request.Account), &fakeItem{content: bytes.Clone(cmd.Request.Content)})
+		return one(mail.CodeAccepted)
+	case cmd.PutBundle != nil:
+		b, err := mail.DecodeBundle(cmd.PutBundle.Bundle)
+		if err != nil || b.Verify(r.net.genesis) != nil {
+			return one(mail.CodeSignature)
+		}
+		if b.Serial <= r.bundles[b.Account()].Serial {
+			return one(mail.CodeOutdated)
+		}
+		r.bundles[b.Account()] = b
+		return one(mail.CodeAccepted)
+	case cmd.GetBundle != nil:
+		if b, ok := r.bundles[cmd.GetBundle.Account]; ok {
+			return []mail.Reply{{Code: mail.CodeFound, Body: b.Encode()}}
+		}
+		return one(mail.CodeNone)
+	case cmd.Delete != nil:
+		return one(r.remove(mail.Deleter(cmd.Delete.Token)))
+	}
+	p := cmd.Poll
+	if p.Verify(r.net.genesis) != nil || p.Member != r.id {
+		return []mail.Reply{{Code: mail.CodeSignature}, {Code: mail.CodeSignature}, {Code: mail.CodeSignature}}
+	}
+	var found []*fakeItem
+	for _, it := range r.boxes[p.Mailbox()] {
+		if it.cursor > p.After {
+			found = append(found, it)
+		}
+	}
+	var out []mail.Reply
+	for i := range mail.PollReplies {
+		if i >= len(found) {
+			out = append(out, mail.Reply{Code: mail.CodeNone})
+			continue
+		}
+		it := mail.Item{Cursor: found[i].cursor, More: uint16(len(found) - i - 1), Content: found[i].content}
+		out = append(out, mail.Reply{Code: mail.CodeItem, Body: it.Encode()})
+	}
+	return out
+}
+
+func (r *fakeRelay) put(id mail.ID, it *fakeItem) {
+	if r.faults.forget {
+		return
+	}
+	for _, old := range r.boxes[id] {
+		if bytes.Equal(old.content, it.content) {
+			return
+		}
+	}
+	r.cursor++
+	it.cursor = r.cursor
+	r.boxes[id] = append(r.boxes[id], it)
+}
+
+func (r *fakeRelay) remove(deleter chain.Hash) mail.Code {
+	for id, list := range r.boxes {
+		for i, it := range list {
+			if it.deleter == deleter {
+				r.boxes[id] = slices.Delete(list, i, i+1)
+				r.deletes++
+				return mail.CodeDeleted
+			}
+		}
+	}
+	return mail.CodeNone
+}

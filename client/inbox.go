@@ -1,0 +1,405 @@
+package client
+
+import (
+	"cmp"
+	"context"
+	"errors"
+	"fmt"
+	"slices"
+	"strings"
+	"time"
+
+	"tunic/chain"
+	"tunic/client/ratchet"
+	"tunic/onion/mail"
+)
+
+const (
+	// pollRanks is among how many members of a mailbox a store may be.
+	pollRanks = 3
+	// maxFragments bounds the unfinished messages of one contact.
+	maxFragments = 64
+	// maxPollNow bounds the polls of one mailbox at one member in PollNow.
+	maxPollNow = 256
+)
+
+// Inbox lists what was received, in that order.
+func (c *Client) Inbox() []Message {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	all := make([]*inRecord, 0, len(c.in))
+	for _, r := range c.in {
+		all = append(all, r)
+	}
+	slices.SortFunc(all, func(a, b *inRecord) int { return cmp.Compare(a.Order, b.Order) })
+	out := make([]Message, len(all))
+	for i, r := range all {
+		out[i] = r.message()
+	}
+	return out
+}
+
+func (r *inRecord) message() Message {
+	return Message{ID: r.ID, Contact: mail.AccountID(r.Contact), Text: r.Text, Sent: r.Sent, Received: r.Received}
+}
+
+// box is one mailbox to poll: the account's own where contact is zero.
+type box struct {
+	id      mail.ID
+	contact mail.AccountID
+	seed    key32
+	pair    pairBox
+}
+
+// boxes are all mailboxes that may hold mail for us, the account's first.
+func (c *Client) boxes(v *view) []box {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	self := c.cfg.Account.id
+	all := []box{{id: mail.AccountMailbox(self)}}
+	now := c.nowAt(v)
+	for id, r := range c.contacts {
+		if r.State == uint8(Incoming) {
+			continue
+		}
+		for _, s := range r.secrets() {
+			for _, n := range buckets(&c.cfg.Core, v.epoch(), now, s.Created) {
+				p := newPairBox(s.Seed, c.cfg.Genesis, id, self, n)
+				all = append(all, box{id: p.id, contact: id, seed: s.Seed, pair: p})
+			}
+		}
+	}
+	slices.SortFunc(all[1:], func(a, b box) int { return slices.Compare(a.id[:], b.id[:]) })
+	return all
+}
+
+// poll asks one member for one mailbox once and takes what comes. more says
+// that there is more behind it.
+func (c *Client) poll(ctx context.Context, b box, member chain.NodeID) (more bool, err error) {
+	key := cursorKey{b.id, member}
+	c.mu.Lock()
+	after := c.cursors[key]
+	c.mu.Unlock()
+	p := &mail.Poll{Kind: mail.KindAccount, A: c.cfg.Account.edPublic(), B: c.cfg.Account.xPublic(), After: after, At: c.now(), Member: member}
+	if b.contact == (mail.AccountID{}) {
+		p.Sign(c.cfg.Genesis, c.cfg.Account.ed)
+	} else {
+		p.Kind, p.A, p.B = mail.KindPair, b.pair.readKey(), mail.KeyHash(b.pair.writeKey())
+		p.Sign(c.cfg.Genesis, b.pair.read)
+	}
+	replies, err := c.try(ctx, member, mail.Command{Poll: p}, mail.PollReplies)
+	if err != nil {
+		return false, err
+	}
+	items, err := c.sortReplies(replies, member, after)
+	if err != nil {
+		return false, err
+	}
+	for _, it := range items {
+		if err := c.take(b, member, it.Content); err != nil {
+			return false, err
+		}
+		more = it.More > 0
+	}
+	// Where an answer was lost, the cursor stays: the items that came are
+	// deleted or known, and the lost one is asked for again.
+	if n := len(items); n > 0 && len(replies) == mail.PollReplies {
+		c.mu.Lock()
+		defer c.mu.Unlock()
+		if at := items[n-1].Cursor; at > c.cursors[key] {
+			c.cursors[key] = at
+			return more, c.saveLocked(key.row(at))
+		}
+	}
+	return more || len(replies) < mail.PollReplies, nil
+}
+
+// sortReplies are the items of a poll in their order.
+func (c *Client) sortReplies(replies []mail.Reply, member chain.NodeID, after uint64) ([]mail.Item, error) {
+	var items []mail.Item
+	for _, r := range replies {
+		switch {
+		case r.Code == mail.CodeNone:
+		case r.Code == mail.CodeItem:
+			it, err := mail.DecodeItem(r.Body)
+			if err != nil || it.Cursor <= after {
+				c.blame(member)
+				return nil, fmt.Errorf("%w: a member's items are malformed", errWait("malformed"))
+			}
+			items = append(items, it)
+		default:
+			return nil, errWait(r.Code.String())
+		}
+	}
+	slices.SortFunc(items, func(a, b mail.Item) int { return cmp.Compare(a.Cursor, b.Cursor) })
+	return items, nil
+}
+
+// take handles one item of a mailbox.
+func (c *Client) take(b box, member chain.NodeID, content []byte) error {
+	if b.contact == (mail.AccountID{}) {
+		return c.takeRequest(content)
+	}
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	r := c.contacts[b.contact]
+	if r == nil {
+		return nil
+	}
+	secret := r.secret(b.seed)
+	if secret == nil {
+		return nil
+	}
+	s, err := ratchet.Load(c.cfg.Account.keys(), secret.Session)
+	if err != nil {
+		return fmt.Errorf("open message: %w", err)
+	}
+	plain, s, err := s.Open(content)
+	var m inner
+	if err == nil {
+		m, err = decodeInner(plain)
+	}
+	if err != nil {
+		c.log.Debug("passed over an item that is not from the contact", "err", err)
+		return nil
+	}
+	secret.Session = s.State()
+	d := &deleteRecord{Token: m.Token, Member: member, Until: c.now() + chain.Time(c.cfg.Core.Params.MailboxTTL)}
+	c.deletes[d.Token] = d
+	if r.State == uint8(Requested) || r.State == uint8(Added) {
+		r.State = uint8(Connected)
+		c.contactEvent(r)
+	}
+	rows := []row{r.row(), d.row()}
+	switch m.Kind {
+	case kindConfirm:
+		rows = append(rows, c.confirmedLocked(b.contact, m.ID)...)
+	case kindText:
+		rows = append(rows, c.textReceivedLocked(r, b.seed, m)...)
+	}
+	c.wakeUp()
+	c.changedLocked()
+	return c.saveLocked(rows...)
+}
+
+// confirmedLocked ends a message that its recipient has.
+func (c *Client) confirmedLocked(from mail.AccountID, id MessageID) []row {
+	o := c.out[outKey{kindText, id, from}]
+	if o == nil || State(o.State).Final() {
+		return nil
+	}
+	o.State, o.Reason, o.Items = uint8(Delivered), "", nil
+	c.statusEvent(o)
+	return []row{o.row()}
+}
+
+// textReceivedLocked collects a part, and takes the message when it has all.
+func (c *Client) textReceivedLocked(r *contactRecord, seed key32, m inner) []row {
+	key := inKey{mail.AccountID(r.ID), m.ID}
+	if c.in[key] != nil {
+		return c.confirmLocked(r, seed, m.ID) // again: our confirmation was lost or is late
+	}
+	text := m.Text
+	var rows []row
+	if m.Parts > 1 {
+		f := c.fragments[key]
+		if f == nil {
+			if c.fragmentsLocked(r.ID) >= maxFragments {
+				c.log.Warn("too many unfinished messages of one contact; a part was passed over")
+				return nil
+			}
+			f = &fragmentRecord{ID: m.ID, Contact: r.ID, Seed: seed, Sent: m.Sent, Since: c.now(), Parts: m.Parts, Have: map[uint16]string{}}
+			c.fragments[key] = f
+		}
+		if f.Parts != m.Parts {
+			return nil
+		}
+		f.Have[m.Part] = m.Text
+		if len(f.Have) < int(f.Parts) {
+			return []row{f.row()}
+		}
+		var b strings.Builder
+		for n := range f.Parts {
+			b.WriteString(f.Have[n])
+		}
+		text = b.String()
+		delete(c.fragments, key)
+		rows = append(rows, f.gone())
+	}
+	if checkText(text) != nil {
+		return rows
+	}
+	c.order++
+	in := &inRecord{ID: m.ID, Contact: r.ID, Text: text, Sent: m.Sent, Received: c.now(), Order: c.order}
+	c.in[key] = in
+	c.emitLocked(Event{Kind: EventMessage, Message: in.message()})
+	return append(append(rows, in.row()), c.confirmLocked(r, seed, m.ID)...)
+}
+
+func (c *Client) fragmentsLocked(from key32) (n int) {
+	for _, f := range c.fragments {
+		if f.Contact == from {
+			n++
+		}
+	}
+	return n
+}
+
+// confirmLocked queues a confirmation under the secret that the message came
+// under, unless one is on its way.
+func (c *Client) confirmLocked(r *contactRecord, seed key32, id MessageID) []row {
+	key := outKey{kindConfirm, id, mail.AccountID(r.ID)}
+	if c.out[key] != nil {
+		return nil
+	}
+	now := c.now()
+	o := &outRecord{Kind: kindConfirm, ID: id, Contact: r.ID, Seed: seed, Sent: now,
+		Expiry: now + chain.Time(c.cfg.Core.Params.MailboxTTL), State: uint8(Queued), Parts: 1}
+	c.out[key] = o
+	return []row{o.row()}
+}
+
+// PollNow asks for all mailboxes at once and returns when everything that was
+// there is taken. It tells the network that somebody looks now.
+func (c *Client) PollNow(ctx context.Context) error {
+	if err := c.Ready(ctx); err != nil {
+		return err
+	}
+	asked := map[mail.ID]bool{}
+	for again := true; again; {
+		again = false
+		for _, b := range c.boxes(c.view.Load()) { // grows with the contact requests found
+			if asked[b.id] {
+				continue
+			}
+			asked[b.id], again = true, true
+			if err := c.pollBox(ctx, b); err != nil {
+				return err
+			}
+		}
+	}
+	return nil
+}
+
+func (c *Client) pollBox(ctx context.Context, b box) error {
+	var failed error
+	answered := false
+	members := c.ranked(b.id)
+	for _, m := range members[:min(len(members), 2)] {
+		for misses, n := 0, 0; n < maxPollNow; n++ {
+			more, err := c.poll(ctx, b, m)
+			if errors.Is(err, ErrTimeout) && misses < 1 {
+				misses++
+				continue
+			}
+			if err != nil {
+				failed = err
+				break
+			}
+			answered = true
+			if !more {
+				break
+			}
+		}
+		if ctx.Err() != nil {
+			return ctx.Err()
+		}
+	}
+	switch {
+	case answered:
+		return nil
+	case failed != nil:
+		return failed
+	}
+	return fmt.Errorf("%w: nobody keeps this mailbox", ErrNoPath)
+}
+
+// pollClock polls one mailbox at a time, at moments that depend on nothing.
+func (c *Client) pollClock(ctx context.Context) {
+	visits := map[mail.ID]int{}
+	var turn int
+	slots := make(chan struct{}, 16)
+	full := make(chan fullBox, 4)
+	for {
+		t := time.NewTimer(time.Duration(c.exponential() * float64(c.cfg.Poll)))
+		select {
+		case <-ctx.Done():
+			t.Stop()
+			return
+		case <-t.C:
+		}
+		v := c.view.Load()
+		if v == nil {
+			continue
+		}
+		boxes := c.boxes(v)
+		if len(visits) > 2*len(boxes)+16 {
+			clear(visits)
+		}
+		turn++
+		b := boxes[turn%len(boxes)]
+		members := c.ranked(b.id)
+		if len(members) == 0 {
+			continue
+		}
+		n := visits[b.id]
+		visits[b.id]++
+		member := members[min(rankOf(n), len(members)-1)]
+		select {
+		case f := <-full: // which mailbox is asked nobody but its member sees
+			b, member = f.box, f.member
+		default:
+		}
+		select {
+		case slots <- struct{}{}:
+			c.wg.Go(func() {
+				defer func() { <-slots }()
+				more, err := c.poll(ctx, b, member)
+				if err != nil && ctx.Err() == nil {
+					c.log.Debug("a poll failed", "err", err)
+				}
+				if more {
+					select {
+					case full <- fullBox{b, member}:
+					default:
+					}
+				}
+			})
+		default: // the network answers slower than we ask
+		}
+	}
+}
+
+// fullBox is a mailbox with more behind what was just taken from it.
+type fullBox struct {
+	box
+	member chain.NodeID
+}
+
+// rankOf is which member the nth poll of a mailbox asks: mostly the first.
+func rankOf(n int) int {
+	switch {
+	case n%16 == 15:
+		return 2
+	case n%4 == 3:
+		return 1
+	}
+	return 0
+}
+
+// deleteItem reveals one deletion token to the member that holds the item.
+func (c *Client) deleteItem(ctx context.Context, d *deleteRecord) {
+	reply, err := c.roundTrip(ctx, d.Member, func() mail.Command { return mail.Command{Delete: &mail.Delete{Token: d.Token}} })
+	if ctx.Err() != nil {
+		return
+	}
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if d.tries++; err == nil && !reply.Code.Refused() || d.tries >= 5 {
+		delete(c.deletes, d.Token)
+		c.saveLocked(d.gone())
+		c.changedLocked()
+		return
+	}
+	d.due = time.Now().Add(c.pause(d.tries))
+}

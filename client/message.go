@@ -1,0 +1,146 @@
+package client
+
+import (
+	"encoding/hex"
+	"errors"
+	"fmt"
+	"unicode/utf8"
+
+	"tunic/chain"
+	"tunic/client/ratchet"
+	"tunic/internal/wire"
+)
+
+// Bounds of a message.
+const (
+	// MaxText is the longest text of one message in bytes.
+	MaxText = 64 << 10
+
+	innerHeader = 1 + 16 + 8 + 2 + 2 + 32
+	partSize    = ratchet.MaxPlaintext - innerHeader
+	maxParts    = (MaxText + partSize - 1) / partSize
+)
+
+// errInner means that an authentic item holds no message: its sender's program
+// is broken.
+var errInner = errors.New("client: malformed message")
+
+// kind is what an item carries.
+type kind uint8
+
+const (
+	kindText    kind = 1
+	kindConfirm kind = 2
+)
+
+// inner is what stands in an item's plaintext:
+//
+//	kind 1 | message id 16 | sent 8 | part 2 | parts 2 | deletion token 32 | text
+//
+// Every part of a text but the last is full. A confirmation has no text and
+// carries the id of the message that it confirms.
+type inner struct {
+	Kind  kind
+	ID    MessageID
+	Sent  chain.Time
+	Part  uint16
+	Parts uint16
+	Token [32]byte
+	Text  string
+}
+
+func (m inner) encode() []byte {
+	b := append([]byte{byte(m.Kind)}, m.ID[:]...)
+	b = wire.AppendUint64(b, uint64(m.Sent))
+	b = wire.AppendUint16(b, m.Part)
+	b = wire.AppendUint16(b, m.Parts)
+	b = append(b, m.Token[:]...)
+	return append(b, m.Text...)
+}
+
+func decodeInner(b []byte) (inner, error) {
+	r := wire.NewReader(b)
+	m := inner{Kind: kind(r.Uint8())}
+	r.Copy(m.ID[:])
+	m.Sent = chain.Time(r.Uint64())
+	m.Part, m.Parts = r.Uint16(), r.Uint16()
+	r.Copy(m.Token[:])
+	m.Text = string(r.Fixed(r.Len()))
+	if err := r.Done(); err != nil {
+		return m, fmt.Errorf("%w: %w", errInner, err)
+	}
+	last := m.Part+1 == m.Parts
+	switch {
+	case m.Parts < 1 || m.Parts > maxParts || m.Part >= m.Parts:
+	case m.Kind == kindConfirm && m.Parts == 1 && m.Text == "":
+		return m, nil
+	case m.Kind == kindText && (len(m.Text) == partSize || last && len(m.Text) > 0 && len(m.Text) < partSize):
+		return m, nil
+	}
+	return m, errInner
+}
+
+// split cuts a text into parts; only the last may be shorter.
+func split(text string) []string {
+	var parts []string
+	for len(text) > partSize {
+		parts = append(parts, text[:partSize])
+		text = text[partSize:]
+	}
+	return append(parts, text)
+}
+
+func checkText(text string) error {
+	switch {
+	case text == "":
+		return fmt.Errorf("%w: it is empty", ErrMessage)
+	case len(text) > MaxText:
+		return fmt.Errorf("%w: %d bytes, at most %d", ErrMessage, len(text), MaxText)
+	case !utf8.ValidString(text):
+		return fmt.Errorf("%w: it is not UTF-8", ErrMessage)
+	}
+	return nil
+}
+
+func (m MessageID) String() string { return hex.EncodeToString(m[:]) }
+
+// MarshalText gives 32 hex digits.
+func (m MessageID) MarshalText() ([]byte, error) { return []byte(m.String()), nil }
+
+// UnmarshalText reads 32 hex digits.
+func (m *MessageID) UnmarshalText(b []byte) error { return unhex(m[:], b) }
+
+// ParseMessageID reads a message id's text.
+func ParseMessageID(s string) (m MessageID, err error) { return m, m.UnmarshalText([]byte(s)) }
+
+func unhex(dst, b []byte) error {
+	if len(b) != 2*len(dst) {
+		return fmt.Errorf("client: %d hex digits, want %d", len(b), 2*len(dst))
+	}
+	_, err := hex.Decode(dst, b)
+	return err
+}
+
+var stateWords = map[State]string{Queued: "queued", Sent: "sent", Stored: "stored", Delivered: "delivered", Expired: "expired", Failed: "failed"}
+
+func (s State) String() string { return word(stateWords, s) }
+
+// MarshalText gives the word.
+func (s State) MarshalText() ([]byte, error) { return []byte(s.String()), nil }
+
+// Final reports whether nothing will change it.
+func (s State) Final() bool { return s >= Delivered }
+
+var contactWords = map[ContactState]string{Added: "added", Requested: "requested", Incoming: "incoming", Connected: "connected"}
+
+func (s ContactState) String() string { return word(contactWords, s) }
+
+// MarshalText gives the word.
+func (s ContactState) MarshalText() ([]byte, error) { return []byte(s.String()), nil }
+
+func word[K ~uint8](words map[K]string, k K) string {
+	if s, ok := words[k]; ok {
+		return s
+	}
+	return fmt.Sprintf("state %d", uint8(k))
+}

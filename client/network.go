@@ -1,0 +1,233 @@
+package client
+
+import (
+	"context"
+	"fmt"
+	"math"
+	"slices"
+	"time"
+
+	"tunic/chain"
+	"tunic/chain/genesis"
+	"tunic/chain/statement"
+	"tunic/internal/durable"
+	"tunic/internal/wire"
+	"tunic/registry/directory"
+	"tunic/registry/path"
+)
+
+// view is the network as of the newest header. It does not change.
+type view struct {
+	list   *directory.List
+	picker *path.Picker
+	head   chain.SealedHeader
+	seen   time.Time // when the head was
+}
+
+func (v *view) epoch() chain.Epoch { return v.list.Epoch }
+
+// members are those who keep a mailbox, best first.
+func (v *view) members(mailbox [32]byte) []chain.NodeID {
+	return v.list.Members(mailbox, v.head.Header.Removals)
+}
+
+// TwoHeadsError is ErrTwoHeads with the evidence.
+type TwoHeadsError struct{ First, Second chain.SealedHeader }
+
+func (e *TwoHeadsError) Error() string {
+	return fmt.Sprintf("%v: height %d is %s and also %s; whoever seals shows different ledgers to different people: do not go on",
+		ErrTwoHeads, e.First.Header.Height, e.First.Header.Hash(), e.Second.Header.Hash())
+}
+
+func (e *TwoHeadsError) Unwrap() error { return ErrTwoHeads }
+
+// rememberedHeads bounds the headers that are held against others.
+const rememberedHeads = 512
+
+// witness remembers a sealed header and returns *TwoHeadsError if it
+// contradicts one seen before. A header that no sealer of genesis signed is
+// ignored: anyone can make one.
+func (c *Client) witness(s chain.SealedHeader) error {
+	h := &s.Header
+	if c.cfg.Core.Engine != genesis.EngineSealer || h.Genesis != c.cfg.Genesis || !slices.Contains(c.cfg.Core.Sealers, h.Proposer) {
+		return nil
+	}
+	hash := h.Hash()
+	if (statement.Domain{Genesis: h.Genesis, Fork: h.Fork}).VerifyRaw(h.Proposer, statement.LabelSeal, hash[:], s.Seal) != nil {
+		return nil
+	}
+	c.headsMu.Lock()
+	defer c.headsMu.Unlock()
+	key := headKey{h.Fork, h.Height}
+	if known, ok := c.heads[key]; ok {
+		if known.Header.Hash() != hash {
+			return &TwoHeadsError{First: known, Second: s}
+		}
+		return nil
+	}
+	c.heads[key] = s
+	if c.headOrder = append(c.headOrder, key); len(c.headOrder) > rememberedHeads {
+		delete(c.heads, c.headOrder[0])
+		c.headOrder = c.headOrder[1:]
+	}
+	return nil
+}
+
+type headKey struct {
+	fork   uint32
+	height chain.Height
+}
+
+// halt saves the evidence, says so, and ends Run.
+func (c *Client) halt(e *TwoHeadsError) {
+	c.mu.Lock()
+	if c.halted != nil {
+		c.mu.Unlock()
+		return
+	}
+	c.halted = e
+	c.meta.Halt = [][]byte{e.First.Encode(), e.Second.Encode()}
+	err := c.store.commit(c.meta.row())
+	c.changedLocked()
+	c.mu.Unlock()
+	if c.cfg.Dir != "" && err == nil {
+		b := wire.AppendBytes(wire.AppendBytes(nil, e.First.Encode()), e.Second.Encode())
+		err = durable.WriteFile(fmt.Sprintf("%s/two-heads-%d", c.cfg.Dir, e.First.Header.Height), b, 0o600)
+	}
+	if err != nil {
+		c.log.Error("cannot save the two headers", "err", err)
+	}
+	c.log.Error("halted: two sealed headers for one height", "height", uint64(e.First.Header.Height),
+		"first", e.First.Header.Hash().String(), "second", e.Second.Header.Hash().String())
+	if c.cfg.OnHalt != nil {
+		c.cfg.OnHalt(e)
+	}
+	c.stop(e)
+}
+
+// haltedBefore is the evidence that an earlier run saved, nil if none.
+func haltedBefore(m metaRecord) error {
+	if len(m.Halt) != 2 {
+		return nil
+	}
+	first, err1 := chain.DecodeSealedHeader(m.Halt[0])
+	second, err2 := chain.DecodeSealedHeader(m.Halt[1])
+	if err1 != nil || err2 != nil {
+		return fmt.Errorf("%w: saved headers", ErrStore)
+	}
+	return &TwoHeadsError{First: first, Second: second}
+}
+
+// watch follows the ledger until ctx ends.
+func (c *Client) watch(ctx context.Context) {
+	period := time.Duration(min(max(c.cfg.Core.Params.BlockInterval/4, 100), 10_000)) * time.Millisecond
+	t := time.NewTicker(period)
+	defer t.Stop()
+	for failed := false; ; {
+		if err := c.refresh(ctx); err != nil && ctx.Err() == nil {
+			if !failed {
+				c.log.Warn("cannot follow the ledger", "err", err)
+			}
+			failed = true
+		} else {
+			failed = false
+		}
+		c.expire()
+		select {
+		case <-ctx.Done():
+			return
+		case <-t.C:
+		}
+	}
+}
+
+// refresh brings the view up to date.
+func (c *Client) refresh(ctx context.Context) error {
+	head, err := c.cfg.Ledger.Head(ctx)
+	if err != nil {
+		return fmt.Errorf("read head: %w", err)
+	}
+	if err := c.see(head); err != nil {
+		return err
+	}
+	old := c.view.Load()
+	fork := old != nil && head.Header.Fork != old.head.Header.Fork
+	if old != nil && !fork && head.Header.Height <= old.head.Header.Height {
+		return nil
+	}
+	v := &view{head: head, seen: time.Now()}
+	switch {
+	case old != nil && !fork && head.Header.DirEpoch == old.list.Epoch:
+		v.list, v.picker = old.list, old.picker
+		if !slices.Equal(head.Header.Removals, old.head.Header.Removals) {
+			v.picker = nil
+		}
+	default:
+		list, at, err := c.cfg.Ledger.Directory(ctx, 0)
+		if err != nil {
+			return fmt.Errorf("read directory: %w", err)
+		}
+		if err := c.see(at); err != nil {
+			return err
+		}
+		if err := list.Check(at.Header); err != nil {
+			return fmt.Errorf("read directory: %w", err)
+		}
+		if at.Header.Height > head.Header.Height || at.Header.DirEpoch != head.Header.DirEpoch {
+			v.head = at
+		}
+		v.list = list
+	}
+	if v.picker == nil {
+		v.picker = path.New(v.list, v.head.Header.Removals, c.cfg.Core.Params)
+		c.mu.Lock()
+		c.strikes.Prune(v.list, c.nowAt(v))
+		c.mu.Unlock()
+	}
+	changed := old == nil || v.picker != old.picker
+	c.view.Store(v)
+	if changed {
+		c.listChanged(v)
+	}
+	return nil
+}
+
+// see is witness that halts.
+func (c *Client) see(s chain.SealedHeader) error {
+	err := c.witness(s)
+	if e, ok := err.(*TwoHeadsError); ok {
+		c.halt(e)
+	}
+	return err
+}
+
+// now is the network's time.
+func (c *Client) now() chain.Time { return c.nowAt(c.view.Load()) }
+
+func (c *Client) nowAt(v *view) chain.Time {
+	switch {
+	case c.cfg.Clock != nil:
+		return c.cfg.Clock.Now()
+	case c.cfg.Core.Clock == genesis.ClockLedger && v != nil:
+		return v.head.Header.Time + chain.Time(time.Since(v.seen).Milliseconds())
+	case c.cfg.Core.Clock == genesis.ClockLedger:
+		return c.cfg.Core.Time
+	}
+	return chain.Time(time.Now().UnixMilli())
+}
+
+// delay draws how long a hop is asked to hold a packet: exponential, with the
+// network's mean, at most ten times that.
+func (c *Client) delay() uint32 {
+	mean := float64(c.cfg.Core.Params.MixingMean)
+	if mean == 0 {
+		return 0
+	}
+	return uint32(min(mean*c.exponential(), 10*mean))
+}
+
+// exponential draws from the distribution of mean 1.
+func (c *Client) exponential() float64 {
+	u := float64(path.FromReader(c.rand).N(1<<53)+1) / (1 << 53)
+	return -math.Log(u)
+}

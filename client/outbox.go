@@ -1,0 +1,487 @@
+package client
+
+import (
+	"bytes"
+	"cmp"
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"slices"
+	"time"
+
+	"tunic/chain"
+	"tunic/client/ratchet"
+	"tunic/onion/mail"
+)
+
+// maxQueued bounds the messages that wait, per contact.
+const maxQueued = 1024
+
+// Send queues a text for a contact. When it returns, the message is on disk; it
+// leaves while Run is at work.
+func (c *Client) Send(ctx context.Context, to mail.AccountID, text string) (MessageID, error) {
+	var id MessageID
+	if err := checkText(text); err != nil {
+		return id, err
+	}
+	if err := ctx.Err(); err != nil {
+		return id, err
+	}
+	if _, err := io.ReadFull(c.rand, id[:]); err != nil {
+		return id, fmt.Errorf("read randomness: %w", err)
+	}
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	switch r := c.contacts[to]; {
+	case c.halted != nil:
+		return id, c.halted
+	case r == nil:
+		return id, fmt.Errorf("send message: %w; add it first", ErrNoContact)
+	case c.queuedLocked(to) >= maxQueued:
+		return id, fmt.Errorf("send message: %w: %d messages wait for this contact already", ErrMessage, maxQueued)
+	}
+	rows := []row{}
+	if r := c.contacts[to]; r.State == uint8(Incoming) { // who answers accepts
+		r.State = uint8(Connected)
+		c.contactEvent(r)
+		rows = append(rows, r.row())
+	}
+	now := c.now()
+	o := &outRecord{Kind: kindText, ID: id, Contact: key32(to), Text: text, Sent: now,
+		Expiry: now + chain.Time(c.cfg.Core.Params.MailboxTTL), State: uint8(Queued), Parts: len(split(text))}
+	c.out[o.key()] = o
+	if err := c.saveLocked(append(rows, o.row())...); err != nil {
+		return id, err
+	}
+	c.statusEvent(o)
+	c.wakeUp()
+	return id, nil
+}
+
+// SendWithConfirmation sends a text and waits until the contact confirms it. An
+// error after the message was queued comes with its id: ErrFailed, ErrExpired,
+// or the context's, in which case it is still on its way.
+func (c *Client) SendWithConfirmation(ctx context.Context, to mail.AccountID, text string) (MessageID, error) {
+	id, err := c.Send(ctx, to, text)
+	if err != nil {
+		return id, err
+	}
+	return id, c.WaitDelivered(ctx, id)
+}
+
+// WaitDelivered waits until a message is confirmed; errors as for
+// SendWithConfirmation.
+func (c *Client) WaitDelivered(ctx context.Context, id MessageID) error {
+	for {
+		c.mu.Lock()
+		o, halted, changed := c.textLocked(id), c.halted, c.changed
+		var state State
+		var reason string
+		if o != nil {
+			state, reason = State(o.State), o.Reason
+		}
+		c.mu.Unlock()
+		switch {
+		case o == nil:
+			return fmt.Errorf("%w: it was removed with its contact", ErrFailed)
+		case state == Delivered:
+			return nil
+		case state == Expired:
+			return fmt.Errorf("%w: %s", ErrExpired, explain(reason))
+		case state == Failed:
+			return fmt.Errorf("%w: %s", ErrFailed, explain(reason))
+		case halted != nil:
+			return halted
+		}
+		select {
+		case <-changed:
+		case <-ctx.Done():
+			return fmt.Errorf("message is %s, not delivered yet%s: %w", state, because(reason), ctx.Err())
+		}
+	}
+}
+
+func because(reason string) string {
+	if reason == "" {
+		return ""
+	}
+	return " (" + explain(reason) + ")"
+}
+
+// explain puts a reason into words, with what to do.
+func explain(reason string) string {
+	switch reason {
+	case mail.CodeFull.String():
+		return "the recipient's mailbox is full; it has room again when the recipient comes online and reads"
+	case string(waitBundle):
+		return "nothing is published for this account id; check the id, or wait until its owner was online"
+	case string(waitAnswer):
+		return "no answer came over several paths; check that the network runs"
+	case string(waitPath):
+		return "the directory has too few usable relays for a path"
+	case "":
+		return "not confirmed in time"
+	}
+	return "a mailbox member refused it: " + reason
+}
+
+// IsDelivered reports whether the contact has confirmed the message.
+func (c *Client) IsDelivered(id MessageID) bool {
+	s, ok := c.Status(id)
+	return ok && s.State == Delivered
+}
+
+// Status is how far an outgoing message came.
+func (c *Client) Status(id MessageID) (Status, bool) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if o := c.textLocked(id); o != nil {
+		return o.status(), true
+	}
+	return Status{}, false
+}
+
+// Outbox lists all outgoing messages, the oldest first.
+func (c *Client) Outbox() []Status {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	var out []Status
+	for _, o := range c.out {
+		if o.Kind == kindText {
+			out = append(out, o.status())
+		}
+	}
+	slices.SortFunc(out, func(a, b Status) int {
+		return cmp.Or(cmp.Compare(a.Sent, b.Sent), bytes.Compare(a.ID[:], b.ID[:]))
+	})
+	return out
+}
+
+func (o *outRecord) status() Status {
+	s := Status{ID: o.ID, Contact: mail.AccountID(o.Contact), Text: o.Text, Sent: o.Sent, Expiry: o.Expiry,
+		State: State(o.State), Reason: o.Reason, Parts: o.Parts}
+	for _, it := range o.Items {
+		if it.Receipt != nil {
+			s.Receipts = append(s.Receipts, bytes.Clone(it.Receipt))
+		}
+	}
+	return s
+}
+
+func (c *Client) textLocked(id MessageID) *outRecord {
+	for k, o := range c.out {
+		if k.id == id && k.kind == kindText {
+			return o
+		}
+	}
+	return nil
+}
+
+func (c *Client) queuedLocked(to mail.AccountID) (n int) {
+	for k, o := range c.out {
+		if k.to == to && !State(o.State).Final() {
+			n++
+		}
+	}
+	return n
+}
+
+func (c *Client) statusEvent(o *outRecord) {
+	if o.Kind == kindText {
+		c.emitLocked(Event{Kind: EventStatus, Status: o.status()})
+	}
+	c.changedLocked()
+}
+
+// setLocked moves a message on and saves it.
+func (c *Client) setLocked(o *outRecord, s State, reason string) error {
+	if State(o.State) == s && o.Reason == reason {
+		return nil
+	}
+	o.State, o.Reason = uint8(s), reason
+	if s.Final() {
+		o.Items = nil
+	}
+	c.statusEvent(o)
+	return c.saveLocked(o.row())
+}
+
+// expire ends what was not delivered in time.
+func (c *Client) expire() {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	now := c.now()
+	for k, o := range c.out {
+		if State(o.State).Final() || now < o.Expiry {
+			continue
+		}
+		if o.Kind == kindConfirm {
+			delete(c.out, k)
+			c.saveLocked(o.gone())
+			c.changedLocked()
+			continue
+		}
+		c.setLocked(o, Expired, o.Reason)
+	}
+	for k, f := range c.fragments {
+		if now >= f.Since+chain.Time(c.cfg.Core.Params.MailboxTTL) {
+			delete(c.fragments, k)
+			c.saveLocked(f.gone())
+		}
+	}
+	for k, d := range c.deletes {
+		if now >= d.Until {
+			delete(c.deletes, k)
+			c.saveLocked(d.gone())
+		}
+	}
+}
+
+// pause is how long to wait after n fruitless rounds.
+func (c *Client) pause(n int) time.Duration {
+	d := min(c.cfg.Timeout/6<<min(n, 12), time.Minute)
+	return d/2 + time.Duration(c.exponential()*float64(d)/2)
+}
+
+// dueLocked are the messages of each contact that want work now, and when the
+// next one will.
+func (c *Client) dueLocked(now time.Time) (due map[mail.AccountID][]*outRecord, next time.Time) {
+	due = map[mail.AccountID][]*outRecord{}
+	next = now.Add(time.Minute)
+	for k, o := range c.out {
+		switch {
+		case State(o.State).Final():
+		case o.due.After(now):
+			if o.due.Before(next) {
+				next = o.due
+			}
+		default:
+			due[k.to] = append(due[k.to], o)
+		}
+	}
+	for _, list := range due {
+		slices.SortFunc(list, func(a, b *outRecord) int { return cmp.Or(cmp.Compare(a.Sent, b.Sent), bytes.Compare(a.ID[:], b.ID[:])) })
+	}
+	return due, next
+}
+
+// serve works on what is due for one contact.
+func (c *Client) serve(ctx context.Context, to mail.AccountID, due []*outRecord) {
+	var introduced error
+	if slices.ContainsFunc(due, func(o *outRecord) bool { return o.Kind == kindText }) {
+		introduced = c.introduce(ctx, to)
+	}
+	for _, o := range due {
+		err := introduced
+		if err == nil || o.Kind == kindConfirm {
+			err = c.ship(ctx, to, o)
+		}
+		if ctx.Err() != nil {
+			return
+		}
+		c.mu.Lock()
+		if c.liveLocked(o) {
+			c.shippedLocked(o, err)
+		}
+		c.mu.Unlock()
+	}
+}
+
+// liveLocked reports whether a message still wants to be sent.
+func (c *Client) liveLocked(o *outRecord) bool { return c.out[o.key()] == o && !State(o.State).Final() }
+
+// errOver means that a message became final while it was worked on.
+var errOver = errors.New("client: message is over")
+
+// shippedLocked records the outcome of one round.
+func (c *Client) shippedLocked(o *outRecord, err error) {
+	var wait errWait
+	switch {
+	case State(o.State) == Stored:
+		// It was sent again; whatever came of it, a member has it already.
+		c.restLocked(o)
+	case err == nil && o.Kind == kindConfirm:
+		delete(c.out, o.key())
+		c.saveLocked(o.gone())
+		c.changedLocked()
+	case err == nil:
+		c.restLocked(o)
+		c.setLocked(o, Stored, "")
+	case errors.As(err, &wait):
+		code := string(wait)
+		if final(code) {
+			c.setLocked(o, Failed, code)
+			return
+		}
+		c.retryLocked(o, code)
+	case errors.Is(err, ErrNoPath):
+		c.retryLocked(o, string(waitPath))
+	case errors.Is(err, ErrTimeout):
+		c.retryLocked(o, string(waitAnswer))
+	default:
+		c.log.Warn("a message cannot be sent", "err", err)
+		c.retryLocked(o, "")
+	}
+}
+
+// restLocked sets when a stored message is sent again.
+func (c *Client) restLocked(o *outRecord) {
+	o.tries = 0
+	o.due = time.Now().Add(min(c.cfg.Resend<<min(o.rounds, 16), max(time.Hour, c.cfg.Resend)))
+	o.rounds++
+}
+
+func (c *Client) retryLocked(o *outRecord, code string) {
+	o.due = time.Now().Add(c.pause(o.tries))
+	o.tries++
+	c.setLocked(o, State(o.State), code)
+}
+
+// final reports whether sending the same again is pointless.
+func final(code string) bool {
+	switch code {
+	case mail.CodeFull.String(), mail.CodeSignature.String(), mail.CodeMalformed.String():
+		return true
+	}
+	return false
+}
+
+// ship brings every part of one message to members; nil means that all have a
+// receipt.
+func (c *Client) ship(ctx context.Context, to mail.AccountID, o *outRecord) error {
+	items, err := c.seal(o)
+	if err != nil {
+		return err
+	}
+	c.mu.Lock()
+	again := State(o.State) == Stored
+	rank := o.rounds
+	if !again {
+		rank += o.tries / 2
+	}
+	if again && o.rounds >= 2 {
+		c.askAgainLocked(to)
+	}
+	c.mu.Unlock()
+	errs := make(chan error, len(items))
+	slots := make(chan struct{}, 4)
+	for n, it := range items {
+		if it.Receipt != nil && !again {
+			errs <- nil
+			continue
+		}
+		slots <- struct{}{}
+		go func() {
+			defer func() { <-slots }()
+			errs <- c.storeItem(ctx, to, o, n, it, rank)
+		}()
+	}
+	var first error
+	for range items {
+		// What ends the message weighs more than what lets it wait.
+		if err := <-errs; err != nil && (first == nil || final(err.Error())) {
+			first = err
+		}
+	}
+	return first
+}
+
+// askAgainLocked repeats the contact request to a contact that never showed
+// that it got it: members may drop requests.
+func (c *Client) askAgainLocked(to mail.AccountID) {
+	if r := c.contacts[to]; r != nil && r.Mine != nil && r.State != uint8(Connected) && r.Mine.Accepted {
+		r.Mine.Accepted = false
+		c.saveLocked(r.row())
+	}
+}
+
+// seal makes the items of a message, once, and saves them with the session's
+// next state before anything leaves.
+func (c *Client) seal(o *outRecord) ([]outItem, error) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if !c.liveLocked(o) {
+		return nil, errOver
+	}
+	if len(o.Items) > 0 {
+		return slices.Clone(o.Items), nil
+	}
+	r := c.contacts[mail.AccountID(o.Contact)]
+	if r == nil {
+		return nil, ErrNoContact
+	}
+	secret := c.preferred(r)
+	parts := []string{""}
+	if o.Kind == kindConfirm {
+		secret = cmp.Or(r.secret(o.Seed), secret)
+	} else {
+		parts = split(o.Text)
+	}
+	if secret == nil {
+		return nil, waitBundle
+	}
+	s, err := ratchet.Load(c.cfg.Account.keys(), secret.Session)
+	if err != nil {
+		return nil, fmt.Errorf("seal message: %w", err)
+	}
+	var items []outItem
+	for n, text := range parts {
+		it := outItem{Seed: secret.Seed}
+		if _, err := io.ReadFull(c.rand, it.Token[:]); err != nil {
+			return nil, fmt.Errorf("read randomness: %w", err)
+		}
+		m := inner{Kind: o.Kind, ID: o.ID, Sent: o.Sent, Part: uint16(n), Parts: uint16(len(parts)), Token: it.Token, Text: text}
+		if it.Content, s, err = s.Seal(m.encode()); err != nil {
+			return nil, fmt.Errorf("seal message: %w", err)
+		}
+		items = append(items, it)
+	}
+	secret.Session = s.State()
+	o.Items = items
+	if err := c.saveLocked(r.row(), o.row()); err != nil {
+		return nil, err
+	}
+	return slices.Clone(items), nil
+}
+
+// storeItem brings one part to the member of the given rank and keeps its
+// receipt.
+func (c *Client) storeItem(ctx context.Context, to mail.AccountID, o *outRecord, n int, it outItem, rank int) error {
+	v := c.view.Load()
+	if v == nil {
+		return waitPath
+	}
+	box := newPairBox(it.Seed, c.cfg.Genesis, c.cfg.Account.id, to, bucketOf(&c.cfg.Core, v.epoch()))
+	members := c.ranked(box.id)
+	if len(members) == 0 {
+		return waitPath
+	}
+	member := members[rank%min(len(members), pollRanks)]
+	store := &mail.Store{ReadHash: box.readHash, Write: box.writeKey(), Expiry: o.Expiry, Deleter: mail.Deleter(it.Token), Content: it.Content}
+	store.Sign(c.cfg.Genesis, box.write)
+	reply, err := c.roundTrip(ctx, member, func() mail.Command { return mail.Command{Store: store} })
+	if err != nil {
+		return err
+	}
+	if reply.Code != mail.CodeStored {
+		return errWait(reply.Code.String())
+	}
+	if err := c.checkReceipt(reply.Body, member, store); err != nil {
+		c.log.Warn("a member's receipt is not valid; storing elsewhere", "err", err)
+		c.blame(member)
+		return waitReceipt
+	}
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if c.out[o.key()] != o || n >= len(o.Items) || o.Items[n].Token != it.Token {
+		return nil // final or sealed anew meanwhile
+	}
+	o.Items[n].Receipt, o.Items[n].Member = bytes.Clone(reply.Body), member
+	if State(o.State) == Queued {
+		return c.setLocked(o, Sent, "")
+	}
+	return c.saveLocked(o.row())
+}
+
+const waitReceipt errWait = "invalid_receipt"

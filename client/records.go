@@ -1,0 +1,247 @@
+package client
+
+import (
+	"encoding/binary"
+	"encoding/hex"
+	"encoding/json"
+	"fmt"
+	"time"
+
+	"tunic/chain"
+	"tunic/onion/mail"
+	"tunic/registry/path"
+)
+
+// The kinds of rows in the store.
+const (
+	rowMeta     byte = 'm'
+	rowContact  byte = 'c'
+	rowOut      byte = 'o'
+	rowIn       byte = 'i'
+	rowFragment byte = 'f'
+	rowCursor   byte = 'p'
+	rowDelete   byte = 'd'
+)
+
+// key32 is 32 bytes that JSON carries as hex.
+type key32 [32]byte
+
+func (k key32) MarshalText() ([]byte, error)  { return hex.AppendEncode(nil, k[:]), nil }
+func (k *key32) UnmarshalText(b []byte) error { return unhex(k[:], b) }
+
+// metaRecord is what there is once.
+type metaRecord struct {
+	Version int
+	Guards  path.Guards
+	Serial  uint64   // of the newest bundle
+	Halt    [][]byte // the two sealed headers that halted the client
+}
+
+const recordVersion = 1
+
+// secretRecord is one secret of a pair and its session.
+type secretRecord struct {
+	Seed     key32
+	Created  chain.Time
+	Session  []byte // ratchet state
+	Request  []byte // content of our contact request; nil where the peer began
+	Work     uint8  // bits that it must carry
+	Accepted bool   // a member took the request
+}
+
+// contactRecord is one contact. There are up to two secrets: the one that we
+// began with and the one that the peer began with.
+type contactRecord struct {
+	ID        key32
+	Name      string
+	Note      string
+	State     uint8
+	Known     bool // Ed and X are known
+	Ed, X     key32
+	Mine      *secretRecord
+	Theirs    *secretRecord
+	TheirSent chain.Time // of the newest contact request
+}
+
+// outRecord is one outgoing message or confirmation.
+type outRecord struct {
+	Kind    kind
+	ID      MessageID // a confirmation's is that of the message confirmed
+	Contact key32
+	Seed    key32 // confirmation: of the secret under which the message came
+	Text    string
+	Sent    chain.Time
+	Expiry  chain.Time
+	State   uint8
+	Reason  string
+	Parts   int
+	Items   []outItem // nil until sealed, and when no longer needed
+
+	tries  int // fruitless rounds since the last progress
+	rounds int // times that all parts were stored
+	due    time.Time
+}
+
+// outItem is one part: the same bytes each time that it is stored.
+type outItem struct {
+	Seed    key32
+	Token   key32
+	Content []byte
+	Receipt []byte // nil until a member signed
+	Member  chain.NodeID
+}
+
+type inRecord struct {
+	ID       MessageID
+	Contact  key32
+	Text     string
+	Sent     chain.Time
+	Received chain.Time
+	Order    uint64
+}
+
+// fragmentRecord collects the parts of a message.
+type fragmentRecord struct {
+	ID      MessageID
+	Contact key32
+	Seed    key32
+	Sent    chain.Time
+	Since   chain.Time
+	Parts   uint16
+	Have    map[uint16]string
+}
+
+type deleteRecord struct {
+	Token  key32
+	Member chain.NodeID
+	Until  chain.Time
+
+	tries int
+	due   time.Time
+}
+
+type outKey struct {
+	kind kind
+	id   MessageID
+	to   mail.AccountID
+}
+
+type inKey struct {
+	from mail.AccountID
+	id   MessageID
+}
+
+type cursorKey struct {
+	mailbox mail.ID
+	member  chain.NodeID
+}
+
+func (o *outRecord) key() outKey { return outKey{o.Kind, o.ID, mail.AccountID(o.Contact)} }
+
+func encodeRow(kind byte, name string, v any) row {
+	b, err := json.Marshal(v)
+	if err != nil {
+		panic("client: internal error: " + err.Error())
+	}
+	return row{kind, name, b}
+}
+
+func (m *metaRecord) row() row     { return encodeRow(rowMeta, "", m) }
+func (r *contactRecord) row() row  { return encodeRow(rowContact, string(r.ID[:]), r) }
+func (o *outRecord) row() row      { return encodeRow(rowOut, o.name(), o) }
+func (o *outRecord) gone() row     { return row{rowOut, o.name(), nil} }
+func (r *inRecord) row() row       { return encodeRow(rowIn, inName(r.Contact, r.ID), r) }
+func (r *fragmentRecord) row() row { return encodeRow(rowFragment, inName(r.Contact, r.ID), r) }
+func (r *fragmentRecord) gone() row {
+	return row{rowFragment, inName(r.Contact, r.ID), nil}
+}
+func (r *deleteRecord) row() row  { return encodeRow(rowDelete, string(r.Token[:]), r) }
+func (r *deleteRecord) gone() row { return row{rowDelete, string(r.Token[:]), nil} }
+
+func (o *outRecord) name() string {
+	return string(append(append([]byte{byte(o.Kind)}, o.ID[:]...), o.Contact[:]...))
+}
+
+func inName(from key32, id MessageID) string { return string(from[:]) + string(id[:]) }
+
+func (k cursorKey) row(at uint64) row {
+	return row{rowCursor, string(k.mailbox[:]) + string(k.member[:]), binary.BigEndian.AppendUint64(nil, at)}
+}
+
+func (k cursorKey) gone() row { r := k.row(0); r.value = nil; return r }
+
+// state is all that a client knows and keeps. Its owner's mutex guards it.
+type state struct {
+	meta      metaRecord
+	contacts  map[mail.AccountID]*contactRecord
+	out       map[outKey]*outRecord
+	in        map[inKey]*inRecord
+	fragments map[inKey]*fragmentRecord
+	cursors   map[cursorKey]uint64
+	deletes   map[[32]byte]*deleteRecord
+	order     uint64 // of the newest message received
+}
+
+func newState() state {
+	return state{
+		meta:      metaRecord{Version: recordVersion},
+		contacts:  map[mail.AccountID]*contactRecord{},
+		out:       map[outKey]*outRecord{},
+		in:        map[inKey]*inRecord{},
+		fragments: map[inKey]*fragmentRecord{},
+		cursors:   map[cursorKey]uint64{},
+		deletes:   map[[32]byte]*deleteRecord{},
+	}
+}
+
+// load fills an empty state from rows.
+func (s *state) load(rows []row) error {
+	for _, r := range rows {
+		if err := s.loadRow(r); err != nil {
+			return fmt.Errorf("%w: row of kind %q: %v", ErrStore, r.kind, err)
+		}
+	}
+	if s.meta.Version != recordVersion {
+		return fmt.Errorf("%w: version %d", ErrStore, s.meta.Version)
+	}
+	return nil
+}
+
+func (s *state) loadRow(r row) error {
+	switch r.kind {
+	case rowMeta:
+		return json.Unmarshal(r.value, &s.meta)
+	case rowContact:
+		v := &contactRecord{}
+		s.contacts[mail.AccountID([]byte(r.name))] = v
+		return json.Unmarshal(r.value, v)
+	case rowOut:
+		v := &outRecord{}
+		err := json.Unmarshal(r.value, v)
+		s.out[v.key()] = v
+		return err
+	case rowIn:
+		v := &inRecord{}
+		err := json.Unmarshal(r.value, v)
+		s.in[inKey{mail.AccountID(v.Contact), v.ID}] = v
+		s.order = max(s.order, v.Order)
+		return err
+	case rowFragment:
+		v := &fragmentRecord{}
+		err := json.Unmarshal(r.value, v)
+		s.fragments[inKey{mail.AccountID(v.Contact), v.ID}] = v
+		return err
+	case rowCursor:
+		if len(r.name) != 64 || len(r.value) != 8 {
+			return ErrStore
+		}
+		s.cursors[cursorKey{mail.ID([]byte(r.name[:32])), chain.NodeID([]byte(r.name[32:]))}] = binary.BigEndian.Uint64(r.value)
+		return nil
+	case rowDelete:
+		v := &deleteRecord{}
+		err := json.Unmarshal(r.value, v)
+		s.deletes[v.Token] = v
+		return err
+	}
+	return ErrStore
+}

@@ -1,0 +1,446 @@
+package client
+
+import (
+	"context"
+	"crypto/rand"
+	"errors"
+	"fmt"
+	"io"
+	"log/slog"
+	"sync"
+	"sync/atomic"
+	"time"
+	"unicode/utf8"
+
+	"tunic/chain"
+	"tunic/client/ratchet"
+	"tunic/onion"
+	"tunic/onion/link"
+	"tunic/onion/mail"
+	"tunic/registry/path"
+)
+
+// Client is one account at work in one network. Its methods may be called from
+// any goroutine.
+type Client struct {
+	cfg      Config
+	log      *slog.Logger
+	rand     io.Reader
+	geometry onion.Geometry
+	store    *store
+
+	view     atomic.Pointer[view]
+	ready    chan struct{} // closed when the bundle is at a member
+	readyOne sync.Once
+	relisted chan struct{} // capacity 1: the list changed
+	wake     chan struct{} // capacity 1: something may be due
+
+	// Set by Run before anything uses them.
+	running atomic.Bool
+	pool    *link.Pool
+	token   onion.Token
+	stop    context.CancelCauseFunc
+	wg      sync.WaitGroup
+
+	headsMu   sync.Mutex
+	heads     map[headKey]chain.SealedHeader
+	headOrder []headKey
+
+	waitMu sync.Mutex
+	waits  map[onion.SURBID]waiting
+
+	mu sync.Mutex // guards what follows, and the order of commits
+	state
+	strikes path.Strikes
+	misses  int // commands in a row that the guard brought no answer to
+	busy    map[mail.AccountID]bool
+	erasing int           // deletions under way
+	changed chan struct{} // closed and replaced at every change
+	subs    map[chan Event]struct{}
+	halted  error
+	broken  error // of the store: nothing may leave any more
+}
+
+// New opens the account's state. A client that was halted stays so: ErrTwoHeads.
+func New(cfg Config) (*Client, error) {
+	if err := cfg.check(); err != nil {
+		return nil, fmt.Errorf("new client: %w", err)
+	}
+	c := &Client{
+		cfg: cfg, log: cfg.Logger, rand: &lockedReader{r: cfg.Rand},
+		geometry: onion.Geometry(0x10 | cfg.Core.Params.Geometry),
+		ready:    make(chan struct{}), relisted: make(chan struct{}, 1), wake: make(chan struct{}, 1),
+		heads: map[headKey]chain.SealedHeader{}, waits: map[onion.SURBID]waiting{},
+		state: newState(), strikes: path.Strikes{}, busy: map[mail.AccountID]bool{},
+		changed: make(chan struct{}), subs: map[chan Event]struct{}{},
+		stop: func(error) {},
+	}
+	s, rows, err := openStore(cfg.Dir, cfg.Account.storage, cfg.Genesis, c.rand)
+	if err != nil {
+		return nil, fmt.Errorf("new client: %w", err)
+	}
+	c.store = s
+	if err = c.load(rows); err == nil {
+		err = haltedBefore(c.meta)
+	}
+	if err != nil {
+		s.close()
+		return nil, fmt.Errorf("new client: %w", err)
+	}
+	return c, nil
+}
+
+func (cfg *Config) check() error {
+	p := &cfg.Core.Params
+	geometry := onion.Geometry(0x10 | p.Geometry)
+	if cfg.Hops == 0 {
+		cfg.Hops = path.DefaultHops
+	}
+	switch {
+	case cfg.Account == nil || cfg.Ledger == nil || cfg.Transport == nil:
+		return fmt.Errorf("%w: account, ledger and transport are required", ErrConfig)
+	case geometry.PayloadSize() == 0:
+		return fmt.Errorf("%w: packet geometry %d", ErrConfig, p.Geometry)
+	case cfg.Hops < 2 || cfg.Hops > path.MaxHops:
+		return fmt.Errorf("%w: %d hops, 2 to %d", ErrConfig, cfg.Hops, path.MaxHops)
+	case len(cfg.Note) > ratchet.MaxNote || !utf8.ValidString(cfg.Note):
+		return fmt.Errorf("%w: the note has more than %d bytes or is not UTF-8", ErrConfig, ratchet.MaxNote)
+	case cfg.Poll < 0 || cfg.Timeout < 0 || cfg.Resend < 0:
+		return fmt.Errorf("%w: a negative duration", ErrConfig)
+	}
+	if err := cfg.Core.Validate(); err != nil {
+		return err
+	}
+	quick := cfg.Core.Dev
+	pick := func(d *time.Duration, dev, real time.Duration) {
+		if *d == 0 && quick {
+			*d = dev
+		} else if *d == 0 {
+			*d = real
+		}
+	}
+	pick(&cfg.Poll, 300*time.Millisecond, 10*time.Second)
+	pick(&cfg.Timeout, 3*time.Second, 3*time.Second)
+	pick(&cfg.Resend, 10*time.Second, 5*time.Minute)
+	if cfg.Rand == nil {
+		cfg.Rand = rand.Reader
+	}
+	if cfg.Logger == nil {
+		cfg.Logger = slog.New(slog.DiscardHandler)
+	}
+	return nil
+}
+
+// lockedReader makes one source of randomness serve several goroutines.
+type lockedReader struct {
+	mu sync.Mutex
+	r  io.Reader
+}
+
+func (l *lockedReader) Read(b []byte) (int, error) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return io.ReadFull(l.r, b)
+}
+
+// ID is the account.
+func (c *Client) ID() mail.AccountID { return c.cfg.Account.id }
+
+// Run connects, publishes the bundle, sends what waits and polls, until ctx
+// ends (nil) or the client has to stop: *TwoHeadsError, or an error of the
+// store. It can be called once.
+func (c *Client) Run(ctx context.Context) error {
+	if !c.running.CompareAndSwap(false, true) {
+		return fmt.Errorf("run client: %w: it ran already", ErrConfig)
+	}
+	if _, err := io.ReadFull(c.rand, c.token[:]); err != nil {
+		return fmt.Errorf("run client: read randomness: %w", err)
+	}
+	ctx, stop := context.WithCancelCause(ctx)
+	defer stop(nil)
+	c.mu.Lock()
+	c.stop = stop
+	c.pool = c.newPool()
+	c.mu.Unlock()
+	c.wg.Go(func() { c.watch(ctx) })
+	c.wg.Go(func() { c.publish(ctx) })
+	c.wg.Go(func() { c.pollClock(ctx) })
+	c.dispatch(ctx)
+	c.wg.Wait()
+	c.pool.Close()
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	for s := range c.subs {
+		close(s)
+		delete(c.subs, s)
+	}
+	c.changedLocked()
+	switch {
+	case c.halted != nil:
+		return c.halted
+	case c.broken != nil:
+		return c.broken
+	}
+	return nil
+}
+
+// Close closes the state. Run must have returned.
+func (c *Client) Close() error {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if c.broken == nil {
+		c.broken = fmt.Errorf("%w: closed", ErrNotRunning)
+	}
+	return c.store.close()
+}
+
+// Ready waits until the client has a directory and its bundle is at a member.
+func (c *Client) Ready(ctx context.Context) error {
+	for {
+		c.mu.Lock()
+		err, changed := errors.Join(c.halted, c.broken), c.changed
+		c.mu.Unlock()
+		if err != nil {
+			return err
+		}
+		select {
+		case <-c.ready:
+			return nil
+		case <-changed:
+		case <-ctx.Done():
+			return fmt.Errorf("wait for the network: %w", ctx.Err())
+		}
+	}
+}
+
+func (c *Client) published() { c.readyOne.Do(func() { close(c.ready) }) }
+
+// Halted is the reason why the client has stopped for good, nil if it has not.
+func (c *Client) Halted() error {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	return c.halted
+}
+
+// Flush waits until every message has left for a member and every
+// confirmation and deletion is done, so that the program may end.
+func (c *Client) Flush(ctx context.Context) error {
+	for {
+		c.mu.Lock()
+		waiting := len(c.deletes)
+		for _, o := range c.out {
+			if s := State(o.State); s == Queued || s == Sent {
+				waiting++
+			}
+		}
+		err, changed := errors.Join(c.halted, c.broken), c.changed
+		c.mu.Unlock()
+		if waiting == 0 || err != nil {
+			return err
+		}
+		select {
+		case <-changed:
+		case <-ctx.Done():
+			return fmt.Errorf("%d things have not left yet: %w", waiting, ctx.Err())
+		}
+	}
+}
+
+// Guard is the relay through which the client enters the network, if it has
+// chosen one.
+func (c *Client) Guard() (chain.NodeID, bool) {
+	v := c.view.Load()
+	if v == nil {
+		return chain.NodeID{}, false
+	}
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	return c.meta.Guards.Current(v.picker, c.strikes, c.nowAt(v))
+}
+
+// dispatch starts what is due, until ctx ends.
+func (c *Client) dispatch(ctx context.Context) {
+	workers := make(chan struct{}, 8)
+	for {
+		next := c.start(ctx, workers)
+		t := time.NewTimer(max(time.Until(next), time.Millisecond))
+		select {
+		case <-ctx.Done():
+			t.Stop()
+			return
+		case <-c.wake:
+			t.Stop()
+		case <-t.C:
+		}
+	}
+}
+
+// start hands due work to free workers: at most one for each contact.
+func (c *Client) start(ctx context.Context, workers chan struct{}) (next time.Time) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	now := time.Now()
+	due, next := c.dueLocked(now)
+	if c.view.Load() == nil {
+		return now.Add(time.Minute) // listChanged wakes us
+	}
+	run := func(f func(), done func()) bool {
+		select {
+		case workers <- struct{}{}:
+		default:
+			return false // whoever ends wakes us
+		}
+		c.wg.Go(func() {
+			defer func() {
+				c.mu.Lock()
+				done()
+				c.mu.Unlock()
+				<-workers
+				c.wakeUp()
+			}()
+			f()
+		})
+		return true
+	}
+	for to, list := range due {
+		if c.busy[to] {
+			continue
+		}
+		c.busy[to] = run(func() { c.serve(ctx, to, list) }, func() { delete(c.busy, to) })
+	}
+	for _, d := range c.deletes {
+		switch {
+		case d.due.After(now):
+			if d.due.Before(next) {
+				next = d.due
+			}
+		case c.erasing < 4:
+			d.due = now.Add(time.Hour) // until it is done
+			c.erasing++
+			if !run(func() { c.deleteItem(ctx, d) }, func() { c.erasing-- }) {
+				c.erasing--
+				d.due = now
+			}
+		}
+	}
+	return next
+}
+
+// listChanged follows a new list or removal: what a member held that keeps the
+// mailbox no longer is stored elsewhere.
+func (c *Client) listChanged(v *view) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	for _, o := range c.out {
+		if State(o.State).Final() {
+			continue
+		}
+		lost := false
+		for i := range o.Items {
+			it := &o.Items[i]
+			if it.Receipt == nil {
+				continue
+			}
+			if _, listed := v.list.Find(it.Member); !listed || contains(v.head.Header.Removals, it.Member) {
+				it.Receipt, it.Member, lost = nil, chain.NodeID{}, true
+			}
+		}
+		if lost {
+			o.due, o.tries, o.State, o.Reason = time.Time{}, 0, uint8(Sent), ""
+			c.statusEvent(o)
+			c.saveLocked(o.row())
+		}
+	}
+	for k, d := range c.deletes {
+		if _, listed := v.list.Find(d.Member); !listed {
+			delete(c.deletes, k)
+			c.saveLocked(d.gone())
+		}
+	}
+	for k := range c.cursors {
+		if _, listed := v.list.Find(k.member); !listed {
+			delete(c.cursors, k)
+			c.saveLocked(k.gone())
+		}
+	}
+	c.changedLocked()
+	c.wakeUp()
+	select {
+	case c.relisted <- struct{}{}:
+	default:
+	}
+}
+
+func contains(ids []chain.NodeID, id chain.NodeID) bool {
+	for i := range ids {
+		if ids[i] == id {
+			return true
+		}
+	}
+	return false
+}
+
+// saveLocked writes rows; after a failure nothing may leave, so Run ends.
+func (c *Client) saveLocked(rows ...row) error {
+	if c.broken != nil {
+		return c.broken
+	}
+	if err := c.store.commit(rows...); err != nil {
+		c.broken = err
+		c.log.Error("cannot write the state", "err", err)
+		c.changedLocked()
+		c.stop(err)
+		return err
+	}
+	return nil
+}
+
+func (c *Client) changedLocked() {
+	close(c.changed)
+	c.changed = make(chan struct{})
+}
+
+func (c *Client) wakeUp() {
+	select {
+	case c.wake <- struct{}{}:
+	default:
+	}
+}
+
+// Subscribe returns the events from now on. The channel is closed when ctx or
+// Run ends, or when its reader lags 256 events behind.
+func (c *Client) Subscribe(ctx context.Context) <-chan Event {
+	s := make(chan Event, 256)
+	c.mu.Lock()
+	c.subs[s] = struct{}{}
+	c.mu.Unlock()
+	context.AfterFunc(ctx, func() {
+		c.mu.Lock()
+		defer c.mu.Unlock()
+		c.dropLocked(s)
+	})
+	return s
+}
+
+func (c *Client) dropLocked(s chan Event) {
+	if _, ok := c.subs[s]; ok {
+		delete(c.subs, s)
+		close(s)
+	}
+}
+
+func (c *Client) emit(e Event) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.emitLocked(e)
+}
+
+func (c *Client) emitLocked(e Event) {
+	for s := range c.subs {
+		select {
+		case s <- e:
+		default:
+			c.dropLocked(s)
+		}
+	}
+}

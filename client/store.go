@@ -1,0 +1,154 @@
+package client
+
+import (
+	"crypto/cipher"
+	"crypto/hmac"
+	"crypto/sha256"
+	"errors"
+	"fmt"
+	"io"
+
+	"github.com/syndtr/goleveldb/leveldb"
+	leveldberrors "github.com/syndtr/goleveldb/leveldb/errors"
+	"github.com/syndtr/goleveldb/leveldb/opt"
+	"golang.org/x/crypto/chacha20poly1305"
+
+	"tunic/internal/durable"
+	"tunic/internal/wire"
+)
+
+// ErrStore means that the state on disk cannot be read: it belongs to another
+// account or network, or was damaged.
+var ErrStore = errors.New("client: unreadable state")
+
+// row is one record: its kind, a name unique within the kind, and its value,
+// nil to delete it.
+type row struct {
+	kind  byte
+	name  string
+	value []byte
+}
+
+// store keeps rows so that nothing readable lies on disk. A key is its kind and
+// an HMAC of its name; a value is
+//
+//	nonce 24 | XChaCha20-Poly1305( name 4+n | value ), bound to its key
+//
+// A batch is one synced write. A store without folder keeps nothing.
+type store struct {
+	db     *leveldb.DB
+	unlock func()
+	index  [32]byte // keys the HMAC
+	aead   cipher.AEAD
+	rand   io.Reader
+}
+
+// openStore opens the folder for one account in one network and returns all
+// rows.
+func openStore(dir string, secret, genesis [32]byte, rand io.Reader) (*store, []row, error) {
+	if dir == "" {
+		return &store{}, nil, nil
+	}
+	derive := func(label string) (k [32]byte) {
+		m := hmac.New(sha256.New, secret[:])
+		m.Write(wire.AppendString(nil, label))
+		m.Write(genesis[:])
+		m.Sum(k[:0])
+		return k
+	}
+	s := &store{index: derive("tunic store index 1"), rand: rand}
+	key := derive("tunic store value 1")
+	var err error
+	if s.aead, err = chacha20poly1305.NewX(key[:]); err != nil {
+		return nil, nil, fmt.Errorf("open store: %w", err)
+	}
+	if err := durable.MkdirAll(dir); err != nil {
+		return nil, nil, fmt.Errorf("open store: %w", err)
+	}
+	if s.unlock, err = durable.Lock(dir); err != nil {
+		return nil, nil, fmt.Errorf("open store: %w", err)
+	}
+	s.db, err = leveldb.OpenFile(dir+"/state", &opt.Options{Strict: opt.StrictAll})
+	if err != nil {
+		s.unlock()
+		if leveldberrors.IsCorrupted(err) {
+			err = fmt.Errorf("%w: %v", ErrStore, err)
+		}
+		return nil, nil, fmt.Errorf("open store: %w", err)
+	}
+	rows, err := s.load()
+	if err != nil {
+		s.close()
+		return nil, nil, fmt.Errorf("open store: %w", err)
+	}
+	return s, rows, nil
+}
+
+func (s *store) load() ([]row, error) {
+	var rows []row
+	it := s.db.NewIterator(nil, nil)
+	defer it.Release()
+	for it.Next() {
+		k, v := it.Key(), it.Value()
+		n := chacha20poly1305.NonceSizeX
+		if len(k) != 1+sha256.Size || len(v) < n {
+			return nil, fmt.Errorf("%w: not a row", ErrStore)
+		}
+		plain, err := s.aead.Open(nil, v[:n], v[n:], k)
+		if err != nil {
+			return nil, fmt.Errorf("%w: it belongs to another account or network, or was damaged", ErrStore)
+		}
+		r := wire.NewReader(plain)
+		out := row{kind: k[0], name: r.String(1 << 10)}
+		out.value = r.Fixed(r.Len())
+		if r.Err() != nil || string(s.key(out)) != string(k) {
+			return nil, fmt.Errorf("%w: a row is not where it belongs", ErrStore)
+		}
+		rows = append(rows, out)
+	}
+	if err := it.Error(); err != nil {
+		return nil, fmt.Errorf("%w: %v", ErrStore, err)
+	}
+	return rows, nil
+}
+
+func (s *store) key(r row) []byte {
+	m := hmac.New(sha256.New, s.index[:])
+	m.Write([]byte{r.kind})
+	m.Write([]byte(r.name))
+	return m.Sum([]byte{r.kind})
+}
+
+// commit writes rows in one batch that is on disk when it returns.
+func (s *store) commit(rows ...row) error {
+	if s.db == nil {
+		return nil
+	}
+	var b leveldb.Batch
+	for _, r := range rows {
+		k := s.key(r)
+		if r.value == nil {
+			b.Delete(k)
+			continue
+		}
+		v := make([]byte, chacha20poly1305.NonceSizeX, chacha20poly1305.NonceSizeX+4+len(r.name)+len(r.value)+16)
+		if _, err := io.ReadFull(s.rand, v); err != nil {
+			return fmt.Errorf("write state: read randomness: %w", err)
+		}
+		plain := append(wire.AppendString(nil, r.name), r.value...)
+		b.Put(k, s.aead.Seal(v, v, plain, k))
+	}
+	if err := s.db.Write(&b, &opt.WriteOptions{Sync: true}); err != nil {
+		return fmt.Errorf("write state: %w", err)
+	}
+	return nil
+}
+
+func (s *store) close() error {
+	if s.db == nil {
+		return nil
+	}
+	err := s.db.Close()
+	s.unlock()
+	return err
+}

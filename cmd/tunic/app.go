@@ -1,0 +1,149 @@
+package main
+
+import (
+	"context"
+	"encoding/json"
+	"fmt"
+	"io"
+	"log/slog"
+	"os"
+	"strings"
+	"time"
+
+	"github.com/lmittmann/tint"
+	"github.com/spf13/cobra"
+	"golang.org/x/term"
+)
+
+// app is what every command shares: the streams and how to print.
+type app struct {
+	in       io.Reader
+	out, err io.Writer
+	args     []string // as given
+	output   string   // "text" or "json"
+	logLevel string
+}
+
+// run is the program without its process: arguments in, exit code out.
+func run(ctx context.Context, args []string, stdin io.Reader, stdout, stderr io.Writer) int {
+	a := &app{in: stdin, out: stdout, err: stderr, args: args}
+	root := a.root()
+	root.SetArgs(args)
+	root.SetIn(stdin)
+	root.SetOut(stdout)
+	root.SetErr(stderr)
+	err := root.ExecuteContext(ctx)
+	if err == nil {
+		return exitDone
+	}
+	p := problemOf(err)
+	if a.json() {
+		_ = json.NewEncoder(stderr).Encode(p)
+	} else {
+		fmt.Fprintf(stderr, "tunic: %s\n", oneLine(p.Error()))
+	}
+	return p.exit
+}
+
+func (a *app) root() *cobra.Command {
+	root := &cobra.Command{
+		Use:           "tunic",
+		Short:         "A private onion-routing network whose directory is a ledger",
+		Long:          "Tunic runs a private onion-routing network: relays stake tokens, a ledger lists them,\nclients pick their paths from that list, and who is proven to cheat loses its stake.\n\nTry `tunic demo`.",
+		SilenceUsage:  true,
+		SilenceErrors: true,
+		Args:          cobra.NoArgs,
+		RunE:          func(cmd *cobra.Command, _ []string) error { return cmd.Help() },
+		PersistentPreRunE: func(*cobra.Command, []string) error {
+			if a.output != "text" && a.output != "json" {
+				return usage("-o %q is unknown; use text or json", a.output)
+			}
+			return nil
+		},
+	}
+	root.SetFlagErrorFunc(func(cmd *cobra.Command, err error) error {
+		return usage("%v; see `%s --help`", err, cmd.CommandPath())
+	})
+	root.PersistentFlags().StringVarP(&a.output, "output", "o", "text", "output: text, or json (one object; a line per object for streams)")
+	root.PersistentFlags().StringVar(&a.logLevel, "log", "warn", "log level on stderr: debug, info, warn, error")
+	root.AddCommand(&cobra.Command{Use: "exit-codes", Short: "What the exit codes mean", Long: exitHelp})
+	a.commands(root)
+	checkArgs(root)
+	return root
+}
+
+// checkArgs makes wrong arguments a usage error with a way out, everywhere.
+func checkArgs(c *cobra.Command) {
+	if check := c.Args; check != nil {
+		c.Args = func(cmd *cobra.Command, args []string) error {
+			if err := check(cmd, args); err != nil {
+				return usage("%v; see `%s --help`", err, cmd.CommandPath())
+			}
+			return nil
+		}
+	}
+	for _, sub := range c.Commands() {
+		checkArgs(sub)
+	}
+}
+
+// noun groups verbs; a verb that is not there is a usage error.
+func noun(name, short string, verbs ...*cobra.Command) *cobra.Command {
+	c := &cobra.Command{Use: name, Short: short, Args: cobra.NoArgs,
+		RunE: func(cmd *cobra.Command, _ []string) error { return cmd.Help() }}
+	c.AddCommand(verbs...)
+	return c
+}
+
+func (a *app) json() bool { return a.output == "json" }
+
+// show prints v as JSON with -o json, else what text writes.
+func (a *app) show(v any, text func(w io.Writer)) error {
+	if a.json() {
+		enc := json.NewEncoder(a.out)
+		enc.SetEscapeHTML(false)
+		return enc.Encode(v)
+	}
+	text(a.out)
+	return nil
+}
+
+// say writes one line for people; nothing with -o json.
+func (a *app) say(format string, args ...any) {
+	if !a.json() {
+		fmt.Fprintf(a.out, format+"\n", args...)
+	}
+}
+
+// terminal reports whether w is a terminal, so that bars and colours make sense.
+func terminal(w io.Writer) bool {
+	f, ok := w.(*os.File)
+	return ok && term.IsTerminal(int(f.Fd()))
+}
+
+func (a *app) colour() bool { return os.Getenv("NO_COLOR") == "" && terminal(a.out) }
+
+func (a *app) bold(s string) string {
+	if a.colour() {
+		return "\x1b[1m" + s + "\x1b[0m"
+	}
+	return s
+}
+
+func (a *app) logger() (*slog.Logger, error) {
+	var level slog.Level
+	if err := level.UnmarshalText([]byte(a.logLevel)); err != nil {
+		return nil, usage("--log %q is unknown; use debug, info, warn or error", a.logLevel)
+	}
+	return slog.New(tint.NewHandler(a.err, &tint.Options{Level: level, NoColor: !terminal(a.err) || os.Getenv("NO_COLOR") != "", TimeFormat: "15:04:05.000"})), nil
+}
+
+func oneLine(s string) string { return strings.Join(strings.Fields(s), " ") }
+
+// timeLimit bounds ctx by d; zero does not.
+func timeLimit(ctx context.Context, d time.Duration) (context.Context, context.CancelFunc) {
+	if d <= 0 {
+		return context.WithCancel(ctx)
+	}
+	return context.WithTimeout(ctx, d)
+}

@@ -1,0 +1,131 @@
+package main
+
+import (
+	"bytes"
+	"context"
+	"fmt"
+	"io"
+	"os"
+	"os/exec"
+	"slices"
+	"strconv"
+	"time"
+
+	"github.com/spf13/cobra"
+
+	"tunic/devnet/bench"
+)
+
+func (a *app) benchCommand() *cobra.Command {
+	c := noun("bench", "Measure this program beside the limit of the machine, in one run",
+		a.benchPeel(), a.benchLedger(), a.benchStart())
+	c.RunE = func(cmd *cobra.Command, args []string) error {
+		for _, sub := range cmd.Commands() {
+			sub.SetContext(cmd.Context())
+			if err := sub.RunE(sub, nil); err != nil {
+				return err
+			}
+		}
+		return nil
+	}
+	return c
+}
+
+func (a *app) benchPeel() *cobra.Command {
+	return &cobra.Command{
+		Use: "peel", Short: "Removing one onion layer, beside one X25519", Args: cobra.NoArgs,
+		RunE: func(cmd *cobra.Command, _ []string) error {
+			r, err := bench.Peel(cmd.Context(), bench.PeelOptions{})
+			if err != nil {
+				return err
+			}
+			return a.show(r, func(w io.Writer) {
+				for _, f := range r.Figures {
+					fmt.Fprintf(w, "peel %-6s  %7d ns  %6d/s  %4.2f x one X25519 (%d ns), %d allocations; wrap %.2f x\n",
+						f.Geometry, f.PeelNS, f.PeelsPerS, f.Ratio, f.LimitNS, f.Allocs, f.WrapRatio)
+				}
+			})
+		},
+	}
+}
+
+func (a *app) benchLedger() *cobra.Command {
+	return &cobra.Command{
+		Use: "ledger", Short: "Importing blocks, beside parallel signature recovery", Args: cobra.NoArgs,
+		RunE: func(cmd *cobra.Command, _ []string) error {
+			r, err := bench.Ledger(cmd.Context(), bench.LedgerOptions{})
+			if err != nil {
+				return err
+			}
+			return a.show(r, func(w io.Writer) {
+				fmt.Fprintf(w, "ledger import  %.0f tx/s  %.2f of the limit (%.0f recoveries/s on all cores)\n", r.TxPerS, r.Ratio, r.LimitPerS)
+			})
+		},
+	}
+}
+
+// startGoal is how long a cold start to the first confirmed message may take.
+const startGoal = 2 * time.Second
+
+func (a *app) benchStart() *cobra.Command {
+	var relays, runs int
+	c := &cobra.Command{
+		Use: "start", Short: "Cold start of relays to the first confirmed message; exit 1 over 2 s", Args: cobra.NoArgs,
+		RunE: func(cmd *cobra.Command, _ []string) error {
+			r, err := coldStarts(cmd.Context(), relays, runs)
+			if err != nil {
+				return err
+			}
+			if err := a.show(r, func(w io.Writer) {
+				fmt.Fprintf(w, "cold start of %d relays to the first confirmed message: %d ms (median of %d; goal %d ms)\n", relays, r.MedianMS, runs, r.GoalMS)
+			}); err != nil {
+				return err
+			}
+			if r.MedianMS > r.GoalMS {
+				return fail(exitFailed, "too_slow", "slower than the goal", "%d ms, goal %d ms", r.MedianMS, r.GoalMS)
+			}
+			return nil
+		},
+	}
+	c.Flags().IntVar(&relays, "relays", 20, "number of relays")
+	c.Flags().IntVar(&runs, "runs", 3, "cold starts; the median counts")
+	return c
+}
+
+// startFigures are the cold starts of one run.
+type startFigures struct {
+	Relays   int     `json:"relays"`
+	MS       []int64 `json:"ms"` // process start to exit, the message confirmed
+	MedianMS int64   `json:"median_ms"`
+	GoalMS   int64   `json:"goal_ms"`
+	Ratio    float64 `json:"ratio"` // median over goal
+}
+
+// coldStarts runs this program anew each time, so that nothing is warm.
+func coldStarts(ctx context.Context, relays, runs int) (startFigures, error) {
+	f := startFigures{Relays: relays, GoalMS: startGoal.Milliseconds()}
+	exe, err := os.Executable()
+	if err != nil {
+		return f, fmt.Errorf("find this program: %w", err)
+	}
+	for range max(runs, 1) {
+		var errs bytes.Buffer
+		cmd := exec.CommandContext(ctx, exe, "demo", "--relays", strconv.Itoa(relays), "--only-message", "-o", "json")
+		cmd.Stderr = &errs
+		begin := time.Now()
+		if err := cmd.Run(); err != nil {
+			return f, fmt.Errorf("cold start: %w: %s", err, lastLine(errs.Bytes()))
+		}
+		f.MS = append(f.MS, time.Since(begin).Milliseconds())
+	}
+	sorted := slices.Sorted(slices.Values(f.MS))
+	f.MedianMS = sorted[len(sorted)/2]
+	f.Ratio = float64(f.MedianMS) / float64(f.GoalMS)
+	return f, nil
+}
+
+// lastLine is the last line that says something.
+func lastLine(b []byte) string {
+	lines := bytes.Split(bytes.TrimSpace(b), []byte("\n"))
+	return string(lines[len(lines)-1])
+}

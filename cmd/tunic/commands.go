@@ -1,0 +1,15 @@
+package main
+
+import "github.com/spf13/cobra"
+
+// commands adds every noun to root.
+func (a *app) commands(root *cobra.Command) {
+	root.AddCommand(
+		a.ledgerCommand(), a.relayCommand(), a.statusCommand(),
+		a.walletCommand(), a.txCommand(),
+		a.nodeCommand(), a.directoryCommand(),
+		a.slashCommand(), a.proofCommand(),
+		a.dbCommand(), a.versionCommand(),
+	)
+	a.moreCommands(root)
+}

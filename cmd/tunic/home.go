@@ -1,0 +1,102 @@
+package main
+
+import (
+	"errors"
+	"fmt"
+	"io"
+	"io/fs"
+	"os"
+	"path/filepath"
+	"strings"
+
+	"github.com/spf13/cobra"
+	"golang.org/x/term"
+
+	"tunic/chain/genesis"
+	"tunic/internal/durable"
+	"tunic/node"
+)
+
+// home is where commands keep what is not named by a flag: $TUNIC_HOME, else
+// .tunic in the user's home directory.
+func home() string {
+	if h := os.Getenv("TUNIC_HOME"); h != "" {
+		return h
+	}
+	if h, err := os.UserHomeDir(); err == nil {
+		return filepath.Join(h, ".tunic")
+	}
+	return ".tunic"
+}
+
+// networkFlag adds --network to c.
+func networkFlag(c *cobra.Command, path *string) {
+	c.Flags().StringVar(path, "network", os.Getenv("TUNIC_NETWORK"), "network file (default $TUNIC_NETWORK, else network.json in $TUNIC_HOME)")
+}
+
+// network reads the network file that --network names, or the one at home.
+func network(path string) (genesis.Network, error) {
+	if path == "" {
+		path = filepath.Join(home(), node.NetworkFile)
+		if _, err := os.Stat(path); errors.Is(err, fs.ErrNotExist) {
+			return genesis.Network{}, usage("which network? pass --network FILE, set TUNIC_NETWORK, or put the file at %s", path)
+		}
+	}
+	return node.ReadNetwork(path)
+}
+
+// passphraseFlag adds --passphrase-file to c.
+func passphraseFlag(c *cobra.Command, path *string) {
+	c.Flags().StringVar(path, "passphrase-file", "", "file whose first line is the passphrase (else $TUNIC_PASSPHRASE, else asked for)")
+}
+
+// passphrase gets the passphrase for a key file; confirm asks twice.
+func (a *app) passphrase(path string, confirm bool) (string, error) {
+	if path != "" {
+		b, err := durable.ReadFile(path, 4096)
+		if err != nil {
+			return "", fmt.Errorf("read passphrase: %w", err)
+		}
+		line, _, _ := strings.Cut(string(b), "\n")
+		return strings.TrimSuffix(line, "\r"), nil
+	}
+	if p, ok := os.LookupEnv("TUNIC_PASSPHRASE"); ok {
+		return p, nil
+	}
+	in, ok := a.in.(*os.File)
+	if !ok || !term.IsTerminal(int(in.Fd())) {
+		return "", usage("no terminal to ask for a passphrase; use --passphrase-file or TUNIC_PASSPHRASE")
+	}
+	first, err := a.hidden(in, "Passphrase: ")
+	if err != nil || !confirm {
+		return first, err
+	}
+	second, err := a.hidden(in, "Again: ")
+	if err == nil && first != second {
+		err = usage("the two passphrases differ")
+	}
+	return first, err
+}
+
+func (a *app) hidden(in *os.File, prompt string) (string, error) {
+	fmt.Fprint(a.err, prompt)
+	b, err := term.ReadPassword(int(in.Fd()))
+	fmt.Fprintln(a.err)
+	if err != nil {
+		return "", fmt.Errorf("read passphrase: %w", err)
+	}
+	return string(b), nil
+}
+
+// secret reads a secret line (a mnemonic, a private key) without echo, or the
+// whole of standard input where that is no terminal.
+func (a *app) secret(prompt string) (string, error) {
+	if in, ok := a.in.(*os.File); ok && term.IsTerminal(int(in.Fd())) {
+		return a.hidden(in, prompt)
+	}
+	b, err := io.ReadAll(io.LimitReader(a.in, 4096))
+	if err != nil {
+		return "", fmt.Errorf("read standard input: %w", err)
+	}
+	return strings.TrimSpace(string(b)), nil
+}

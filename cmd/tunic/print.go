@@ -1,0 +1,115 @@
+package main
+
+import (
+	"errors"
+	"fmt"
+	"io"
+	"io/fs"
+	"os"
+	"strings"
+	"text/tabwriter"
+	"time"
+
+	"tunic/chain"
+	"tunic/internal/durable"
+)
+
+// table aligns rows of cells, two spaces between columns. Empty cells stay.
+func table(w io.Writer, rows ...[]string) {
+	t := tabwriter.NewWriter(w, 0, 0, 2, ' ', 0)
+	for _, r := range rows {
+		fmt.Fprintln(t, strings.TrimRight(strings.Join(r, "\t"), "\t"))
+	}
+	t.Flush()
+}
+
+// head is a table's first row.
+func (a *app) head(names ...string) []string {
+	for i, n := range names {
+		names[i] = strings.ToUpper(n)
+	}
+	return names
+}
+
+// tun shows the API's decimal string of units for people.
+func tun(units string) string {
+	var x chain.Amount
+	if x.UnmarshalText([]byte(units)) != nil {
+		return units
+	}
+	return x.String() + " TUN"
+}
+
+// instant shows a network's time.
+func instant(ms int64) string { return time.UnixMilli(ms).UTC().Format("2006-01-02 15:04:05Z") }
+
+// span shows a length of time in the two largest units that it needs.
+func span(ms int64) string {
+	if ms < 0 {
+		ms = 0
+	}
+	d := time.Duration(ms) * time.Millisecond
+	switch {
+	case d >= 48*time.Hour:
+		return fmt.Sprintf("%d days %d h", int(d.Hours())/24, int(d.Hours())%24)
+	case d >= time.Hour:
+		return fmt.Sprintf("%d h %d min", int(d.Hours()), int(d.Minutes())%60)
+	case d >= time.Minute:
+		return fmt.Sprintf("%d min %d s", int(d.Minutes()), int(d.Seconds())%60)
+	}
+	return fmt.Sprintf("%.1f s", d.Seconds())
+}
+
+// short cuts an id to its first eight digits.
+func short(id string) string { return id[:min(len(id), 8)] }
+
+func deref[T any](p *T) (v T) {
+	if p != nil {
+		v = *p
+	}
+	return v
+}
+
+func yesNo(b bool) string {
+	if b {
+		return "yes"
+	}
+	return "no"
+}
+
+// readInput reads a file that an argument names, at most limit bytes.
+func readInput(path string, limit int64) ([]byte, error) {
+	b, err := durable.ReadFile(path, limit)
+	switch {
+	case errors.Is(err, fs.ErrNotExist):
+		return nil, fail(exitFailed, "no_file", "no such file", "%s; check the path", path)
+	case err != nil:
+		return nil, fail(exitFailed, "unreadable", "cannot read "+path, "%v", reason(err))
+	}
+	return b, nil
+}
+
+// writeOutput writes a file that a flag names, whole or not at all.
+func writeOutput(path string, b []byte) error {
+	if err := durable.WriteFile(path, b, 0o644); err != nil {
+		return fail(exitFailed, "unwritable", "cannot write "+path, "%v", reason(err))
+	}
+	return nil
+}
+
+// reason is what the operating system says, without the operation and its path.
+func reason(err error) error {
+	var p *os.PathError
+	if errors.As(err, &p) {
+		return p.Err
+	}
+	return err
+}
+
+// need refuses an empty flag.
+func need(name, value, example string) error {
+	if value == "" {
+		return usage("--%s is missing; for example --%s %s", name, name, example)
+	}
+	return nil
+}

@@ -1,0 +1,124 @@
+package main
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"net/http"
+	"net/url"
+	"strconv"
+	"time"
+
+	"tunic/api/client"
+	"tunic/api/feed"
+	"tunic/chain"
+	"tunic/chain/genesis"
+	"tunic/internal/httpx"
+)
+
+// remote is a ledger over its API. What is not verified is shown as its word.
+type remote struct {
+	net  genesis.Network
+	http *http.Client
+	api  *client.ClientWithResponses
+}
+
+// remote reads the network file and takes its first URL.
+func (a *app) remote(file string) (*remote, error) {
+	n, err := network(file)
+	if err != nil {
+		return nil, err
+	}
+	if len(n.URLs) == 0 {
+		return nil, usage("the network file names no ledger; add its URL under \"urls\"")
+	}
+	h := &http.Client{Timeout: 15 * time.Second}
+	c, err := client.NewClientWithResponses(n.URLs[0], client.WithHTTPClient(h))
+	if err != nil {
+		return nil, fmt.Errorf("ledger URL: %w", err)
+	}
+	return &remote{net: n, http: h, api: c}, nil
+}
+
+// feed is the verified view.
+func (r *remote) feed() (*feed.Feed, error) {
+	return feed.New(feed.Config{Network: r.net, HTTP: r.http})
+}
+
+func (r *remote) domain() chain.Domain { return chain.NewDomain(r.net.ChainID, r.net.Genesis) }
+
+// answer checks what a call gave: the body of a 2xx, a problem otherwise.
+func answer(status int, body []byte, err error) error {
+	var u *url.Error
+	switch {
+	case errors.As(err, &u) && u.Timeout():
+		return fail(exitUnreachable, "timeout", "the ledger did not answer in time", "%s", u.URL)
+	case errors.As(err, &u):
+		return fail(exitUnreachable, "unreachable", "the ledger is unreachable", "%v; is it running? the network file says where", u.Err)
+	case err != nil:
+		return fail(exitUnreachable, "bad_answer", "no usable answer from the ledger", "%v", err)
+	case status/100 == 2:
+		return nil
+	}
+	var p httpx.Problem
+	if json.Unmarshal(body, &p) != nil || p.Code == "" {
+		return fail(exitUnreachable, "bad_answer", "no usable answer from the ledger", "HTTP status %d", status)
+	}
+	exit := exitRefused
+	switch {
+	case status >= 500 || status == http.StatusTooManyRequests:
+		exit = exitUnreachable
+	case status == http.StatusNotFound:
+		exit = exitFailed
+	}
+	return fail(exit, p.Code, p.Title, "%s", p.Detail)
+}
+
+type account struct {
+	Balance chain.Amount
+	Nonce   uint64 // the next that a transaction should carry
+}
+
+func (r *remote) account(ctx context.Context, x chain.Address) (account, error) {
+	res, err := r.api.GetAccountWithResponse(ctx, x.String(), &client.GetAccountParams{})
+	if err != nil {
+		return account{}, answer(0, nil, err)
+	}
+	if err := answer(res.StatusCode(), res.Body, nil); err != nil {
+		return account{}, err
+	}
+	var out account
+	if err := out.Balance.UnmarshalText([]byte(res.JSON200.Balance)); err != nil {
+		return out, err
+	}
+	nonce := res.JSON200.Nonce
+	if res.JSON200.NextNonce != nil {
+		nonce = *res.JSON200.NextNonce
+	}
+	out.Nonce, err = strconv.ParseUint(nonce, 10, 64)
+	return out, err
+}
+
+// fetch gets canonical bytes at path, at most limit.
+func (r *remote) fetch(ctx context.Context, path string, limit int64) ([]byte, error) {
+	req, err := http.NewRequestWithContext(ctx, http.MethodGet, r.net.URLs[0]+path, nil)
+	if err != nil {
+		return nil, err
+	}
+	req.Header.Set("Accept", "application/octet-stream")
+	res, err := r.http.Do(req)
+	if err != nil {
+		return nil, answer(0, nil, err)
+	}
+	defer res.Body.Close()
+	b, err := io.ReadAll(io.LimitReader(res.Body, limit+1))
+	if err != nil {
+		return nil, answer(0, nil, err)
+	}
+	if int64(len(b)) > limit {
+		return nil, fail(exitUnreachable, "bad_answer", "no usable answer from the ledger", "over %d bytes", limit)
+	}
+	return b, answer(res.StatusCode, b, nil)
+}

@@ -1,0 +1,103 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"net/url"
+
+	"tunic/api/client"
+	"tunic/api/feed"
+	"tunic/chain"
+	"tunic/internal/wire"
+	"tunic/ledger/light"
+	"tunic/registry/directory"
+)
+
+// maxHeader bounds a sealed header in bytes.
+const maxHeader = 1 << 16
+
+// header fetches a header by height, hash or "latest", and verifies it against
+// the network file.
+func (r *remote) header(ctx context.Context, block string) (chain.SealedHeader, error) {
+	b, err := r.fetch(ctx, "/v1/headers/"+block, maxHeader)
+	if err != nil {
+		return chain.SealedHeader{}, err
+	}
+	s, err := chain.DecodeSealedHeader(b)
+	if err != nil {
+		return s, answer(0, nil, err)
+	}
+	v, err := light.New(r.net)
+	if err == nil {
+		err = v.CheckHeader(s)
+	}
+	return s, verified(err)
+}
+
+// verified says what it means that something does not verify.
+func verified(err error) error {
+	switch {
+	case err == nil:
+		return nil
+	case errors.Is(err, light.ErrTwoHeads):
+		return fail(exitFalse, "two_heads", "the ledger sealed two histories", "%v; trust neither, ask whoever runs the ledger", err)
+	case errors.Is(err, light.ErrNetwork):
+		return fail(exitFalse, "foreign_network", "of another network", "%v; get the network file from whoever runs this ledger", err)
+	case errors.Is(err, light.ErrSealer), errors.Is(err, light.ErrSeal), errors.Is(err, light.ErrCheckpoint), errors.Is(err, light.ErrHeader),
+		errors.Is(err, light.ErrOld), errors.Is(err, light.ErrFuture), errors.Is(err, light.ErrOrder), errors.Is(err, light.ErrFork),
+		errors.Is(err, light.ErrProof), errors.Is(err, directory.ErrRoot), errors.Is(err, directory.ErrEpoch),
+		errors.Is(err, directory.ErrMalformed), errors.Is(err, wire.ErrTruncated), errors.Is(err, wire.ErrInvalid):
+		return fail(exitFalse, "not_verified", "does not verify", "%v", err)
+	}
+	return err
+}
+
+// fed says what an error of a feed means.
+func fed(err error) error {
+	var p *problem
+	var r *chain.Refusal
+	var u *url.Error
+	switch err = verified(err); {
+	case err == nil || errors.As(err, &p):
+		return err
+	case errors.As(err, &r):
+		return fail(exitFailed, r.Code, "the ledger does not have it", "%s", r.Detail)
+	case errors.As(err, &u):
+		return answer(0, nil, err)
+	case errors.Is(err, feed.ErrStale):
+		return fail(exitUnreachable, "stale", "the ledger stands still", "%v", err)
+	}
+	return fail(exitUnreachable, "unreachable", "no usable answer from the ledger", "%v", err)
+}
+
+// list fetches and verifies the directory of an epoch, 0 for the newest.
+func (r *remote) list(ctx context.Context, e chain.Epoch) (*directory.List, chain.SealedHeader, error) {
+	f, err := r.feed()
+	if err != nil {
+		return nil, chain.SealedHeader{}, fed(err)
+	}
+	l, s, err := f.Directory(ctx, e)
+	return l, s, fed(err)
+}
+
+// status asks the ledger for its status and that it is of this network.
+func (r *remote) status(ctx context.Context) (*client.Status, error) {
+	res, err := r.api.GetStatusWithResponse(ctx)
+	if err != nil {
+		return nil, answer(0, nil, err)
+	}
+	if err := answer(res.StatusCode(), res.Body, nil); err != nil {
+		return nil, err
+	}
+	if res.JSON200 == nil {
+		return nil, answer(0, nil, errNoJSON)
+	}
+	if got := res.JSON200.GenesisHash; got != r.net.Genesis.String() {
+		return nil, fail(exitFalse, "foreign_network", "of another network",
+			"the ledger is of genesis %s, the network file of %s; get the network file from whoever runs this ledger", got, r.net.Genesis)
+	}
+	return res.JSON200, nil
+}
+
+// errNoJSON means that an answer of the right status holds something else.
+var errNoJSON = errors.New("the answer is not the JSON that it should be")

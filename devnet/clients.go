@@ -1,0 +1,86 @@
+package devnet
+
+import (
+	"bytes"
+	"context"
+	"fmt"
+	"path/filepath"
+	"time"
+
+	"tunic/client"
+	"tunic/node"
+	"tunic/onion/link"
+)
+
+// Client is one messenger client.
+type Client struct {
+	Name    string
+	Account *client.Account
+	*client.Client
+}
+
+var clientNames = []string{"alice", "bob", "carol"}
+
+func clientName(i int) string {
+	if i < len(clientNames) {
+		return clientNames[i]
+	}
+	return fmt.Sprintf("client-%d", i+1)
+}
+
+// startClients makes the clients and lets them run.
+func (n *Network) startClients(context.Context) error {
+	for i := range n.Spec.Clients {
+		c, err := n.makeClient(i)
+		if err != nil {
+			return fmt.Errorf("devnet: %s: %w", clientName(i), err)
+		}
+		n.Clients = append(n.Clients, c)
+		n.run(c.Name, c.Run)
+	}
+	return nil
+}
+
+func (n *Network) makeClient(i int) (*Client, error) {
+	seed := n.derive("client", i)
+	mnemonic, err := client.NewMnemonic(bytes.NewReader(seed[:]), 24)
+	if err != nil {
+		return nil, err
+	}
+	account, err := client.Restore(mnemonic)
+	if err != nil {
+		return nil, err
+	}
+	f, err := n.feed()
+	if err != nil {
+		return nil, err
+	}
+	var t link.Transport
+	if n.hub != nil {
+		t = n.hub.Client()
+	} else if t, err = link.NewTLS(link.Config{BodySize: n.bodySize()}); err != nil {
+		return nil, err
+	}
+	cfg := client.Config{
+		Account: account, Core: n.Genesis.Core, Genesis: n.Genesis.Hash(), Ledger: node.FollowLedger(n.ctx, f), Transport: t,
+		AcceptAll: true, Poll: 60 * time.Millisecond, Logger: n.log.With("client", clientName(i)),
+	}
+	if n.Spec.Dir != "" {
+		cfg.Dir = filepath.Join(n.Spec.Dir, clientName(i))
+	}
+	c, err := client.New(cfg)
+	if err != nil {
+		return nil, err
+	}
+	return &Client{Name: clientName(i), Account: account, Client: c}, nil
+}
+
+// ClientNamed is the client with this name; nil if there is none.
+func (n *Network) ClientNamed(name string) *Client {
+	for _, c := range n.Clients {
+		if c.Name == name {
+			return c
+		}
+	}
+	return nil
+}

@@ -1,0 +1,315 @@
+// Package devnet is a whole network as a Go value: a ledger with its API, any
+// number of relays and messenger clients, in one process, with real stores, one
+// clock and one seed. `tunic devnet up` and `tunic demo` are the same for
+// people.
+//
+// Most callers Start one in a test:
+//
+//	net, err := devnet.Start(ctx, devnet.Spec{Relays: 5, Clients: 2, Seed: 7})
+//	defer net.Close()
+//
+// A seed fixes keys, ids, draws and the offender of a fault; it does not fix
+// scheduling. The network's clock moves by Advance alone, unless Spec.Live.
+package devnet
+
+import (
+	"context"
+	"crypto/ed25519"
+	"errors"
+	"fmt"
+	"log/slog"
+	"net"
+	"net/http"
+	"path/filepath"
+	"sync"
+	"time"
+
+	"tunic/api"
+	"tunic/api/feed"
+	"tunic/chain"
+	"tunic/chain/genesis"
+	"tunic/internal/durable"
+	"tunic/internal/httpx"
+	"tunic/ledger"
+	"tunic/ledger/wallet"
+	"tunic/node"
+	"tunic/onion/link"
+	"tunic/relay"
+)
+
+// Links says what carries packets between relays.
+type Links string
+
+// The two transports.
+const (
+	LinksMemory Links = "memory" // the twin in memory
+	LinksTLS    Links = "tls"    // TLS over TCP on 127.A.B.C
+)
+
+// ErrSpec means that a Spec cannot be built.
+var ErrSpec = errors.New("devnet: unusable spec")
+
+// MaxRelays bounds a network in one process.
+const MaxRelays = 1000
+
+// Spec describes a network. Zero values take the defaults in parentheses.
+type Spec struct {
+	// Relays is how many relays there are, each with its own operator (5).
+	Relays int
+	// Clients is how many messenger clients there are: alice, bob, carol, then
+	// client-4 and so on (none).
+	Clients int
+	// Seed fixes keys and draws; 0 draws one (see Network.Seed).
+	Seed uint64
+	// Links between relays (memory).
+	Links Links
+	// Dir keeps everything on disk below it; empty keeps it in memory.
+	Dir string
+	// HTTP is an address to serve the API on; empty serves only in process.
+	HTTP string
+	// Live lets the clock run with the machine's and seals as dev networks do.
+	Live bool
+	// AcceptAll lets clients accept contact requests without asking (with
+	// clients in one process: always).
+	Logger *slog.Logger
+}
+
+// Network is a running network.
+type Network struct {
+	Spec    Spec
+	Seed    uint64
+	Genesis genesis.Genesis
+	// File is the network file, with the API's URL where it is served.
+	File     genesis.Network
+	Ledger   *ledger.Ledger
+	Handler  http.Handler // the API
+	URL      string       // of the API; empty where it is not served
+	Accounts []wallet.Key // ten funded accounts
+	Relays   []*Relay
+	Clients  []*Client
+
+	log    *slog.Logger
+	hub    *link.Memory
+	ctx    context.Context
+	cancel context.CancelFunc
+	wg     sync.WaitGroup
+
+	down   chan struct{} // closed with the first failure
+	mu     sync.Mutex    // guards failed
+	failed error
+}
+
+// apiInProcess is the URL under which parts of the network know the API.
+const apiInProcess = "http://ledger.internal"
+
+// Start builds a network and returns when every relay is in the directory and
+// every client runs. It ends with Close or with ctx.
+func Start(ctx context.Context, spec Spec) (*Network, error) {
+	if spec.Relays == 0 {
+		spec.Relays = 5
+	}
+	if spec.Relays < 1 || spec.Relays > MaxRelays || spec.Clients < 0 || spec.Clients > 1000 {
+		return nil, fmt.Errorf("%w: 1 to %d relays and at most 1000 clients", ErrSpec, MaxRelays)
+	}
+	if spec.Links == "" {
+		spec.Links = LinksMemory
+	}
+	n := &Network{Spec: spec, Seed: spec.Seed, log: spec.Logger, down: make(chan struct{})}
+	if n.log == nil {
+		n.log = slog.New(slog.DiscardHandler)
+	}
+	if err := n.seed(); err != nil {
+		return nil, err
+	}
+	n.ctx, n.cancel = context.WithCancel(ctx)
+	if err := n.start(ctx); err != nil {
+		return nil, errors.Join(err, n.Close())
+	}
+	return n, nil
+}
+
+func (n *Network) start(ctx context.Context) error {
+	if n.Spec.Dir != "" {
+		if err := durable.MkdirAll(n.Spec.Dir); err != nil {
+			return fmt.Errorf("devnet: %w", err)
+		}
+	}
+	n.makeGenesis()
+	ln, err := n.listen()
+	if err != nil {
+		return err
+	}
+	if err := n.startLedger(ctx, ln); err != nil {
+		return err
+	}
+	if err := n.makeRelays(); err != nil {
+		return err
+	}
+	if err := n.register(ctx); err != nil {
+		return err
+	}
+	for _, r := range n.Relays {
+		n.run(r.name(), r.Daemon.Run)
+	}
+	n.Ledger.SetBarrier(n.barrier)
+	if err := n.barrier(ctx, n.Ledger.Head().Header.Height); err != nil {
+		return err
+	}
+	if err := n.Ledger.AdvanceTo(ctx, n.Genesis.EpochStart(1)); err != nil {
+		return fmt.Errorf("devnet: enter epoch 1: %w", err)
+	}
+	return n.startClients(ctx)
+}
+
+// listen opens the API's port first, so that its URL is known.
+func (n *Network) listen() (net.Listener, error) {
+	if n.Spec.HTTP == "" {
+		return nil, nil
+	}
+	ln, err := net.Listen("tcp", n.Spec.HTTP)
+	if err != nil {
+		return nil, fmt.Errorf("devnet: listen for the API: %w", err)
+	}
+	n.URL = "http://" + ln.Addr().String()
+	return ln, nil
+}
+
+// startLedger opens the ledger, serves its API and seals nothing yet.
+func (n *Network) startLedger(ctx context.Context, ln net.Listener) error {
+	var dir, db string
+	if n.Spec.Dir != "" {
+		dir = filepath.Join(n.Spec.Dir, "ledger")
+		db = filepath.Join(dir, "db")
+		var urls []string
+		if n.URL != "" {
+			urls = append(urls, n.URL)
+		}
+		if err := node.InitLedger(dir, n.Genesis, n.sealer(), urls...); err != nil {
+			return err
+		}
+	}
+	mode, clock := ledger.ModeManual, ledger.NewDrivenClock(n.Genesis.Time)
+	if n.Spec.Live {
+		mode, clock = ledger.ModeMixed, ledger.NewOffsetClock(n.Genesis.Time)
+	}
+	l, err := ledger.Open(ctx, ledger.Config{Dir: db, Genesis: n.Genesis, SealerKey: n.sealer(), Mode: mode, Clock: clock, Logger: n.log})
+	if err != nil {
+		return err
+	}
+	n.Ledger = l
+	n.File = n.Genesis.Network(apiInProcess)
+	if n.URL != "" {
+		n.File = n.Genesis.Network(n.URL)
+	}
+	if n.Handler, err = api.New(api.Config{Ledger: l, Network: n.File, Version: node.Version, Logger: n.log}); err != nil {
+		if ln != nil {
+			ln.Close()
+		}
+		return err
+	}
+	if ln != nil {
+		n.run("API", func(ctx context.Context) error { return node.Serve(ctx, ln, n.Handler) })
+	}
+	return nil
+}
+
+// feed is a verified view of the ledger over the API in process.
+func (n *Network) feed() (*feed.Feed, error) {
+	return feed.New(feed.Config{
+		Network: n.Genesis.Network(apiInProcess),
+		HTTP:    &http.Client{Transport: httpx.InMemory(n.Handler)},
+		Logger:  n.log,
+	})
+}
+
+// run keeps a daemon going until the network closes; what ends it earlier is
+// the network's failure.
+func (n *Network) run(what string, f func(context.Context) error) {
+	n.wg.Add(1)
+	go func() {
+		defer n.wg.Done()
+		err := f(n.ctx)
+		if n.ctx.Err() == nil {
+			n.fail(fmt.Errorf("devnet: %s ended: %w", what, err))
+		}
+	}()
+}
+
+func (n *Network) fail(err error) {
+	n.mu.Lock()
+	defer n.mu.Unlock()
+	if n.failed == nil {
+		n.failed = err
+		close(n.down)
+	}
+}
+
+// Err is why a part of the network ended by itself, nil while all run.
+func (n *Network) Err() error {
+	n.mu.Lock()
+	defer n.mu.Unlock()
+	return n.failed
+}
+
+// Wait returns when ctx ends (nil) or a part of the network has ended by itself.
+func (n *Network) Wait(ctx context.Context) error {
+	select {
+	case <-ctx.Done():
+		return nil
+	case <-n.down:
+		return n.Err()
+	}
+}
+
+// Close ends everything and waits for it.
+func (n *Network) Close() error {
+	n.cancel()
+	n.wg.Wait()
+	var err error
+	for _, c := range n.Clients {
+		err = errors.Join(err, c.Close())
+	}
+	if n.Ledger != nil {
+		err = errors.Join(err, n.Ledger.Close())
+	}
+	return err
+}
+
+// Advance moves the clock by d, sealing at each due time; relays answer each
+// block before the next.
+func (n *Network) Advance(ctx context.Context, d time.Duration) error {
+	return n.Ledger.Advance(ctx, chain.Duration(d.Milliseconds()))
+}
+
+// AdvanceEpochs moves the clock to the first block of the k-th next epoch.
+func (n *Network) AdvanceEpochs(ctx context.Context, k int) error {
+	e := n.Ledger.Head().Header.DirEpoch
+	return n.Ledger.AdvanceTo(ctx, n.Genesis.EpochStart(e+chain.Epoch(k)))
+}
+
+// Seal seals what waits and lets the relays answer.
+func (n *Network) Seal(ctx context.Context) error {
+	h, err := n.Ledger.Seal(ctx)
+	if err != nil {
+		return err
+	}
+	return n.barrier(ctx, h.Header.Height)
+}
+
+// barrier waits until every running relay has acted on the block at h.
+func (n *Network) barrier(ctx context.Context, h chain.Height) error {
+	for _, r := range n.Relays {
+		if err := r.awaitSynced(ctx, n, h); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+func (n *Network) sealer() ed25519.PrivateKey {
+	seed := n.derive("sealer", 0)
+	return ed25519.NewKeyFromSeed(seed[:])
+}
+
+// bodySize is the frame body of the network's links.
+func (n *Network) bodySize() int { return relay.BodySize(n.Genesis.Core) }

@@ -1,0 +1,90 @@
+package devnet
+
+import (
+	"bytes"
+	"crypto/ed25519"
+	"crypto/rand"
+	"encoding/binary"
+	"fmt"
+	"slices"
+	"time"
+
+	"tunic/chain"
+	"tunic/chain/genesis"
+	"tunic/internal/wire"
+	"tunic/ledger/wallet"
+	"tunic/relay"
+)
+
+const (
+	devAccounts = 10
+	devBalance  = 10_000 * chain.TUN
+	devPool     = 1_000_000 * chain.TUN
+	// ChainID is the EIP-712 chain id of dev networks.
+	ChainID = 31337
+)
+
+// seededTime is when the ledger of a seeded network begins: 2025-01-01T00:00:00Z.
+const seededTime chain.Time = 1_735_689_600_000
+
+// seed draws a seed where none was given.
+func (n *Network) seed() error {
+	if n.Seed != 0 {
+		return nil
+	}
+	var b [8]byte
+	if _, err := rand.Read(b[:]); err != nil {
+		return fmt.Errorf("devnet: draw a seed: %w", err)
+	}
+	n.Seed = binary.BigEndian.Uint64(b[:])>>12 | 1
+	return nil
+}
+
+// derive is 32 bytes for one purpose of this seed. Keys made from a seed are
+// worth nothing outside a dev network.
+func (n *Network) derive(purpose string, i int) [32]byte {
+	return chain.SHA256([]byte("tunic devnet"), wire.AppendUint64(nil, n.Seed), []byte(purpose), wire.AppendUint32(nil, uint32(i)))
+}
+
+func (n *Network) account(purpose string, i int) wallet.Key {
+	for try := 0; ; try++ {
+		// A seed outside the curve's order has a chance of 2^-128.
+		if k, err := wallet.NewKey(n.derive(fmt.Sprintf("%s %d", purpose, try), i)); err == nil {
+			return k
+		}
+	}
+}
+
+// makeGenesis fills in the dev genesis, the accounts and the operators.
+func (n *Network) makeGenesis() {
+	prm, err := genesis.For(genesis.Dev)
+	if err != nil {
+		panic("devnet: internal error: " + err.Error())
+	}
+	sealer := chain.NodeID(n.sealer().Public().(ed25519.PublicKey))
+	core := genesis.Core{
+		ChainID: ChainID, Profile: genesis.Dev, Dev: true, Clock: genesis.ClockLedger, Engine: genesis.EngineSealer,
+		Time: seededTime, Nonce: n.derive("nonce", 0), Sealers: []chain.NodeID{sealer}, RewardPool: devPool, Params: prm,
+	}
+	if n.Spec.Seed == 0 {
+		core.Time = chain.Time(time.Now().UnixMilli())
+	}
+	g := genesis.Genesis{Core: core}
+	for i := range devAccounts {
+		n.Accounts = append(n.Accounts, n.account("account", i))
+	}
+	for _, k := range n.Accounts {
+		g.Allocations = append(g.Allocations, genesis.Allocation{Address: k.Address(), Balance: devBalance})
+	}
+	for i := range n.Spec.Relays {
+		g.Allocations = append(g.Allocations, genesis.Allocation{Address: n.account("operator", i).Address(), Balance: devBalance})
+	}
+	slices.SortFunc(g.Allocations, func(a, b genesis.Allocation) int { return bytes.Compare(a.Address[:], b.Address[:]) })
+	n.Genesis = g
+}
+
+// relayKeys are relay i's long-lived keys.
+func (n *Network) relayKeys(i int) relay.Keys {
+	seed := n.derive("identity", i)
+	return relay.Keys{Identity: ed25519.NewKeyFromSeed(seed[:]), VRF: n.derive("vrf", i)}
+}

@@ -1,0 +1,294 @@
+package devnet
+
+import (
+	"bufio"
+	"bytes"
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"net/http"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strings"
+	"syscall"
+	"time"
+
+	"tunic/api/client"
+	"tunic/chain"
+	"tunic/chain/genesis"
+	"tunic/internal/durable"
+	"tunic/ledger/wallet"
+	"tunic/node"
+	"tunic/registry"
+	"tunic/relay"
+)
+
+// Processes is a network of which every node is a process of its own.
+type Processes struct {
+	Seed     uint64
+	Genesis  genesis.Genesis
+	URL      string
+	Network  string // path of the network file
+	Accounts []wallet.Key
+	Relays   []*Process
+	Ledger   *Process
+
+	cancel context.CancelFunc
+}
+
+// Process is one node's process.
+type Process struct {
+	Name string
+	ID   chain.NodeID // of a relay
+	Dir  string
+	cmd  *exec.Cmd
+	done chan struct{}
+}
+
+// PID is the process id.
+func (p *Process) PID() int { return p.cmd.Process.Pid }
+
+// Kill ends the process at once, as a crash would (SIGKILL), and waits for it.
+func (p *Process) Kill() {
+	_ = p.cmd.Process.Kill()
+	<-p.done
+}
+
+// StartProcesses builds the network of spec with exe, the tunic program, in
+// spec.Dir, and returns when every relay is in the directory. Clients are the
+// caller's; Links and Live do not apply: links are TLS, the clock is real.
+func StartProcesses(ctx context.Context, spec Spec, exe string) (*Processes, error) {
+	if spec.Dir == "" || spec.HTTP == "" {
+		return nil, fmt.Errorf("%w: a network of processes needs a folder and an address for the API", ErrSpec)
+	}
+	if spec.Relays == 0 {
+		spec.Relays = 5
+	}
+	n := &Network{Spec: spec, Seed: spec.Seed}
+	if err := n.seed(); err != nil {
+		return nil, err
+	}
+	n.makeGenesis()
+	n.Genesis.Clock = genesis.ClockReal
+	wait := 3*time.Second + time.Duration(spec.Relays)*100*time.Millisecond
+	n.Genesis.Time = node.GenesisTime(time.Now(), n.Genesis.Params, min(wait, time.Duration(n.Genesis.Params.EpochLength)*time.Millisecond))
+	run, cancel := context.WithCancel(ctx)
+	p := &Processes{Seed: n.Seed, Genesis: n.Genesis, Accounts: n.Accounts, cancel: cancel}
+	if err := p.start(run, n, exe); err != nil {
+		return nil, errors.Join(err, p.Close())
+	}
+	return p, nil
+}
+
+func (p *Processes) start(ctx context.Context, n *Network, exe string) error {
+	dir := filepath.Join(n.Spec.Dir, "ledger")
+	p.URL = "http://" + n.Spec.HTTP
+	if err := node.InitLedger(dir, n.Genesis, n.sealer(), p.URL); err != nil {
+		return err
+	}
+	p.Network = filepath.Join(dir, node.NetworkFile)
+	var err error
+	p.Ledger, err = p.spawn(ctx, "ledger", dir, exe, "ledger", "run", "--dir", dir, "--http", n.Spec.HTTP, "-o", "json")
+	if err != nil {
+		return err
+	}
+	api, err := client.NewClientWithResponses(p.URL, client.WithHTTPClient(&http.Client{Timeout: 5 * time.Second}))
+	if err != nil {
+		return err
+	}
+	if err := p.await(ctx, func() bool {
+		r, err := api.GetHealthWithResponse(ctx)
+		return err == nil && r.StatusCode() == http.StatusOK
+	}); err != nil {
+		return fmt.Errorf("devnet: the ledger does not answer: %w", err)
+	}
+	for i := range n.Spec.Relays {
+		if err := p.startRelay(ctx, n, i, exe, api); err != nil {
+			return err
+		}
+	}
+	err = p.await(ctx, func() bool {
+		r, err := api.GetStatusWithResponse(ctx)
+		return err == nil && r.JSON200 != nil && r.JSON200.Listed == n.Spec.Relays
+	})
+	if err != nil {
+		return fmt.Errorf("devnet: not all relays came into the directory: %w", err)
+	}
+	return nil
+}
+
+func (p *Processes) startRelay(ctx context.Context, n *Network, i int, exe string, api *client.ClientWithResponses) error {
+	k := n.relayKeys(i)
+	name := relayName(i)
+	dir := filepath.Join(n.Spec.Dir, name)
+	endpoint, err := n.endpoint(i)
+	if err != nil {
+		return err
+	}
+	if err := durable.MkdirAll(dir); err != nil {
+		return err
+	}
+	if err := durable.WriteFile(filepath.Join(dir, relay.KeyFile), k.Encode(), 0o600); err != nil {
+		return err
+	}
+	operator := n.account("operator", i)
+	tx, err := registration(n.Genesis, k, operator)
+	if err != nil {
+		return err
+	}
+	res, err := api.SubmitTransactionWithBodyWithResponse(ctx, "application/octet-stream", bytes.NewReader(tx))
+	if err != nil {
+		return fmt.Errorf("devnet: register %s: %w", name, err)
+	}
+	if res.StatusCode() != http.StatusAccepted {
+		return fmt.Errorf("devnet: register %s: %s", name, strings.TrimSpace(string(res.Body)))
+	}
+	r, err := p.spawn(ctx, name, dir, exe, "relay", "run", "--dir", dir, "--network", p.Network, "--listen", endpoint, "-o", "json")
+	if err != nil {
+		return err
+	}
+	r.ID = k.ID()
+	p.Relays = append(p.Relays, r)
+	return nil
+}
+
+// Restart starts a killed relay or the ledger again with the same arguments.
+func (p *Processes) Restart(ctx context.Context, old *Process) (*Process, error) {
+	fresh, err := p.spawn(ctx, old.Name, old.Dir, old.cmd.Path, old.cmd.Args[1:]...)
+	if err != nil {
+		return nil, err
+	}
+	fresh.ID = old.ID
+	if p.Ledger == old {
+		p.Ledger = fresh
+	}
+	for i := range p.Relays {
+		if p.Relays[i] == old {
+			p.Relays[i] = fresh
+		}
+	}
+	return fresh, nil
+}
+
+// spawn starts a process whose output goes to a log file in its folder. It
+// dies with this one.
+func (p *Processes) spawn(_ context.Context, name, dir, exe string, args ...string) (*Process, error) {
+	log, err := os.OpenFile(filepath.Join(dir, "log"), os.O_CREATE|os.O_APPEND|os.O_WRONLY, 0o600)
+	if err != nil {
+		return nil, fmt.Errorf("devnet: %w", err)
+	}
+	defer log.Close()
+	cmd := exec.Command(exe, args...)
+	cmd.Stdout, cmd.Stderr = log, log
+	setDeathSignal(cmd)
+	if err := cmd.Start(); err != nil {
+		return nil, fmt.Errorf("devnet: start %s: %w", name, err)
+	}
+	x := &Process{Name: name, Dir: dir, cmd: cmd, done: make(chan struct{})}
+	go func() {
+		_ = cmd.Wait()
+		close(x.done)
+	}()
+	return x, nil
+}
+
+// await polls until ok, a process has ended, or ctx ends; 60 s at most.
+func (p *Processes) await(ctx context.Context, ok func() bool) error {
+	ctx, cancel := context.WithTimeout(ctx, time.Minute)
+	defer cancel()
+	for !ok() {
+		for _, x := range append([]*Process{p.Ledger}, p.Relays...) {
+			select {
+			case <-x.done:
+				return fmt.Errorf("%s ended: %s", x.Name, x.lastLine())
+			default:
+			}
+		}
+		select {
+		case <-ctx.Done():
+			return ctx.Err()
+		case <-time.After(20 * time.Millisecond):
+		}
+	}
+	return nil
+}
+
+// lastLine is the last line of the process's log, for people.
+func (x *Process) lastLine() string {
+	f, err := os.Open(filepath.Join(x.Dir, "log"))
+	if err != nil {
+		return "no log"
+	}
+	defer f.Close()
+	last := "no output"
+	for s := bufio.NewScanner(io.LimitReader(f, 1<<20)); s.Scan(); {
+		if strings.TrimSpace(s.Text()) != "" {
+			last = s.Text()
+		}
+	}
+	return last
+}
+
+// Close asks every process to end, relays first, and waits; what does not end
+// within five seconds is killed.
+func (p *Processes) Close() error {
+	defer p.cancel()
+	all := append([]*Process{}, p.Relays...)
+	for _, x := range all {
+		_ = x.cmd.Process.Signal(syscall.SIGTERM)
+	}
+	for _, x := range all {
+		x.wait()
+	}
+	if p.Ledger != nil {
+		_ = p.Ledger.cmd.Process.Signal(syscall.SIGTERM)
+		p.Ledger.wait()
+	}
+	return nil
+}
+
+func (x *Process) wait() {
+	select {
+	case <-x.done:
+	case <-time.After(5 * time.Second):
+		x.Kill()
+	}
+}
+
+// Wait returns when ctx ends (nil) or a process has ended by itself.
+func (p *Processes) Wait(ctx context.Context) error {
+	ended := make(chan *Process, len(p.Relays)+1)
+	for _, x := range append([]*Process{p.Ledger}, p.Relays...) {
+		go func() {
+			select {
+			case <-x.done:
+				ended <- x
+			case <-ctx.Done():
+			}
+		}()
+	}
+	select {
+	case <-ctx.Done():
+		return nil
+	case x := <-ended:
+		return fmt.Errorf("devnet: %s ended: %s", x.Name, x.lastLine())
+	}
+}
+
+// registration is the signed register transaction of a relay, fully staked by
+// its operator.
+func registration(g genesis.Genesis, k relay.Keys, operator wallet.Key) ([]byte, error) {
+	reg := registry.Register{
+		Head: chain.Head{Fee: g.Params.MinFee, ValidUntil: 1000},
+		Node: k.ID(), FeeBps: 1000, Amount: g.Params.StakingRequirement,
+	}
+	sig, proof := k.Registration(g.Hash(), operator.Address())
+	reg.VRFKey, reg.NodeSignature, reg.VRFProof = k.VRFPublic(), sig[:], proof[:]
+	tx, err := operator.Sign(chain.NewDomain(g.ChainID, g.Hash()), registry.RegisterType.Schema(), registry.RegisterType.Unsigned(reg))
+	if err != nil {
+		return nil, err
+	}
+	return tx.Encode(), nil
+}

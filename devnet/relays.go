@@ -1,0 +1,168 @@
+package devnet
+
+import (
+	"context"
+	"fmt"
+	"net"
+	"path/filepath"
+	"sync"
+
+	"tunic/chain"
+	"tunic/devnet/fault"
+	"tunic/internal/durable"
+	"tunic/ledger/wallet"
+	"tunic/node"
+	"tunic/onion/link"
+	"tunic/relay"
+)
+
+// Relay is one relay of the network with its operator's account.
+type Relay struct {
+	Index    int
+	ID       chain.NodeID
+	Operator wallet.Key
+	Endpoint string
+	Daemon   *relay.Relay
+	// Twin is what makes the relay misbehave on command.
+	Twin *fault.Twin
+
+	keys relay.Keys
+
+	mu     sync.Mutex // guards what follows
+	synced chain.Height
+	wake   chan struct{} // closed and replaced when synced changes
+}
+
+func (r *Relay) name() string { return relayName(r.Index) }
+
+func relayName(i int) string { return fmt.Sprintf("relay-%d", i+1) }
+
+// Name is how scenarios and people call the relay: relay-1, relay-2 and so on.
+func (r *Relay) Name() string { return r.name() }
+
+func (r *Relay) onSynced(h chain.Height) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	r.synced = max(r.synced, h)
+	close(r.wake)
+	r.wake = make(chan struct{})
+}
+
+// awaitSynced waits until the relay has acted on the block at h.
+func (r *Relay) awaitSynced(ctx context.Context, n *Network, h chain.Height) error {
+	for {
+		r.mu.Lock()
+		done, wake := r.synced >= h, r.wake
+		r.mu.Unlock()
+		if done {
+			return nil
+		}
+		if err := n.Err(); err != nil {
+			return err
+		}
+		select {
+		case <-wake:
+		case <-n.ctx.Done():
+			return fmt.Errorf("devnet: closed while waiting for %s at height %d", r.name(), h)
+		case <-ctx.Done():
+			return fmt.Errorf("devnet: %s at height %d: %w", r.name(), h, ctx.Err())
+		}
+	}
+}
+
+// makeRelays builds the relays; nothing runs yet.
+func (n *Network) makeRelays() error {
+	var err error
+	if n.Spec.Links == LinksMemory {
+		n.hub, err = link.NewMemory(n.bodySize(), link.Limits{QueueBytes: 256 << 20})
+		if err != nil {
+			return err
+		}
+	}
+	for i := range n.Spec.Relays {
+		r := &Relay{Index: i, Operator: n.account("operator", i), wake: make(chan struct{}), keys: n.relayKeys(i)}
+		r.ID = r.keys.ID()
+		if r.Endpoint, err = n.endpoint(i); err != nil {
+			return err
+		}
+		if err := n.buildRelay(r); err != nil {
+			return fmt.Errorf("devnet: %s: %w", r.name(), err)
+		}
+		n.Relays = append(n.Relays, r)
+	}
+	return nil
+}
+
+func (n *Network) buildRelay(r *Relay) error {
+	t, err := n.transport(r)
+	if err != nil {
+		return err
+	}
+	if r.Twin, err = fault.New(n.Genesis.Core, r.keys.Identity, t); err != nil {
+		return err
+	}
+	f, err := n.feed()
+	if err != nil {
+		return err
+	}
+	cfg := relay.Config{
+		Identity: r.keys.Identity, VRF: r.keys.VRF, Core: n.Genesis.Core, Genesis: n.Genesis.Hash(),
+		Ledger: node.RelayLedger(f), Transport: r.Twin.Transport(), Signer: r.Twin.Signer(),
+		Endpoints: []string{r.Endpoint}, Version: node.Version, OnSynced: r.onSynced,
+		Logger: n.log.With("relay", r.Index+1), Workers: 1, BootID: "devnet",
+	}
+	if n.Spec.Dir != "" {
+		cfg.Dir = filepath.Join(n.Spec.Dir, r.name())
+		if err := durable.MkdirAll(cfg.Dir); err != nil {
+			return err
+		}
+		if err := durable.WriteFile(filepath.Join(cfg.Dir, relay.KeyFile), r.keys.Encode(), 0o600); err != nil {
+			return err
+		}
+	}
+	r.Daemon, err = relay.New(cfg)
+	return err
+}
+
+func (n *Network) transport(r *Relay) (link.Transport, error) {
+	if n.hub != nil {
+		return n.hub.Transport(r.ID), nil
+	}
+	return link.NewTLS(link.Config{Identity: r.keys.Identity, BodySize: n.bodySize()})
+}
+
+// endpoint is relay i's address: its own 127.A, because no two hops may share
+// a /16, and a port by seed, or the next that is free.
+func (n *Network) endpoint(i int) (string, error) {
+	d := n.derive("endpoint", i)
+	host := fmt.Sprintf("127.%d.%d.%d", 1+i%254, d[0], 1+int(d[1])%254)
+	port := 20000 + (int(d[2])<<8|int(d[3]))%20000
+	if n.hub != nil {
+		return fmt.Sprintf("%s:%d", host, port), nil
+	}
+	for try := range 64 {
+		at := fmt.Sprintf("%s:%d", host, port+try)
+		if ln, err := net.Listen("tcp", at); err == nil {
+			ln.Close()
+			return at, nil
+		}
+	}
+	return "", fmt.Errorf("devnet: no free port from %s:%d on; is another network of this seed running?", host, port)
+}
+
+// register puts all relays and their stakes into the first block.
+func (n *Network) register(ctx context.Context) error {
+	for _, r := range n.Relays {
+		tx, err := registration(n.Genesis, r.keys, r.Operator)
+		if err != nil {
+			return err
+		}
+		if _, err := n.Ledger.Submit(ctx, tx); err != nil {
+			return fmt.Errorf("devnet: register %s: %w", r.name(), err)
+		}
+	}
+	if _, err := n.Ledger.Seal(ctx); err != nil {
+		return fmt.Errorf("devnet: seal registrations: %w", err)
+	}
+	return nil
+}

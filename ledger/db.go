@@ -1,0 +1,313 @@
+package ledger
+
+import (
+	"bufio"
+	"context"
+	"encoding/base64"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"iter"
+	"os"
+	"path/filepath"
+
+	"github.com/syndtr/goleveldb/leveldb"
+
+	"tunic/chain"
+	"tunic/chain/genesis"
+	"tunic/internal/durable"
+	"tunic/ledger/machine"
+)
+
+// maxLine bounds a line of an export.
+const maxLine = 4 * (machine.MaxBlockBytes + chain.MaxBlockTxs*4 + 1<<16)
+
+// DBReport is what a look at a database found.
+type DBReport struct {
+	Genesis chain.Hash   `json:"genesis"`
+	Height  chain.Height `json:"height"`
+	Epoch   chain.Epoch  `json:"epoch"`
+	Head    chain.Hash   `json:"head"`
+	State   chain.Hash   `json:"state"`
+	Txs     uint64       `json:"txs"`
+}
+
+// Verify replays every block of the database in dir from genesis and holds all
+// headers, seals, results, the stored state and every invariant against each
+// other. No ledger may run there.
+func Verify(ctx context.Context, dir string) (DBReport, error) {
+	r, err := verify(ctx, dir)
+	if err != nil {
+		return r, fmt.Errorf("verify database: %w", err)
+	}
+	return r, nil
+}
+
+func verify(ctx context.Context, dir string) (DBReport, error) {
+	db, g, err := openExisting(dir)
+	if err != nil {
+		return DBReport{}, err
+	}
+	defer db.close()
+	r := DBReport{Genesis: g.Hash()}
+	head, err := verifyChain(ctx, db, g)
+	if err != nil {
+		return r, err
+	}
+	// The replay keeps its own header index, apart from the database's.
+	m, err := machine.New(g, nil)
+	if err != nil {
+		return r, err
+	}
+	for h := chain.Height(1); h <= head.Header.Height; h++ {
+		if err := ctx.Err(); err != nil {
+			return r, err
+		}
+		b, err := db.block(h)
+		if err != nil {
+			return r, err
+		}
+		out, err := m.Replay(b.Header, m.PrepareAll(b.Txs))
+		if err != nil {
+			return r, corrupt("%v", err)
+		}
+		if err := verifyIndex(db, b, out.Results); err != nil {
+			return r, err
+		}
+		r.Txs += uint64(len(b.Txs))
+	}
+	if err := m.Check(); err != nil {
+		return r, corrupt("%v", err)
+	}
+	r.Height, r.Epoch, r.Head, r.State = head.Header.Height, head.Header.DirEpoch, m.HeadHash(), m.Head().State
+	if r.Height > 0 {
+		if _, err := rebuild(db, g, head.Header); err != nil {
+			return r, err
+		}
+	}
+	return r, nil
+}
+
+// verifyIndex holds what is stored beside a block against what it gave.
+func verifyIndex(db *store, b chain.Block, want []machine.Result) error {
+	h := b.Header.Height
+	if at, err := db.heightOf(b.Header.Hash()); err != nil || at != h {
+		return corrupt("the index does not find block %d by its hash: %v", h, err)
+	}
+	got, err := db.results(h)
+	if err != nil {
+		return err
+	}
+	for i := range want {
+		if i >= len(got) || got[i] != want[i] {
+			return corrupt("stored results of block %d", h)
+		}
+		if p, err := db.tx(want[i].Tx); err != nil || (p.height == h && p.code != want[i].Code) {
+			return corrupt("index of transaction %s: %v", want[i].Tx, err)
+		}
+	}
+	return nil
+}
+
+func openExisting(dir string) (*store, genesis.Genesis, error) {
+	if dir == "" {
+		return nil, genesis.Genesis{}, fmt.Errorf("%w: no folder", ErrConfig)
+	}
+	if _, err := os.Stat(filepath.Join(dir, dbFolder)); err != nil {
+		return nil, genesis.Genesis{}, fmt.Errorf("%w: no database in %s", ErrNotFound, dir)
+	}
+	db, err := openStore(dir)
+	if err != nil {
+		return nil, genesis.Genesis{}, err
+	}
+	g, err := db.genesis()
+	if err != nil {
+		db.close()
+		return nil, g, err
+	}
+	return db, g, nil
+}
+
+// Repair rebuilds the database's catalogue from the tables that are readable,
+// drops what is not, cuts the chain after the last block that follows from
+// genesis, and rebuilds all state by replay. It reports where the chain ends
+// now. Blocks that were cut may be known elsewhere: a sealer that goes on from
+// here would seal their heights again, so import them from another copy first.
+func Repair(ctx context.Context, dir string) (DBReport, error) {
+	r, err := repair(ctx, dir)
+	if err != nil {
+		return r, fmt.Errorf("repair database: %w", err)
+	}
+	return r, nil
+}
+
+func repair(ctx context.Context, dir string) (DBReport, error) {
+	path := filepath.Join(dir, dbFolder)
+	if _, err := os.Stat(path); err != nil {
+		return DBReport{}, fmt.Errorf("%w: no database in %s", ErrNotFound, dir)
+	}
+	if err := recoverTables(dir, path); err != nil {
+		return DBReport{}, err
+	}
+	old, g, err := openExisting(dir)
+	if err != nil {
+		return DBReport{}, err
+	}
+	// The good blocks go into a new database, which then takes the old one's place.
+	fresh := dir + ".repaired"
+	if err := os.RemoveAll(fresh); err != nil {
+		old.close()
+		return DBReport{}, err
+	}
+	r, err := rewrite(ctx, old, g, fresh)
+	if err = errors.Join(err, old.close()); err != nil {
+		return r, err
+	}
+	kept := filepath.Join(dir, dbFolder+".damaged")
+	if err := os.RemoveAll(kept); err != nil {
+		return r, err
+	}
+	if err := os.Rename(path, kept); err != nil {
+		return r, err
+	}
+	if err := os.Rename(filepath.Join(fresh, dbFolder), path); err != nil {
+		return r, err
+	}
+	return r, errors.Join(durable.SyncDir(dir), os.RemoveAll(fresh))
+}
+
+func recoverTables(dir, path string) error {
+	unlock, err := durable.Lock(dir)
+	if err != nil {
+		return err
+	}
+	defer unlock()
+	o := options
+	o.Strict = 0 // take what can be read; every block is verified below
+	db, err := leveldb.RecoverFile(path, &o)
+	if err != nil {
+		return err
+	}
+	return db.Close()
+}
+
+// rewrite replays the blocks of old, as far as they follow, into a new folder.
+func rewrite(ctx context.Context, old *store, g genesis.Genesis, dir string) (DBReport, error) {
+	l, err := Open(ctx, Config{Dir: dir, Genesis: g, Clock: fixed(g)})
+	if err != nil {
+		return DBReport{}, err
+	}
+	defer l.Close()
+	var r DBReport
+	_, err = l.Import(ctx, func(yield func([]byte, error) bool) {
+		for h := chain.Height(1); ; h++ {
+			b, err := old.block(h)
+			if err != nil || !yield(b.Encode(), nil) {
+				return // the first block that is not there ends the chain
+			}
+		}
+	})
+	if err != nil && !errors.Is(err, ErrBlock) {
+		return r, err
+	}
+	return l.report(), l.Close()
+}
+
+// fixed is a clock for ledgers that only import.
+func fixed(g genesis.Genesis) *Clock {
+	if g.Clock == genesis.ClockLedger {
+		return NewDrivenClock(g.Time)
+	}
+	return NewRealClock()
+}
+
+func (l *Ledger) report() DBReport {
+	h := l.Head().Header
+	r := DBReport{Genesis: l.domain, Height: h.Height, Epoch: h.DirEpoch, State: h.State}
+	if h.Height > 0 {
+		r.Head = h.Hash()
+	}
+	return r
+}
+
+// line is one line of an export: the genesis in the first, then a block each.
+type line struct {
+	Genesis *genesis.Genesis `json:"genesis,omitempty"`
+	Height  chain.Height     `json:"height,omitempty"`
+	Block   string           `json:"block,omitempty"` // base64 of the canonical encoding
+}
+
+// Export writes the genesis and all blocks as lines of JSON. Where the database
+// is damaged it writes the blocks before the damage and returns the error.
+func Export(ctx context.Context, dir string, w io.Writer) (chain.Height, error) {
+	db, g, err := openExisting(dir)
+	if err != nil {
+		return 0, fmt.Errorf("export database: %w", err)
+	}
+	defer db.close()
+	head, _, err := db.head()
+	if err != nil {
+		return 0, fmt.Errorf("export database: %w", err)
+	}
+	out := bufio.NewWriter(w)
+	enc := json.NewEncoder(out)
+	if err := enc.Encode(line{Genesis: &g}); err != nil {
+		return 0, fmt.Errorf("export database: %w", err)
+	}
+	for h := chain.Height(1); h <= head; h++ {
+		b, err := db.block(h)
+		if err == nil {
+			err = enc.Encode(line{Height: h, Block: base64.StdEncoding.EncodeToString(b.Encode())})
+		}
+		if err = errors.Join(err, ctx.Err()); err != nil {
+			return h - 1, fmt.Errorf("export database: %w", errors.Join(err, out.Flush()))
+		}
+	}
+	return head, out.Flush()
+}
+
+// ImportFile makes a new database in dir from what Export wrote, verifying and
+// replaying every block.
+func ImportFile(ctx context.Context, dir string, r io.Reader) (DBReport, error) {
+	in := bufio.NewScanner(r)
+	in.Buffer(make([]byte, 0, 1<<16), maxLine)
+	read := func() (l line, ok bool, err error) {
+		if !in.Scan() {
+			return l, false, in.Err()
+		}
+		return l, true, json.Unmarshal(in.Bytes(), &l)
+	}
+	first, ok, err := read()
+	if err != nil || !ok || first.Genesis == nil {
+		return DBReport{}, fmt.Errorf("%w: the first line has no genesis", errors.Join(ErrBlock, err))
+	}
+	if _, err := os.Stat(filepath.Join(dir, dbFolder)); err == nil {
+		return DBReport{}, fmt.Errorf("%w: %s holds a database", ErrConfig, dir)
+	}
+	l, err := Open(ctx, Config{Dir: dir, Genesis: *first.Genesis, Clock: fixed(*first.Genesis)})
+	if err != nil {
+		return DBReport{}, err
+	}
+	defer l.Close()
+	var blocks iter.Seq2[[]byte, error] = func(yield func([]byte, error) bool) {
+		for {
+			x, ok, err := read()
+			if err != nil {
+				yield(nil, err)
+				return
+			}
+			if !ok {
+				return
+			}
+			b, err := base64.StdEncoding.DecodeString(x.Block)
+			if !yield(b, err) || err != nil {
+				return
+			}
+		}
+	}
+	if _, err := l.Import(ctx, blocks); err != nil {
+		return l.report(), err
+	}
+	return l.report(), l.Close()
+}

@@ -1,0 +1,120 @@
+package ledger
+
+import (
+	"context"
+	"sync"
+
+	"tunic/chain"
+)
+
+// Event is a new block as relays and clients see it.
+type Event struct {
+	chain.SealedHeader
+	Published [][]byte // encodings of the statements that the block applied
+}
+
+// subscriberQueue is how many events are read ahead of a subscriber.
+const subscriberQueue = 16
+
+// feed tells waiters that the head has changed.
+type feed struct {
+	mu     sync.Mutex
+	ch     chan struct{} // closed and replaced with each block
+	closed bool
+}
+
+func (f *feed) init() { f.ch = make(chan struct{}) }
+
+// changed is closed when the next block is published, or the ledger closed.
+func (f *feed) changed() <-chan struct{} {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	return f.ch
+}
+
+func (f *feed) publish() {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	if !f.closed {
+		close(f.ch)
+		f.ch = make(chan struct{})
+	}
+}
+
+func (f *feed) close() {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	if !f.closed {
+		f.closed = true
+		close(f.ch)
+	}
+}
+
+// Subscribe gives every block above since, in order and without gap, then new
+// ones as they come, until ctx or the ledger ends: then the channel is closed. A
+// slow reader costs nothing but its place: blocks are read from the database
+// when it is ready for them.
+func (l *Ledger) Subscribe(ctx context.Context, since chain.Height) <-chan Event {
+	out := make(chan Event, subscriberQueue)
+	go func() {
+		defer close(out)
+		for next := since + 1; ; {
+			changed := l.feed.changed()
+			if next > l.Head().Header.Height {
+				if l.Err() != nil {
+					return
+				}
+				select {
+				case <-ctx.Done():
+					return
+				case <-changed:
+				}
+				continue
+			}
+			e, err := l.event(next)
+			if err != nil {
+				l.log.Error("subscription ends", "height", next, "error", err)
+				return
+			}
+			select {
+			case <-ctx.Done():
+				return
+			case <-l.done:
+				return
+			case out <- e:
+				next++
+			}
+		}
+	}()
+	return out
+}
+
+// event is what subscribers see of the block at h.
+func (l *Ledger) event(h chain.Height) (Event, error) {
+	b, err := l.db.block(h)
+	if err != nil {
+		return Event{}, err
+	}
+	e := Event{SealedHeader: b.SealedHeader}
+	if len(b.Txs) == 0 {
+		return e, nil
+	}
+	results, err := l.db.results(h)
+	if err != nil {
+		return e, err
+	}
+	for i, tx := range b.Txs {
+		if i >= len(results) {
+			return e, corrupt("block %d has %d transactions and %d results", h, len(b.Txs), len(results))
+		}
+		if len(tx) == 0 || chain.Kind(tx[0]) != chain.KindPublish || results[i].Code != "" {
+			continue
+		}
+		t, err := chain.DecodeTx(tx)
+		if err != nil {
+			return e, corrupt("transaction %d of block %d: %v", i, h, err)
+		}
+		e.Published = append(e.Published, t.Payload)
+	}
+	return e, nil
+}

@@ -1,0 +1,207 @@
+// Package machine is the ledger's one state machine: it joins accounts,
+// staking, registry and slashing, and turns transactions into state, results
+// and an unsealed header. It implements docs/spec/chain.md and
+// docs/spec/state.md.
+//
+// An engine (the embedded sealer, CometBFT) only fills in an Input: Propose
+// makes a block of what waits, Apply and Replay execute one that exists. Most
+// readers use Head, Account, Registry, Staking, Slashing, List and Prove; tests
+// and `tunic db verify` use Check.
+//
+// The same inputs give the same roots everywhere: no clock, no randomness, no
+// order of maps reaches state. A refused transaction changes nothing. A Machine
+// is not safe for concurrent use, an Intake is.
+package machine
+
+import (
+	"errors"
+	"fmt"
+
+	"tunic/chain"
+	"tunic/chain/beacon"
+	"tunic/chain/genesis"
+	"tunic/internal/table"
+	"tunic/internal/wire"
+	"tunic/registry/directory"
+)
+
+// ErrState means that stored rows are not the state that the head commits to.
+var ErrState = errors.New("machine: rows do not give the head's state root")
+
+// HeaderIndex finds the hash of a block's header by its height. It must know
+// all blocks of the current history: whether evidence is accepted depends on it.
+type HeaderIndex interface {
+	HeaderHash(chain.Height) (chain.Hash, bool)
+}
+
+// Machine is the state after one block.
+type Machine struct {
+	*Intake
+	core    genesis.Core
+	genesis chain.Hash
+	supply  chain.Amount
+	fork    uint32
+
+	parts    [Parts]*table.Part
+	accounts *table.Table[chain.Address, Account]
+	params   *table.Table[uint8, []byte]
+	modules
+
+	head     chain.Header
+	headHash chain.Hash
+	list     *directory.List
+	headers  *headers
+	nonces   map[chain.Address]uint64 // as the last Check saw them
+}
+
+// Keys of the singletons in the params part.
+const (
+	keyParams uint8 = 1 // the parameters in force
+	keyFork   uint8 = 2
+	keySupply uint8 = 3 // all units that exist, reward pool included
+)
+
+func empty(core genesis.Core, hash chain.Hash, index HeaderIndex) *Machine {
+	m := &Machine{Intake: NewIntake(core.ChainID, hash), core: core, genesis: hash, headers: newHeaders(index), nonces: map[chain.Address]uint64{}}
+	for i := range m.parts {
+		m.parts[i] = new(table.Part)
+	}
+	m.accounts = newAccounts(m.parts[PartAccounts])
+	m.params = table.New(m.parts[PartParams], table.Codec[uint8, []byte]{
+		Prefix:      1,
+		AppendKey:   func(b []byte, k uint8) []byte { return append(b, k) },
+		ReadKey:     (*wire.Reader).Uint8,
+		AppendValue: func(b, v []byte) []byte { return append(b, v...) },
+		ReadValue:   func(r *wire.Reader) []byte { return r.Fixed(r.Len()) },
+	})
+	m.modules = newModules(m)
+	return m
+}
+
+// New is the state before the first block. A nil index keeps all header hashes
+// in memory.
+func New(g genesis.Genesis, index HeaderIndex) (*Machine, error) {
+	if err := g.Validate(); err != nil {
+		return nil, fmt.Errorf("start machine: %w", err)
+	}
+	m := empty(g.Core, g.Hash(), index)
+	m.supply, _ = g.Supply()
+	for _, a := range g.Allocations {
+		if a.Balance > 0 {
+			m.accounts.Set(a.Address, Account{Balance: a.Balance})
+		}
+	}
+	m.params.Set(keyParams, g.Params.Encode())
+	m.params.Set(keySupply, wire.AppendUint64(nil, uint64(m.supply)))
+	m.setFork(0)
+	m.fund(g.RewardPool)
+	for _, p := range m.parts {
+		p.Commit()
+	}
+	m.list = EmptyList()
+	m.head = m.first()
+	m.headHash = m.genesis
+	return m, nil
+}
+
+// first stands for the block before the first: what height 1 follows.
+func (m *Machine) first() chain.Header {
+	return chain.Header{Genesis: m.genesis, Time: m.core.Time, State: StateRoot(m.roots()),
+		Directory: EmptyList().Root(), Beacon: beacon.Zero(m.genesis)}
+}
+
+// Load rebuilds the state after head from stored rows and the epoch's list, and
+// holds it against the head's roots. Where head.Height is zero, use New.
+func Load(core genesis.Core, hash chain.Hash, head chain.Header, rows [Parts][]table.Row, list *directory.List, index HeaderIndex) (*Machine, error) {
+	m := empty(core, hash, index)
+	for i, p := range m.parts {
+		if err := p.Load(rows[i]); err != nil {
+			return nil, fmt.Errorf("%w: part %s: %w", ErrState, Part(i), err)
+		}
+	}
+	if got := StateRoot(m.roots()); got != head.State {
+		return nil, fmt.Errorf("%w: rows give %s, header %d says %s", ErrState, got, head.Height, head.State)
+	}
+	fork, _ := m.params.Get(keyFork)
+	supply, _ := m.params.Get(keySupply)
+	r := wire.NewReader(append(append([]byte(nil), fork...), supply...))
+	m.fork, m.supply = r.Uint32(), chain.Amount(r.Uint64())
+	if r.Done() != nil || m.fork != head.Fork || head.Genesis != hash {
+		return nil, fmt.Errorf("%w: fork, supply or genesis", ErrState)
+	}
+	if err := list.Check(head); err != nil {
+		return nil, fmt.Errorf("%w: list of epoch %d: %w", ErrState, head.DirEpoch, err)
+	}
+	m.list, m.head, m.headHash = list, head, head.Hash()
+	m.headers.record(head.Height, m.headHash)
+	return m, nil
+}
+
+// Rows gives the committed rows of a part, ascending by key.
+func (m *Machine) Rows(part Part) []table.Row {
+	out := make([]table.Row, 0, m.parts[part].Count())
+	for r := range m.parts[part].Rows() {
+		out = append(out, r)
+	}
+	return out
+}
+
+func (m *Machine) setFork(fork uint32) {
+	m.fork = fork
+	m.params.Set(keyFork, wire.AppendUint32(nil, fork))
+}
+
+func (m *Machine) parent() chain.Hash { return m.headHash }
+
+// Head is the header of the last block; before the first, a header of height 0
+// whose hash nothing refers to (the parent of height 1 is the genesis hash).
+func (m *Machine) Head() chain.Header { return m.head }
+
+// HeadHash is what the next block names as its parent.
+func (m *Machine) HeadHash() chain.Hash { return m.headHash }
+
+// Core is the network's genesis without its allocations.
+func (m *Machine) Core() genesis.Core { return m.core }
+
+// Genesis is the genesis hash.
+func (m *Machine) Genesis() chain.Hash { return m.genesis }
+
+// Fork is the network's fork number.
+func (m *Machine) Fork() uint32 { return m.fork }
+
+// List is the directory of the head's epoch.
+func (m *Machine) List() *directory.List { return m.list }
+
+// headers is the index that evidence is held against.
+type headers struct {
+	outer HeaderIndex
+	own   map[chain.Height]chain.Hash // what outer may not know yet, or all
+}
+
+func newHeaders(outer HeaderIndex) *headers {
+	return &headers{outer: outer, own: map[chain.Height]chain.Hash{}}
+}
+
+func (h *headers) record(at chain.Height, hash chain.Hash) {
+	if h.outer != nil {
+		clear(h.own)
+	}
+	h.own[at] = hash
+}
+
+// HeaderHash finds the header hash of a block up to the head.
+func (h *headers) HeaderHash(at chain.Height) (chain.Hash, bool) {
+	if hash, ok := h.own[at]; ok || h.outer == nil {
+		return hash, ok
+	}
+	return h.outer.HeaderHash(at)
+}
+
+// EmptyList is the directory of epoch 0, in which nobody is listed.
+func EmptyList() *directory.List {
+	l, err := directory.NewList(0, nil)
+	if err != nil {
+		panic("machine: internal error: " + err.Error())
+	}
+	return l
+}

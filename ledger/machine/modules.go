@@ -1,0 +1,230 @@
+package machine
+
+import (
+	"fmt"
+
+	"tunic/chain"
+	"tunic/chain/beacon"
+	"tunic/chain/statement"
+	"tunic/registry"
+	"tunic/registry/directory"
+	"tunic/slashing"
+	"tunic/staking"
+)
+
+// Event is a change in a node's life.
+type Event = registry.Event
+
+// modules are the three reducers; what one needs of another goes through the
+// adapters below.
+type modules struct {
+	staking  *staking.Staking
+	registry *registry.Registry
+	slashing *slashing.Slashing
+}
+
+func newModules(m *Machine) modules {
+	return modules{
+		staking:  staking.New(m.parts[PartStakes], m.parts[PartParams], &m.core.Params),
+		registry: registry.New(m.parts[PartNodes], &m.core, m.genesis),
+		slashing: slashing.New(m.parts[PartOffences], &m.core),
+	}
+}
+
+// Staking is the stakes, to read.
+func (m *Machine) Staking() *staking.Staking { return m.staking }
+
+// Registry is the nodes, to read.
+func (m *Machine) Registry() *registry.Registry { return m.registry }
+
+// Slashing is the offences, to read.
+func (m *Machine) Slashing() *slashing.Slashing { return m.slashing }
+
+func (m *Machine) fund(pool chain.Amount) { m.staking.Init(pool) }
+func (m *Machine) burn(x chain.Amount)    { m.staking.AddBurned(x) }
+func (m *Machine) reward()                { m.staking.Reward(m.core.Params.BlockReward) }
+
+func (m *Machine) contributions(e chain.Epoch) []beacon.Contribution {
+	return m.registry.Contributions(e)
+}
+
+func (m *Machine) beginEpoch(b *block, seed chain.Hash) (*directory.List, error) {
+	return m.registry.BeginEpoch(b.epoch, b.time, b.height, seed, m.staking)
+}
+
+func (m *Machine) removals() []chain.NodeID { return m.registry.Removals() }
+
+func (b *block) registry() registry.Context {
+	return registry.Context{Height: b.height, Time: b.time, Epoch: b.epoch, Fork: b.fork}
+}
+
+func (b *block) slashing() slashing.Context {
+	return slashing.Context{Height: b.height, Time: b.time, Fork: b.fork}
+}
+
+// opener lets the registry open a bond with the sender's balance.
+type opener struct {
+	m *Machine
+	p *purse
+}
+
+func (o opener) Open(node chain.NodeID, operator chain.Address, fee chain.BasisPoints, amount chain.Amount, epoch chain.Epoch) error {
+	return o.m.staking.Open(node, operator, fee, amount, epoch, o.p)
+}
+
+func (m *Machine) register(b *block, p *purse, sender chain.Address, t *registry.Register) error {
+	return m.registry.Register(sender, *t, b.registry(), opener{m, p})
+}
+
+func (m *Machine) contribute(b *block, p *purse, sender chain.Address, t *staking.Contribute) error {
+	return m.staking.Contribute(sender, *t, b.epoch, p)
+}
+
+func (m *Machine) requestUnlock(b *block, _ *purse, sender chain.Address, t *staking.RequestUnlock) error {
+	if err := m.staking.RequestUnlock(sender, *t, b.time); err != nil {
+		return err
+	}
+	bond, _ := m.staking.Bond(t.Node)
+	// An open bond belongs to a node that is registered, active or
+	// decommissioned, and each of them can unlock.
+	if err := m.registry.Unlocking(t.Node, bond.UnlockAt, b.registry()); err != nil {
+		panic("machine: internal error: the bond unlocks and the node cannot: " + err.Error())
+	}
+	return nil
+}
+
+func (m *Machine) withdraw(b *block, p *purse, sender chain.Address, t *staking.Withdraw) error {
+	_, err := m.staking.Withdraw(sender, *t, b.time, p)
+	return err
+}
+
+func (m *Machine) submitProof(b *block, p *purse, sender chain.Address, t *slashing.SubmitProof) error {
+	return m.punish(b, p, t.Proof, sender)
+}
+
+func (m *Machine) punish(b *block, p *purse, proof []byte, reporter chain.Address) error {
+	x, err := slashing.Decode(proof)
+	if err != nil {
+		return err
+	}
+	_, err = m.slashing.Punish(x, reporter, b.slashing(), m, bonds{m, b, p}, nodes{m, b})
+	return err
+}
+
+// publish takes a node's statement.
+func (m *Machine) publish(b *block, p *purse, st statement.Statement) error {
+	switch st.Label {
+	case statement.LabelDescriptor, statement.LabelHeartbeat:
+		return m.registry.Publish(st, b.registry())
+	case statement.LabelProof:
+		reporter, err := m.reporter(b, st)
+		if err != nil {
+			return err
+		}
+		return m.punish(b, p, st.Body, reporter)
+	}
+	return chain.Refuse(CodeUnknownLabel, "a %s is not published", st.Label)
+}
+
+// reporter is the operator of the node that reports a proof.
+func (m *Machine) reporter(b *block, st statement.Statement) (chain.Address, error) {
+	n, ok := m.registry.Node(st.Node)
+	if !ok {
+		return chain.Address{}, chain.Refuse(CodeUnknownNode, "node %s is not registered", st.Node.Short())
+	}
+	return n.Operator, st.Verify(statement.Domain{Genesis: m.genesis, Fork: b.fork})
+}
+
+// checkPublish says what publish would, and changes nothing.
+func (m *Machine) checkPublish(b *block, st statement.Statement) error {
+	switch st.Label {
+	case statement.LabelDescriptor, statement.LabelHeartbeat:
+		return m.registry.CheckPublish(st, b.registry())
+	case statement.LabelProof:
+		if _, err := m.reporter(b, st); err != nil {
+			return err
+		}
+		return m.checkProof(b, st.Body)
+	}
+	return chain.Refuse(CodeUnknownLabel, "a %s is not published", st.Label)
+}
+
+func (m *Machine) checkProof(b *block, proof []byte) error {
+	x, err := slashing.Decode(proof)
+	if err != nil {
+		return err
+	}
+	return m.slashing.Check(x, b.slashing(), m, nodes{m, b})
+}
+
+// checkKind asks before a block what an account transaction's kind can be asked
+// without writing.
+func (m *Machine) checkKind(b *block, t *Prepared) error {
+	bonded := func(node chain.NodeID) error {
+		if _, ok := m.staking.Bond(node); !ok {
+			return chain.Refuse(staking.CodeUnknownBond, "node %s has no bond", node.Short())
+		}
+		return nil
+	}
+	switch msg := t.msg.(type) {
+	case *registry.Register:
+		return m.registry.CheckRegister(t.Sender, *msg)
+	case *slashing.SubmitProof:
+		return m.checkProof(b, msg.Proof)
+	case *staking.Contribute:
+		return bonded(msg.Node)
+	case *staking.RequestUnlock:
+		return bonded(msg.Node)
+	case *staking.Withdraw:
+		return bonded(msg.Node)
+	}
+	return nil
+}
+
+// bonds are the stakes as slashing sees them in one block.
+type bonds struct {
+	m *Machine
+	b *block
+	p *purse
+}
+
+func (x bonds) StakeAt(node chain.NodeID, e chain.Epoch) chain.Amount {
+	return x.m.staking.StakeAt(node, e)
+}
+
+// Slash writes its checkpoint into the present epoch, whenever the offence was.
+func (x bonds) Slash(node chain.NodeID, amount chain.Amount, _ chain.Epoch, reporter chain.Address, share chain.BasisPoints) slashing.Slashed {
+	s := x.m.staking.Slash(node, amount, x.b.epoch, &reporter, share, x.p)
+	out := slashing.Slashed{Total: s.Total, OperatorLoss: s.OperatorLoss, Reward: s.Reward, Burned: s.Burned}
+	for _, l := range s.Losses {
+		out.Losses = append(out.Losses, slashing.Loss{Account: l.Account, Amount: l.Amount})
+	}
+	return out
+}
+
+// nodes are the nodes as slashing sees them in one block.
+type nodes struct {
+	m *Machine
+	b *block
+}
+
+func (x nodes) Known(node chain.NodeID) bool { return x.m.registry.Known(node) }
+
+// Tombstone also locks what is left of the stake.
+func (x nodes) Tombstone(node chain.NodeID, reason string, proof chain.Hash) {
+	if n, ok := x.m.registry.Node(node); !ok || n.State == registry.Tombstoned {
+		return
+	}
+	x.m.registry.Tombstone(node, reason, proof, x.b.registry())
+	x.m.staking.Lock(node, x.b.time+chain.Time(x.m.core.Params.DeregisterLock))
+}
+
+// CheckHeader makes the machine the anchor of proofs: the header must be the
+// one of its height in this history, and its seal valid by a sealer of genesis.
+func (m *Machine) CheckHeader(s chain.SealedHeader) error {
+	own, ok := m.headers.HeaderHash(s.Header.Height)
+	if !ok || s.Header.Hash() != own || s.Header.Height == 0 {
+		return fmt.Errorf("height %d of this history has another header or none", s.Header.Height)
+	}
+	return VerifySeal(m.core, m.genesis, s)
+}

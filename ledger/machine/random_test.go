@@ -1,0 +1,139 @@
+package machine_test
+
+import (
+	"fmt"
+	"testing"
+
+	"pgregory.net/rapid"
+
+	"tunic/chain"
+	"tunic/chain/statement"
+	"tunic/ledger/machine"
+)
+
+// Random transactions of all kinds, most of them refused for some reason: every
+// invariant holds after each block, refused ones change nothing, transfers and
+// fees agree with a naive twin, and a machine loaded from the rows goes on alike.
+func TestRandom(t *testing.T) {
+	rapid.Check(t, func(rt *rapid.T) {
+		names := []string{"a", "b", "c", "d"}
+		w := newWorld(t, names...)
+		twin := map[string]chain.Amount{"nobody": 0}
+		nonce := map[string]uint64{}
+		for _, n := range names {
+			twin[n] = 10_000 * tun
+		}
+		everybody := append(names, "nobody")
+		nodes := []string{"n", "m"}
+		amounts := []chain.Amount{0, 1, 500 * tun, 1000 * tun, 1500 * tun, 2000 * tun, 9_999 * tun, 1 << 63}
+		now := w.at(0)
+		for range rapid.IntRange(1, 12).Draw(rt, "blocks") {
+			now += chain.Time(rapid.SampledFrom([]uint64{0, 1000, 5000, 10_000, 35_000, 700_000}).Draw(rt, "wait"))
+			var txs [][]byte
+			type act struct {
+				kind, from, to string
+				x              chain.Amount
+				fee            chain.Amount
+			}
+			var acts []act
+			count := map[string]int{}
+			for range rapid.IntRange(0, 6).Draw(rt, "txs") {
+				a := act{
+					kind: rapid.SampledFrom([]string{"transfer", "transfer", "register", "contribute", "unlock", "withdraw", "heartbeat", "descriptor", "proof"}).Draw(rt, "kind"),
+					from: rapid.SampledFrom(everybody).Draw(rt, "from"), to: rapid.SampledFrom(everybody).Draw(rt, "to"),
+					x: rapid.SampledFrom(amounts).Draw(rt, "amount"), fee: w.g.Params.MinFee,
+				}
+				node := rapid.SampledFrom(nodes).Draw(rt, "node")
+				after := count[a.from]
+				epoch := w.g.EpochAt(now) + chain.Epoch(rapid.IntRange(0, 1).Draw(rt, "ahead"))
+				var tx []byte
+				switch a.kind {
+				case "transfer":
+					tx = w.transfer(a.from, a.to, a.x, after)
+				case "register":
+					tx = w.register(node, a.from, a.x, after)
+				case "contribute":
+					tx = w.contribute(node, a.from, a.x, after)
+				case "unlock":
+					tx = w.unlock(node, a.from, after)
+				case "withdraw":
+					tx = w.withdraw(node, a.from, after)
+				case "heartbeat":
+					tx = publish(w.heartbeat(node, w.next(node, epoch)))
+				case "descriptor":
+					tx = publish(w.descriptor(node, w.next(node, epoch), 0))
+				case "proof":
+					if _, listed := w.m.List().Find(nodeID(node)); !listed {
+						continue
+					}
+					tx = w.submitProof(a.from, w.equivocation(node).Encode(), after)
+				}
+				count[a.from]++ // a refused one leaves a gap: the next is refused too
+				txs, acts = append(txs, tx), append(acts, a)
+			}
+			supply := w.m.Supply()
+			before := map[string]chain.Amount{}
+			for _, n := range everybody {
+				before[n] = w.m.Account(address(n)).Balance
+			}
+			out := w.block(now, txs...)
+			burned := chain.Amount(0)
+			moved := false
+			for i, r := range out.Results {
+				a := acts[i]
+				if r.Code != "" {
+					continue
+				}
+				if a.kind == "heartbeat" || a.kind == "descriptor" {
+					continue
+				}
+				nonce[a.from]++
+				burned += a.fee
+				twin[a.from] -= a.fee
+				if a.kind == "transfer" {
+					if twin[a.from] < a.x {
+						rt.Fatalf("a transfer above the balance was applied")
+					}
+					twin[a.from] -= a.x
+					twin[a.to] += a.x
+				} else {
+					moved = true // stakes, rewards and slashes move balances too
+				}
+			}
+			for _, n := range everybody {
+				acc := w.m.Account(address(n))
+				if acc.Nonce != nonce[n] {
+					rt.Fatalf("nonce of %s is %d, twin %d", n, acc.Nonce, nonce[n])
+				}
+				if !moved && acc.Balance != twin[n] {
+					rt.Fatalf("balance of %s is %d, twin %d", n, acc.Balance, twin[n])
+				}
+				twin[n] = acc.Balance
+			}
+			if got := w.m.Supply().Burned; got < supply.Burned+burned {
+				rt.Fatalf("burned %d after %d, fees %d", got, supply.Burned, burned)
+			}
+		}
+		reload(w, rt.Fatalf)
+	})
+}
+
+// reload loads the machine from its rows and lets both go on for one block.
+func reload(w *world, fail func(string, ...any)) {
+	rows := rowsOf(w.m)
+	twin, err := machine.Load(w.g.Core, w.g.Hash(), w.m.Head(), rows, w.m.List(), indexOf(w.headers))
+	if err != nil {
+		fail("load: %v", err)
+		return
+	}
+	seq := statement.NewSequence(w.m.Head().DirEpoch+1, 1<<19)
+	txs := [][]byte{publish(w.heartbeat("n", seq)), publish(w.descriptor("n", seq, 0))}
+	for _, m := range []*machine.Machine{w.m, twin} {
+		if _, err := m.Apply(machine.Input{Height: m.Head().Height + 1, Time: w.m.Head().Time, Txs: m.PrepareAll(txs), Fork: m.Fork()}); err != nil {
+			fail("apply: %v", err)
+		}
+	}
+	if a, b := fmt.Sprintf("%+v", w.m.Head()), fmt.Sprintf("%+v", twin.Head()); a != b {
+		fail("after a load the machines part:\n%s\n%s", a, b)
+	}
+}

@@ -1,0 +1,123 @@
+package machine_test
+
+import (
+	"bytes"
+	"flag"
+	"fmt"
+	"os"
+	"strconv"
+	"strings"
+	"testing"
+	"time"
+
+	"tunic/chain"
+)
+
+var rewrite = flag.Bool("rewrite", false, "write golden files anew: go test ./ledger/machine -run TestScript -rewrite")
+
+// TestScript runs testdata/life.script and compares what every block did with
+// testdata/life.golden, roots included: the protocol's bytes do not change
+// unnoticed.
+func TestScript(t *testing.T) {
+	script, err := os.ReadFile("testdata/life.script")
+	if err != nil {
+		t.Fatal(err)
+	}
+	w := newWorld(t, "a", "b", "c", "d")
+	var out bytes.Buffer
+	fmt.Fprintf(&out, "genesis %s state %s\n", w.g.Hash(), w.m.Head().State)
+	for _, line := range strings.Split(string(script), "\n") {
+		if line = strings.TrimSpace(line); line == "" || line[0] == '#' {
+			continue
+		}
+		word, rest, _ := strings.Cut(line, " ")
+		when, acts, _ := strings.Cut(rest, " ")
+		now := w.m.Head().Time
+		if word == "epoch" {
+			e, _ := strconv.Atoi(when)
+			now = w.at(chain.Epoch(e))
+		} else {
+			d, err := time.ParseDuration(when[1:])
+			if err != nil {
+				t.Fatal(err)
+			}
+			now += chain.Time(d.Milliseconds())
+		}
+		var txs [][]byte
+		count := map[string]int{}
+		for _, act := range strings.Split(acts, ";") {
+			if f := strings.Fields(act); len(f) > 0 {
+				txs = append(txs, w.act(f, count))
+			}
+		}
+		o := w.block(now, txs...)
+		h := o.Header
+		fmt.Fprintf(&out, "\n%s\n  height %d time +%d epoch %d listed %d removals %d\n", line, h.Height, h.Time-w.g.Time, h.DirEpoch, h.DirCount, len(h.Removals))
+		for i, r := range o.Results {
+			code := r.Code
+			if code == "" {
+				code = "applied"
+			}
+			fmt.Fprintf(&out, "  tx %d %s\n", i, code)
+		}
+		for _, e := range o.Events {
+			fmt.Fprintf(&out, "  node %s %s -> %s: %s\n", e.Node.Short(), e.From, e.To, e.Reason)
+		}
+		s := w.m.Supply()
+		fmt.Fprintf(&out, "  accounts %s bonded %s outstanding %s pool %s burned %s\n", s.Accounts, s.Bonded, s.Outstanding, s.Pool, s.Burned)
+		fmt.Fprintf(&out, "  beacon %s\n  directory %s\n  state %s\n  header %s\n", h.Beacon, h.Directory, h.State, h.Hash())
+	}
+	const golden = "testdata/life.golden"
+	if *rewrite {
+		if err := os.WriteFile(golden, out.Bytes(), 0o644); err != nil {
+			t.Fatal(err)
+		}
+	}
+	want, err := os.ReadFile(golden)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if !bytes.Equal(out.Bytes(), want) {
+		t.Fatalf("%s differs; the command in the flag's text writes it anew. Have:\n%s", golden, out.Bytes())
+	}
+}
+
+// act makes the transaction of one action of the script.
+func (w *world) act(f []string, count map[string]int) []byte {
+	w.t.Helper()
+	tun := func(s string) chain.Amount {
+		x, err := chain.ParseTUN(s)
+		if err != nil {
+			w.t.Fatal(err)
+		}
+		return x
+	}
+	after := func(who string) int {
+		count[who]++
+		return count[who] - 1
+	}
+	epoch := func(s string) chain.Epoch {
+		e, _ := strconv.Atoi(s)
+		return chain.Epoch(e)
+	}
+	switch f[0] {
+	case "transfer":
+		return w.transfer(f[1], f[2], tun(f[3]), after(f[1]))
+	case "register":
+		return w.register(f[1], f[2], tun(f[3]), after(f[2]))
+	case "contribute":
+		return w.contribute(f[1], f[2], tun(f[3]), after(f[2]))
+	case "unlock":
+		return w.unlock(f[1], f[2], after(f[2]))
+	case "withdraw":
+		return w.withdraw(f[1], f[2], after(f[2]))
+	case "descriptor":
+		return publish(w.descriptor(f[1], w.next(f[1], epoch(f[2])), 0))
+	case "heartbeat":
+		return publish(w.heartbeat(f[1], w.next(f[1], epoch(f[2]))))
+	case "proof":
+		return w.submitProof(f[2], w.equivocation(f[1]).Encode(), after(f[2]))
+	}
+	w.t.Fatalf("unknown action %q", f[0])
+	return nil
+}

@@ -1,0 +1,314 @@
+package ledger
+
+import (
+	"bytes"
+	"cmp"
+	"slices"
+	"sync"
+
+	"tunic/chain"
+	"tunic/chain/statement"
+	"tunic/ledger/machine"
+)
+
+// Refusal codes of the mempool.
+const (
+	CodePoolFull        = "mempool_full"
+	CodeSenderFull      = "too_many_pending"
+	CodeUnderpriced     = "replacement_underpriced"
+	CodeAlreadyPending  = "already_pending"
+	codeNonceGapTooWide = machine.CodeNonceGap
+)
+
+// PoolLimits bound the mempool.
+type PoolLimits struct {
+	Count     int // transactions
+	Bytes     int // sum of their encodings
+	PerSender int // of one account; also the widest gap in its nonces
+}
+
+// DefaultPoolLimits hold about 16 full blocks' worth of transfers.
+var DefaultPoolLimits = PoolLimits{Count: 50_000, Bytes: 32 << 20, PerSender: 1024}
+
+// maxRefusals bounds the memory of refused transactions.
+const maxRefusals = 4096
+
+// slot is where a statement waits: one per node and kind.
+type slot struct {
+	node  chain.NodeID
+	label statement.Label
+}
+
+type refused struct {
+	why    *chain.Refusal
+	height chain.Height
+}
+
+// queue is what one account has waiting, ascending by nonce.
+type queue struct {
+	arrived uint64 // of its oldest
+	txs     []*machine.Prepared
+}
+
+// pool is the mempool. Safe for concurrent use.
+type pool struct {
+	limits PoolLimits
+
+	mu       sync.Mutex
+	byID     map[chain.Hash]*machine.Prepared
+	accounts map[chain.Address]*queue
+	slots    map[slot]*machine.Prepared
+	bytes    int
+	arrivals uint64
+	oldest   chain.Height // lowest validUntil that may wait; sweeping starts there
+
+	refusals map[chain.Hash]refused
+	order    []chain.Hash // of refusals, oldest first
+}
+
+func newPool(limits PoolLimits) *pool {
+	return &pool{
+		limits: limits, byID: map[chain.Hash]*machine.Prepared{}, accounts: map[chain.Address]*queue{},
+		slots: map[slot]*machine.Prepared{}, oldest: ^chain.Height(0), refusals: map[chain.Hash]refused{},
+	}
+}
+
+func (p *pool) has(id chain.Hash) bool { _, ok := p.get(id); return ok }
+
+func (p *pool) get(id chain.Hash) (*machine.Prepared, bool) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	t, ok := p.byID[id]
+	return t, ok
+}
+
+func (p *pool) refusal(id chain.Hash) (refused, bool) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	r, ok := p.refusals[id]
+	return r, ok
+}
+
+// add takes t, which the machine has checked; next is its sender's next nonce.
+func (p *pool) add(t *machine.Prepared, next uint64) error {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	var old *machine.Prepared
+	if t.IsPublish() {
+		s := slot{t.St.Node, t.St.Label}
+		if old = p.slots[s]; old != nil && t.St.Sequence <= old.St.Sequence {
+			return chain.Refuse(CodeAlreadyPending, "a %s of this node with sequence %d waits", t.St.Label, old.St.Sequence)
+		}
+	} else {
+		if t.Head.Nonce-next >= uint64(p.limits.PerSender) {
+			return chain.Refuse(codeNonceGapTooWide, "nonce %d, the account's next is %d", t.Head.Nonce, next)
+		}
+		q := p.accounts[t.Sender]
+		if q != nil {
+			if i, ok := q.find(t.Head.Nonce); ok {
+				if old = q.txs[i]; t.Head.Fee <= old.Head.Fee {
+					return chain.Refuse(CodeUnderpriced, "nonce %d waits with a fee of %d units; replace it with a higher one", t.Head.Nonce, uint64(old.Head.Fee))
+				}
+			} else if len(q.txs) >= p.limits.PerSender {
+				return chain.Refuse(CodeSenderFull, "%d of this account wait", len(q.txs))
+			}
+		}
+	}
+	count, size := len(p.byID)+1, p.bytes+len(t.Bytes)
+	if old != nil {
+		count, size = count-1, size-len(old.Bytes)
+	}
+	if count > p.limits.Count || size > p.limits.Bytes {
+		return chain.Refuse(CodePoolFull, "%d transactions of %d bytes wait", len(p.byID), p.bytes)
+	}
+	if old != nil {
+		p.remove(old)
+	}
+	p.insert(t)
+	return nil
+}
+
+func (q *queue) find(nonce uint64) (int, bool) {
+	return slices.BinarySearchFunc(q.txs, nonce, func(t *machine.Prepared, n uint64) int { return cmp.Compare(t.Head.Nonce, n) })
+}
+
+func (p *pool) insert(t *machine.Prepared) {
+	p.byID[t.ID] = t
+	p.bytes += len(t.Bytes)
+	p.arrivals++
+	delete(p.refusals, t.ID)
+	if t.IsPublish() {
+		p.slots[slot{t.St.Node, t.St.Label}] = t
+		return
+	}
+	p.oldest = min(p.oldest, t.Head.ValidUntil)
+	q := p.accounts[t.Sender]
+	if q == nil {
+		q = &queue{arrived: p.arrivals}
+		p.accounts[t.Sender] = q
+	}
+	i, _ := q.find(t.Head.Nonce)
+	q.txs = slices.Insert(q.txs, i, t)
+}
+
+func (p *pool) remove(t *machine.Prepared) {
+	if _, ok := p.byID[t.ID]; !ok {
+		return
+	}
+	delete(p.byID, t.ID)
+	p.bytes -= len(t.Bytes)
+	if t.IsPublish() {
+		delete(p.slots, slot{t.St.Node, t.St.Label})
+		return
+	}
+	q := p.accounts[t.Sender]
+	if i, ok := q.find(t.Head.Nonce); ok && q.txs[i].ID == t.ID {
+		q.txs = slices.Delete(q.txs, i, i+1)
+	}
+	if len(q.txs) == 0 {
+		delete(p.accounts, t.Sender)
+	}
+}
+
+// ready gives what a block could take, statements first (by node, then label),
+// then accounts in order of arrival, each as far as its nonces join to next.
+func (p *pool) ready(next func(chain.Address) uint64) []machine.Prepared {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	out := p.statements()
+	type turn struct {
+		arrived uint64
+		at      chain.Address
+	}
+	turns := make([]turn, 0, len(p.accounts))
+	for a, q := range p.accounts {
+		turns = append(turns, turn{q.arrived, a})
+	}
+	slices.SortFunc(turns, func(a, b turn) int { return cmp.Compare(a.arrived, b.arrived) })
+	for _, t := range turns {
+		n := next(t.at)
+		for _, tx := range p.accounts[t.at].txs {
+			if tx.Head.Nonce == n {
+				out = append(out, *tx)
+				n++
+			}
+		}
+		if len(out) >= chain.MaxBlockTxs {
+			break
+		}
+	}
+	return out
+}
+
+func (p *pool) statements() []machine.Prepared {
+	out := make([]machine.Prepared, 0, len(p.byID))
+	for _, t := range p.slots {
+		out = append(out, *t)
+	}
+	slices.SortFunc(out, func(a, b machine.Prepared) int {
+		if c := bytes.Compare(a.St.Node[:], b.St.Node[:]); c != 0 {
+			return c
+		}
+		return cmp.Compare(a.St.Label, b.St.Label)
+	})
+	return out
+}
+
+// waiting reports whether a block could take something.
+func (p *pool) waiting(next func(chain.Address) uint64) bool {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	if len(p.slots) > 0 {
+		return true
+	}
+	for a, q := range p.accounts {
+		if _, ok := q.find(next(a)); ok {
+			return true
+		}
+	}
+	return false
+}
+
+// next is the first nonce of a at or after from that nothing waits under.
+func (p *pool) next(a chain.Address, from uint64) uint64 {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	if q := p.accounts[a]; q != nil {
+		for _, t := range q.txs {
+			if t.Head.Nonce == from {
+				from++
+			}
+		}
+	}
+	return from
+}
+
+func (p *pool) all() []machine.Prepared {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	out := p.statements()
+	rest := len(out)
+	for _, q := range p.accounts {
+		for _, t := range q.txs {
+			out = append(out, *t)
+		}
+	}
+	slices.SortFunc(out[rest:], func(a, b machine.Prepared) int {
+		if c := bytes.Compare(a.Sender[:], b.Sender[:]); c != 0 {
+			return c
+		}
+		return cmp.Compare(a.Head.Nonce, b.Head.Nonce)
+	})
+	return out
+}
+
+// settle follows a block at h: what it holds goes, with all that has thereby
+// become impossible; what a proposal refused goes and is remembered, unless
+// only an earlier nonce is missing.
+func (p *pool) settle(h chain.Height, included []machine.Prepared, refusals []machine.Prepared, why []*chain.Refusal, next func(chain.Address) uint64) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	senders := make(map[chain.Address]struct{}, len(included))
+	for i := range included {
+		p.remove(&included[i])
+		if !included[i].IsPublish() {
+			senders[included[i].Sender] = struct{}{}
+		}
+	}
+	for a := range senders {
+		q, n := p.accounts[a], next(a)
+		for q != nil && len(q.txs) > 0 && q.txs[0].Head.Nonce < n {
+			p.drop(q.txs[0], h, chain.Refuse(machine.CodeNonceUsed, "nonce %d, the account's next is %d", q.txs[0].Head.Nonce, n))
+		}
+	}
+	for i := range refusals {
+		if why[i].Code != machine.CodeNonceGap {
+			p.drop(&refusals[i], h, why[i])
+		}
+	}
+	if p.oldest > h {
+		return
+	}
+	p.oldest = ^chain.Height(0)
+	for _, t := range p.byID {
+		switch {
+		case t.IsPublish():
+		case t.Head.ValidUntil <= h:
+			p.drop(t, h, chain.Refuse(machine.CodeExpired, "valid until height %d", t.Head.ValidUntil))
+		default:
+			p.oldest = min(p.oldest, t.Head.ValidUntil)
+		}
+	}
+}
+
+func (p *pool) drop(t *machine.Prepared, h chain.Height, why *chain.Refusal) {
+	p.remove(t)
+	if _, ok := p.refusals[t.ID]; !ok {
+		p.order = append(p.order, t.ID)
+	}
+	p.refusals[t.ID] = refused{why, h}
+	for len(p.order) > maxRefusals {
+		delete(p.refusals, p.order[0])
+		p.order = p.order[1:]
+	}
+}

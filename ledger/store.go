@@ -1,0 +1,356 @@
+package ledger
+
+import (
+	"encoding/json"
+	"errors"
+	"fmt"
+	"os"
+	"path/filepath"
+
+	"github.com/syndtr/goleveldb/leveldb"
+	lerrors "github.com/syndtr/goleveldb/leveldb/errors"
+	"github.com/syndtr/goleveldb/leveldb/opt"
+	"github.com/syndtr/goleveldb/leveldb/storage"
+	"github.com/syndtr/goleveldb/leveldb/util"
+
+	"tunic/chain"
+	"tunic/chain/genesis"
+	"tunic/internal/durable"
+	"tunic/internal/table"
+	"tunic/internal/wire"
+	"tunic/ledger/machine"
+	"tunic/registry/directory"
+)
+
+// The database's keys. docs/spec/state.md, section Database.
+const (
+	keyMeta    = 'm' // m genesis: JSON; m head: height 8 | header hash 32
+	keyBlock   = 'b' // height 8: block's canonical encoding
+	keyResults = 'c' // height 8: count 4, results
+	keyHash    = 'h' // header hash 32: height 8
+	keyRow     = 'r' // part 1 | row key: row value
+	keyTx      = 't' // transaction id 32: height 8 | index 4 | code
+	keyList    = 'd' // epoch 8: height 8 of the block that froze it | list
+)
+
+// dbFolder is the database's folder within a ledger's: the lock file is beside it.
+const dbFolder = "db"
+
+// store is the database. What it returns is copied out of it.
+type store struct {
+	db     *leveldb.DB
+	unlock func()
+	torn   int64 // bytes of an unfinished write that were cut off at open
+}
+
+// options: every checksum is verified on every read, and nothing corrupt is
+// skipped over.
+var options = opt.Options{Strict: opt.StrictAll, Filter: nil}
+
+func openStore(dir string) (*store, error) {
+	o := options
+	if dir == "" {
+		db, err := leveldb.Open(storage.NewMemStorage(), &o)
+		if err != nil {
+			return nil, fmt.Errorf("open ledger in memory: %w", err)
+		}
+		return &store{db: db, unlock: func() {}}, nil
+	}
+	if err := durable.MkdirAll(dir); err != nil {
+		return nil, fmt.Errorf("open ledger: %w", err)
+	}
+	unlock, err := durable.Lock(dir)
+	if err != nil {
+		return nil, fmt.Errorf("open ledger: %w", err)
+	}
+	path := filepath.Join(dir, dbFolder)
+	if _, err := os.Stat(path); err == nil {
+		// A database that lost its CURRENT file would be opened as a new one.
+		if _, err := os.Stat(filepath.Join(path, "CURRENT")); err != nil && holdsTables(path) {
+			unlock()
+			return nil, fmt.Errorf("%w: %s has no CURRENT file; %s", ErrCorrupt, path, remedy)
+		}
+	}
+	torn, err := trimTorn(path)
+	if err != nil {
+		unlock()
+		return nil, fmt.Errorf("open ledger: %w", err)
+	}
+	db, err := leveldb.OpenFile(path, &o)
+	if err != nil {
+		unlock()
+		return nil, dbError("open ledger", err)
+	}
+	return &store{db: db, unlock: unlock, torn: torn}, nil
+}
+
+func holdsTables(path string) bool {
+	for _, glob := range []string{"*.ldb", "MANIFEST-*"} {
+		if names, _ := filepath.Glob(filepath.Join(path, glob)); len(names) > 0 {
+			return true
+		}
+	}
+	return false
+}
+
+func (s *store) close() error {
+	err := s.db.Close()
+	s.unlock()
+	if err != nil && !errors.Is(err, leveldb.ErrClosed) {
+		return fmt.Errorf("close ledger: %w", err)
+	}
+	return nil
+}
+
+// remedy is what to do about a corrupt database.
+const remedy = "see what is left with `tunic db verify` and `tunic db export`, rescue it with `tunic db repair`, or import an export of another copy"
+
+func corrupt(format string, args ...any) error {
+	return fmt.Errorf("%w: %s; %s", ErrCorrupt, fmt.Sprintf(format, args...), remedy)
+}
+
+func dbError(what string, err error) error {
+	switch {
+	case errors.Is(err, leveldb.ErrNotFound):
+		return fmt.Errorf("%s: %w", what, ErrNotFound)
+	case lerrors.IsCorrupted(err), errors.Is(err, os.ErrNotExist):
+		return fmt.Errorf("%s: %w", what, corrupt("%v", err))
+	}
+	return fmt.Errorf("%s: %w", what, err)
+}
+
+func key(prefix byte, parts ...[]byte) []byte {
+	b := append(make([]byte, 0, 40), prefix)
+	for _, p := range parts {
+		b = append(b, p...)
+	}
+	return b
+}
+
+func u64(v uint64) []byte { return wire.AppendUint64(make([]byte, 0, 8), v) }
+
+func (s *store) get(what string, k []byte) ([]byte, error) {
+	v, err := s.db.Get(k, nil)
+	if err != nil {
+		return nil, dbError("read "+what, err)
+	}
+	return v, nil
+}
+
+func (s *store) block(h chain.Height) (chain.Block, error) {
+	v, err := s.get(fmt.Sprintf("block %d", h), key(keyBlock, u64(uint64(h))))
+	if err != nil {
+		return chain.Block{}, err
+	}
+	b, err := chain.DecodeBlock(v)
+	if err != nil || b.Header.Height != h {
+		return b, corrupt("block %d does not decode: %v", h, err)
+	}
+	return b, nil
+}
+
+func (s *store) heightOf(hash chain.Hash) (chain.Height, error) {
+	v, err := s.get("block "+hash.String(), key(keyHash, hash[:]))
+	if err != nil {
+		return 0, err
+	}
+	r := wire.NewReader(v)
+	h := chain.Height(r.Uint64())
+	if r.Done() != nil {
+		return 0, corrupt("index of header %s", hash)
+	}
+	return h, nil
+}
+
+// HeaderHash implements machine.HeaderIndex over the blocks stored. A database
+// that fails here must not let evidence be judged otherwise than elsewhere.
+func (s *store) HeaderHash(h chain.Height) (chain.Hash, bool) {
+	b, err := s.block(h)
+	if errors.Is(err, ErrNotFound) {
+		return chain.Hash{}, false
+	}
+	if err != nil {
+		panic("ledger: cannot read a header that evidence is held against: " + err.Error())
+	}
+	return b.Header.Hash(), true
+}
+
+type place struct {
+	height chain.Height
+	index  uint32
+	code   string
+}
+
+func (s *store) tx(id chain.Hash) (place, error) {
+	v, err := s.get("transaction "+id.String(), key(keyTx, id[:]))
+	if err != nil {
+		return place{}, err
+	}
+	r := wire.NewReader(v)
+	p := place{height: chain.Height(r.Uint64()), index: r.Uint32(), code: string(r.Fixed(r.Len()))}
+	if r.Done() != nil {
+		return p, corrupt("index of transaction %s", id)
+	}
+	return p, nil
+}
+
+func (s *store) results(h chain.Height) ([]machine.Result, error) {
+	v, err := s.get(fmt.Sprintf("results of block %d", h), key(keyResults, u64(uint64(h))))
+	if err != nil {
+		return nil, err
+	}
+	r := wire.NewReader(v)
+	var out []machine.Result
+	for range r.Count(chain.MaxBlockTxs, 36) {
+		var x machine.Result
+		r.Copy(x.Tx[:])
+		x.Code = r.String(64)
+		out = append(out, x)
+	}
+	if r.Done() != nil {
+		return nil, corrupt("results of block %d", h)
+	}
+	return out, nil
+}
+
+// list reads the frozen directory of an epoch and holds it against the header
+// of the block that froze it.
+func (s *store) list(e chain.Epoch) (*directory.List, chain.SealedHeader, error) {
+	v, err := s.get(fmt.Sprintf("list of epoch %d", e), key(keyList, u64(uint64(e))))
+	if err != nil {
+		return nil, chain.SealedHeader{}, err
+	}
+	if len(v) < 8 {
+		return nil, chain.SealedHeader{}, corrupt("list of epoch %d", e)
+	}
+	b, err := s.block(chain.Height(wire.NewReader(v).Uint64()))
+	if err != nil {
+		return nil, b.SealedHeader, err
+	}
+	l, err := directory.Decode(v[8:])
+	if err == nil {
+		err = l.Check(b.Header)
+	}
+	if err != nil {
+		return nil, b.SealedHeader, corrupt("list of epoch %d: %v", e, err)
+	}
+	return l, b.SealedHeader, nil
+}
+
+func (s *store) rows() (rows [machine.Parts][]table.Row, err error) {
+	it := s.db.NewIterator(util.BytesPrefix([]byte{keyRow}), nil)
+	defer it.Release()
+	for it.Next() {
+		k := it.Key()
+		if len(k) < 3 || int(k[1]) >= machine.Parts {
+			return rows, corrupt("row key %x", k)
+		}
+		rows[k[1]] = append(rows[k[1]], table.Row{Key: append([]byte(nil), k[2:]...), Value: append([]byte(nil), it.Value()...)})
+	}
+	if err := it.Error(); err != nil {
+		return rows, dbError("read state", err)
+	}
+	return rows, nil
+}
+
+// genesis returns the genesis that the database was made with; ErrNotFound in a
+// new one.
+func (s *store) genesis() (genesis.Genesis, error) {
+	v, err := s.get("genesis", key(keyMeta, []byte("genesis")))
+	if err != nil {
+		return genesis.Genesis{}, err
+	}
+	g, err := genesis.Parse(v)
+	if err != nil {
+		return g, corrupt("genesis: %v", err)
+	}
+	return g, nil
+}
+
+// head is the height and header hash of the last block; zero in a new database.
+func (s *store) head() (h chain.Height, hash chain.Hash, err error) {
+	v, err := s.get("head", key(keyMeta, []byte("head")))
+	if errors.Is(err, ErrNotFound) {
+		return 0, hash, nil
+	}
+	if err != nil {
+		return 0, hash, err
+	}
+	r := wire.NewReader(v)
+	h = chain.Height(r.Uint64())
+	r.Copy(hash[:])
+	if r.Done() != nil {
+		return 0, hash, corrupt("head")
+	}
+	return h, hash, nil
+}
+
+func (s *store) putGenesis(g genesis.Genesis, m *machine.Machine) error {
+	b := new(leveldb.Batch)
+	v, err := json.Marshal(g)
+	if err != nil {
+		return fmt.Errorf("write genesis: %w", err)
+	}
+	b.Put(key(keyMeta, []byte("genesis")), v)
+	for i := range machine.Parts {
+		for _, r := range m.Rows(machine.Part(i)) {
+			b.Put(key(keyRow, []byte{byte(i)}, r.Key), r.Value)
+		}
+	}
+	return s.write(b)
+}
+
+// put stores a block and all that it changed in one synced batch.
+func (s *store) put(blk chain.Block, out *machine.Output) error {
+	h, hash := u64(uint64(blk.Header.Height)), blk.Header.Hash()
+	enc := blk.Encode()
+	b := leveldb.MakeBatch(3 * len(enc))
+	b.Put(key(keyBlock, h), enc)
+	b.Put(key(keyHash, hash[:]), h)
+	b.Put(key(keyMeta, []byte("head")), append(append([]byte(nil), h...), hash[:]...))
+	results := wire.AppendUint32(nil, uint32(len(out.Results)))
+	for i, r := range out.Results {
+		results = append(results, r.Encode()...)
+		// A transaction refused here may be applied by a later block.
+		b.Put(key(keyTx, r.Tx[:]), append(wire.AppendUint32(append(make([]byte, 0, 12+len(r.Code)), h...), uint32(i)), r.Code...))
+	}
+	b.Put(key(keyResults, h), results)
+	for i, changes := range out.Changes {
+		for _, c := range changes {
+			k := key(keyRow, []byte{byte(i)}, c.Key)
+			if c.Value == nil {
+				b.Delete(k)
+			} else {
+				b.Put(k, c.Value)
+			}
+		}
+	}
+	if out.List != nil {
+		e := out.List.Epoch
+		b.Put(key(keyList, u64(uint64(e))), append(h, out.List.Encode()...))
+		if err := s.forget(b, e); err != nil {
+			return err
+		}
+	}
+	return s.write(b)
+}
+
+// forget deletes the lists that are too old once e is kept.
+func (s *store) forget(b *leveldb.Batch, e chain.Epoch) error {
+	if e < KeptLists {
+		return nil
+	}
+	it := s.db.NewIterator(&util.Range{Start: []byte{keyList}, Limit: key(keyList, u64(uint64(e-KeptLists+1)))}, nil)
+	defer it.Release()
+	for it.Next() {
+		b.Delete(append([]byte(nil), it.Key()...))
+	}
+	return it.Error()
+}
+
+func (s *store) write(b *leveldb.Batch) error {
+	if err := s.db.Write(b, &opt.WriteOptions{Sync: true}); err != nil {
+		return dbError("write block", err)
+	}
+	return nil
+}

@@ -1,0 +1,47 @@
+package node
+
+import (
+	"context"
+	"log/slog"
+	"time"
+
+	"tunic/api/feed"
+	"tunic/chain/genesis"
+	"tunic/client"
+	"tunic/onion/link"
+	"tunic/relay"
+)
+
+// ClientConfig configures a messenger client.
+type ClientConfig struct {
+	// Account is whose messenger this is.
+	Account *client.Account
+	// Dir holds the client's state.
+	Dir string
+	// Network is the trust root.
+	Network genesis.Network
+	// Hops is the number of relays before the mailbox (3).
+	Hops int
+	// Poll is the mean time between polls (by profile).
+	Poll time.Duration
+	// AcceptAll accepts contact requests without asking.
+	AcceptAll bool
+	Logger    *slog.Logger
+}
+
+// OpenClient makes a client that follows the ledger until ctx ends. The caller
+// runs it.
+func OpenClient(ctx context.Context, cfg ClientConfig) (*client.Client, error) {
+	f, err := feed.New(feed.Config{Network: cfg.Network, Dir: cfg.Dir, Logger: cfg.Logger})
+	if err != nil {
+		return nil, err
+	}
+	t, err := link.NewTLS(link.Config{BodySize: relay.BodySize(cfg.Network.Core)})
+	if err != nil {
+		return nil, err
+	}
+	return client.New(client.Config{
+		Account: cfg.Account, Dir: cfg.Dir, Core: cfg.Network.Core, Genesis: cfg.Network.Genesis,
+		Ledger: FollowLedger(ctx, f), Transport: t, Hops: cfg.Hops, Poll: cfg.Poll, AcceptAll: cfg.AcceptAll, Logger: cfg.Logger,
+	})
+}

@@ -1,0 +1,47 @@
+package node
+
+import (
+	"crypto/rand"
+	"path/filepath"
+
+	"tunic/chain"
+	"tunic/relay"
+)
+
+// DBDir is the folder of the database in a ledger's folder.
+func DBDir(dir string) string { return filepath.Join(dir, ledgerDB) }
+
+// RelayKeyFile is the name of the file with a node's keys in a relay's folder.
+const RelayKeyFile = relay.KeyFile
+
+// RelayKeys are the public halves of the keys in a relay's folder, and what its
+// operator's registration needs of the private ones.
+type RelayKeys struct {
+	ID   chain.NodeID
+	VRF  [32]byte
+	keys relay.Keys
+}
+
+// CreateRelayKeys reads the keys in dir or makes them there; created says which.
+func CreateRelayKeys(dir string) (k RelayKeys, created bool, err error) {
+	keys, created, err := relay.LoadOrCreateKeys(dir, rand.Reader)
+	if err != nil {
+		return k, false, err
+	}
+	return RelayKeys{keys.ID(), keys.VRFPublic(), keys}, created, nil
+}
+
+// LoadRelayKeys reads the keys in dir; fs.ErrNotExist where there are none.
+func LoadRelayKeys(dir string) (RelayKeys, error) {
+	keys, err := relay.LoadKeys(dir)
+	if err != nil {
+		return RelayKeys{}, err
+	}
+	return RelayKeys{keys.ID(), keys.VRFPublic(), keys}, nil
+}
+
+// Register signs for operator: the node's signature and its VRF proof.
+func (k RelayKeys) Register(genesis chain.Hash, operator chain.Address) (signature, proof []byte) {
+	sig, vrf := k.keys.Registration(genesis, operator)
+	return sig[:], vrf[:]
+}

@@ -1,0 +1,197 @@
+package node
+
+import (
+	"context"
+	"crypto/ed25519"
+	"encoding/hex"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io/fs"
+	"log/slog"
+	"net"
+	"net/http"
+	"path/filepath"
+	"strings"
+	"time"
+
+	"tunic/api"
+	"tunic/chain"
+	"tunic/chain/genesis"
+	"tunic/internal/durable"
+	"tunic/internal/httpx"
+	"tunic/ledger"
+)
+
+// Files of a ledger's folder.
+const (
+	GenesisFile = "genesis.json"
+	NetworkFile = "network.json"
+	SealerFile  = "sealer.key"
+	ledgerDB    = "db"
+)
+
+// ErrExists means that a folder holds a ledger already.
+var ErrExists = errors.New("node: a ledger is there already")
+
+// InitLedger writes genesis, sealer key and network file into dir.
+func InitLedger(dir string, g genesis.Genesis, sealer ed25519.PrivateKey, urls ...string) error {
+	if err := g.Validate(); err != nil {
+		return err
+	}
+	if err := durable.MkdirAll(dir); err != nil {
+		return fmt.Errorf("init ledger: %w", err)
+	}
+	b, err := json.MarshalIndent(g, "", "  ")
+	if err != nil {
+		return fmt.Errorf("init ledger: %w", err)
+	}
+	err = durable.CreateFile(filepath.Join(dir, SealerFile), []byte(hex.EncodeToString(sealer.Seed())+"\n"), 0o600)
+	if errors.Is(err, fs.ErrExist) {
+		return fmt.Errorf("%w: %s; choose another folder or run it", ErrExists, dir)
+	}
+	if err == nil {
+		err = durable.WriteFile(filepath.Join(dir, GenesisFile), append(b, '\n'), 0o644)
+	}
+	if err == nil {
+		err = durable.WriteFile(filepath.Join(dir, NetworkFile), g.Network(urls...).Encode(), 0o644)
+	}
+	if err != nil {
+		return fmt.Errorf("init ledger: %w", err)
+	}
+	return nil
+}
+
+// ReadGenesis reads a ledger folder's genesis.
+func ReadGenesis(dir string) (genesis.Genesis, error) {
+	b, err := durable.ReadFile(filepath.Join(dir, GenesisFile), 64<<20)
+	if errors.Is(err, fs.ErrNotExist) {
+		return genesis.Genesis{}, fmt.Errorf("%w: no %s in %s; make one with `tunic ledger init`", genesis.ErrGenesis, GenesisFile, dir)
+	}
+	if err != nil {
+		return genesis.Genesis{}, fmt.Errorf("read genesis: %w", err)
+	}
+	return genesis.Parse(b)
+}
+
+// ReadNetwork reads a network file.
+func ReadNetwork(path string) (genesis.Network, error) {
+	if path == "" {
+		return genesis.Network{}, fmt.Errorf("%w: no network file is named; pass --network FILE", genesis.ErrGenesis)
+	}
+	b, err := durable.ReadFile(path, 1<<20)
+	if errors.Is(err, fs.ErrNotExist) {
+		return genesis.Network{}, fmt.Errorf("%w: there is no network file at %s; whoever runs the ledger has it", genesis.ErrGenesis, path)
+	}
+	if err != nil {
+		return genesis.Network{}, fmt.Errorf("read network file: %w", err)
+	}
+	return genesis.ParseNetwork(b)
+}
+
+func readSealer(dir string) (ed25519.PrivateKey, error) {
+	b, err := durable.ReadFile(filepath.Join(dir, SealerFile), 1024)
+	if err != nil {
+		return nil, fmt.Errorf("read sealer key: %w", err)
+	}
+	seed, err := hex.DecodeString(strings.TrimSpace(string(b)))
+	if err != nil || len(seed) != ed25519.SeedSize {
+		return nil, fmt.Errorf("read sealer key: %s holds no 32-byte seed", SealerFile)
+	}
+	return ed25519.NewKeyFromSeed(seed), nil
+}
+
+// LedgerConfig configures the ledger daemon.
+type LedgerConfig struct {
+	// Dir holds genesis.json, sealer.key and the database.
+	Dir string
+	// HTTP is where the API listens ("127.0.0.1:8400").
+	HTTP string
+	// Mode says when to seal (mixed on dev networks, else interval).
+	Mode ledger.Mode
+	// Rate limits requests a second from one address; 0 does not limit.
+	Rate float64
+	// Ready is called once with the API's URL when it answers.
+	Ready func(url string)
+	// Hook is called at the sealer's named points (crash tests).
+	Hook   func(point string)
+	Logger *slog.Logger
+}
+
+// RunLedger runs a ledger and its API until ctx ends.
+func RunLedger(ctx context.Context, cfg LedgerConfig) error {
+	g, err := ReadGenesis(cfg.Dir)
+	if err != nil {
+		return err
+	}
+	key, err := readSealer(cfg.Dir)
+	if err != nil {
+		return err
+	}
+	if cfg.HTTP == "" {
+		cfg.HTTP = "127.0.0.1:8400"
+	}
+	if cfg.Mode == "" {
+		cfg.Mode = ledger.ModeInterval
+		if g.Dev {
+			cfg.Mode = ledger.ModeMixed
+		}
+	}
+	ln, err := net.Listen("tcp", cfg.HTTP)
+	if err != nil {
+		return fmt.Errorf("listen for the API: %w", err)
+	}
+	defer ln.Close()
+	clock := ledger.NewRealClock()
+	if g.Clock == genesis.ClockLedger {
+		clock = ledger.NewOffsetClock(g.Time)
+	}
+	l, err := ledger.Open(ctx, ledger.Config{
+		Dir: filepath.Join(cfg.Dir, ledgerDB), Genesis: g, SealerKey: key, Mode: cfg.Mode, Clock: clock, Hook: cfg.Hook, Logger: cfg.Logger,
+	})
+	if err != nil {
+		return err
+	}
+	defer l.Close()
+	if clock.Movable() {
+		// A dev network goes on at the time at which it stopped.
+		if err := clock.Set(l.Head().Header.Time); err != nil {
+			return err
+		}
+	}
+	url := "http://" + ln.Addr().String()
+	h, err := api.New(api.Config{Ledger: l, Network: g.Network(url), Version: Version, Logger: cfg.Logger})
+	if err != nil {
+		return err
+	}
+	if cfg.Ready != nil {
+		cfg.Ready(url) // the port is open: what arrives from now on is answered
+	}
+	return Serve(ctx, ln, h)
+}
+
+// Serve answers on ln until ctx ends, then lets requests finish for a moment.
+func Serve(ctx context.Context, ln net.Listener, h http.Handler) error {
+	srv := httpx.NewServer(h)
+	srv.BaseContext = func(net.Listener) context.Context { return ctx }
+	done := make(chan error, 1)
+	go func() { done <- srv.Serve(ln) }()
+	select {
+	case err := <-done:
+		return fmt.Errorf("serve the API: %w", err)
+	case <-ctx.Done():
+	}
+	stop, cancel := context.WithTimeout(context.WithoutCancel(ctx), 3*time.Second)
+	defer cancel()
+	if err := srv.Shutdown(stop); err != nil {
+		srv.Close()
+	}
+	<-done
+	return nil
+}
+
+// GenesisTime is when a network that starts now should begin, so that epoch 1,
+// the first that lists anybody, begins after wait.
+func GenesisTime(now time.Time, p genesis.Params, wait time.Duration) chain.Time {
+	return chain.Time(now.Add(wait).UnixMilli()) - chain.Time(p.EpochLength)
+}

@@ -1,0 +1,340 @@
+package relay
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"maps"
+	"time"
+
+	"tunic/chain"
+	"tunic/chain/genesis"
+	"tunic/chain/statement"
+	"tunic/onion/link"
+	"tunic/registry/directory"
+)
+
+// keptLists is how many epochs' lists are kept: packets of the epoch before are
+// still on their way, and an offence of one a little older can be proven.
+const keptLists = 4
+
+// callTimeout bounds one call of the ledger.
+const callTimeout = 10 * time.Second
+
+// owner is the state of one run. Only the goroutine of follow touches it.
+type owner struct {
+	*Relay
+	marks *marks
+	heads *heads
+	watch *watch
+
+	synced    bool
+	syncEpoch chain.Epoch // statements are signed for later epochs only
+	head      chain.Header
+	sealed    chain.SealedHeader
+	lists     map[chain.Epoch]*directory.List
+	listed    map[chain.Epoch]chain.SealedHeader // a header of each list
+	unknown   bool                               // the ledger does not know this node
+
+	descriptor *outgoing
+	content    statement.Descriptor // of descriptor
+	heartbeat  *outgoing
+	beatAt     chain.Time // when heartbeat was signed, by the network's time
+	proofs     []*outgoing
+	begun      map[markKey]bool           // labels signed in this run
+	refused    map[statement.Label]string // the last refusal logged
+	swept      chain.Time
+	failures   uint64
+	versionBad bool // said that the version is not allowed
+}
+
+func (o *owner) domain() statement.Domain {
+	return statement.Domain{Genesis: o.cfg.Genesis, Fork: o.head.Fork}
+}
+
+// follow keeps up with the ledger until ctx ends or the relay must halt.
+func (o *owner) follow(ctx context.Context) error {
+	pause := 20 * time.Millisecond
+	for {
+		before := o.head.Height
+		err := o.listen(ctx)
+		if errors.Is(err, ErrTwoHeads) || ctx.Err() != nil {
+			return err
+		}
+		o.log.Debug("lost touch with the ledger; asking again", "error", errText(err))
+		if o.head.Height > before {
+			pause = 20 * time.Millisecond
+		}
+		select {
+		case <-time.After(pause):
+			pause = min(2*pause, 5*time.Second)
+		case <-ctx.Done():
+			return nil
+		}
+	}
+}
+
+// errText is what may be logged of an error: the code of a refusal, or that the
+// ledger could not be asked. Other texts may hold its address.
+func errText(err error) string {
+	var r *chain.Refusal
+	switch {
+	case err == nil:
+		return "the stream ended"
+	case errors.As(err, &r):
+		return r.Code
+	case errors.Is(err, context.DeadlineExceeded):
+		return "no answer in time"
+	}
+	return "no answer"
+}
+
+// listen subscribes once and acts on each head until the stream ends.
+func (o *owner) listen(ctx context.Context) error {
+	list, sealed, err := o.directory(ctx, 0)
+	if err != nil {
+		return err
+	}
+	ctx, stop := context.WithCancel(ctx)
+	defer stop()
+	since := sealed.Header.Height
+	if o.synced && sealed.Header.Fork == o.head.Fork && o.head.Height < since {
+		since = o.head.Height // the blocks between may hold statements
+	}
+	events, err := o.cfg.Ledger.Events(ctx, since)
+	if err != nil {
+		return err
+	}
+	if !o.synced || sealed.Header.Fork > o.head.Fork {
+		o.keep(list, sealed)
+		if err := o.act(ctx, Event{Header: sealed}); err != nil {
+			return err
+		}
+	}
+	var tick <-chan time.Time
+	if o.cfg.Core.Clock == genesis.ClockReal {
+		t := time.NewTicker(o.period())
+		defer t.Stop()
+		tick = t.C
+	}
+	for {
+		select {
+		case e, ok := <-events:
+			if !ok {
+				return nil
+			}
+			if err := o.act(ctx, e); err != nil {
+				return err
+			}
+		case rep := <-o.reports:
+			if err := o.hear(ctx, rep); err != nil {
+				return err
+			}
+		case <-tick:
+			o.duties(ctx)
+		case <-ctx.Done():
+			return nil
+		}
+	}
+}
+
+// period is how often a relay on a real clock looks at its duties between
+// heads.
+func (o *owner) period() time.Duration {
+	ms := min(max(o.params.HeartbeatEvery/8, 200), 30_000)
+	return time.Duration(ms) * time.Millisecond
+}
+
+func (o *owner) directory(ctx context.Context, e chain.Epoch) (*directory.List, chain.SealedHeader, error) {
+	ctx, stop := context.WithTimeout(ctx, callTimeout)
+	defer stop()
+	list, sealed, err := o.cfg.Ledger.Directory(ctx, e)
+	switch {
+	case err != nil:
+		return nil, sealed, err
+	case list == nil || sealed.Header.Genesis != o.cfg.Genesis && sealed.Header.Height > 0:
+		return nil, sealed, fmt.Errorf("fetch directory: %w", ErrConfig)
+	}
+	return list, sealed, nil
+}
+
+// keep remembers a list and a header of it, and forgets old ones.
+func (o *owner) keep(list *directory.List, sealed chain.SealedHeader) {
+	o.lists[list.Epoch] = list
+	o.listed[list.Epoch] = sealed
+	old := func(e chain.Epoch) bool { return e+keptLists <= list.Epoch }
+	maps.DeleteFunc(o.lists, func(e chain.Epoch, _ *directory.List) bool { return old(e) })
+	maps.DeleteFunc(o.listed, func(e chain.Epoch, _ chain.SealedHeader) bool { return old(e) })
+}
+
+// act does what a head asks for. Its only error is ErrTwoHeads.
+func (o *owner) act(ctx context.Context, e Event) error {
+	h := e.Header.Header
+	if h.Genesis != o.cfg.Genesis && h.Height > 0 || o.synced && h.Fork < o.head.Fork {
+		return nil
+	}
+	if h.Height > 0 {
+		if c := o.heads.add(e.Header); c != nil {
+			return o.halt(c)
+		}
+	}
+	if o.synced && h.Fork > o.head.Fork {
+		o.revert(h)
+	} else if o.synced && h.Height <= o.head.Height {
+		return nil // seen already, on the former stream
+	}
+	newEpoch := !o.synced || h.DirEpoch != o.head.DirEpoch
+	first := !o.synced || h.Fork > o.head.Fork
+	o.head, o.sealed, o.synced = h, e.Header, true
+	o.fetch(ctx, first)
+	o.show()
+	if first {
+		// A ledger that lags behind a real clock must not make this relay sign
+		// for an epoch in which it may have signed before.
+		o.syncEpoch = max(h.DirEpoch, o.cfg.Core.EpochAt(o.now()))
+	}
+	if newEpoch {
+		o.watch.begin()
+	}
+	for _, p := range e.Published {
+		o.published(p)
+	}
+	o.duties(ctx)
+	o.report(ctx)
+	o.show()
+	if newEpoch || first {
+		o.hellos.begin(h.DirEpoch, o.view.Load().hello)
+	}
+	o.cfg.OnSynced(h.Height)
+	return nil
+}
+
+// revert begins a new fork: what was signed, seen or fetched on the former one
+// does not count on it. Marks are kept per fork.
+func (o *owner) revert(h chain.Header) {
+	o.descriptor, o.heartbeat, o.proofs, o.beatAt = nil, nil, nil, 0
+	o.watch.reset()
+	clear(o.lists)
+	clear(o.listed)
+	// Keys whose first epoch is now far ahead would share selectors with new ones.
+	if _, err := o.keys.retire(h.Time, func(k onionKey) bool { return k.FirstEpoch() > h.DirEpoch+1 }); err != nil {
+		o.log.Error("cannot change onion keys", "error", err)
+	}
+	o.keepTags()
+}
+
+// fetch gets the list of the head's epoch, at a start also the one before it,
+// for packets on their way. A list that cannot be had is asked for again at the
+// next head.
+func (o *owner) fetch(ctx context.Context, first bool) {
+	epochs := []chain.Epoch{o.head.DirEpoch}
+	if first && o.head.DirEpoch > 1 {
+		epochs = append(epochs, o.head.DirEpoch-1)
+	}
+	for _, e := range epochs {
+		if o.lists[e] != nil {
+			continue
+		}
+		if e == 0 { // lists nobody, and 0 would ask for the newest
+			l, _ := directory.NewList(0, nil)
+			o.keep(l, o.sealed)
+			continue
+		}
+		list, sealed, err := o.directory(ctx, e)
+		switch {
+		case err == nil && list.Epoch == e && e == o.head.DirEpoch:
+			o.keep(list, sealed)
+		case err == nil && list.Epoch == e:
+			o.lists[e], o.listed[e] = list, sealed
+		case e == o.head.DirEpoch:
+			o.log.Warn("cannot get the directory; packets of this epoch wait for the next head", "epoch", e, "error", errText(err))
+		}
+	}
+}
+
+// show makes the present state visible to the workers and to Status.
+func (o *owner) show() {
+	v := &view{
+		synced: o.synced, state: o.describeState(), fork: o.head.Fork, epoch: o.head.DirEpoch, height: o.head.Height, time: o.head.Time,
+		lists: maps.Clone(o.lists), hello: o.hello(),
+	}
+	o.view.Store(v)
+}
+
+func (o *owner) hello() []byte {
+	var h Hello
+	if o.descriptor != nil {
+		h.Descriptor = o.descriptor.encoded
+	}
+	if o.head.Height > 0 {
+		// With hundreds of removals a header is too long for a frame.
+		h.Header = o.sealed.Encode()
+		if 1+4+len(h.Descriptor)+4+len(h.Header) > link.MaxData(BodySize(o.cfg.Core)) {
+			h.Header = nil
+		}
+	}
+	return h.Encode()
+}
+
+func (o *owner) describeState() string {
+	l := o.lists[o.head.DirEpoch]
+	switch {
+	case o.unknown:
+		return "not registered: the operator must send a register transaction"
+	case l == nil:
+		return "waiting for the directory"
+	}
+	if _, ok := l.Index(o.id); ok {
+		return "listed"
+	}
+	return "registered or waiting to be; not in this epoch's list"
+}
+
+// duties does what is due now. It runs at each head and, on a real clock, in
+// between.
+func (o *owner) duties(ctx context.Context) {
+	o.changeKeys()
+	o.describe(ctx)
+	o.beat(ctx)
+	for _, p := range o.proofs {
+		o.renew(p)
+		o.offer(ctx, p)
+	}
+	o.sweepMail()
+}
+
+// changeKeys destroys the onion keys whose time is over.
+func (o *owner) changeKeys() {
+	gone, err := o.keys.retire(o.now(), func(onionKey) bool { return false })
+	if err != nil {
+		o.log.Error("cannot change onion keys", "error", err)
+	}
+	if len(gone) > 0 {
+		o.keepTags()
+	}
+}
+
+func (o *owner) keepTags() {
+	if err := o.replay.keep(o.keys.epochs()); err != nil {
+		o.log.Error("cannot keep replay tags; packets are dropped", "error", err)
+	}
+}
+
+// sweepMail removes expired items once an epoch, beside everything else.
+func (o *owner) sweepMail() {
+	now := o.now()
+	if now < o.swept+chain.Time(o.params.EpochLength) || !o.sweeping.CompareAndSwap(false, true) {
+		return
+	}
+	o.swept = now
+	o.mailers.Add(1)
+	go func() {
+		defer o.mailers.Done()
+		defer o.sweeping.Store(false)
+		o.mail.Sweep(now) // a failure is counted
+	}()
+	if n := o.mail.Failures(); n > o.failures {
+		o.failures = n
+		o.log.Error("the mailbox store fails; senders are told to try again", "failures", n)
+	}
+}

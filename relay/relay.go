@@ -1,0 +1,276 @@
+// Package relay is the daemon that carries packets: it keeps its descriptor and
+// heartbeat on the ledger, peels onion packets and passes them on, keeps
+// mailboxes, and reports equivocation that it sees on its links. It implements
+// docs/spec/relay.md.
+//
+// Most callers fill a Config, call New and then Run, which returns when its
+// context ends or the relay must halt. Status may be asked at any time.
+//
+// What it promises: nothing is signed twice under one sequence, nor for an
+// epoch that began before the relay had synced; a packet goes on at most once,
+// also after a crash of the process; every packet that arrives is accounted for
+// in Counters; nothing in a log line or a counter names a peer, a client, a
+// mailbox, a key or a link between what came in and what went out. It holds no
+// wallet and sees no balance: all it needs of a ledger is the interface Ledger.
+package relay
+
+import (
+	"bytes"
+	"context"
+	"crypto/ed25519"
+	"crypto/rand"
+	"errors"
+	"fmt"
+	"io"
+	"log/slog"
+	"runtime"
+	"slices"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"tunic/chain"
+	"tunic/chain/beacon"
+	"tunic/chain/genesis"
+	"tunic/chain/statement"
+	"tunic/onion"
+	"tunic/onion/link"
+	"tunic/registry/directory"
+	"tunic/relay/mailbox"
+)
+
+var (
+	// ErrConfig means that a configuration cannot be used.
+	ErrConfig = errors.New("relay: invalid configuration")
+	// ErrTwoHeads means that the ledger sealed two headers for one height. Both
+	// are saved; the relay has halted, because it cannot know which is true.
+	ErrTwoHeads = errors.New("relay: two sealed headers for one height")
+	// ErrKeyFile means that a file with keys or marks cannot be understood.
+	ErrKeyFile = errors.New("relay: unusable key file")
+)
+
+// Ledger is all that a relay needs of the chain. What it returns is verified
+// already, against genesis and sealers; its methods may be called from several
+// goroutines.
+type Ledger interface {
+	// Directory returns the frozen list of epoch and a header that commits to
+	// it; epoch 0 asks for the newest. The list is not changed by either side.
+	Directory(ctx context.Context, epoch chain.Epoch) (*directory.List, chain.SealedHeader, error)
+	// Submit offers an encoded statement. A *chain.Refusal says that the ledger
+	// will not take it; any other error, that it may not have got it. Nil means
+	// that it waits for a block, not that it is in one.
+	Submit(ctx context.Context, statement []byte) error
+	// Events yields each header above since, in order, with the statements
+	// published in its block, until ctx ends. It closes the channel where it
+	// must give up; the relay then asks again.
+	Events(ctx context.Context, since chain.Height) (<-chan Event, error)
+}
+
+// Event is one block as a relay sees it.
+type Event struct {
+	Header    chain.SealedHeader
+	Published [][]byte // encoded statements, in the block's order
+}
+
+// Signer signs the relay's statements. A relay calls it from several goroutines
+// and has recorded the sequence durably before it does.
+type Signer interface {
+	Sign(d statement.Domain, l statement.Label, seq statement.Sequence, body []byte) statement.Statement
+}
+
+// NewSigner is the Signer of an identity key.
+func NewSigner(identity ed25519.PrivateKey) Signer { return keySigner{identity} }
+
+type keySigner struct{ key ed25519.PrivateKey }
+
+func (s keySigner) Sign(d statement.Domain, l statement.Label, seq statement.Sequence, body []byte) statement.Statement {
+	return statement.Sign(d, s.key, l, seq, body)
+}
+
+// Config is what a relay is made of. The zero value of a field takes the
+// default in parentheses; those without one are required.
+type Config struct {
+	// Identity and VRF are the node's keys; see LoadOrCreateKeys.
+	Identity ed25519.PrivateKey
+	VRF      [32]byte // seed
+
+	// Core and Genesis are the network's, as its network file has them.
+	Core    genesis.Core
+	Genesis chain.Hash
+	Ledger  Ledger
+
+	// Transport opens and accepts links under Identity, with frames whose body
+	// is BodySize(Core).
+	Transport link.Transport
+	// Listen is where to accept links (Endpoints). Endpoints is what the
+	// descriptor advertises, at most statement.MaxEndpoints, the preferred one
+	// first (where Listen listens).
+	Listen, Endpoints []string
+	// Family names other nodes of the same owner, in any order (none).
+	Family []chain.NodeID
+	// Version is the software version that descriptor and heartbeat declare.
+	Version string
+
+	// Store keeps the mailboxes (a goleveldb below Dir; in memory without Dir).
+	// The caller closes a Store that it passes.
+	Store mailbox.Store
+	// StoreBuffer is the write buffer of that goleveldb in bytes (4 MiB).
+	StoreBuffer int
+	// Dir is the folder of the state: onion keys, marks, replay tags, mailboxes
+	// and proofs. Empty keeps all in memory, so that a relay that starts again
+	// has new onion keys and no mail.
+	Dir string
+
+	// Signer signs statements (NewSigner(Identity)).
+	Signer Signer
+	// Logger receives what an operator should know (nothing is logged).
+	Logger *slog.Logger
+	// Clock is the network's time (where genesis says clock: ledger, that of
+	// the last header; else the machine's).
+	Clock func() chain.Time
+	// OnSynced is called after the relay has acted on a head: its statements
+	// are submitted and its packets go by that epoch's list. It must return
+	// soon (not called).
+	OnSynced func(chain.Height)
+	// Rand is the source of onion keys (crypto/rand).
+	Rand io.Reader
+	// BootID names the machine's present boot, so that a machine crash can be
+	// told from a crash of the process (the kernel's).
+	BootID string
+
+	// Links tunes the pool of links; its hooks, Self and Stats are the relay's.
+	Links link.PoolConfig
+	// Workers peel packets (GOMAXPROCS); Queue packets may wait for them
+	// (1,024), Delayed be held for their delay (16,384), and ReplayTags be
+	// remembered for as long as their onion keys live (4,194,304).
+	Workers, Queue, Delayed, ReplayTags int
+	// Clients is how many client tokens may be attached (4,096), Mailers how
+	// many mailbox commands may be under way (64).
+	Clients, Mailers int
+}
+
+// BodySize is the frame body of a network's links: one onion packet.
+func BodySize(core genesis.Core) int { return Geometry(core).PacketSize() }
+
+// Geometry is the packet geometry that genesis names.
+func Geometry(core genesis.Core) onion.Geometry {
+	if core.Params.Geometry == 2 {
+		return onion.Large
+	}
+	return onion.Small
+}
+
+func (c Config) withDefaults() Config {
+	num := func(p *int, v int) {
+		if *p <= 0 {
+			*p = v
+		}
+	}
+	num(&c.Workers, runtime.GOMAXPROCS(0))
+	num(&c.Queue, 1024)
+	num(&c.Delayed, 1<<14)
+	num(&c.ReplayTags, 1<<22)
+	num(&c.Clients, 4096)
+	num(&c.Mailers, 64)
+	num(&c.StoreBuffer, 4<<20)
+	if c.Signer == nil {
+		c.Signer = NewSigner(c.Identity)
+	}
+	if c.Logger == nil {
+		c.Logger = slog.New(slog.DiscardHandler)
+	}
+	if c.Rand == nil {
+		c.Rand = rand.Reader
+	}
+	if c.OnSynced == nil {
+		c.OnSynced = func(chain.Height) {}
+	}
+	if len(c.Listen) == 0 {
+		c.Listen = c.Endpoints
+	}
+	return c
+}
+
+func (c Config) validate() error {
+	switch {
+	case len(c.Identity) != ed25519.PrivateKeySize:
+		return fmt.Errorf("%w: no identity key", ErrConfig)
+	case c.Ledger == nil || c.Transport == nil:
+		return fmt.Errorf("%w: no ledger or no transport", ErrConfig)
+	case len(c.Listen) == 0:
+		return fmt.Errorf("%w: no endpoint to listen at", ErrConfig)
+	case c.Genesis.IsZero():
+		return fmt.Errorf("%w: no genesis hash", ErrConfig)
+	}
+	return nil
+}
+
+// Relay is one node. Make it with New.
+type Relay struct {
+	cfg    Config
+	id     chain.NodeID
+	params *genesis.Params
+	log    *slog.Logger
+	vrf    beacon.Key
+	stats  link.Stats
+	count  counters
+	view   atomic.Pointer[view] // what workers go by; replaced at each head
+
+	// Made by Run before anything uses them.
+	endpoints []string // advertised
+	pool      *link.Pool
+	keys      *keyring
+	replay    *replaySet
+	delay     *delayQueue
+	mail      *mailbox.Mailbox
+	clients   *clients
+	hellos    *hellos
+	work      chan *[]byte
+	reports   chan report   // of links, to the owner of the state
+	mailing   chan struct{} // a token for each mailbox command under way
+	sweeping  atomic.Bool
+	buffers   sync.Pool // of *[]byte, one packet each
+	wg        sync.WaitGroup
+	mailers   sync.WaitGroup
+
+	mu      sync.Mutex
+	running bool // what Run makes is there
+}
+
+// New checks the configuration. It opens nothing: Run does.
+func New(cfg Config) (*Relay, error) {
+	cfg = cfg.withDefaults()
+	if err := cfg.validate(); err != nil {
+		return nil, err
+	}
+	family := slices.Clone(cfg.Family)
+	slices.SortFunc(family, compareNodes)
+	cfg.Family = slices.Compact(family)
+	r := &Relay{
+		cfg:    cfg,
+		id:     chain.NodeID(cfg.Identity.Public().(ed25519.PublicKey)),
+		params: &cfg.Core.Params,
+		log:    cfg.Logger,
+		vrf:    beacon.NewKey(cfg.VRF),
+	}
+	size := BodySize(cfg.Core)
+	r.buffers.New = func() any { b := make([]byte, size); return &b }
+	r.view.Store(&view{lists: map[chain.Epoch]*directory.List{}})
+	return r, nil
+}
+
+// ID is the node id.
+func (r *Relay) ID() chain.NodeID { return r.id }
+
+// now is the network's time.
+func (r *Relay) now() chain.Time {
+	switch {
+	case r.cfg.Clock != nil:
+		return r.cfg.Clock()
+	case r.cfg.Core.Clock == genesis.ClockLedger:
+		return r.view.Load().time
+	}
+	return chain.Time(time.Now().UnixMilli())
+}
+
+func compareNodes(a, b chain.NodeID) int { return bytes.Compare(a[:], b[:]) }

@@ -1,0 +1,197 @@
+package relay
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"path/filepath"
+
+	"tunic/chain"
+	"tunic/chain/statement"
+	"tunic/onion/link"
+	"tunic/registry/directory"
+	"tunic/relay/mailbox"
+)
+
+// Run opens the state, listens, and works until ctx ends, when it returns nil
+// with everything closed and synced, or until it must halt: ErrTwoHeads. It is
+// called once.
+func (r *Relay) Run(ctx context.Context) error {
+	f, err := claimFolder(r.cfg.Dir, r.cfg.BootID)
+	if err != nil {
+		return fmt.Errorf("run relay: %w", err)
+	}
+	defer f.unlock()
+	o, closeState, err := r.open(f)
+	if err != nil {
+		return fmt.Errorf("run relay: %w", err)
+	}
+	err = r.serve(ctx, o)
+	if cerr := closeState(); err == nil {
+		err = cerr
+	}
+	if err != nil {
+		return fmt.Errorf("run relay: %w", err)
+	}
+	return nil
+}
+
+// open loads the state. What it returns to close it marks the stop as clean.
+func (r *Relay) open(f *folder) (_ *owner, closeState func() error, err error) {
+	o := &owner{
+		Relay: r, heads: newHeads(), watch: newWatch(),
+		lists: make(map[chain.Epoch]*directory.List), listed: make(map[chain.Epoch]chain.SealedHeader),
+		refused: make(map[statement.Label]string), begun: make(map[markKey]bool),
+	}
+	core := &r.cfg.Core
+	if o.marks, err = loadMarks(f.dir, r.cfg.Genesis); err != nil {
+		return nil, nil, err
+	}
+	if r.keys, err = newKeyring(f.dir, core, r.cfg.Genesis, r.id, r.cfg.Rand); err != nil {
+		return nil, nil, err
+	}
+	if f.crashed {
+		// Tags of packets that went on may be lost: nothing may be opened
+		// with these keys again.
+		r.log.Warn("the machine crashed while the relay ran: destroying the onion keys; new ones serve from the next epoch")
+		if _, err := r.keys.retire(0, func(onionKey) bool { return true }); err != nil {
+			return nil, nil, err
+		}
+	}
+	if r.replay, err = openReplay(f.dir, r.cfg.ReplayTags, r.keys.epochs()); err != nil {
+		return nil, nil, err
+	}
+	closeStore := func() error { return nil }
+	store := r.cfg.Store
+	switch {
+	case store != nil:
+	case f.dir == "":
+		store = new(mailbox.Memory)
+	default:
+		l, err := mailbox.OpenLevel(filepath.Join(f.dir, mailFolder), r.cfg.StoreBuffer)
+		if err != nil {
+			r.replay.close()
+			return nil, nil, err
+		}
+		store, closeStore = l, l.Close
+	}
+	r.mail, err = mailbox.New(mailbox.Config{
+		Self: r.id, Genesis: r.cfg.Genesis, Params: r.params, Store: store, Sign: r.signReceipt,
+	})
+	if err == nil {
+		err = f.mark("running")
+	}
+	if err != nil {
+		r.replay.close()
+		return nil, nil, errors.Join(err, closeStore())
+	}
+	return o, func() error {
+		r.mu.Lock()
+		r.running = false
+		r.mu.Unlock()
+		err := errors.Join(r.replay.sync(), closeStore())
+		r.replay.close()
+		r.keys.forget()
+		if err == nil {
+			err = f.mark("clean")
+		}
+		return err
+	}, nil
+}
+
+// signReceipt signs a storage receipt. Receipts name no epoch and have the
+// sequence zero: they cannot contradict each other.
+func (r *Relay) signReceipt(x statement.Receipt) []byte {
+	d := statement.Domain{Genesis: r.cfg.Genesis, Fork: r.view.Load().fork}
+	return r.cfg.Signer.Sign(d, statement.LabelReceipt, 0, x.Encode()).Encode()
+}
+
+// serve listens and works. When it returns, every goroutine has ended and every
+// packet is accounted for.
+func (r *Relay) serve(ctx context.Context, o *owner) error {
+	ctx, stop := context.WithCancel(ctx)
+	defer stop()
+	listeners, err := r.listen()
+	if err != nil {
+		return err
+	}
+	r.clients = newClients(r.cfg.Clients)
+	r.hellos = newHellos()
+	r.delay = newDelayQueue(r.cfg.Delayed)
+	r.work = make(chan *[]byte, r.cfg.Queue)
+	r.mailing = make(chan struct{}, r.cfg.Mailers)
+	r.reports = make(chan report, 256)
+
+	pool := r.cfg.Links
+	pool.Self, pool.Stats = r.id, &r.stats
+	pool.OnOpen = func(l *link.Link) { r.hellos.open(l, r.view.Load().hello) }
+	pool.OnFrame = r.onFrame
+	pool.OnClose = func(l *link.Link) { r.hellos.close(l); r.clients.detach(l) }
+	r.pool = link.NewPool(r.cfg.Transport, r.resolve, pool)
+	r.mu.Lock()
+	r.running = true
+	r.mu.Unlock()
+
+	for _, l := range listeners {
+		r.wg.Go(func() { r.pool.Serve(ctx, l) })
+	}
+	for range r.cfg.Workers {
+		r.wg.Go(func() { r.worker(ctx) })
+	}
+	r.wg.Go(func() {
+		r.delay.run(ctx,
+			func(h held) { r.count.waiting.Add(-1); r.pass(h.next, h.packet) },
+			func(h held) { r.unheld(DropStopped, h.packet) })
+	})
+	r.log.Info("relay running", "version", r.cfg.Version)
+	err = o.follow(ctx)
+
+	stop()
+	r.wg.Wait()
+	r.mailers.Wait() // they may send; the pool is still there
+	r.pool.Close()
+	for {
+		select {
+		case buf := <-r.work:
+			r.drop(DropStopped, buf)
+			continue
+		default:
+		}
+		break
+	}
+	r.log.Info("relay stopped")
+	return err
+}
+
+// listen opens the listeners and settles what the descriptor advertises.
+func (r *Relay) listen() ([]link.Listener, error) {
+	var listeners []link.Listener
+	r.endpoints = r.cfg.Endpoints
+	for _, at := range r.cfg.Listen {
+		l, err := r.cfg.Transport.Listen(at)
+		if err != nil {
+			closeAll(listeners)
+			return nil, err
+		}
+		listeners = append(listeners, l)
+	}
+	if len(r.endpoints) == 0 {
+		for _, l := range listeners {
+			r.endpoints = append(r.endpoints, l.Addr())
+		}
+	}
+	trial := statement.Descriptor{
+		Version: r.cfg.Version, Endpoints: r.endpoints, Family: r.cfg.Family, Keys: []statement.OnionKey{{}},
+	}
+	if _, err := statement.DecodeDescriptor(trial.Encode()); err != nil {
+		closeAll(listeners)
+		return nil, fmt.Errorf("%w: %w", ErrConfig, err)
+	}
+	return listeners, nil
+}
+
+func closeAll(ls []link.Listener) {
+	for _, l := range ls {
+		l.Close()
+	}
+}

@@ -1,0 +1,46 @@
+package relay
+
+import (
+	"tunic/chain"
+)
+
+// Status is a snapshot for the operator. It names no peer.
+type Status struct {
+	Node     chain.NodeID `json:"node"`
+	Synced   bool         `json:"synced"`
+	Listed   bool         `json:"listed"` // in the list of Epoch
+	State    string       `json:"state"`  // what the relay makes of it, in words
+	Epoch    chain.Epoch  `json:"epoch"`
+	Height   chain.Height `json:"height"`
+	Relays   int          `json:"relays"` // in the list of Epoch
+	Links    int          `json:"links"`
+	Clients  int          `json:"clients"` // attached tokens
+	Replay   int          `json:"replay_tags"`
+	Items    int          `json:"mailbox_items"`
+	Counters Counters     `json:"counters"`
+}
+
+// Status may be called at any time, also before and after Run.
+func (r *Relay) Status() Status {
+	v := r.view.Load()
+	s := Status{Node: r.id, Synced: v.synced, State: v.state, Epoch: v.epoch, Height: v.height, Counters: r.count.snapshot()}
+	if s.State == "" {
+		s.State = "not synced with the ledger"
+	}
+	if l := v.lists[v.epoch]; l != nil {
+		_, s.Listed = l.Index(r.id)
+		s.Relays = len(l.Entries)
+	}
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	if r.running {
+		s.Links, _ = r.pool.Count()
+		s.Clients = r.clients.count()
+		s.Replay = r.replay.count()
+		s.Items = r.mail.Items()
+	}
+	return s
+}
+
+// Counters returns the totals since the relay started.
+func (r *Relay) Counters() Counters { return r.count.snapshot() }
