@@ -39,7 +39,8 @@ func (s *server) GetAccount(_ context.Context, req oas.GetAccountRequestObject) 
 		}
 		s.ledger.View(func(m *machine.Machine) {
 			// A block may have come between the two reads.
-			if same = m.Head().Height == head.Header.Height && m.Head().State == head.Header.State; !same {
+			same = m.Head().Height == head.Header.Height && (head.Header.Height == 0 || m.HeadHash() == head.Header.Hash())
+			if !same {
 				return
 			}
 			acc := m.Account(a)

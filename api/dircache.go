@@ -21,9 +21,12 @@ import (
 // minGzip is the size from which compressing pays.
 const minGzip = 1024
 
-// maxBodies bounds the bodies kept: the lists of all epochs in both forms and
-// some deltas.
-const maxBodies = 4 * ledger.KeptLists
+// Bounds of what is kept: the lists of all epochs in both forms and some
+// deltas, or fewer where they are large.
+const (
+	maxBodies = 4 * ledger.KeptLists
+	maxKept   = 256 << 20 // bytes
+)
 
 // directories makes the bodies of lists and deltas once: for an epoch, and
 // anew when nodes are removed within it. Safe for concurrent use.
@@ -33,6 +36,7 @@ type directories struct {
 	mu     sync.Mutex
 	epochs map[chain.Epoch]settled
 	bodies map[bodyName]stored
+	size   int // bytes in bodies
 }
 
 // settled is a list with the header that is served with it.
@@ -193,9 +197,12 @@ func (d *directories) body(name bodyName, make func() ([]byte, error)) (stored, 
 			b.gzip, b.gtag = packed.Bytes(), httpx.ETag(packed.Bytes())
 		}
 	}
-	if len(d.bodies) >= maxBodies {
+	size := len(b.body) + len(b.gzip)
+	if len(d.bodies) >= maxBodies || d.size+size > maxKept {
 		clear(d.bodies)
+		d.size = 0
 	}
 	d.bodies[name] = b
+	d.size += size
 	return b, nil
 }

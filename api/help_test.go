@@ -54,7 +54,7 @@ type relay struct {
 
 // world is a ledger in memory behind the API.
 type world struct {
-	*testing.T
+	testing.TB
 	ledger   *ledger.Ledger
 	gen      genesis.Genesis
 	handler  http.Handler
@@ -67,14 +67,14 @@ type world struct {
 func seed(kind string, i int) [32]byte { return chain.SHA256(fmt.Appendf(nil, "%s %d", kind, i)) }
 
 // empty is a ledger before its first block.
-func empty(t *testing.T, change func(*api.Config, *ledger.Config)) *world {
+func empty(t testing.TB, change func(*api.Config, *ledger.Config)) *world {
 	t.Helper()
 	sealer := sealerKey()
 	params, err := genesis.For(genesis.Dev)
 	if err != nil {
 		t.Fatal(err)
 	}
-	w := &world{T: t, gen: genesis.Genesis{Core: genesis.Core{
+	w := &world{TB: t, gen: genesis.Genesis{Core: genesis.Core{
 		ChainID: 777, Profile: genesis.Dev, Dev: true, Clock: genesis.ClockLedger, Engine: genesis.EngineSealer,
 		Time: 1_700_000_000_000, Sealers: []chain.NodeID{chain.NodeID(sealer.Public().(ed25519.PublicKey))},
 		RewardPool: 1_000_000 * chain.TUN, Params: params,
@@ -126,7 +126,7 @@ func sealerKey() ed25519.PrivateKey {
 
 // running is a network in epoch 1: two listed nodes, a third one registered
 // that lacks half of its stake.
-func running(t *testing.T, change func(*api.Config, *ledger.Config)) *world {
+func running(t testing.TB, change func(*api.Config, *ledger.Config)) *world {
 	t.Helper()
 	w := empty(t, change)
 	w.seal()

@@ -1,12 +1,19 @@
 package api
 
 import (
+	"bytes"
 	"crypto/ed25519"
+	"log/slog"
+	"net/http"
+	"net/http/httptest"
 	"slices"
+	"strings"
 	"testing"
 
+	"tunic/api/oas"
 	"tunic/chain"
 	"tunic/chain/genesis"
+	"tunic/internal/httpx"
 	"tunic/ledger"
 )
 
@@ -34,6 +41,13 @@ func TestRoutes(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
+	spec, err := oas.GetSpec()
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := spec.Validate(t.Context()); err != nil {
+		t.Errorf("openapi.yaml: %v", err)
+	}
 	var served, specified []string
 	for _, r := range engine.Routes() {
 		served = append(served, r.Method+" "+r.Path)
@@ -45,5 +59,66 @@ func TestRoutes(t *testing.T) {
 	slices.Sort(specified)
 	if !slices.Equal(served, specified) {
 		t.Errorf("served    %v\nspecified %v", served, specified)
+	}
+}
+
+// TestPanic: a panic is a problem without its value, which the log has.
+func TestPanic(t *testing.T) {
+	var log bytes.Buffer
+	s := &server{cfg: Config{Logger: slog.New(slog.NewTextHandler(&log, nil))}}
+	h := httpx.WithRequestID(httpx.Recover(http.HandlerFunc(func(http.ResponseWriter, *http.Request) { panic("secret") }), s.panicked))
+	r := httptest.NewRequest(http.MethodGet, "/v1/status", nil)
+	w := httptest.NewRecorder()
+	h.ServeHTTP(w, r)
+	if w.Code != http.StatusInternalServerError || !strings.Contains(w.Body.String(), `"code":"internal"`) || strings.Contains(w.Body.String(), "secret") {
+		t.Errorf("%d %s", w.Code, w.Body)
+	}
+	if !strings.Contains(log.String(), "secret") || strings.Contains(log.String(), r.RemoteAddr) {
+		t.Errorf("log: %s", log.String())
+	}
+}
+
+func TestNegotiate(t *testing.T) {
+	for accept, want := range map[string]representation{
+		"": asJSON, "*/*": asJSON, "application/*": asJSON, "application/octet-stream": asOctets,
+		"application/octet-stream, application/json": asJSON, "application/octet-stream;q=0.9, application/json;q=0.8": asOctets,
+		"application/json;q=0, */*": asOctets, "text/html, */*;q=0.1": asJSON, "APPLICATION/OCTET-STREAM ; q=1.0": asOctets,
+	} {
+		r := httptest.NewRequest(http.MethodGet, "/", nil)
+		r.Header.Set("Accept", accept)
+		if got, err := negotiate(r); err != nil || got != want {
+			t.Errorf("Accept %q: %v, %v", accept, got, err)
+		}
+	}
+	for encoding, want := range map[string]bool{
+		"": false, "gzip": true, "*": true, "gzip;q=0": false, "br": false, "gzip;q=0.5, identity": false, "identity;q=0.5, *;q=0.6": true, "gzip;q=x": false,
+	} {
+		r := httptest.NewRequest(http.MethodGet, "/", nil)
+		r.Header.Set("Accept-Encoding", encoding)
+		if got := takesGzip(r); got != want {
+			t.Errorf("Accept-Encoding %q: %v", encoding, got)
+		}
+	}
+}
+
+// FuzzCursor: no text makes a cursor panic, and one that is accepted is the one
+// that would have been given out.
+func FuzzCursor(f *testing.F) {
+	start, _ := list(nil, nil, "nodes")
+	f.Add(*start.token(7, []byte("key")))
+	f.Add("AQ")
+	f.Fuzz(func(t *testing.T, text string) {
+		l, err := list(nil, &text, "nodes")
+		if err == nil && *l.token(99, l.after.key) != text {
+			t.Errorf("%q is not canonical", text)
+		}
+	})
+}
+
+func BenchmarkSpecification(b *testing.B) {
+	for b.Loop() {
+		if _, err := readSpec(); err != nil {
+			b.Fatal(err)
+		}
 	}
 }

@@ -116,6 +116,8 @@ func (s *server) JudgeProof(_ context.Context, req oas.JudgeProofRequestObject) 
 			out.Offence, out.Kind, out.Basis, out.Node, out.PunishableUntilMs = &id, &kind, &basis, &node, &until
 		} else {
 			out = verdict(err)
+			kind := p.Kind.String()
+			out.Kind = &kind
 		}
 		for _, st := range steps {
 			addStep(&out, st)

@@ -69,7 +69,8 @@ func TestTransactions(t *testing.T) {
 		t.Errorf("included: %+v", tx)
 	}
 	// What only its execution refuses is remembered.
-	c := w.transfer(w.accounts[4], w.accounts[0], 1_000_000*chain.TUN)
+	w.must(w.submit(w.transfer(w.accounts[4], w.accounts[0], 60_000*chain.TUN)))
+	c := w.transfer(w.accounts[4], w.accounts[0], 60_000*chain.TUN)
 	id = w.accepted(w.post("/v1/transactions", c.Encode(), octets))
 	w.seal()
 	tx = oas.Transaction{}
@@ -117,7 +118,7 @@ func TestBadTransactions(t *testing.T) {
 		"high s":            {string(signed(w, highS, 27)), 422, "bad_signature"},
 	} {
 		t.Run(name, func(t *testing.T) {
-			w.T = t
+			w.TB = t
 			w.refused(w.post("/v1/transactions", []byte(c.body), "application/json"), c.status, c.code)
 		})
 	}
@@ -229,7 +230,7 @@ func TestProofs(t *testing.T) {
 		t.Errorf("history ends in %+v", last)
 	}
 	// Long after, it would be too late.
-	w.must(w.ledger.AdvanceTo(t.Context(), w.gen.EpochStart(3)+chain.Time(w.gen.Params.EvidenceAge)))
+	w.must(w.ledger.AdvanceTo(t.Context(), w.gen.EpochStart(3)+chain.Time(w.gen.Params.EvidenceAge)+1))
 	third, err := slashing.Assemble(slashing.DoubleDescriptor, w.descriptor(w.relays[1], 2, 1).Encode(), w.descriptor(w.relays[1], 2, 2).Encode(), header, l)
 	w.must(err)
 	if v := judge(third.Encode()); v.Verdict != oas.Expired || *v.Code != "proof_expired" {
@@ -238,7 +239,9 @@ func TestProofs(t *testing.T) {
 }
 
 func TestPoolFull(t *testing.T) {
-	w := empty(t, func(_ *api.Config, c *ledger.Config) { c.Pool = ledger.PoolLimits{Count: 1, Bytes: 1 << 20, PerSender: 8} })
+	w := empty(t, func(_ *api.Config, c *ledger.Config) {
+		c.Pool = ledger.PoolLimits{Count: 1, Bytes: 1 << 20, PerSender: 8}
+	})
 	w.seal()
 	w.accepted(w.post("/v1/transactions", w.transfer(w.accounts[0], w.accounts[1], 1).Encode(), octets))
 	a := w.post("/v1/transactions", w.transfer(w.accounts[0], w.accounts[1], 2).Encode(), octets)

@@ -81,7 +81,7 @@ func (c *Client) putBundle(ctx context.Context, member chain.NodeID, now chain.T
 	copy(b.Contact[:], a.contact.PublicKey().Bytes())
 	b.Sign(c.cfg.Genesis, a.ed)
 	encoded := b.Encode()
-	reply, err := c.roundTrip(ctx, member, func() mail.Command { return mail.Command{PutBundle: &mail.PutBundle{Bundle: encoded}} })
+	reply, err := c.roundTrip(ctx, member, mail.Command{PutBundle: &mail.PutBundle{Bundle: encoded}})
 	if err != nil {
 		return false
 	}

@@ -77,6 +77,9 @@ type Config struct {
 	// Resend is the first pause before a stored message is sent again; it
 	// doubles up to an hour (10 s in dev, else 5 min).
 	Resend time.Duration
+	// Rate is how many packets a second may leave on average (40); guards drop
+	// what exceeds 50.
+	Rate float64
 	// Note goes with our contact requests, at most 150 bytes.
 	Note string
 	// AcceptAll accepts contact requests without asking.

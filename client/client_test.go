@@ -22,7 +22,10 @@ import (
 	"tunic/onion/mail"
 )
 
-func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
+func TestMain(m *testing.M) {
+	// goleveldb lets this one go on for a second after Close.
+	goleak.VerifyTestMain(m, goleak.IgnoreTopFunction("github.com/syndtr/goleveldb/leveldb.(*DB).mpoolDrain"))
+}
 
 // account is the same for the same name.
 func account(t testing.TB, name string) *client.Account {
@@ -50,7 +53,7 @@ type person struct {
 func (n *fakeNet) person(name string, change ...func(*client.Config)) *person {
 	n.t.Helper()
 	p := &person{t: n.t, cfg: client.Config{Account: account(n.t, name), Core: n.core, Genesis: n.genesis, Ledger: n,
-		Transport: n.mem.Client(), Poll: 5 * time.Millisecond, Timeout: 400 * time.Millisecond, Resend: 300 * time.Millisecond, AcceptAll: true}}
+		Transport: n.mem.Client(), Poll: 5 * time.Millisecond, Timeout: 400 * time.Millisecond, Resend: 300 * time.Millisecond, Rate: 1e6, AcceptAll: true}}
 	for _, f := range change {
 		f(&p.cfg)
 	}

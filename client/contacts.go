@@ -166,7 +166,7 @@ func (c *Client) lookup(ctx context.Context, id mail.AccountID) (mail.Bundle, er
 	}
 	wait := waitBundle
 	for _, m := range members[:min(len(members), 3)] {
-		reply, err := c.roundTrip(ctx, m, func() mail.Command { return mail.Command{GetBundle: &mail.GetBundle{Account: id}} })
+		reply, err := c.roundTrip(ctx, m, mail.Command{GetBundle: &mail.GetBundle{Account: id}})
 		switch {
 		case errors.Is(err, ErrTimeout):
 			wait = waitAnswer
@@ -254,7 +254,7 @@ func (c *Client) ask(ctx context.Context, id mail.AccountID) error {
 			c.mu.Lock()
 			defer c.mu.Unlock()
 			if r := c.contacts[id]; r != nil && r.Mine != nil && bytes.Equal(r.Mine.Request, content) {
-				r.Mine.Accepted = true
+				r.Mine.Accepted, r.Mine.Member = true, m
 				return c.saveLocked(r.row())
 			}
 			return nil
@@ -285,7 +285,7 @@ func (c *Client) sendRequest(ctx context.Context, member chain.NodeID, id mail.A
 		return mail.Reply{}, ctx.Err()
 	}
 	c.emit(Event{Kind: EventWork, Work: 100})
-	return c.roundTrip(ctx, member, func() mail.Command { return mail.Command{Request: q} })
+	return c.roundTrip(ctx, member, mail.Command{Request: q})
 }
 
 // takeRequest reads a contact request from the account's mailbox. What is no

@@ -22,6 +22,9 @@ import (
 // answer.
 const attach = 1
 
+// sendBurst is how many packets may leave at once; guards allow 200.
+const sendBurst = 150
+
 // helloVersion is the version of what a relay says when a link opens:
 // version 1 | descriptor statement 4+n | newest sealed header 4+n.
 const helloVersion = 1
@@ -118,18 +121,18 @@ func (c *Client) answered(b []byte) {
 const sendTries = 3
 
 // roundTrip sends a command to a member and returns its one reply; it tries
-// several paths. make is called anew for each.
-func (c *Client) roundTrip(ctx context.Context, member chain.NodeID, make func() mail.Command) (mail.Reply, error) {
-	for n := range sendTries {
-		replies, err := c.try(ctx, member, make(), 1)
-		if err == nil {
+// several paths, with fresh reply blocks each time.
+func (c *Client) roundTrip(ctx context.Context, member chain.NodeID, cmd mail.Command) (reply mail.Reply, err error) {
+	for range sendTries {
+		var replies []mail.Reply
+		if replies, err = c.try(ctx, member, cmd, 1); err == nil {
 			return replies[0], nil
 		}
-		if !errors.Is(err, ErrTimeout) || n == sendTries-1 {
-			return mail.Reply{}, err
+		if !errors.Is(err, ErrTimeout) {
+			break
 		}
 	}
-	panic("unreachable")
+	return mail.Reply{}, err
 }
 
 // try sends a command over one fresh path, with so many reply blocks, each over
@@ -183,6 +186,9 @@ func (c *Client) try(ctx context.Context, member chain.NodeID, cmd mail.Command,
 	packet, err := c.geometry.Wrap(c.rand, c.cfg.Genesis, expiry, way, cmd.Encode())
 	if err != nil {
 		return nil, fmt.Errorf("wrap packet: %w", err)
+	}
+	if err := c.limit.Wait(ctx); err != nil {
+		return nil, err
 	}
 	if err := c.pool.Send(guard, link.Frame{Type: link.Packet, Data: packet}); err != nil {
 		c.missed(v, guard, 2)

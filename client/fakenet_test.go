@@ -54,6 +54,7 @@ type fakeRelay struct {
 	clients map[onion.Token]*link.Link
 	boxes   map[mail.ID][]*fakeItem
 	bundles map[mail.AccountID]mail.Bundle
+	gone    map[chain.Hash]bool // deleters of what was deleted
 	cursor  uint64
 	stores  int // stores taken
 	deletes int
@@ -106,7 +107,7 @@ func newFakeNet(t testing.TB, relays int) *fakeNet {
 func (n *fakeNet) addRelay(i int) {
 	seed := sha256.Sum256([]byte(fmt.Sprint("relay", i)))
 	r := &fakeRelay{net: n, key: ed25519.NewKeyFromSeed(seed[:]), served: make(chan struct{}),
-		clients: map[onion.Token]*link.Link{}, boxes: map[mail.ID][]*fakeItem{}, bundles: map[mail.AccountID]mail.Bundle{}}
+		clients: map[onion.Token]*link.Link{}, boxes: map[mail.ID][]*fakeItem{}, bundles: map[mail.AccountID]mail.Bundle{}, gone: map[chain.Hash]bool{}}
 	r.id = chain.NodeID(r.key.Public().(ed25519.PublicKey))
 	var err error
 	if r.onion, err = onion.NewKey(rand.Reader, 1); err != nil {
@@ -309,6 +310,9 @@ func (r *fakeRelay) handle(cmd mail.Command) []mail.Reply {
 		if r.faults.full {
 			return one(mail.CodeFull)
 		}
+		if r.gone[s.Deleter] {
+			return one(mail.CodeDeleted)
+		}
 		r.stores++
 		r.put(s.Mailbox(), &fakeItem{content: bytes.Clone(s.Content), deleter: s.Deleter})
 		until := min(s.Expiry, chain.Time(time.Now().UnixMilli())+chain.Time(r.net.core.Params.ReceiptHorizon))
@@ -384,6 +388,7 @@ func (r *fakeRelay) remove(deleter chain.Hash) mail.Code {
 			if it.deleter == deleter {
 				r.boxes[id] = slices.Delete(list, i, i+1)
 				r.deletes++
+				r.gone[deleter] = true
 				return mail.CodeDeleted
 			}
 		}

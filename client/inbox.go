@@ -160,7 +160,7 @@ func (c *Client) take(b box, member chain.NodeID, content []byte) error {
 		m, err = decodeInner(plain)
 	}
 	if err != nil {
-		c.log.Debug("passed over an item that is not from the contact", "err", err)
+		c.log.Debug("passed over an item that is not from the contact")
 		return nil
 	}
 	secret.Session = s.State()
@@ -356,7 +356,7 @@ func (c *Client) pollClock(ctx context.Context) {
 				defer func() { <-slots }()
 				more, err := c.poll(ctx, b, member)
 				if err != nil && ctx.Err() == nil {
-					c.log.Debug("a poll failed", "err", err)
+					c.log.Debug("a poll failed", "code", codeOf(err))
 				}
 				if more {
 					select {
@@ -389,7 +389,7 @@ func rankOf(n int) int {
 
 // deleteItem reveals one deletion token to the member that holds the item.
 func (c *Client) deleteItem(ctx context.Context, d *deleteRecord) {
-	reply, err := c.roundTrip(ctx, d.Member, func() mail.Command { return mail.Command{Delete: &mail.Delete{Token: d.Token}} })
+	reply, err := c.roundTrip(ctx, d.Member, mail.Command{Delete: &mail.Delete{Token: d.Token}})
 	if ctx.Err() != nil {
 		return
 	}

@@ -109,6 +109,14 @@ func because(reason string) string {
 	return " (" + explain(reason) + ")"
 }
 
+// Why is Reason in words, with what to do; "" where there is none.
+func (s Status) Why() string {
+	if s.Reason == "" {
+		return ""
+	}
+	return explain(s.Reason)
+}
+
 // explain puts a reason into words, with what to do.
 func explain(reason string) string {
 	switch reason {
@@ -296,7 +304,6 @@ var errOver = errors.New("client: message is over")
 
 // shippedLocked records the outcome of one round.
 func (c *Client) shippedLocked(o *outRecord, err error) {
-	var wait errWait
 	switch {
 	case State(o.State) == Stored:
 		// It was sent again; whatever came of it, a member has it already.
@@ -308,21 +315,31 @@ func (c *Client) shippedLocked(o *outRecord, err error) {
 	case err == nil:
 		c.restLocked(o)
 		c.setLocked(o, Stored, "")
-	case errors.As(err, &wait):
-		code := string(wait)
+	default:
+		code := codeOf(err)
 		if final(code) {
 			c.setLocked(o, Failed, code)
 			return
 		}
 		c.retryLocked(o, code)
-	case errors.Is(err, ErrNoPath):
-		c.retryLocked(o, string(waitPath))
-	case errors.Is(err, ErrTimeout):
-		c.retryLocked(o, string(waitAnswer))
-	default:
-		c.log.Warn("a message cannot be sent", "err", err)
-		c.retryLocked(o, "")
 	}
+}
+
+// codeOf is the stable code of what went wrong. It names nobody, so that it may
+// be logged, which the error itself may not.
+func codeOf(err error) string {
+	var wait errWait
+	switch {
+	case errors.As(err, &wait):
+		return string(wait)
+	case errors.Is(err, ErrNoPath):
+		return string(waitPath)
+	case errors.Is(err, ErrTimeout):
+		return string(waitAnswer)
+	case errors.Is(err, ErrNotRunning):
+		return "not_running"
+	}
+	return "internal"
 }
 
 // restLocked sets when a stored message is sent again.
@@ -367,7 +384,7 @@ func (c *Client) ship(ctx context.Context, to mail.AccountID, o *outRecord) erro
 	errs := make(chan error, len(items))
 	slots := make(chan struct{}, 4)
 	for n, it := range items {
-		if it.Receipt != nil && !again {
+		if (it.Receipt != nil || it.Done) && !again {
 			errs <- nil
 			continue
 		}
@@ -460,15 +477,16 @@ func (c *Client) storeItem(ctx context.Context, to mail.AccountID, o *outRecord,
 	member := members[rank%min(len(members), pollRanks)]
 	store := &mail.Store{ReadHash: box.readHash, Write: box.writeKey(), Expiry: o.Expiry, Deleter: mail.Deleter(it.Token), Content: it.Content}
 	store.Sign(c.cfg.Genesis, box.write)
-	reply, err := c.roundTrip(ctx, member, func() mail.Command { return mail.Command{Store: store} })
+	reply, err := c.roundTrip(ctx, member, mail.Command{Store: store})
 	if err != nil {
 		return err
 	}
-	if reply.Code != mail.CodeStored {
+	deleted := reply.Code == mail.CodeDeleted // its recipient was faster than our receipt
+	if reply.Code != mail.CodeStored && !deleted {
 		return errWait(reply.Code.String())
 	}
-	if err := c.checkReceipt(reply.Body, member, store); err != nil {
-		c.log.Warn("a member's receipt is not valid; storing elsewhere", "err", err)
+	if err := c.checkReceipt(reply.Body, member, store, o.Sent); err != nil && !deleted {
+		c.log.Warn("a member's receipt is not valid; storing elsewhere")
 		c.blame(member)
 		return waitReceipt
 	}
@@ -477,7 +495,12 @@ func (c *Client) storeItem(ctx context.Context, to mail.AccountID, o *outRecord,
 	if c.out[o.key()] != o || n >= len(o.Items) || o.Items[n].Token != it.Token {
 		return nil // final or sealed anew meanwhile
 	}
-	o.Items[n].Receipt, o.Items[n].Member = bytes.Clone(reply.Body), member
+	if deleted {
+		o.Items[n].Done, o.Items[n].Receipt = true, nil
+	} else {
+		o.Items[n].Receipt = bytes.Clone(reply.Body)
+	}
+	o.Items[n].Member = member
 	if State(o.State) == Queued {
 		return c.setLocked(o, Sent, "")
 	}

@@ -14,9 +14,9 @@ import (
 var errReceipt = errors.New("client: invalid receipt")
 
 // checkReceipt asks of a receipt, cheap questions first: is it a receipt of
-// this member, for these bytes and this deletion token, for long enough, and
-// signed for this network and fork?
-func (c *Client) checkReceipt(b []byte, member chain.NodeID, store *mail.Store) error {
+// this member, for these bytes and this deletion token, for long enough (of a
+// message queued at sent), and signed for this network and fork?
+func (c *Client) checkReceipt(b []byte, member chain.NodeID, store *mail.Store, sent chain.Time) error {
 	s, err := statement.Decode(b)
 	if err != nil {
 		return fmt.Errorf("%w: %w", errReceipt, err)
@@ -25,8 +25,9 @@ func (c *Client) checkReceipt(b []byte, member chain.NodeID, store *mail.Store) 
 	if err != nil {
 		return fmt.Errorf("%w: %w", errReceipt, err)
 	}
-	// A member promises to the expiry or the horizon, whichever is nearer,
-	// from a clock that is not quite ours.
+	// A member promises to the expiry or the horizon, whichever is nearer, from
+	// when it first stored the item, by a clock that is not quite ours. A store
+	// repeated later gets the first one's receipt.
 	p := &c.cfg.Core.Params
 	slack := chain.Time(max(p.EpochLength, genesis.Minute))
 	switch {
@@ -36,7 +37,7 @@ func (c *Client) checkReceipt(b []byte, member chain.NodeID, store *mail.Store) 
 		return fmt.Errorf("%w: for other bytes", errReceipt)
 	case x.Deleter != store.Deleter:
 		return fmt.Errorf("%w: for another deletion token", errReceipt)
-	case x.Until+slack < min(store.Expiry, c.now()+chain.Time(p.ReceiptHorizon)):
+	case x.Until+slack < min(store.Expiry, sent+chain.Time(p.ReceiptHorizon)):
 		return fmt.Errorf("%w: it ends too early", errReceipt)
 	}
 	d := statement.Domain{Genesis: c.cfg.Genesis, Fork: c.view.Load().head.Header.Fork}

@@ -47,6 +47,7 @@ type secretRecord struct {
 	Request  []byte // content of our contact request; nil where the peer began
 	Work     uint8  // bits that it must carry
 	Accepted bool   // a member took the request
+	Member   chain.NodeID
 }
 
 // contactRecord is one contact. There are up to two secrets: the one that we
@@ -88,6 +89,7 @@ type outItem struct {
 	Token   key32
 	Content []byte
 	Receipt []byte // nil until a member signed
+	Done    bool   // a member says that the recipient has deleted it
 	Member  chain.NodeID
 }
 

@@ -7,10 +7,13 @@ import (
 	"fmt"
 	"io"
 	"log/slog"
+	"slices"
 	"sync"
 	"sync/atomic"
 	"time"
 	"unicode/utf8"
+
+	"golang.org/x/time/rate"
 
 	"tunic/chain"
 	"tunic/client/ratchet"
@@ -28,6 +31,7 @@ type Client struct {
 	rand     io.Reader
 	geometry onion.Geometry
 	store    *store
+	limit    *rate.Limiter
 
 	view     atomic.Pointer[view]
 	ready    chan struct{} // closed when the bundle is at a member
@@ -69,6 +73,7 @@ func New(cfg Config) (*Client, error) {
 	c := &Client{
 		cfg: cfg, log: cfg.Logger, rand: &lockedReader{r: cfg.Rand},
 		geometry: onion.Geometry(0x10 | cfg.Core.Params.Geometry),
+		limit:    rate.NewLimiter(rate.Limit(cfg.Rate), sendBurst),
 		ready:    make(chan struct{}), relisted: make(chan struct{}, 1), wake: make(chan struct{}, 1),
 		heads: map[headKey]chain.SealedHeader{}, waits: map[onion.SURBID]waiting{},
 		state: newState(), strikes: path.Strikes{}, busy: map[mail.AccountID]bool{},
@@ -122,6 +127,9 @@ func (cfg *Config) check() error {
 	pick(&cfg.Poll, 300*time.Millisecond, 10*time.Second)
 	pick(&cfg.Timeout, 3*time.Second, 3*time.Second)
 	pick(&cfg.Resend, 10*time.Second, 5*time.Minute)
+	if cfg.Rate <= 0 {
+		cfg.Rate = 40
+	}
 	if cfg.Rand == nil {
 		cfg.Rand = rand.Reader
 	}
@@ -331,9 +339,24 @@ func (c *Client) start(ctx context.Context, workers chan struct{}) (next time.Ti
 func (c *Client) listChanged(v *view) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
+	gone := func(id chain.NodeID) bool {
+		_, listed := v.list.Find(id)
+		return !listed || slices.Contains(v.head.Header.Removals, id)
+	}
+	unheard := map[key32]bool{} // contacts whose request went with its member
+	for _, r := range c.contacts {
+		if r.Mine != nil && r.Mine.Accepted && r.State != uint8(Connected) && gone(r.Mine.Member) {
+			r.Mine.Accepted = false
+			unheard[r.ID] = true
+			c.saveLocked(r.row())
+		}
+	}
 	for _, o := range c.out {
 		if State(o.State).Final() {
 			continue
+		}
+		if unheard[o.Contact] {
+			o.due = time.Time{}
 		}
 		lost := false
 		for i := range o.Items {
@@ -341,18 +364,18 @@ func (c *Client) listChanged(v *view) {
 			if it.Receipt == nil {
 				continue
 			}
-			if _, listed := v.list.Find(it.Member); !listed || contains(v.head.Header.Removals, it.Member) {
+			if gone(it.Member) {
 				it.Receipt, it.Member, lost = nil, chain.NodeID{}, true
 			}
 		}
 		if lost {
-			o.due, o.tries, o.State, o.Reason = time.Time{}, 0, uint8(Sent), ""
+			o.due, o.tries, o.rounds, o.State, o.Reason = time.Time{}, 0, 0, uint8(Sent), ""
 			c.statusEvent(o)
 			c.saveLocked(o.row())
 		}
 	}
 	for k, d := range c.deletes {
-		if _, listed := v.list.Find(d.Member); !listed {
+		if gone(d.Member) {
 			delete(c.deletes, k)
 			c.saveLocked(d.gone())
 		}
@@ -369,15 +392,6 @@ func (c *Client) listChanged(v *view) {
 	case c.relisted <- struct{}{}:
 	default:
 	}
-}
-
-func contains(ids []chain.NodeID, id chain.NodeID) bool {
-	for i := range ids {
-		if ids[i] == id {
-			return true
-		}
-	}
-	return false
 }
 
 // saveLocked writes rows; after a failure nothing may leave, so Run ends.

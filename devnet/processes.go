@@ -292,3 +292,6 @@ func registration(g genesis.Genesis, k relay.Keys, operator wallet.Key) ([]byte,
 	}
 	return tx.Encode(), nil
 }
+
+// Wait returns when the process has ended.
+func (p *Process) Wait() { <-p.done }

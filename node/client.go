@@ -20,6 +20,8 @@ type ClientConfig struct {
 	Dir string
 	// Network is the trust root.
 	Network genesis.Network
+	// Feed is the view of the ledger (one of its own).
+	Feed *feed.Feed
 	// Hops is the number of relays before the mailbox (3).
 	Hops int
 	// Poll is the mean time between polls (by profile).
@@ -32,9 +34,12 @@ type ClientConfig struct {
 // OpenClient makes a client that follows the ledger until ctx ends. The caller
 // runs it.
 func OpenClient(ctx context.Context, cfg ClientConfig) (*client.Client, error) {
-	f, err := feed.New(feed.Config{Network: cfg.Network, Dir: cfg.Dir, Logger: cfg.Logger})
-	if err != nil {
-		return nil, err
+	f := cfg.Feed
+	if f == nil {
+		var err error
+		if f, err = feed.New(feed.Config{Network: cfg.Network, Dir: cfg.Dir, Logger: cfg.Logger}); err != nil {
+			return nil, err
+		}
 	}
 	t, err := link.NewTLS(link.Config{BodySize: relay.BodySize(cfg.Network.Core)})
 	if err != nil {

@@ -26,6 +26,8 @@ type RelayConfig struct {
 	Listen, Advertise string
 	// Family names other nodes of the same owner.
 	Family []chain.NodeID
+	// Signer wraps what signs the relay's statements (nothing).
+	Signer func(relay.Signer) relay.Signer
 	// Ready is called once the relay has acted on a first head.
 	Ready  func(id chain.NodeID)
 	Logger *slog.Logger
@@ -42,11 +44,6 @@ func RunRelay(ctx context.Context, cfg RelayConfig) error {
 	if err := durable.MkdirAll(cfg.Dir); err != nil {
 		return fmt.Errorf("relay: %w", err)
 	}
-	unlock, err := durable.Lock(cfg.Dir)
-	if err != nil {
-		return err
-	}
-	defer unlock()
 	keys, _, err := relay.LoadOrCreateKeys(cfg.Dir, rand.Reader)
 	if err != nil {
 		return err
@@ -59,11 +56,15 @@ func RunRelay(ctx context.Context, cfg RelayConfig) error {
 	if err != nil {
 		return err
 	}
+	signer := relay.NewSigner(keys.Identity)
+	if cfg.Signer != nil {
+		signer = cfg.Signer(signer)
+	}
 	first := true
 	r, err := relay.New(relay.Config{
 		Identity: keys.Identity, VRF: keys.VRF, Core: cfg.Network.Core, Genesis: cfg.Network.Genesis,
 		Ledger: RelayLedger(f), Transport: t, Listen: []string{cfg.Listen}, Endpoints: []string{cfg.Advertise},
-		Family: cfg.Family, Version: Version, Dir: cfg.Dir, Logger: cfg.Logger,
+		Family: cfg.Family, Version: Version, Dir: cfg.Dir, Signer: signer, Logger: cfg.Logger,
 		OnSynced: func(chain.Height) {
 			if first && cfg.Ready != nil {
 				cfg.Ready(keys.ID())

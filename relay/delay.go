@@ -7,12 +7,15 @@ import (
 	"time"
 
 	"tunic/chain"
+	"tunic/onion"
 )
 
-// held is a packet that waits for its delay.
+// held is a packet that waits for its delay or, where early is set, for the
+// directory that it was made from.
 type held struct {
 	at     time.Time
 	next   chain.NodeID
+	early  *onion.Routing
 	packet *[]byte
 }
 

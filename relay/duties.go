@@ -2,8 +2,10 @@ package relay
 
 import (
 	"context"
+	"encoding/binary"
 	"errors"
 	"fmt"
+	"io"
 	"maps"
 	"time"
 
@@ -65,9 +67,25 @@ func (o *owner) follow(ctx context.Context) error {
 		if o.head.Height > before {
 			pause = 20 * time.Millisecond
 		}
+		if err := o.wait(ctx, pause); err != nil {
+			return err
+		}
+		pause = min(2*pause, 5*time.Second)
+	}
+}
+
+// wait lets d pass and goes on listening to peers.
+func (o *owner) wait(ctx context.Context, d time.Duration) error {
+	t := time.NewTimer(d)
+	defer t.Stop()
+	for {
 		select {
-		case <-time.After(pause):
-			pause = min(2*pause, 5*time.Second)
+		case <-t.C:
+			return nil
+		case rep := <-o.reports:
+			if err := o.hear(ctx, rep); err != nil {
+				return err
+			}
 		case <-ctx.Done():
 			return nil
 		}
@@ -204,6 +222,7 @@ func (o *owner) act(ctx context.Context, e Event) error {
 	o.show()
 	if newEpoch || first {
 		o.hellos.begin(h.DirEpoch, o.view.Load().hello)
+		o.greet()
 	}
 	o.cfg.OnSynced(h.Height)
 	return nil
@@ -288,6 +307,24 @@ func (o *owner) describeState() string {
 		return "listed"
 	}
 	return "registered or waiting to be; not in this epoch's list"
+}
+
+// greet says Hello to relays drawn by lot; theirs comes back on the same link.
+func (o *owner) greet() {
+	list := o.lists[o.head.DirEpoch]
+	if list == nil || len(list.Entries) < 2 {
+		return
+	}
+	for range o.cfg.Greet {
+		var b [8]byte
+		if _, err := io.ReadFull(o.cfg.Rand, b[:]); err != nil {
+			return
+		}
+		e := list.Entries[binary.BigEndian.Uint64(b[:])%uint64(len(list.Entries))]
+		if e.Node != o.id {
+			o.pool.Send(e.Node, link.Frame{Type: link.Hello, Data: o.view.Load().hello}) // the pool counts failures
+		}
+	}
 }
 
 // duties does what is due now. It runs at each head and, on a real clock, in

@@ -30,7 +30,8 @@ type folder struct {
 	unlock  func()
 }
 
-func claimFolder(dir, boot string) (*folder, error) {
+// claimFolder takes the folder, unless its caller holds the lock already.
+func claimFolder(dir, boot string, locked bool) (*folder, error) {
 	f := &folder{dir: dir, boot: boot, unlock: func() {}}
 	if dir == "" {
 		return f, nil
@@ -38,13 +39,15 @@ func claimFolder(dir, boot string) (*folder, error) {
 	if err := durable.MkdirAll(dir); err != nil {
 		return nil, err
 	}
-	unlock, err := durable.Lock(dir)
-	if err != nil {
-		return nil, err
+	if !locked {
+		unlock, err := durable.Lock(dir)
+		if err != nil {
+			return nil, err
+		}
+		f.unlock = unlock
 	}
-	f.unlock = unlock
 	if err := f.start(); err != nil {
-		unlock()
+		f.unlock()
 		return nil, err
 	}
 	return f, nil

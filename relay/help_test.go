@@ -25,7 +25,10 @@ import (
 	"tunic/relay"
 )
 
-func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
+func TestMain(m *testing.M) {
+	// goleveldb's pool of buffers outlives Close by up to a second.
+	goleak.VerifyTestMain(m, goleak.IgnoreTopFunction("github.com/syndtr/goleveldb/leveldb.(*DB).mpoolDrain"))
+}
 
 const patience = 10 * time.Second
 

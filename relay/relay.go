@@ -120,6 +120,8 @@ type Config struct {
 	// and proofs. Empty keeps all in memory, so that a relay that starts again
 	// has new onion keys and no mail.
 	Dir string
+	// Locked says that the caller holds durable.Lock on Dir; otherwise Run does.
+	Locked bool
 
 	// Signer signs statements (NewSigner(Identity)).
 	Signer Signer
@@ -147,6 +149,10 @@ type Config struct {
 	// Clients is how many client tokens may be attached (4,096), Mailers how
 	// many mailbox commands may be under way (64).
 	Clients, Mailers int
+	// Greet is how many relays, drawn by lot, are told Hello each epoch whether
+	// or not there is traffic, so that a ledger or node that tells two stories
+	// is found out (1; negative: none).
+	Greet int
 }
 
 // BodySize is the frame body of a network's links: one onion packet.
@@ -173,6 +179,9 @@ func (c Config) withDefaults() Config {
 	num(&c.Clients, 4096)
 	num(&c.Mailers, 64)
 	num(&c.StoreBuffer, 4<<20)
+	if c.Greet == 0 {
+		c.Greet = 1
+	}
 	if c.Signer == nil {
 		c.Signer = NewSigner(c.Identity)
 	}

@@ -17,7 +17,7 @@ import (
 // with everything closed and synced, or until it must halt: ErrTwoHeads. It is
 // called once.
 func (r *Relay) Run(ctx context.Context) error {
-	f, err := claimFolder(r.cfg.Dir, r.cfg.BootID)
+	f, err := claimFolder(r.cfg.Dir, r.cfg.BootID, r.cfg.Locked)
 	if err != nil {
 		return fmt.Errorf("run relay: %w", err)
 	}
@@ -140,7 +140,7 @@ func (r *Relay) serve(ctx context.Context, o *owner) error {
 	}
 	r.wg.Go(func() {
 		r.delay.run(ctx,
-			func(h held) { r.count.waiting.Add(-1); r.pass(h.next, h.packet) },
+			r.release,
 			func(h held) { r.unheld(DropStopped, h.packet) })
 	})
 	r.log.Info("relay running", "version", r.cfg.Version)

@@ -2,6 +2,7 @@ package relay
 
 import (
 	"tunic/chain"
+	"tunic/onion/link"
 )
 
 // Status is a snapshot for the operator. It names no peer.
@@ -44,3 +45,6 @@ func (r *Relay) Status() Status {
 
 // Counters returns the totals since the relay started.
 func (r *Relay) Counters() Counters { return r.count.snapshot() }
+
+// LinkStats are the totals of the relay's links.
+func (r *Relay) LinkStats() *link.Stats { return &r.stats }

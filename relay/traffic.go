@@ -117,7 +117,7 @@ func (r *Relay) peel(buf *[]byte) {
 	}
 	switch o.Kind {
 	case onion.Forward:
-		r.forward(v, &o.Routing, buf)
+		r.forward(v, &o.Routing, buf, false)
 	case onion.Deliver:
 		r.deliver(o.Directory(), out, buf)
 	case onion.Client:
@@ -125,9 +125,17 @@ func (r *Relay) peel(buf *[]byte) {
 	}
 }
 
-func (r *Relay) forward(v *view, to *onion.Routing, buf *[]byte) {
+// earlyWait is how long a packet of the epoch to come is held, once: its sender
+// has seen the new epoch's first block a moment before this relay.
+const earlyWait = 250 * time.Millisecond
+
+func (r *Relay) forward(v *view, to *onion.Routing, buf *[]byte, early bool) {
 	list := v.lists[to.Directory()]
 	switch {
+	case list == nil && !early && to.Directory() == v.epoch+1:
+		wait := *to
+		r.hold(held{at: time.Now().Add(earlyWait), early: &wait, packet: buf})
+		return
 	case list == nil:
 		r.drop(DropNoList, buf)
 		return
@@ -136,22 +144,36 @@ func (r *Relay) forward(v *view, to *onion.Routing, buf *[]byte) {
 		return
 	}
 	next := list.Entries[to.NextIndex].Node
-	if to.Delay == 0 {
+	switch {
+	case to.Delay == 0:
 		r.pass(next, buf)
-		return
-	}
-	if chain.Duration(to.Delay) > maxDelay(r.params) {
+	case chain.Duration(to.Delay) > maxDelay(r.params):
 		r.drop(DropDelayBound, buf)
-		return
+	default:
+		r.hold(held{at: time.Now().Add(time.Duration(to.Delay) * time.Millisecond), next: next, packet: buf})
 	}
+}
+
+// hold puts a packet into the delay queue.
+func (r *Relay) hold(h held) {
 	r.count.waiting.Add(1)
-	ok, stopped := r.delay.put(held{time.Now().Add(time.Duration(to.Delay) * time.Millisecond), next, buf})
+	ok, stopped := r.delay.put(h)
 	switch {
 	case stopped:
-		r.unheld(DropStopped, buf)
+		r.unheld(DropStopped, h.packet)
 	case !ok:
-		r.unheld(DropDelayFull, buf)
+		r.unheld(DropDelayFull, h.packet)
 	}
+}
+
+// release takes a packet from the delay queue on.
+func (r *Relay) release(h held) {
+	r.count.waiting.Add(-1)
+	if h.early != nil {
+		r.forward(r.view.Load(), h.early, h.packet, true)
+		return
+	}
+	r.pass(h.next, h.packet)
 }
 
 func (r *Relay) unheld(why Drop, buf *[]byte) {

@@ -2,6 +2,7 @@ package relay_test
 
 import (
 	"bytes"
+	"crypto/rand"
 	"testing"
 
 	"tunic/chain/genesis"
@@ -176,4 +177,25 @@ func TestDelayedPacketsAreHeldAndCounted(t *testing.T) {
 	if got := n.nodes[0].Counters(); got.Dropped["stopped"] != 1 || !got.Balanced() {
 		t.Fatalf("%+v", got)
 	}
+}
+
+func TestPacketOfTheEpochToComeWaitsForItsDirectory(t *testing.T) {
+	n := newNetwork(t, 5, nil, nil)
+	n.epoch()
+	c := n.client(0)
+	c.send(n.wrap(n.path(0), []byte("opens the link")))
+	// The keys do not change at this boundary; only the directory is new.
+	hops := n.path(0, 1)
+	p, err := onion.Small.Wrap(rand.Reader, n.l.hash, onion.ExpiryOf(n.list().Epoch+1), hops, []byte("no command"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	c.send(p)
+	until(t, "held", func() bool { return n.nodes[0].Counters().Waiting == 1 })
+	n.epoch()
+	until(t, "passed on", func() bool { return n.nodes[1].Counters().Dropped["command"] == 1 })
+	p, _ = onion.Small.Wrap(rand.Reader, n.l.hash, onion.ExpiryOf(n.list().Epoch+1), hops, []byte("no command"))
+	c.send(p)
+	until(t, "given up", func() bool { return n.nodes[0].Counters().Dropped["no-list"] == 1 })
+	n.settled()
 }

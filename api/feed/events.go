@@ -187,25 +187,6 @@ func (w *follower) follows(ctx context.Context, s *server, h chain.SealedHeader)
 	return fmt.Errorf("%w: height %d after %s", light.ErrOrder, h.Header.Height, p.Header.Hash())
 }
 
-// contradict halts the feed if other is a verified second header for the height
-// of known.
-func (f *Feed) contradict(known, other chain.SealedHeader) {
-	a, b := known.Header, other.Header
-	if a.Height != b.Height || a.Fork != b.Fork || a.Hash() == b.Hash() {
-		return
-	}
-	two := &light.TwoHeads{First: known, Second: other}
-	f.mu.Lock()
-	err := f.verifier.CheckHeader(other)
-	if f.conflict != nil || (err != nil && !errors.Is(err, light.ErrTwoHeads)) {
-		f.mu.Unlock()
-		return
-	}
-	f.conflict = two
-	f.mu.Unlock()
-	f.stop(two)
-}
-
 // statements is a JSON array of base64, bounded while it is read.
 type statements [][]byte
 

@@ -62,21 +62,27 @@ func (f *Feed) crossCheck(ctx context.Context, from *server, s chain.SealedHeade
 
 func (f *Feed) confirm(ctx context.Context, from, other *server, s chain.SealedHeader) error {
 	h, err := other.header(ctx, at(s.Header.Height))
-	var refusal *chain.Refusal
-	if errors.As(err, &refusal) {
-		if h, err = other.header(ctx, latest); err != nil {
-			return err
-		}
-		if err := f.acceptPast(ctx, other, h); err != nil {
-			return err
-		}
-		h, err = from.header(ctx, at(h.Header.Height))
-		other = from
+	if err == nil {
+		return f.acceptPast(ctx, other, h)
 	}
+	var refusal *chain.Refusal
+	if !errors.As(err, &refusal) {
+		return err
+	}
+	if h, err = other.header(ctx, latest); err != nil {
+		return err
+	}
+	// Sealed but of no known neighbour: which one it should have is known to from.
+	order := f.acceptPast(ctx, other, h)
+	if order != nil && !errors.Is(order, light.ErrOrder) {
+		return order
+	}
+	below, err := from.header(ctx, at(h.Header.Height))
 	if err != nil {
 		return err
 	}
-	return f.acceptPast(ctx, other, h)
+	f.contradict(below, h)
+	return order
 }
 
 // second picks a server other than from to confirm s, nil if there is none in
@@ -96,6 +102,28 @@ func (f *Feed) second(from *server, s chain.SealedHeader) *server {
 		}
 	}
 	return nil
+}
+
+// contradict halts the feed if two headers of one height are both sealed.
+func (f *Feed) contradict(first, second chain.SealedHeader) {
+	a, b := first.Header, second.Header
+	if a.Height != b.Height || a.Fork != b.Fork || a.Hash() == b.Hash() {
+		return
+	}
+	two := &light.TwoHeads{First: first, Second: second}
+	f.mu.Lock()
+	for _, s := range []chain.SealedHeader{first, second} {
+		if err := f.verifier.CheckHeader(s); err != nil && !errors.Is(err, light.ErrTwoHeads) {
+			two = nil
+		}
+	}
+	if two == nil || f.conflict != nil {
+		f.mu.Unlock()
+		return
+	}
+	f.conflict = two
+	f.mu.Unlock()
+	f.stop(two)
 }
 
 // stop halts the feed: streams end, the evidence is saved, and who asked for it

@@ -749,7 +749,7 @@ type ServerInterface interface {
 	// GetHealth The process is alive
 	// (GET /healthz)
 	GetHealth(c *gin.Context)
-	// GetReady The ledger has a head that is fresh enough to be used
+	// GetReady The ledger runs and has a block
 	// (GET /readyz)
 	GetReady(c *gin.Context)
 	// ListAccounts Accounts with a balance or nonce, ascending by address
@@ -1621,6 +1621,23 @@ func (response GetHealth200JSONResponse) VisitGetHealthResponse(w http.ResponseW
 	return err
 }
 
+type GetHealthdefaultApplicationProblemPlusJSONResponse struct {
+	Body       Problem
+	StatusCode int
+}
+
+func (response GetHealthdefaultApplicationProblemPlusJSONResponse) VisitGetHealthResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(response.StatusCode)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
 type GetReadyRequestObject struct {
 }
 
@@ -1654,6 +1671,23 @@ func (response GetReady503ApplicationProblemPlusJSONResponse) VisitGetReadyRespo
 	}
 	w.Header().Set("Content-Type", "application/problem+json")
 	w.WriteHeader(503)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type GetReadydefaultApplicationProblemPlusJSONResponse struct {
+	Body       Problem
+	StatusCode int
+}
+
+func (response GetReadydefaultApplicationProblemPlusJSONResponse) VisitGetReadyResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(response.StatusCode)
 	_, err := buf.WriteTo(w)
 	return err
 }
@@ -2730,7 +2764,7 @@ type StrictServerInterface interface {
 	// GetHealth The process is alive
 	// (GET /healthz)
 	GetHealth(ctx context.Context, request GetHealthRequestObject) (GetHealthResponseObject, error)
-	// GetReady The ledger has a head that is fresh enough to be used
+	// GetReady The ledger runs and has a block
 	// (GET /readyz)
 	GetReady(ctx context.Context, request GetReadyRequestObject) (GetReadyResponseObject, error)
 	// ListAccounts Accounts with a balance or nonce, ascending by address
@@ -3555,91 +3589,91 @@ func (sh *strictHandler) GetTransaction(ctx *gin.Context, id Hash) {
 // const string: with thousands of chunks the chained `+` fold is several
 // times slower for the Go compiler than parsing a slice literal.
 var swaggerSpec = []string{
-	"7D1rd9s2ln8Fh9tz2jlLW7Lz6NQ+8yFpMtvMZtOcJtP90HhkiLySMCYBFgAtqx7/9z24APgQQYl05NTb",
-	"3U+JSBC4uC/cJ3wbJSIvBAeuVXR2GxVU0hw0SPz13vx6kaYSFP5mPDqLCqpXURxxmkN0FlH3No4k/Foy",
-	"CWl0pmUJcaSSFeTUfPaVhEV0Fv3bpF5rYt+qiZ/97i62y73MRHLVs9gc3+1aqqBagzRf/uObX6ZH313c",
-	"nsQn3939K6MalP6XeUSPFhe3z5/e/emrKI70pjATKy0ZX9ZAfF9KJaSZMAWVSFZoJsykHG70LMGXRCyI",
-	"XgEp6BLIHBZCwjkpGFf4dAVsudJRbHfxawlyU2/DThA14c7pzVvgS72Kzk6fPe+F6y3Lme6ClcKClpkm",
-	"J9PpORHXIM3/poQpImFRKkh7AMlwuiYcbqbo7GQ6jQ1ULC9z/GV+Mu5+VgAyrmEJsobwnUihh3rcvLov",
-	"n5h537yK7sxCElQhuALLo1LMM8h/cs/Mo0RwDRzxRIsiYwk1eJoUduS//1MZpN0OXNjNb1duo72oXvld",
-	"IEQvkkSUdvlCigKkZhZUWkvSIJGIoznNKE9g7xc5LngXR47vzm6jhZA51ZZEz59GXYrFlpu5cAu094Zb",
-	"UERLyhVNzEPD2FSTNUWW2WLQOKrm6bwppBCLfVv4oKmG9zjSYFPTK4szpiHfjzGL8Q/mK/O5A4FKSTeR",
-	"5RjPc780NJbHrge+Qt9FNYWY/xMSxKxb4z1dQpeyo9BebWnM3rrbipvaKIh4LTTNBgG1haJKe9kZPMg7",
-	"0GJR3+X43EvCMPblTnsM0QRxJEWGo4EbpfRLZFamGjWrUQGSzUvz6yKkTpvbdYrJAevmDW62FuDGQTO9",
-	"ccfKi6O/Xtw+nd59FZKPFxUq2oJWcqbVOTmZ/uM7QiWQE/Lx7++iuLmAP8hOe6Z+SRU8f9oi9HyjITjU",
-	"n67b/EtTkPsw/4MdZTiroRYGc/LH+qOXksFir6Q6qLaWCxEGt/XFRbOBj0comd97EWD2uNuSzPqQGngW",
-	"jZPlbaXrlqumCUH8iklItJCbLrgVsF2agdnmiMOiWuU113IToh4UIlkN5JhhkuMkFHWW2IvDH6hadTBo",
-	"gXITxJFHZyUjHg07EWu33MEu8LQQzLkAFRK7XLuFpwXNWbYZjPhacXfEZZTaF9xx9K7hP5pB/wmb6oOZ",
-	"kclRX/nTZLiIFCCRZdqWUINbCgnXTJRqptZU5kEkK3+SDjsx+ye6Bqkcorrv5GJ2BZt7MaI7Lf0UcfPY",
-	"rRmp4g4PYmfzNYR+0560LYq1sbqTu997Q3Obux3Tj9MKD6kFMqa0wWZFmrkQGVBu3uWQz0GqFSuGzzfS",
-	"boJcXNvl27aIe0EU4wmgH4tIIHNYUl5vvAI2zBleU7lN1us1tFVjkyGSvmbFtyenXVKmIqcscJolK8r4",
-	"m3So34P+aEj2aKZHytI2CszUTc72kLnJQ5u9Yjz1/iEzlKDZ+9buOuC0qWa+J1qQQrKcyg0xw2OiymRF",
-	"qPPgFiDPyEf3vygAg3mwE4ZKw7cR34tK+2AgunDQRQ9YzYNia8DWbI47/G48ZkMTo2Zrm/HN2FDQzP6h",
-	"EvI2DuZAk/0HktWlcZR6RTPbYdPUg4bbC+M01kLIq4FDl8BBMTVbOZwNAWXU2DEWekEl8MEYMYQSar9m",
-	"3tKNNFMHsGokqDLToyiowLoFIatAw6ipNMthZsEfgFZ9s4sd9c3s3nZr5bEgS2xxk+PDGtqKwPWiDeDa",
-	"OG1hpSMzXUmrT6aKyLEX3garOCoEtQbQTK8+08c0QJeqFbe42h+jcF/tDFH52OtBjPuMKj1bAZV6DlQP",
-	"56TatGmfUoy7wDhNv1akog2hPCVcaNKyPQK2xmgv4bPN961gL8icZRkENy1habYtIZ2N4gVH4RzGBMnQ",
-	"WE5HjdeDEIcx2N/VqWi4ErV/YeFv2JMOAW30hYjQJqnfV5/ovAJNGapfmmU/LqKzX/ajLLqLOzaqYxsx",
-	"wh9YMeXjHoMPndfXEA4LD/IgXax8W1k7OLoounBIsqt2lMxCijDDjDvch2QK/AEngaoeThx59okRwtEb",
-	"j6sOMEQFzlrB2Mdxb16NtUHNV188zukY/VFGOWvSNA7UWhNEcUQTza6N9KeQiDxnyigwfJNCa2DJM5Fc",
-	"GdjjKIOFXT+fK43DLwLUqMJFXXlgUunZGIP8vpqzuZKdJYQmn8UMBFbTwGGnNJ1nwQRCWinJziuQUshd",
-	"zuKObxcMsjTsL+51ChlXmvYlH2trKyD4TGef473iWz9NXJtoiNMQFT6AvGYJhO00x6d9hlNtMXGxDtpH",
-	"i5KnfUEltObKArVUpWW3aA6J4KlqBH/+ztkN8Zw1gIX96T0bn+guyvkVbGaQnj57dvLdcCvPfXdTfdbN",
-	"PpfzjCUzG03rsoelyMzYHzM72fDFWx/vsozMicz4cnZfc2+s+aaFpEuYFUL2OHRoCM1Y2q+2Z1UGdbip",
-	"ue2yBHDbofQ2CRv62vFzbQB2+CsEaxjbPcQKCUYDO03u2UJrULzZkkP6X6CUO6HDwbQFzRTEW9J/xXjA",
-	"afLBu5j4kyom9WbN019LUPrIHl0xWTO9SiVdx0SV85zpI7+lDpHzfVDa4pwtcFZAXr95f/TtySnxEwTw",
-	"oNiSU13KgDL7KSYfYvLzOfmZMEWmMTmJyem3REhy+ud20rudVT95Esx9b3EcIrHeWxOSIL0yHwVsx/Oo",
-	"Yi3/vJ7FGAmUq7WzGK4F8qWCbHGUQpJR2WMozEvJx7hs43IPIww/z2YdCDOh1Igkaiu5/PkZvcUCBpQ5",
-	"ecv/Hq69BCO1MO6TNZVj3GzDTSP98jGZvjFOzZZcePzGXkIsi8cBt9sf9wHHxifp/EYrFFX83cBzxVG9",
-	"gvfF3Rgr7o/Uj+kpoEoacnY46VwAzOZFj1W8KLNsM6uDTAFjUiRXkM5Krlk23M1+8PDdvayrirbDhtuD",
-	"djY8ILo3zuVpUTNJ225pc8AWeXo56csLV7j28tEIly8uvWfpWx2qG+Ah1IPvk8svqAwnoc0LFUjaC6EV",
-	"htFdza4rTF+wayD4TUwYJ0LazHuPb15lfz4nf37vJJHLA7dqm/bng/vKBS2iHCYtxfZWHCCL5MHY5gOl",
-	"VTM6h3AwZJymVMYHCIc/thBkV6xO/erD+tRH8PvQUwbYZi58zGGY/hxrCGP5hHNUB+A0YTIpM6rN7oev",
-	"kVGWd+VqvaKaaEkXC5YYZ6WQQkOiISV0SRlXOhweuw6fmY8pNw80fZDcfKeqaev0H1Lk0iyC6DYkkPmG",
-	"+GhAh0cL4KkjfMCL9k0Ma8q0jfEG8w8L1hMStLburBBihLlgP1IzUWqlaQXeQP+gLIps8zAOwoiSpq1a",
-	"JhsX2crie8RZAfAiFfQikPu2NI5nj2aOz26+LdKx1zctj6OmSxjhNWcENRsGShzftpUbS+91mLGwXdYo",
-	"f98VGm+zrlgQapu4aBaThZCkAFGEQ/O1rHbmYFqRuQ0R1Z1r+MA29WSw0IRpIko9LNTLBmsQxlO4CaTT",
-	"M5qAsUsq0MbFKwbGrzpUkHQ9olgbq00CGLV4NEhMRAqkSaVzQucKuCbrFcuAeNaLQ7Fnno6KSKimjbK3",
-	"mSqHOn5chuxG2xpIBAeFnSfG5TA2EqTIaNTuwAYVRanNdpkk841GSfXBsXqDjCdZmTqhtG2He8taWFon",
-	"TvYIje0ZubeQ7uCl+5A5GrQzF25xC4Q2+DPIlCV6RxSyA65P2XVe9G7wQaNxRcmZWtF5BmMjAkpDcc98",
-	"Ya8LIq5C9lfY3RBXg4pOr2sSeaa/phmzTbX+fznNzI6R++GmYC73nEmg6WZmcTREIPxiHjtdAO9QqS5E",
-	"l18/roBkkC5BojtYZwyRcT+WnCWEg14LeXVMrN1gJT+FhOU0IxYm9CCxLY18g21p9v9Vc9qfYmKOc3zy",
-	"iecsy9iu3GFMjJEAylV6pUBYamd7/pSs4IakbMmMk+qyOqBIQqXcEJ9tePaMJCtIrlSZH3/irzHLjN//",
-	"9NfvyXdPn31LXCMusQyjUGMRSmwWm1wagbk8Ju+EXjG+JCuQYGAiWpA5EC1LY3Oc2VNIxcT6kSomxhhB",
-	"sD9xzKPYVRXIa0iJTcsySRLKBWcJzaxqJFoI8s1lKhI1UQUklwZduNA1SLZgtf+AG3T0IMZ8Ov6EGSmW",
-	"gGtkdo3TLwqarODo9HgaxVEps+gsWmldqLPJZL1eH1N8fSzkcuK+VZO3b75//e7Da/ymznRHlgcsjzTK",
-	"1M+iExdz47Rg0Vn05Hh6/MTmY1YoihNasEkzhYZPl4BSYaNZTGAFfvQfoBt5bnszQKNf+3Q63dGj3e3N",
-	"HhZ9aiTWu2GCji9hN4CPXbt7ePoK8Ml2lzm2fJd5TuXGECjLkLMVocqcpwRXdmzIyaVNaV4Sp4+sIbfC",
-	"YlLH2kY/0qXCKvaqC+7CrDKx437bhW9Xl/qZmN7T6mhWCOCSZux6Gx9GERVSJKCU8ZztkHqHjo/c/lBD",
-	"7tzeT2bE77M7BM5wyrPpk8/lkoZ6NtqHoqKx9jdTZCFBrQhwUS5XTmG4mxvCaLs+mbimyn5RfMuUfuEH",
-	"xa3LPXpqG+shk8aFE3fxsNHu2oy7iwekVbMPP8SOfrsHlG43pT9W3LUBxjTEewNiQlVirWAy35BGcYIj",
-	"XAVTh3KTWzf6bhf/v6iaZ+9Bwdp/2DYXaJraQ1KjtBojoXEwuULtKqgauj+kKpioKNcxvL4AK+xggwNy",
-	"wUtL9djSHI0Ze0vFOfkNpLAuE/fUJxyuQW5LcJcRrM2xU4Bf2iF/EPGtO/UDVHPYOCDRnEnHYQ1KE6yV",
-	"bNADA1rbxJjc4r87JfKlC1jcgyT204fHMWKiOYdINOgjpSXQvD1XfWsE4xTle9tHuQtVArmAElXkbx9+",
-	"fGfUoQvnbFnEVd8nbvT1R7psL99Z7C6OnkyfBm5fEprkIkUj+oBM8iP3sbD5xl3c5J0AdF0wCPApsldI",
-	"fYr6+Qd/TqDqXe3jHtfd+oAc4FYIEW5TQEpSqukBMehrwmwDJupGbMGM0Rhu9qWimgSarAh2rZozx+rE",
-	"5k1D/RhOmzdEOPR2fWBHO6ZcHlQqTVwQ1PYzCxmTNbqB1mpfgw1/1Q1IceNTtNDMiWcs2cxFT/MzHGGL",
-	"wT7xZEX5Eozxn23M1LZm1ziQKBdaEd9zRlIR29NDkFSAwpdGKKz312GW+lKMjroJXwLGVPP89nH20PHt",
-	"3wU0gQ/aVFd+TQP5+IfUYfW2H1yPIZV8yABoBqnnIKQ8Ng1ojBYwfW50XMfjr3kOkw7KMk5M5rAyXE7J",
-	"0yMzkmT2irdHrg+NCC2k+A24Y+CFMWxcLGe9Ehns8FabQjpJIdO0V1QvUdIuydSzLOSF3lRrWlGdxkZQ",
-	"kBBYBW9m9OMRFhx/vFNyXiEYHfEJiYTvPuy/pG6ciMT/26T0oNK1xfj2YFhBW8pQ1fKaunFAxA7I3f+N",
-	"Mo3qOjVsnuMZhUj+Wlnm04JQLvQK5NcqJgVIYttTBnL9rTlU7iZVm0WfGbB1b8m9rMmqB/H/xFng7gcM",
-	"3sRoLw48EJPgQlbrUBezVmgGMkW40MiiXic6rtnNHXAN7UBNG37sqiSXaIVexoSl5C+VJWpsNfIXcuul",
-	"BVsS1ArSu7OuMNUi5lOAqv7Axayd4f6JzzHR6QyabiT7mDiwklJf1nDYnka3eEbdAUGsyqg1NYbJJQGe",
-	"qvNP3H6E/CjETGVibbCZZEJBGjJ8PuBsry3W9hg+1kqz6KrCaWvKNaRxfUsryrU4J1M0QW3o/UZXqedd",
-	"h8HBlH+FsSawa6qIAuDnZGnMQXuVbNUGj3BVQRgH2Fuq9BEi5+jNq6jn/tvG9behzon9AqvhRlvGDZ4H",
-	"e7W/++iAgTjHVEeYX0fIan/CenCo0KnH7y5XwplgQ7z9HxqFhY/Q3ffXED60new0DFrKxiA2iucP4v63",
-	"dehnhgFcSm8XR71zQz6TK0ZUvgSSYI3M44G9h+bUPvtppqISUss/xuZysuryr0SJUiawK9+xO+/4lint",
-	"M45fLFQa97gRrkZx+N3W1fUC4QkbDQNj71V/SNVTXUfwRZOsGFqvW/e38i+uxKDBSBaSNhs5K32nkNoy",
-	"6Xtb5Q+NeHdfSQ/qD6whEauV6vf3hPTi2NZLoEUiVAC9fyvTJXi/x3WxvhTp5kCeaeM6/Sen3z7/c/CE",
-	"a/v4dw9ILV/kFSCVr/c5HLUQtYS6lJ5RwURpKGzpNBTnxoHBOhimXJewbqeZM6pWWC3riWkb/nZr3g9u",
-	"zO+ve313w7g/K/CQwlq3O4asZIe4A4qrrd8zjp+tOttSkK6+r60je6k+uXXjd+pK21sZDrG1/wpE3Yt6",
-	"vz8E4UquH5xevbQ6tOlp5qw1q+/MHUGX/ZEmy4DhKNNjIdFB3ZVa9x3Ysm1MvJNG1d+v6FeYdsgfJK1f",
-	"N50GAwG41QOm9bHYVCwwH4eWx14bsFt6YaEaYAd+cH3vj9IQ9Pe4hZF+YO6fC5uzFc4g3IdfF4HsNwPf",
-	"29Bk3a/waI3B08NRrLK5wnVLUGgM1WphI5dCZIeMbFuMu7D216oOFPeHb3riHHVjyQ7JsTdiPST7mxXC",
-	"/I9vDoa5H4CmsU+DWkfUdyPGpGpX6w1ebP/JlLBAWOb42KqFGCYRI/HWuqroc0KH/y9dDR6xq2Md4Jiy",
-	"liZvTG5ZuvM4ajPHfmuOpY/Z1m7uJhR3br4+YCKhMS+mzLDZew4JzcGWCoWI5a5887i2nRgTPN/d2Kpl",
-	"w4u/sdH8X/3DaRoPGqXKt03ntfWgziU2HlYG593F3f8EAAD//w==",
+	"7D1rd9s2ln8Fh9tz2jlLW7bz6NQ+8yFpMtvMZtOcJtP90HhkiLySMCYBFgAtqx7/9z24APgQQYlU5NTb",
+	"3U+JSBC4uC/cJ3wXJSIvBAeuVXR+FxVU0hw0SPz13vx6kaYSFP5mPDqPCqqXURxxmkN0HlH3No4k/Foy",
+	"CWl0rmUJcaSSJeTUfPaVhHl0Hv3bpF5rYt+qiZ/9/j62y73MRHLds9gM321bqqBagzRf/uObX06Ovru8",
+	"O41Pv7v/V0Y1KP0v84gezS/vnj+9/9NXURzpdWEmVloyvqiB+L6USkgzYQoqkazQTJhJOdzqaYIviZgT",
+	"vQRS0AWQGcyFhAtSMK7w6RLYYqmj2O7i1xLkut6GnSBqwp3T27fAF3oZnZ89e94L11uWM90FK4U5LTNN",
+	"Tk9OLoi4AWn+d0KYIhLmpYK0B5AMp2vC4WaKzk9PTmIDFcvLHH+Zn4y7nxWAjGtYgKwhfCdS6KEeN6/2",
+	"5RMz75tX0b1ZSIIqBFdgeVSKWQb5T+6ZeZQIroEjnmhRZCyhBk+Two78938qg7S7gQu7+e3KbbQX1Su/",
+	"C4ToRZKI0i5fSFGA1MyCSmtJGiQScTSjGeUJ7PwixwXv48jx3fldNBcyp9qS6PnTqEux2HIzF26B9t5w",
+	"C4poSbmiiXloGJtqsqLIMhsMGkfVPJ03hRRivmsLHzTV8B5HGmxqem1xxjTkuzFmMf7BfGU+dyBQKek6",
+	"shzjee6Xhsby2PXAV+i7rKYQs39Cgph1a7ynC+hSdhTaqy2N2Vt3W3FTGwURr4Wm2SCgNlBUaS87gwd5",
+	"C1os6rscn3tJGMa+3GmPIZogjqTIcDRwo5R+iczKVKNmNSpAsllpfl2G1Glzu04xOWDdvMHN1gLcOGhO",
+	"bt2x8uLor5d3T0/uvwrJx4sKFW1BKznT6oKcnvzjO0IlkFPy8e/vori5gD/IznqmfkkVPH/aIvRsrSE4",
+	"1J+um/xLU5C7MP+DHWU4q6EWBnPyx/qjl5LBfKekOqg2lgsRBrf1xUWzgY9HKJnfexFg9rjbkMz6kBp4",
+	"Fo2T5U2l65arpglB/IpJSLSQ6y64FbBdmoHZ5ojDolrlNddyHaIeFCJZDuSYYZLjJBR1ltiJwx+oWnYw",
+	"aIFyE8SRR2clIx4NWxFrt9zBLvC0EMy5ABUSu1y7gac5zVm2Hoz4WnF3xGWU2hfccfS24T+aQf8J6+qD",
+	"qZHJUV/502S4iBQgkWXallCDWwoJN0yUaqpWVOZBJCt/kg47MfsnugGpHKK67+R8eg3rvRjRnZZ+irh5",
+	"7NaMVHGHB7Gz+RpCv2lP2hbF2ljdyt3vvaG5yd2O6cdphYfUAhlT2mCzIs1MiAwoN+9yyGcg1ZIVw+cb",
+	"aTdBLm7s8m1bxL0givEE0I9FJJAZLCivN14BG+YMr6ncJuv1GtqqsckQSV+z4tvTsy4pU5FTFjjNkiVl",
+	"/E061O9BfzQkezTTI2VpEwVm6iZne8jc5KHNXjOeev+QGUrQ7H1rdx1w2lQz3xMtSCFZTuWamOExUWWy",
+	"JNR5cHOQ5+Sj+18UgME82ApDpeHbiO9FpX0wEF046LIHrOZBsTFgYzbHHX43HrOhiVGztc34ZmwoaGb/",
+	"UAl5GwczoMnuA8nq0jhKvaKZbrFp6kHD7YVxGmsu5PXAoQvgoJiaLh3OhoAyauwYC72gEvhgjBhCCbVb",
+	"M2/oRpqpA1g1ElSZ6VEUVGDdgpBVoGHUVJrlMLXgD0Crvt3Gjvp2urfdWnksyBIb3OT4sIa2InC9aAO4",
+	"Nk5bWOnITFfS6pOpInLshbfBKo4KQa0BNNPLz/QxDdClasUtrnfHKNxXW0NUPvZ6EOM+o0pPl0ClngHV",
+	"wzmpNm3apxTjLjBO068VqWhDKE8JF5q0bI+ArTHaS/hs830j2AsyZ1kGwU1LWJhtS0ino3jBUTiHMUEy",
+	"NJbTUeP1IMRhDPZ3dSoarkTtX1j4G/akQ0AbfSEitEnq99UnOq9AU4bql2bZj/Po/JfdKIvu446N6thG",
+	"jPAHlkz5uMfgQ+f1DYTDwoM8SBcr31TWDo4uii4dkuyqHSUzlyLMMOMO9yGZAn/ASaCqhxNHnn1ihHD0",
+	"xuOqAwxRgbNWMPZx3JtXY21Q89UXj3M6Rn+UUc6aNI0DtdYEURzRRLMbI/0pJCLPmTIKDN+k0BpY8kwk",
+	"1wb2OMpgbtfPZ0rj8MsANapwUVcemFR6OsYg31dzNleys4TQ5LOYgcBqGjjslKazLJhASCsl2XkFUgq5",
+	"zVnc8u2cQZaG/cWdTiHjStO+5GNtbQUEn+nsc7xXfOuniWsTDXEaosIHkDcsgbCd5vi0z3CqLSYuVkH7",
+	"aF7ytC+ohNZcWaCWqrTsBs0hETxVjeDP3zm7JZ6zBrCwP72n4xPdRTm7hvUU0rNnz06/G27lue9uq8+6",
+	"2edylrFkaqNpXfawFJka+2NqJxu+eOvjbZaROZEZX0z3NffGmm9aSLqAaSFkj0OHhtCUpf1qe1plUIeb",
+	"mpsuSwC3HUpvkrChrx0/1wZgh79CsIax3UOskGA0sNPkng20BsWbLTik/wVKuRM6HEyb00xBvCH914wH",
+	"nCYfvIuJP6liUm/WPP21BKWP7NEVkxXTy1TSVUxUOcuZPvJb6hA53wWlLc7ZAGcJ5PWb90ffnp4RP0EA",
+	"D4otONWlDCizn2LyISY/X5CfCVPkJCanMTn7lghJzv7cTnq3s+qnT4K57w2OQyTWe2tCEqRX5qOA7Xge",
+	"Vazln9ezGCOBcrVyFsONQL5UkM2PUkgyKnsMhVkp+RiXbVzuYYTh59msA2EmlBqRRG0llz8/ozefw4Ay",
+	"J2/57+HaSzBSC+M+WVE5xs023DTSLx+T6Rvj1GzIhcdv7CXEsngccLv9cR9wbHySzm+0QlHF3w08VxzV",
+	"K3hf3I2x4v5I/ZieAqqkIWeHk845wHRW9FjF8zLL1tM6yBQwJkVyDem05Jplw93sBw/f7WVdVbQdNtwe",
+	"tNPhAdGdcS5Pi5pJ2nZLmwM2yNPLSV9euMK1l49GuHxx6Z6lb3WoboCHUA/eJ5dfUBlOQpsXKpC0F0Ir",
+	"DKO7ml1XmD5nN0Dwm5gwToS0mfce37zK/nxO/nzvJJHLA7dqm3bng/vKBS2iHCYtxXZWHCCL5MHY5gOl",
+	"VTM6g3AwZJymVMYHCIc/NhBkV6xO/erD+tRH8PvQUwbYZiZ8zGGY/hxrCGP5hHNUB+A0YTIpM6rN7oev",
+	"kVGWd+VqtaSaaEnnc5YYZ6WQQkOiISV0QRlXOhweuwmfmY8pNw80fZDcfKeqaeP0H1Lk0iyC6DYkkNma",
+	"+GhAh0cL4KkjfMCL9k0MK8q0jfEG8w9z1hMStLbutBBihLlgP1JTUWqlaQXeQP+gLIps/TAOwoiSpo1a",
+	"JhsX2cjie8RZAfAiFfQikPs2NI5nj2aOz26+LdKx1zctj6OmSxjhNWcENRsGShzftpUbS/c6zFjYLmuU",
+	"v28LjbdZV8wJtU1cNIvJXEhSgCjCoflaVjtzMK3IzIaI6s41fGCbejKYa8I0EaUeFuplgzUI4yncBtLp",
+	"GU3A2CUVaOPiFQPjVx0qSLoaUayN1SYBjFo8GiQmIgXSpNIFoTMFXJPVkmVAPOvFodgzT0dFJFTTRtnZ",
+	"TJVDHT8uQ3ajbQ0kgoPCzhPjchgbCVJkNGp3YIOKotRmu0yS2VqjpPrgWL1BxpOsTJ1Q2rbDnWUtLK0T",
+	"JzuExvaM7C2kW3hpHzJHg3bmwi1ugdAGfwaZskRviUJ2wPUpu86L3g0+aDSuKDlTSzrLYGxEQGko9swX",
+	"9rog4jpkf4XdDXE9qOj0piaRZ/obmjHbVOv/l9PM7Bi5H24L5nLPmQSarqcWR0MEwi/msdMF8B6V6lx0",
+	"+fXjEkgG6QIkuoN1xhAZ92PJWUI46JWQ18fE2g1W8lNIWE4zYmFCDxLb0sg32JZm/181p/0pJuY4xyef",
+	"eM6yjG3LHcbEGAmgXKVXCoSldrbnT8kSbknKFsw4qS6rA4okVMo18dmGZ89IsoTkWpX58Sf+GrPM+P1P",
+	"f/2efPf02bfENeISyzAKNRahxGaxyZURmKtj8k7oJeMLsgQJBiaiBZkB0bI0Nse5PYVUTKwfqWJijBEE",
+	"+xPHPIpdVYG8gZTYtCyTJKFccJbQzKpGooUg31ylIlETVUByZdCFC92AZHNW+w+4QUcPYsyn40+YkWIJ",
+	"uEZm1zj9oqDJEo7Ojk+iOCplFp1HS60LdT6ZrFarY4qvj4VcTNy3avL2zfev3314jd/Ume7I8oDlkUaZ",
+	"+nl06mJunBYsOo+eHJ8cP7H5mCWK4oQWbNJMoeHTBaBU2GgWE1iBH/0H6Eae294M0OjXPjs52dKj3e3N",
+	"HhZ9aiTWu2GCji9hN4CPXbt7ePoK8Mlmlzm2fJd5TuXaECjLkLMVocqcpwRXdmzIyZVNaV4Rp4+sIbfE",
+	"YlLH2kY/0oXCKvaqC+7SrDKx437bhm9Xl/qZmN7R6mhWCOCSZuwGDohLo8QKKRJQynjddvoaO44HHW5Q",
+	"u25FzU9mxO+DGQTOYObZyZM9sHJQjLpjQZbc6mGj/mhtdweRe3M6cW2b/cL+lin9wg+KW9eH9FRP1kMm",
+	"jSst7uNho93FHPeXD0jRZqd/iOH9dg+oP9yU/uByFxMY4xNvJogJVYm1s8lsTRrlD45wFUwdyk3u3Oj7",
+	"bVLyomrP3YOCtYeyaZDQNLXHsEaZNmZI4+hzpeBV2DZ0Q0lVklFRrmPafQFW2MIGB+SCl5bqsaU5iqm9",
+	"B+OC/AZSWKeMe+oTDjcgibvdpZ8RrFWzVYBf2iF/EPGt7wIIUM1h44BEc0YjhxUoTbAas0EPDJltEmNy",
+	"h/9ulciXTjXvQRL76cPjGDHRnEMkGvSR0hJo3p6rvpeCcYryvekF3YdqjVzIiirytw8/vjPq0AWMNmzu",
+	"qrMUN/r6I120l+8sdh9HT06eBu53EprkIkUz/YBM8iP30bbZ2l0N5d0MdI4wzPApspdUfYr6+Qd/TqDq",
+	"ju3jHtc/+4Ac4FYIEW5dQEpSqukBMeirzmyLJ+pGbPKM0dxudr6imgSaLAn2xZozx+rE5l1G/RhOm3dQ",
+	"OPR2vWxHO6ZcplUqTVyY1XZMCxmTFTqa1i9YgQ2w1S1OceNTjMGaE8/Yu5mLz+bnOMKWm33iyZLyBRj3",
+	"IlubqW1VsHFRUS60Ir6rjaQitqeHIKkAhS+NUFj/ssMs9bUbHXUTvmaMqeb57SP5oePbvwtoAh8Wqi4V",
+	"Owlk/B9Sh9XbfnA9hlTyQQmgGaSeg5Dy2JagMR7B9IXRcZ2YQs1zmNZQlnFiMoOl4XJKnh6ZkSSzl8g9",
+	"cn1oRGguxW/AHQPPjWHjokWrpchgiz/cFNJJCpmmvaJ6hZJ2RU48y0Je6HW1phXVk9gIChIC6+zNjH48",
+	"woLjj7dKzisEoyM+IZHw/Y391+CNE5H4f5uUHlS6NhjfHgxLaEsZqlpeUzcOiNgBufu/UaZRXaeGzXM8",
+	"oxDJXyvLfFoQyoVegvxaxaQASWwDzECuvzOHyv2kauToMwM2bkbZy5qsuhz/T5wF7gbC4F2P9mrCAzEJ",
+	"LmS1DnVRcYVmIFOEC40s6nWi45rt3AE30A7UtOHHvk1yhVboVUxYSv5SWaLGViN/IXdeWrDpQS0hvT/v",
+	"ClMtYj7JqOoPXFTcGe6f+AxTqc6g6cbKj4kDKyn1VQ2H7Zp0i2fUHRDEqoxaU2MgXhLgqbr4xO1HyI9C",
+	"TFUmVgabSSYUpCHD5wPO9tpibYfhY600iy67PlNkRbmGNK7vgUW5FhfkBE1QG9y/1VWQbdthcDDlX2Gs",
+	"CeyKKqIA+AVZGHPQXlZbNdojXFUQxgH2lip9hMg5evMq6rlht3HBbqg3Y7fAarjVlnGD58FO7e8+OmAg",
+	"zjHVEWbwEbLan7AeHCp06vG7zZVwJtgQb/+HRuniI3T3/UWHD20nOw2DlrIxiI3i+YO4/20d+plhAJc0",
+	"3MZR79yQz+SKEbU1gTRbI7d5YO+hObXPr5qpqITU8o+xuZysugwvUaKUCWzLd2zPbL5lSvuc5hcLlcY9",
+	"boSrghx+e3Z1gUF4wkZLwtib2x9S9VQXHnzRNC6G1uvLATbyL66IocFIFpI2GzkrfauQ2kLsva3yh0a8",
+	"uxGlB/UH1pCI1Ur1+5tIenFsKzLQIhEqgN6/lekCvN/j+mRfinR9IM+0cWH/k7Nvn/85eMK1ffz7B6SW",
+	"LyMLkMpXFB2OWohaQl1Kz6hgojQUtjgbigvjwGClDVOuD1m3klTYQIj1uJ6YtqVwu+b94Mb8/rrX90+M",
+	"+8MFDymsdUNlyEp2iDuguNoKQeP42bq2DQXpKgjbOrKX6pM7N36rrrTdm+EQW/vvTNTdrvv9qQlX1P3g",
+	"9Oql1aFNTzNnrVl97+8IuuyONFkGDEeZHguJDuqu1Lrv8LVPfuKtNKr+Qka/wrRD/iBp/bqtNRgIwK0e",
+	"MK2P5axijvk4tDx22oDd0gsL1QA78IPrrH+UhqC/KS6M9ANz/0zYnK1wBuEu/LoIZL8Z+N6GJuuOiEdr",
+	"DJ4djmKVzRWuW4JCY6hWCxu5FCI7ZGTbYtyFtb9WdaC4P3zTE+eoW1e2SI69c+sh2d+sEOZ/fHMwzP0A",
+	"NI19GtQ6or7fMSZVQ1xv8GLzj7KEBcIyx8dWLcQwiRiJt9ZlSJ8TOvx/6WrwiF0d6wDHlLU0eWNyx9Kt",
+	"x1GbOXZbcyx9zLZ2czehuHPz9QETCY15MWWG7eQzSGgOtlQoRCx3qZzHte31mOD57sZWTSFe/I2N5v+u",
+	"IE7TeNAoVb5rOq+tB3UusfGwMjjvL+//JwAA//8=",
 }
 
 // decodeSpec returns the embedded OpenAPI spec as raw JSON bytes,

@@ -6,10 +6,10 @@ import "github.com/spf13/cobra"
 func (a *app) commands(root *cobra.Command) {
 	root.AddCommand(
 		a.ledgerCommand(), a.relayCommand(), a.statusCommand(),
-		a.walletCommand(), a.txCommand(),
+		a.txCommand(),
 		a.nodeCommand(), a.directoryCommand(),
 		a.slashCommand(), a.proofCommand(),
-		a.dbCommand(), a.versionCommand(),
+		a.dbCommand(),
 	)
 	a.moreCommands(root)
 }

@@ -252,7 +252,7 @@ func readRunning(dir string) (*running, error) {
 func (r *running) alive(dir string) bool {
 	unlock, err := durable.Lock(dir)
 	if err == nil {
-		_ = unlock()
+		unlock()
 		return false
 	}
 	return errors.Is(err, durable.ErrLocked) && syscall.Kill(r.PID, 0) == nil

@@ -10,5 +10,11 @@ func (a *app) moreCommands(root *cobra.Command) {
 		a.demoCommand(),
 		a.benchCommand(),
 		a.versionCommand(),
+		a.accountCommand(),
+		a.contactCommand(),
+		a.sendCommand(),
+		a.inboxCommand(),
+		a.outboxCommand(),
+		a.clientCommand(),
 	)
 }

@@ -105,7 +105,7 @@ func (a *app) relayRun() *cobra.Command {
 						fmt.Sprintf("relay %s ready at %s (%s: %s)", id, listen, r.net.Profile, claim))
 				},
 			})
-			return cmp.Or(fedRelay(err), after)
+			return cmp.Or(verified(err), after)
 		},
 	}
 	relayDir(c, &dir)
@@ -120,13 +120,6 @@ func (a *app) relayRun() *cobra.Command {
 func reachable(s string) bool {
 	at, err := netip.ParseAddrPort(s)
 	return err == nil && at.Port() != 0 && !at.Addr().IsUnspecified()
-}
-
-func fedRelay(err error) error {
-	if err == nil {
-		return nil
-	}
-	return verified(err)
 }
 
 func (a *app) relayStatus() *cobra.Command {
@@ -184,4 +177,3 @@ func (a *app) relayLeave() *cobra.Command {
 	f.add(c)
 	return c
 }
-

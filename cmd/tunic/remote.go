@@ -9,6 +9,7 @@ import (
 	"net/http"
 	"net/url"
 	"strconv"
+	"strings"
 	"time"
 
 	"tunic/api/client"
@@ -33,6 +34,9 @@ func (a *app) remote(file string) (*remote, error) {
 	}
 	if len(n.URLs) == 0 {
 		return nil, usage("the network file names no ledger; add its URL under \"urls\"")
+	}
+	for i, u := range n.URLs {
+		n.URLs[i] = strings.TrimRight(u, "/")
 	}
 	h := &http.Client{Timeout: 15 * time.Second}
 	c, err := client.NewClientWithResponses(n.URLs[0], client.WithHTTPClient(h))

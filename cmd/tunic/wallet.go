@@ -171,18 +171,8 @@ func (a *app) walletBalance() *cobra.Command {
 // openKey decrypts the key of an account given as an address, or the only one
 // in the folder where from is empty.
 func (a *app) openKey(dir, from, pass string) (wallet.Key, error) {
-	var who chain.Address
-	var err error
-	if from == "" {
-		l, err := wallet.List(dir)
-		if err != nil {
-			return wallet.Key{}, err
-		}
-		if len(l) != 1 {
-			return wallet.Key{}, usage("which account? there are %d keys in %s; pass --from ADDRESS", len(l), dir)
-		}
-		who = l[0]
-	} else if who, err = chain.ParseAddress(from); err != nil {
+	who, err := chooseKey(dir, from)
+	if err != nil {
 		return wallet.Key{}, err
 	}
 	p, err := a.passphrase(pass, false)

@@ -25,9 +25,9 @@ func Tunic() Policy {
 		// within its folder.
 		Tops: []string{"cmd", "devnet", "node", "api", "relay", "client", "ledger", "slashing", "staking", "registry", "onion", "chain", "internal"},
 		Packages: map[string]Rule{
-			// The commands reach api and relay through node.
+			// The commands reach api through node.
 			"cmd/tunic": {Imports: join(words, plumbing, network, state, list("node", "devnet", "devnet/bench", "devnet/scenario",
-				"api/client", "api/feed", "ledger", "client", "client/local", "internal/cli", "ledger/wallet"))},
+				"api/client", "api/feed", "ledger", "relay", "client", "client/local", "internal/cli", "ledger/wallet"))},
 			"cmd/tunic-validator": {Imports: join(words, plumbing, state, list("node", "ledger", "ledger/comet", "internal/cli"))},
 
 			"devnet":          {Imports: join(everythingBelowNode, list("node", "devnet/fault", "devnet/bench", "ledger/wallet"))},

@@ -51,6 +51,8 @@ func TestRefusals(t *testing.T) {
 		{machine.CodeFeeTooLow, func(w *world) []byte { return transfer(w, "a", func(v *machine.Transfer) { v.Head.Fee-- }) }},
 		{machine.CodeInsufficientFunds, func(w *world) []byte { return w.transfer("nobody", "b", 1, 0) }},
 		{machine.CodeInsufficientFunds, func(w *world) []byte { return w.transfer("poor", "b", 501, 0) }},
+		{machine.CodeInsufficientFunds, func(w *world) []byte { return w.transfer("a", "b", 1<<64-1, 0) }},
+		{machine.CodeNonceGap, func(w *world) []byte { return w.transfer("a", "b", 1<<64-1, 1) }},
 		{machine.CodeZeroAmount, func(w *world) []byte { return w.transfer("a", "b", 0, 0) }},
 		{machine.CodeZeroAddress, func(w *world) []byte {
 			return transfer(w, "a", func(v *machine.Transfer) { v.To = chain.Address{} })

@@ -1,0 +1,273 @@
+package main
+
+import (
+	"context"
+	"crypto/rand"
+	"errors"
+	"fmt"
+	"io"
+	"path/filepath"
+	"strings"
+	"time"
+
+	"github.com/spf13/cobra"
+
+	"tunic/api/feed"
+	"tunic/chain"
+	"tunic/chain/genesis"
+	"tunic/client"
+	"tunic/internal/durable"
+	"tunic/node"
+	"tunic/registry/directory"
+	"tunic/registry/path"
+)
+
+func (a *app) clientCommand() *cobra.Command {
+	return noun("client", "The messenger in the background", a.clientRun())
+}
+
+func (a *app) clientRun() *cobra.Command {
+	var m messenger
+	var acceptAll bool
+	c := &cobra.Command{
+		Use: "run", Short: "Receive, confirm and resend until interrupted, a line an event", Args: cobra.NoArgs,
+		Long: "Keeps the account online: fetches messages, confirms them, and sends what waits in the\n" +
+			"outbox again until it is confirmed. Prints a line (with -o json an object) an event.",
+		RunE: func(cmd *cobra.Command, _ []string) error {
+			ctx := cmd.Context()
+			s, err := a.online(ctx, &m, acceptAll)
+			if err != nil {
+				return err
+			}
+			defer s.close()
+			if s.usable != nil {
+				fmt.Fprintf(a.err, "tunic: %v; going on, for when there are more\n", s.usable)
+			}
+			if err := a.show(struct {
+				Type string `json:"type"`
+				ID   string `json:"id"`
+			}{"started", client.FormatID(s.ID())}, func(w io.Writer) {
+				fmt.Fprintf(w, "%s is online; Ctrl-C ends it\n", a.bold(client.FormatID(s.ID())))
+			}); err != nil {
+				return err
+			}
+			known := map[client.MessageID]client.Status{}
+			return s.follow(ctx, func(e client.Event) error {
+				if e.Kind == client.EventStatus {
+					old, ok := known[e.Status.ID]
+					if ok && old.State == e.Status.State && old.Reason == e.Status.Reason {
+						return nil
+					}
+					known[e.Status.ID] = e.Status
+				}
+				return a.showEvent(s, e)
+			})
+		},
+	}
+	m.flags(c)
+	c.Flags().BoolVar(&acceptAll, "accept-all", false, "accept contact requests without asking")
+	return c
+}
+
+// showEvent prints one event: a line, or an object with -o json.
+func (a *app) showEvent(s *session, e client.Event) error {
+	stamp := func(w io.Writer, format string, args ...any) {
+		fmt.Fprintf(w, "%s  %s\n", time.Now().Format(time.TimeOnly), fmt.Sprintf(format, args...))
+	}
+	switch e.Kind {
+	case client.EventMessage:
+		v := viewMessage(s.Client, e.Message)
+		v.Type = "message"
+		return a.show(v, func(w io.Writer) {
+			stamp(w, "%s: %s", a.bold(v.From.String()), strings.TrimLeft(quote(v.Text, "          "), " "))
+		})
+	case client.EventStatus:
+		v := viewStatus(s.Client, e.Status)
+		v.Type = "status"
+		return a.show(v, func(w io.Writer) { stamp(w, "%s to %s: %s", excerpt(v.Text), v.To, stateText(e.Status)) })
+	case client.EventContact:
+		v := struct {
+			Type string `json:"type"`
+			contactView
+		}{"contact", viewContact(e.Contact)}
+		return a.show(v, func(w io.Writer) {
+			switch e.Contact.State {
+			case client.Incoming:
+				stamp(w, "%s asks to be your contact%s; accept with `tunic contact accept ID NAME`", v.ID, noteText(v.Note))
+			default:
+				stamp(w, "contact %s: %s", v.who, stateWords(e.Contact.State))
+			}
+		})
+	}
+	return nil
+}
+
+func noteText(note string) string {
+	if note == "" {
+		return ""
+	}
+	return " (" + excerpt(note) + ")"
+}
+
+// session is a client at work.
+type session struct {
+	*client.Client
+	of     *messenger
+	usable error // why no path can be chosen at the moment, nil if one can
+	end    context.CancelFunc
+	ended  chan struct{} // closed when Run has returned err
+	err    error
+	last   client.MessageID // the last message that was shown
+}
+
+// online opens the account and sets it to work: the ledger has answered when it
+// returns. The caller closes the session.
+func (a *app) online(ctx context.Context, m *messenger, acceptAll bool) (*session, error) {
+	log, err := a.logger()
+	if err != nil {
+		return nil, err
+	}
+	n, err := network(m.network)
+	if err != nil {
+		return nil, err
+	}
+	if len(n.URLs) == 0 {
+		return nil, usage("the network file names no ledger; add its URL under \"urls\"")
+	}
+	acc, err := a.account(m)
+	if err != nil {
+		return nil, err
+	}
+	f, err := feed.New(feed.Config{Network: n, Dir: m.dir, Logger: log})
+	if err != nil {
+		return nil, m.problem(err)
+	}
+	ctx, end := context.WithCancel(ctx)
+	c, err := node.OpenClient(ctx, node.ClientConfig{Account: acc, Dir: m.dir, Network: n, Feed: f, AcceptAll: acceptAll, Logger: log})
+	if err != nil {
+		end()
+		return nil, m.problem(err)
+	}
+	s := &session{Client: c, of: m, end: end, ended: make(chan struct{}), last: m.shown()}
+	list, head, err := f.Directory(ctx, 0)
+	if err != nil {
+		end()
+		return nil, errors.Join(m.problem(err), c.Close())
+	}
+	s.usable = paths(list, head.Header.Removals, n.Core.Params)
+	go func() {
+		defer close(s.ended)
+		s.err = c.Run(ctx)
+	}()
+	return s, nil
+}
+
+// close ends the client's work and closes its state.
+func (s *session) close() {
+	s.end()
+	<-s.ended
+	_ = s.Close()
+}
+
+// paths says why a list gives no path to any of its members, nil if it does.
+func paths(list *directory.List, removed []chain.NodeID, p genesis.Params) error {
+	k := path.New(list, removed, p)
+	err := error(path.ErrTooFew)
+	if k.Usable() > path.DefaultHops {
+		for i := range min(len(list.Entries), 16) {
+			o := path.Options{Target: list.Entries[i].Node}
+			if _, err = k.Choose(o, path.FromReader(rand.Reader)); err == nil {
+				return nil
+			}
+		}
+	}
+	why := fmt.Sprintf("%d of the %d relays in the directory are usable", k.Usable(), len(list.Entries))
+	if k.Usable() > path.DefaultHops {
+		why += ", but no four are of distinct operators, families and networks"
+	}
+	return fail(exitUnreachable, "too_few_relays", "too few relays", "%s; a message needs three hops and a mailbox member, so four; `tunic node list` shows them", why)
+}
+
+// flush lets confirmations and deletions leave before the program ends, within
+// d. What has not left then does so the next time.
+func (s *session) flush(ctx context.Context, d time.Duration) {
+	ctx, cancel := context.WithTimeout(ctx, d)
+	defer cancel()
+	_ = s.Flush(ctx)
+}
+
+// shown is the last message that was shown, as the folder says.
+func (m *messenger) shown() (id client.MessageID) {
+	b, err := durable.ReadFile(filepath.Join(m.dir, shownFile), 64)
+	if err == nil {
+		id, _ = client.ParseMessageID(strings.TrimSpace(string(b)))
+	}
+	return id
+}
+
+// unread are the messages behind the last one that was shown.
+func (s *session) unread() []client.Message {
+	all := s.Inbox()
+	for i := len(all) - 1; i >= 0; i-- {
+		if all[i].ID == s.last {
+			return all[i+1:]
+		}
+	}
+	return all
+}
+
+// markShown notes that messages were shown.
+func (s *session) markShown(l []client.Message) error {
+	if len(l) == 0 {
+		return nil
+	}
+	s.last = l[len(l)-1].ID
+	if err := durable.WriteFile(filepath.Join(s.of.dir, shownFile), []byte(s.last.String()+"\n"), 0o600); err != nil {
+		return fmt.Errorf("note what was shown: %w", err)
+	}
+	return nil
+}
+
+// follow hands every event to each until ctx ends (nil) or the client stops.
+// Messages come once each, and those not shown yet at once.
+func (s *session) follow(ctx context.Context, each func(client.Event) error) error {
+	ctx, cancel := context.WithCancel(ctx)
+	defer cancel()
+	for {
+		events := s.Subscribe(ctx)
+		if err := s.tellUnread(each); err != nil {
+			return err
+		}
+		for open := true; open; {
+			var e client.Event
+			select {
+			case e, open = <-events: // closed too where we lag behind: begin anew
+			case <-s.ended:
+				return s.of.problem(s.err)
+			case <-ctx.Done():
+				return nil
+			}
+			var err error
+			switch {
+			case !open:
+			case e.Kind == client.EventMessage:
+				err = s.tellUnread(each)
+			default:
+				err = each(e)
+			}
+			if err != nil {
+				return err
+			}
+		}
+	}
+}
+
+func (s *session) tellUnread(each func(client.Event) error) error {
+	l := s.unread()
+	for _, x := range l {
+		if err := each(client.Event{Kind: client.EventMessage, Message: x}); err != nil {
+			return err
+		}
+	}
+	return s.markShown(l)
+}

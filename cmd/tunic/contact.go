@@ -1,0 +1,259 @@
+package main
+
+import (
+	"errors"
+	"fmt"
+	"io"
+	"strings"
+
+	"github.com/spf13/cobra"
+
+	"tunic/client"
+	"tunic/onion/mail"
+)
+
+func (a *app) contactCommand() *cobra.Command {
+	return noun("contact", "The people you write with",
+		a.contactAdd(), a.contactList(), a.contactAccept(), a.contactShow(), a.contactRemove())
+}
+
+// contactView is a contact as the commands print it.
+type contactView struct {
+	who
+	State  client.ContactState `json:"state"`
+	Note   string              `json:"note,omitempty"`
+	Safety string              `json:"safety_number,omitempty"`
+}
+
+func viewContact(x client.Contact) contactView {
+	return contactView{who{client.FormatID(x.ID), x.Name}, x.State, x.Note, x.Safety}
+}
+
+// atHome runs f on the account's state, without the network.
+func (a *app) atHome(m *messenger, f func(c *client.Client) error) error {
+	c, err := a.offline(m)
+	if err != nil {
+		return err
+	}
+	return errors.Join(f(c), c.Close())
+}
+
+func (a *app) contactAdd() *cobra.Command {
+	var m messenger
+	c := &cobra.Command{
+		Use: "add ID NAME", Short: "Note an account under a name, or rename it", Args: cobra.ExactArgs(2),
+		RunE: func(_ *cobra.Command, args []string) error {
+			id, err := client.ParseID(args[0])
+			if err != nil {
+				return m.problem(err)
+			}
+			return a.atHome(&m, func(c *client.Client) error {
+				if err := nameContact(c, id, args[1]); err != nil {
+					return err
+				}
+				x, err := findContact(c, args[0])
+				if err != nil {
+					return err
+				}
+				return a.show(viewContact(x), func(w io.Writer) {
+					fmt.Fprintf(w, "%s is now %s\n", client.FormatID(id), a.bold(printable(x.Name)))
+				})
+			})
+		},
+	}
+	m.flags(c)
+	return c
+}
+
+// nameContact notes an account under a name that no other contact has.
+func nameContact(c *client.Client, id mail.AccountID, name string) error {
+	_, isID := client.ParseID(name)
+	switch {
+	case id == c.ID():
+		return usage("that is your own account")
+	case name == "" || name != printable(name) || strings.TrimSpace(name) != name:
+		return usage("%q is no name: printable characters, no space around them", name)
+	case isID == nil:
+		return usage("a name cannot be an account id")
+	}
+	for _, x := range c.Contacts() {
+		if x.Name == name && x.ID != id {
+			return fail(exitFailed, "name_taken", "the name is taken", "%s is %s; choose another name", printable(name), client.FormatID(x.ID))
+		}
+	}
+	err := c.AddContact(id, name)
+	if errors.Is(err, client.ErrConfig) {
+		return usage("%v", err)
+	}
+	return err
+}
+
+func (a *app) contactList() *cobra.Command {
+	var m messenger
+	c := &cobra.Command{
+		Use: "list", Short: "All contacts, and who asks to become one", Args: cobra.NoArgs,
+		RunE: func(*cobra.Command, []string) error {
+			return a.atHome(&m, func(c *client.Client) error {
+				l := c.Contacts()
+				views := make([]contactView, len(l))
+				asking := 0
+				rows := [][]string{a.head("name", "state", "id")}
+				for i, x := range l {
+					views[i] = viewContact(x)
+					if x.State == client.Incoming {
+						asking++
+					}
+					rows = append(rows, []string{orDash(printable(x.Name)), stateWords(x.State), views[i].ID})
+				}
+				return a.show(map[string]any{"contacts": views}, func(w io.Writer) {
+					if len(l) == 0 {
+						fmt.Fprintln(w, "no contacts yet; `tunic contact add ID NAME` adds one")
+						return
+					}
+					table(w, rows...)
+					if asking > 0 {
+						fmt.Fprintf(w, "\nAccept who asks with `tunic contact accept ID NAME`\n")
+					}
+				})
+			})
+		},
+	}
+	m.flags(c)
+	return c
+}
+
+func orDash(s string) string {
+	if s == "" {
+		return "-"
+	}
+	return s
+}
+
+// stateWords says what a contact's state means.
+func stateWords(s client.ContactState) string {
+	switch s {
+	case client.Added:
+		return "not written to yet"
+	case client.Requested:
+		return "request sent"
+	case client.Incoming:
+		return "asks to be accepted"
+	}
+	return s.String()
+}
+
+func (a *app) contactAccept() *cobra.Command {
+	var m messenger
+	c := &cobra.Command{
+		Use: "accept ID|NAME [NAME]", Short: "Accept a contact request, and name who asked", Args: cobra.RangeArgs(1, 2),
+		RunE: func(_ *cobra.Command, args []string) error {
+			return a.atHome(&m, func(c *client.Client) error {
+				x, err := existing(c, args[0])
+				if err != nil {
+					return err
+				}
+				if len(args) == 2 {
+					if err := nameContact(c, x.ID, args[1]); err != nil {
+						return err
+					}
+				}
+				if err := c.Accept(x.ID); err != nil {
+					return err
+				}
+				was := x.State
+				if x, err = existing(c, client.FormatID(x.ID)); err != nil {
+					return err
+				}
+				v := viewContact(x)
+				return a.show(v, func(w io.Writer) {
+					if was != client.Incoming {
+						fmt.Fprintf(w, "%s was no open request: %s\n", v.who, stateWords(was))
+						return
+					}
+					fmt.Fprintf(w, "accepted %s; `tunic inbox` fetches what they wrote\n", a.bold(v.who.String()))
+				})
+			})
+		},
+	}
+	m.flags(c)
+	return c
+}
+
+// existing finds a contact that has to be there.
+func existing(c *client.Client, s string) (client.Contact, error) {
+	x, err := findContact(c, s)
+	if errors.Is(err, client.ErrNoContact) {
+		err = fail(exitFailed, "no_contact", "no such contact", "%s is not among yours; `tunic contact list` shows them", s)
+	}
+	return x, err
+}
+
+func (a *app) contactShow() *cobra.Command {
+	var m messenger
+	c := &cobra.Command{
+		Use: "show ID|NAME", Short: "One contact, with the safety number to compare", Args: cobra.ExactArgs(1),
+		RunE: func(_ *cobra.Command, args []string) error {
+			return a.atHome(&m, func(c *client.Client) error {
+				x, err := existing(c, args[0])
+				if err != nil {
+					return err
+				}
+				v := viewContact(x)
+				v.Safety = client.SafetyNumber(c.ID(), x.ID)
+				return a.show(v, func(w io.Writer) {
+					table(w, []string{"Name", orDash(printable(x.Name))}, []string{"State", stateWords(x.State)}, []string{"Id", v.ID})
+					if x.Note != "" {
+						fmt.Fprintf(w, "Note   %s\n", printable(x.Note))
+					}
+					g := strings.Fields(v.Safety)
+					fmt.Fprintf(w, "\nSafety number\n\n  %s\n  %s\n\nCompare it in person or by voice: if both of you see this number, each has the other's true account.\n",
+						a.bold(strings.Join(g[:6], " ")), a.bold(strings.Join(g[6:], " ")))
+				})
+			})
+		},
+	}
+	m.flags(c)
+	return c
+}
+
+func (a *app) contactRemove() *cobra.Command {
+	var m messenger
+	c := &cobra.Command{
+		Use: "remove ID|NAME", Short: "Forget a contact, its keys, and what was not delivered to it", Args: cobra.ExactArgs(1),
+		RunE: func(_ *cobra.Command, args []string) error {
+			return a.atHome(&m, func(c *client.Client) error {
+				x, err := existing(c, args[0])
+				if err != nil {
+					return err
+				}
+				dropped := 0
+				for _, s := range c.Outbox() {
+					if s.Contact == x.ID && !s.State.Final() {
+						dropped++
+					}
+				}
+				if err := c.Remove(x.ID); err != nil {
+					return err
+				}
+				v := viewContact(x)
+				return a.show(map[string]any{"removed": v.who, "undelivered": dropped}, func(w io.Writer) {
+					fmt.Fprintf(w, "removed %s", v.who)
+					if dropped > 0 {
+						fmt.Fprintf(w, ", with %s not delivered yet", count(dropped, "message"))
+					}
+					fmt.Fprintln(w)
+				})
+			})
+		},
+	}
+	m.flags(c)
+	return c
+}
+
+// count is a number with its noun.
+func count(n int, noun string) string {
+	if n == 1 {
+		return "1 " + noun
+	}
+	return fmt.Sprintf("%d %ss", n, noun)
+}

@@ -1,0 +1,221 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"io/fs"
+	"path/filepath"
+	"strings"
+	"unicode"
+
+	"github.com/spf13/cobra"
+
+	"tunic/api/feed"
+	"tunic/chain"
+	"tunic/chain/genesis"
+	"tunic/client"
+	"tunic/internal/durable"
+	"tunic/ledger/light"
+	"tunic/onion/link"
+	"tunic/onion/mail"
+	"tunic/registry/directory"
+	"tunic/relay"
+)
+
+// Files of a messenger's folder, besides the client's own.
+const (
+	accountFile = "account.json"
+	shownFile   = "shown" // id of the last message that was shown
+)
+
+// messenger is what the flags of the messenger's commands name: one account's
+// folder, and the network that it is used in.
+type messenger struct{ dir, network, pass string }
+
+func (m *messenger) flags(c *cobra.Command) {
+	m.accountFlags(c)
+	networkFlag(c, &m.network)
+}
+
+func (m *messenger) accountFlags(c *cobra.Command) {
+	c.Flags().StringVar(&m.dir, "dir", filepath.Join(home(), "client"), "folder of the account and its messages")
+	passphraseFlag(c, &m.pass)
+}
+
+func (m *messenger) keystore() string { return filepath.Join(m.dir, accountFile) }
+
+// account opens the keystore.
+func (a *app) account(m *messenger) (*client.Account, error) {
+	if err := exists(m.keystore()); err != nil {
+		return nil, fail(exitFailed, "no_account", "no account there", "%s is missing; make one with `tunic account new`, or pass --dir", m.keystore())
+	}
+	p, err := a.passphrase(m.pass, false)
+	if err != nil {
+		return nil, err
+	}
+	acc, err := client.OpenKeystore(m.keystore(), []byte(p))
+	return acc, m.problem(err)
+}
+
+func exists(path string) error {
+	_, err := durable.ReadFile(path, 1<<20)
+	if errors.Is(err, fs.ErrNotExist) {
+		return err
+	}
+	return nil
+}
+
+// problem puts an error of the messenger into words for its user.
+func (m *messenger) problem(err error) error {
+	var p *problem
+	switch {
+	case err == nil, errors.As(err, &p):
+		return err
+	case errors.Is(err, client.ErrPassphrase):
+		return fail(exitFailed, "wrong_passphrase", "wrong passphrase", "it does not open %s", m.keystore())
+	case errors.Is(err, client.ErrKeystore):
+		return fail(exitFailed, "bad_keystore", "unusable account file", "%v", err)
+	case errors.Is(err, client.ErrStore):
+		return fail(exitFailed, "foreign_state", "the messages in the folder cannot be read",
+			"those in %s belong to another account or network, or were damaged; pass the network file that they were written with, or another --dir", m.dir)
+	case errors.Is(err, durable.ErrLocked):
+		_, why, _ := strings.Cut(err.Error(), durable.ErrLocked.Error())
+		return fail(exitFailed, "locked", "the account is in use", "%s is open%s", m.dir, why)
+	case errors.Is(err, client.ErrTwoHeads), errors.Is(err, light.ErrTwoHeads):
+		return fail(exitFailed, "two_heads", "halted: the ledger shows different things to different people", "%v; the evidence is kept in %s", err, m.dir)
+	case errors.Is(err, light.ErrNetwork), errors.Is(err, light.ErrSealer):
+		return fail(exitFailed, "foreign_network", "the ledger is of another network", "%v; the network file and the ledger at its URL do not belong together", err)
+	case errors.Is(err, feed.ErrUnreachable):
+		return fail(exitUnreachable, "unreachable", "the ledger is unreachable", "%v; is it running? the network file says where", err)
+	case errors.Is(err, feed.ErrStale):
+		return fail(exitUnreachable, "stale", "the ledger's news are too old", "%v", err)
+	case errors.Is(err, client.ErrMessage), errors.Is(err, client.ErrAccountID), errors.Is(err, client.ErrMnemonic):
+		return usage("%s", strings.TrimPrefix(err.Error(), "client: "))
+	}
+	return err
+}
+
+// noLedger stands in where nothing is asked of the network.
+type noLedger struct{}
+
+func (noLedger) Head(context.Context) (chain.SealedHeader, error) {
+	return chain.SealedHeader{}, client.ErrNotRunning
+}
+
+func (noLedger) Directory(context.Context, chain.Epoch) (*directory.List, chain.SealedHeader, error) {
+	return nil, chain.SealedHeader{}, client.ErrNotRunning
+}
+
+// lastKnown is the clock of a network whose ledger is the clock, as of the
+// newest header that was kept.
+type lastKnown chain.Time
+
+func (t lastKnown) Now() chain.Time { return chain.Time(t) }
+
+// offline opens the account's state without the network. The caller closes it.
+func (a *app) offline(m *messenger) (*client.Client, error) {
+	n, err := network(m.network)
+	if err != nil {
+		return nil, err
+	}
+	acc, err := a.account(m)
+	if err != nil {
+		return nil, err
+	}
+	t, err := link.NewTLS(link.Config{BodySize: relay.BodySize(n.Core)})
+	if err != nil {
+		return nil, err
+	}
+	cfg := client.Config{Account: acc, Dir: m.dir, Core: n.Core, Genesis: n.Genesis, Ledger: noLedger{}, Transport: t}
+	if n.Core.Clock == genesis.ClockLedger {
+		cfg.Clock = lastKnown(n.Core.Time)
+		if f, err := feed.New(feed.Config{Network: n, Dir: m.dir}); err == nil {
+			if h, ok := f.Newest(); ok {
+				cfg.Clock = lastKnown(h.Header.Time)
+			}
+		}
+	}
+	c, err := client.New(cfg)
+	return c, m.problem(err)
+}
+
+// who is an account as the commands print it.
+type who struct {
+	ID   string `json:"id"`
+	Name string `json:"name,omitempty"`
+}
+
+func (w who) String() string {
+	if w.Name != "" {
+		return printable(w.Name)
+	}
+	return w.ID
+}
+
+// whoIs names an account.
+func whoIs(c *client.Client, id mail.AccountID) who {
+	w := who{ID: client.FormatID(id)}
+	for _, x := range c.Contacts() {
+		if x.ID == id {
+			w.Name = x.Name
+		}
+	}
+	return w
+}
+
+// findContact finds a contact by its name or id.
+func findContact(c *client.Client, s string) (client.Contact, error) {
+	var named []client.Contact
+	id, idErr := client.ParseID(s)
+	for _, x := range c.Contacts() {
+		if idErr == nil && x.ID == id {
+			return x, nil
+		}
+		if x.Name == s && s != "" {
+			named = append(named, x)
+		}
+	}
+	switch {
+	case len(named) == 1:
+		return named[0], nil
+	case len(named) > 1:
+		return client.Contact{}, usage("%d contacts are called %q; pass the id, which `tunic contact list` shows", len(named), s)
+	case idErr == nil:
+		return client.Contact{ID: id}, client.ErrNoContact
+	case strings.HasPrefix(strings.ToLower(s), "tunic1"):
+		return client.Contact{}, usage("%s", strings.TrimPrefix(idErr.Error(), "client: "))
+	}
+	return client.Contact{}, fail(exitFailed, "no_contact", "no such contact", "nobody is called %q; `tunic contact list` shows the contacts, `tunic contact add ID NAME` adds one", s)
+}
+
+// printable is a text of somebody else on one line of a terminal, which it
+// cannot command.
+func printable(s string) string {
+	return strings.Map(func(r rune) rune {
+		switch {
+		case r == '\n' || r == '\t':
+			return ' '
+		case !unicode.IsPrint(r):
+			return '\uFFFD'
+		}
+		return r
+	}, s)
+}
+
+// quote is a text of somebody else, each line indented.
+func quote(s, indent string) string {
+	lines := strings.Split(strings.ReplaceAll(s, "\r\n", "\n"), "\n")
+	for i := range lines {
+		lines[i] = indent + printable(lines[i])
+	}
+	return strings.Join(lines, "\n")
+}
+
+// excerpt is the beginning of a text, quoted.
+func excerpt(s string) string {
+	s = printable(s)
+	if r := []rune(s); len(r) > 40 {
+		s = string(r[:39]) + "…"
+	}
+	return `"` + s + `"`
+}

@@ -1,0 +1,266 @@
+package main
+
+import (
+	"cmp"
+	"context"
+	"fmt"
+	"io"
+	"slices"
+	"strings"
+
+	"github.com/spf13/cobra"
+
+	"tunic/api/client"
+	"tunic/chain"
+	"tunic/chain/genesis"
+	"tunic/registry/directory"
+)
+
+// pageSize is the most that the ledger gives at once.
+const pageSize = 1000
+
+func (a *app) nodeCommand() *cobra.Command {
+	return noun("node", "The nodes on the ledger: stake, state, history", a.nodeList(), a.nodeShow())
+}
+
+var nodeStates = []client.NodeState{client.Registered, client.Active, client.Decommissioned, client.Deregistered,
+	client.Unlocking, client.Left, client.Tombstoned}
+
+func (a *app) nodeList() *cobra.Command {
+	var net, state, operator string
+	c := &cobra.Command{
+		Use: "list", Short: "All nodes ever registered", Args: cobra.NoArgs,
+		RunE: func(cmd *cobra.Command, _ []string) error {
+			if state != "" && !slices.Contains(nodeStates, client.NodeState(state)) {
+				return usage("--state %q is unknown; use one of %v", state, nodeStates)
+			}
+			if operator != "" {
+				if _, err := chain.ParseAddress(operator); err != nil {
+					return usage("--operator: %v", err)
+				}
+			}
+			r, err := a.remote(net)
+			if err != nil {
+				return err
+			}
+			s, err := r.status(cmd.Context())
+			if err != nil {
+				return err
+			}
+			nodes, err := r.nodes(cmd.Context(), state, operator)
+			if err != nil {
+				return err
+			}
+			return a.show(map[string]any{"nodes": nodes}, func(w io.Writer) {
+				rows := [][]string{a.head("node", "state", "listed", "stake", "performance", "heartbeat", "version", "endpoint")}
+				for _, n := range nodes {
+					rows = append(rows, []string{short(n.Node), string(n.State), yesNo(n.Listed), tun(n.Staked),
+						fmt.Sprintf("%d/1000", n.Performance), ago(n.LastHeartbeatMs, s.TimeMs), cmp.Or(deref(n.Version), "-"),
+						cmp.Or(strings.Join(deref(n.Endpoints), " "), "-")})
+				}
+				if len(nodes) == 0 {
+					fmt.Fprintln(w, "no such nodes")
+					return
+				}
+				table(w, rows...)
+				fmt.Fprintln(w, "\n`tunic node show NODE` tells more; the first digits of an id will do")
+			})
+		},
+	}
+	networkFlag(c, &net)
+	c.Flags().StringVar(&state, "state", "", "only those in this state")
+	c.Flags().StringVar(&operator, "operator", "", "only those of this account")
+	return c
+}
+
+// ago is how long before now, both in the ledger's time.
+func ago(then *int64, now int64) string {
+	if then == nil {
+		return "never"
+	}
+	return span(now-*then) + " ago"
+}
+
+// nodes reads all pages.
+func (r *remote) nodes(ctx context.Context, state, operator string) ([]client.Node, error) {
+	limit := pageSize
+	p := client.ListNodesParams{Limit: &limit}
+	if state != "" {
+		s := client.NodeState(state)
+		p.State = &s
+	}
+	if operator != "" {
+		p.Operator = &operator
+	}
+	all := []client.Node{}
+	for {
+		res, err := r.api.ListNodesWithResponse(ctx, &p)
+		if err != nil {
+			return nil, answer(0, nil, err)
+		}
+		if err := answer(res.StatusCode(), res.Body, nil); err != nil {
+			return nil, err
+		}
+		if res.JSON200 == nil {
+			return nil, answer(0, nil, errNoJSON)
+		}
+		all = append(all, res.JSON200.Items...)
+		if p.Cursor = res.JSON200.NextCursor; p.Cursor == nil || len(res.JSON200.Items) == 0 {
+			return all, nil
+		}
+	}
+}
+
+// node asks for one node by its full id.
+func (r *remote) node(ctx context.Context, id string) (*client.NodeDetail, error) {
+	res, err := r.api.GetNodeWithResponse(ctx, id)
+	if err != nil {
+		return nil, answer(0, nil, err)
+	}
+	if err := answer(res.StatusCode(), res.Body, nil); err != nil {
+		return nil, err
+	}
+	if res.JSON200 == nil {
+		return nil, answer(0, nil, errNoJSON)
+	}
+	return res.JSON200, nil
+}
+
+// minPrefix is how many digits of an id must be given.
+const minPrefix = 4
+
+// nodeID reads a node id, or finds the one that begins with what is given. Only
+// commands that read take prefixes: an id that money goes to is given in full.
+func (r *remote) nodeID(ctx context.Context, text string) (chain.NodeID, error) {
+	prefix := strings.ToLower(strings.TrimPrefix(text, "0x"))
+	if len(prefix) >= 64 {
+		return chain.ParseNodeID(text)
+	}
+	if len(prefix) < minPrefix || strings.Trim(prefix, "0123456789abcdef") != "" {
+		return chain.NodeID{}, usage("%q is no node id; give 64 hex digits, or at least the first %d", text, minPrefix)
+	}
+	nodes, err := r.nodes(ctx, "", "")
+	if err != nil {
+		return chain.NodeID{}, err
+	}
+	nodes = slices.DeleteFunc(nodes, func(n client.Node) bool { return !strings.HasPrefix(n.Node, prefix) })
+	switch len(nodes) {
+	case 0:
+		return chain.NodeID{}, fail(exitFailed, "node_not_found", "no such node", "none begins with %s; `tunic node list` shows them", prefix)
+	case 1:
+		return chain.ParseNodeID(nodes[0].Node)
+	}
+	return chain.NodeID{}, usage("%d nodes begin with %s; give more digits", len(nodes), prefix)
+}
+
+func (a *app) nodeShow() *cobra.Command {
+	var net string
+	c := &cobra.Command{
+		Use: "show NODE", Short: "One node: stake, history, and why it is not listed", Args: cobra.ExactArgs(1),
+		RunE: func(cmd *cobra.Command, args []string) error {
+			r, err := a.remote(net)
+			if err != nil {
+				return err
+			}
+			s, err := r.status(cmd.Context())
+			if err != nil {
+				return err
+			}
+			id, err := r.nodeID(cmd.Context(), args[0])
+			if err != nil {
+				return err
+			}
+			n, err := r.node(cmd.Context(), id.String())
+			if err != nil {
+				return err
+			}
+			return a.showNode(r, s, n)
+		},
+	}
+	networkFlag(c, &net)
+	return c
+}
+
+// showNode prints what the ledger says of a node.
+func (a *app) showNode(r *remote, s *client.Status, n *client.NodeDetail) error {
+	v := struct {
+		*client.NodeDetail
+		NotListed string `json:"not_listed_because,omitempty"`
+	}{n, notListed(r.net.Params, n, s.TimeMs)}
+	return a.show(v, func(w io.Writer) {
+		listed := "yes"
+		if v.NotListed != "" {
+			listed = "no: " + v.NotListed
+		}
+		rows := [][]string{
+			{"node", n.Node}, {"operator", n.Operator}, {"state", string(n.State)}, {"listed", listed},
+			{"stake", fmt.Sprintf("%s of %s", tun(n.Staked), tun(n.Requirement))},
+		}
+		if st := n.Stake; st != nil {
+			rows = append(rows, []string{"operator's fee", percent(chain.BasisPoints(st.FeeBps))})
+			for i, x := range st.Contributions {
+				role := "contributor"
+				if i == 0 {
+					role = "operator"
+				}
+				rows = append(rows, []string{"  " + role, x.Account + "  " + tun(x.Amount)})
+			}
+			if st.UnlockAtMs != nil {
+				rows = append(rows, []string{"unlocks", instant(*st.UnlockAtMs)})
+			}
+			if st.LockedUntilMs != nil {
+				rows = append(rows, []string{"locked until", instant(*st.LockedUntilMs)})
+			}
+		}
+		swarm := n.Swarm
+		if swarm == fmt.Sprint(uint64(directory.NoSwarm)) {
+			swarm = "none"
+		}
+		rows = append(rows,
+			[]string{"endpoints", cmp.Or(strings.Join(deref(n.Endpoints), " "), "-")},
+			[]string{"version", cmp.Or(deref(n.Version), "-")},
+			[]string{"heartbeat", ago(n.LastHeartbeatMs, s.TimeMs)},
+			[]string{"performance", fmt.Sprintf("%d/1000", n.Performance)},
+			[]string{"swarm", swarm})
+		table(w, rows...)
+		fmt.Fprintln(w, "\nhistory")
+		rows = [][]string{a.head("  height", "time", "change", "reason", "offence")}
+		for _, e := range n.History {
+			change := string(e.To)
+			if e.From != change && e.From != "" {
+				change = e.From + " -> " + change
+			}
+			rows = append(rows, []string{fmt.Sprintf("  %d", e.Height), instant(e.TimeMs), change, e.Reason, deref(e.Proof)})
+		}
+		table(w, rows...)
+	})
+}
+
+func percent(b chain.BasisPoints) string {
+	return strings.TrimSuffix(strings.TrimRight(fmt.Sprintf("%d.%02d", b/100, b%100), "0"), ".") + " %"
+}
+
+// notListed says in plain words why a node is not in the directory, and what to
+// do; empty where it is.
+func notListed(p genesis.Params, n *client.NodeDetail, now int64) string {
+	var have, want chain.Amount
+	_ = have.UnmarshalText([]byte(n.Staked)) // zero where the ledger answers nonsense
+	_ = want.UnmarshalText([]byte(n.Requirement))
+	switch {
+	case n.Listed:
+		return ""
+	case n.State == client.Tombstoned:
+		return "it is out for good, see its history"
+	case n.State != client.Registered && n.State != client.Active:
+		return "it is " + string(n.State)
+	case have < want:
+		return fmt.Sprintf("%s TUN of stake are missing; `tunic tx contribute` adds them", want-have)
+	case n.Descriptor == nil || n.LastHeartbeatMs == nil:
+		return "it has not announced itself; start it with `tunic relay run`"
+	case *n.LastHeartbeatMs+int64(p.HeartbeatValid) <= now:
+		return fmt.Sprintf("its last heartbeat is older than %s; is `tunic relay run` running, and can it reach the ledger?", span(int64(p.HeartbeatValid)))
+	case len(p.Versions) > 0 && !slices.Contains(p.Versions, deref(n.Version)):
+		return "its software version is not allowed; update it"
+	}
+	return fmt.Sprintf("nothing speaks against it; the list is made anew every epoch, which is %s", span(int64(p.EpochLength)))
+}

@@ -1,0 +1,223 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"strings"
+	"time"
+
+	"github.com/spf13/cobra"
+
+	"tunic/client"
+	"tunic/onion/mail"
+)
+
+// sendFlags are the flags of `send`.
+type sendFlags struct {
+	messenger
+	timeout        time.Duration
+	stored, noWait bool
+}
+
+func (a *app) sendCommand() *cobra.Command {
+	var f sendFlags
+	c := &cobra.Command{
+		Use: "send CONTACT TEXT...", Short: "Send a message and wait until it is confirmed", Args: cobra.MinimumNArgs(2),
+		Long: `Send a message to a contact, given by name or account id, and wait until the
+contact's program confirms it. The text - means standard input.
+
+With --stored a signed receipt of a mailbox member is enough: the contact may be
+offline. With --no-wait the message is put into the outbox alone; "tunic client
+run" sends it. Whatever is not confirmed is sent again by any later command that
+goes online, until its time is over.`,
+		RunE: func(cmd *cobra.Command, args []string) error {
+			if f.stored && f.noWait {
+				return usage("--stored and --no-wait contradict each other")
+			}
+			text, err := a.text(args[1:])
+			if err != nil {
+				return err
+			}
+			if f.noWait {
+				return a.queue(cmd.Context(), &f, args[0], text)
+			}
+			return a.send(cmd.Context(), &f, args[0], text)
+		},
+	}
+	f.flags(c)
+	c.Flags().DurationVar(&f.timeout, "timeout", time.Minute, "give up waiting after")
+	c.Flags().BoolVar(&f.stored, "stored", false, "wait for a mailbox member's receipt only")
+	c.Flags().BoolVar(&f.noWait, "no-wait", false, "put it into the outbox and return")
+	return c
+}
+
+// text is the message: the arguments, or standard input for "-".
+func (a *app) text(args []string) (string, error) {
+	text := strings.Join(args, " ")
+	if len(args) == 1 && args[0] == "-" {
+		b, err := io.ReadAll(io.LimitReader(a.in, client.MaxText+2))
+		if err != nil {
+			return "", fmt.Errorf("read standard input: %w", err)
+		}
+		text = strings.TrimSuffix(string(b), "\n")
+	}
+	switch {
+	case strings.TrimSpace(text) == "":
+		return "", usage("the message is empty")
+	case len(text) > client.MaxText:
+		return "", usage("the message is longer than %d bytes", client.MaxText)
+	}
+	return text, nil
+}
+
+// recipient finds a contact; an account id that is none yet becomes one.
+func recipient(c *client.Client, m *messenger, s string) (mail.AccountID, error) {
+	x, err := findContact(c, s)
+	switch {
+	case errors.Is(err, client.ErrNoContact) && x.ID == c.ID():
+		return x.ID, usage("that is your own account")
+	case errors.Is(err, client.ErrNoContact):
+		return x.ID, m.problem(c.AddContact(x.ID, ""))
+	}
+	return x.ID, err
+}
+
+// queue puts a message into the outbox without the network.
+func (a *app) queue(ctx context.Context, f *sendFlags, contact, text string) error {
+	return a.atHome(&f.messenger, func(c *client.Client) error {
+		to, err := recipient(c, &f.messenger, contact)
+		if err != nil {
+			return err
+		}
+		id, err := c.Send(ctx, to, text)
+		if err != nil {
+			return f.problem(err)
+		}
+		st, _ := c.Status(id)
+		v := viewStatus(c, st)
+		return a.show(v, func(w io.Writer) {
+			fmt.Fprintf(w, "in the outbox for %s; `tunic client run` sends it\n", a.bold(v.To.String()))
+		})
+	})
+}
+
+func (a *app) send(ctx context.Context, f *sendFlags, contact, text string) error {
+	start := time.Now()
+	s, err := a.online(ctx, &f.messenger, false)
+	if err != nil {
+		return err
+	}
+	defer s.close()
+	to, err := recipient(s.Client, &f.messenger, contact)
+	if err != nil {
+		return err
+	}
+	if s.usable != nil {
+		return s.usable
+	}
+	waitCtx, cancel := timeLimit(ctx, f.timeout)
+	defer cancel()
+	progress, stop := context.WithCancel(waitCtx)
+	defer stop()
+	a.showWork(progress, s)
+	// Whoever answers needs the bundle, and the clock of a network whose ledger
+	// is the clock is known then. Without it the message is queued all the same.
+	_ = s.Ready(waitCtx)
+	id, err := s.Send(context.WithoutCancel(ctx), to, text)
+	if err != nil {
+		return f.problem(err)
+	}
+	want := client.Delivered
+	if f.stored {
+		want = client.Stored
+	}
+	st, err := s.await(waitCtx, id, want)
+	stop()
+	if err != nil {
+		return f.problem(err)
+	}
+	v := viewStatus(s.Client, st)
+	v.ElapsedMS = time.Since(start).Milliseconds()
+	if err := outcome(ctx, st, want, v.To, f.timeout); err != nil {
+		return err
+	}
+	s.flush(ctx, 500*time.Millisecond)
+	return a.show(v, func(w io.Writer) {
+		if st.State == client.Delivered {
+			fmt.Fprintf(w, "delivered to %s in %s\n", a.bold(v.To.String()), span(v.ElapsedMS))
+			return
+		}
+		fmt.Fprintf(w, "stored for %s in %s; a mailbox member has signed for it and keeps it until %s\n", a.bold(v.To.String()), span(v.ElapsedMS), instant(v.Expires))
+	})
+}
+
+// await waits until a message has come as far as want or will not; when ctx
+// ends, it returns how far it came.
+func (s *session) await(ctx context.Context, id client.MessageID, want client.State) (client.Status, error) {
+	sub, cancel := context.WithCancel(context.WithoutCancel(ctx))
+	defer cancel()
+	events := s.Subscribe(sub)
+	for {
+		st, ok := s.Status(id)
+		if !ok || st.State >= want || st.State.Final() {
+			return st, nil
+		}
+		select {
+		case _, open := <-events:
+			if !open {
+				events = s.Subscribe(sub)
+			}
+		case <-s.ended:
+			return st, s.err
+		case <-ctx.Done():
+			return st, nil
+		}
+	}
+}
+
+// outcome is the error for a message that did not come as far as wanted.
+func outcome(ctx context.Context, st client.Status, want client.State, to who, timeout time.Duration) error {
+	switch {
+	case st.State == client.Failed && st.Reason == mail.CodeFull.String():
+		return fail(exitRefused, st.Reason, "the recipient's mailbox is full", "it has room again when %s comes online and reads; the message was not sent", to)
+	case st.State == client.Failed:
+		return fail(exitRefused, st.Reason, "the message was refused", "%s", st.Why())
+	case st.State == client.Expired:
+		return fail(exitUnreachable, "expired", "not delivered in time", "%s", st.Why())
+	case st.State >= want:
+		return nil
+	}
+	exit, code, title := exitUnreachable, "timeout", fmt.Sprintf("not delivered within %s", timeout)
+	if ctx.Err() != nil {
+		exit, code, title = exitFailed, "interrupted", "interrupted before it was delivered"
+	}
+	if st.State == client.Stored {
+		return fail(exit, code, title, "it is stored in the mailbox of %s and will be there when they come online; `tunic client run` waits for the confirmation, `tunic outbox` shows it", to)
+	}
+	why := ""
+	if st.Reason != "" {
+		why = " (" + st.Why() + ")"
+	}
+	return fail(exit, code, title, "it waits in the outbox%s; `tunic client run` goes on sending it", why)
+}
+
+// showWork shows on a terminal how far the proof of work for a first message is.
+func (a *app) showWork(ctx context.Context, s *session) {
+	if a.json() || !terminal(a.err) {
+		return
+	}
+	events := s.Subscribe(ctx)
+	go func() {
+		for e := range events {
+			switch {
+			case e.Kind != client.EventWork:
+			case e.Work < 100:
+				fmt.Fprintf(a.err, "\rfirst message to this contact: proof of work, %d %% \x1b[K", e.Work)
+			default:
+				fmt.Fprint(a.err, "\r\x1b[K")
+			}
+		}
+	}()
+}

@@ -1,0 +1,172 @@
+package main
+
+import (
+	"context"
+	"fmt"
+	"io"
+	"slices"
+	"strings"
+
+	"github.com/spf13/cobra"
+
+	"tunic/api/client"
+	"tunic/chain"
+)
+
+func (a *app) slashCommand() *cobra.Command {
+	return noun("slash", "Who lost stake, for what, and by which proof", a.slashList(), a.slashShow())
+}
+
+func (a *app) slashList() *cobra.Command {
+	var net, node string
+	c := &cobra.Command{
+		Use: "list", Short: "Offences that were punished", Args: cobra.NoArgs,
+		RunE: func(cmd *cobra.Command, _ []string) error {
+			r, err := a.remote(net)
+			if err != nil {
+				return err
+			}
+			if _, err := r.status(cmd.Context()); err != nil {
+				return err
+			}
+			var of *string
+			if node != "" {
+				id, err := r.nodeID(cmd.Context(), node)
+				if err != nil {
+					return err
+				}
+				s := id.String()
+				of = &s
+			}
+			all, err := r.slashes(cmd.Context(), of)
+			if err != nil {
+				return err
+			}
+			return a.show(map[string]any{"slashes": all}, func(w io.Writer) {
+				if len(all) == 0 {
+					fmt.Fprintln(w, "nobody was slashed")
+					return
+				}
+				rows := [][]string{a.head("offence", "height", "kind", "basis", "node", "lost", "burned")}
+				for _, s := range all {
+					rows = append(rows, []string{short(s.Offence), fmt.Sprint(s.Height), s.Kind, string(s.Basis), short(s.Node), tun(s.Slashed), tun(s.Burned)})
+				}
+				table(w, rows...)
+				fmt.Fprintln(w, "\n`tunic slash show OFFENCE` tells more; the first digits of an id will do")
+			})
+		},
+	}
+	networkFlag(c, &net)
+	c.Flags().StringVar(&node, "node", "", "only those of this node")
+	return c
+}
+
+// slashes reads all pages, oldest first.
+func (r *remote) slashes(ctx context.Context, node *string) ([]client.Slash, error) {
+	limit := pageSize
+	p := client.ListSlashesParams{Limit: &limit, Node: node}
+	all := []client.Slash{}
+	for {
+		res, err := r.api.ListSlashesWithResponse(ctx, &p)
+		if err != nil {
+			return nil, answer(0, nil, err)
+		}
+		if err := answer(res.StatusCode(), res.Body, nil); err != nil {
+			return nil, err
+		}
+		if res.JSON200 == nil {
+			return nil, answer(0, nil, errNoJSON)
+		}
+		all = append(all, res.JSON200.Items...)
+		if p.Cursor = res.JSON200.NextCursor; p.Cursor == nil || len(res.JSON200.Items) == 0 {
+			break
+		}
+	}
+	slices.SortStableFunc(all, func(x, y client.Slash) int { return int(x.Height - y.Height) })
+	return all, nil
+}
+
+// slash finds one by its offence's id or the beginning of it.
+func (r *remote) slash(ctx context.Context, text string) (*client.Slash, error) {
+	prefix := strings.ToLower(strings.TrimPrefix(text, "0x"))
+	if len(prefix) < minPrefix || len(prefix) > 64 || strings.Trim(prefix, "0123456789abcdef") != "" {
+		return nil, usage("%q is no offence id; give 64 hex digits, or at least the first %d", text, minPrefix)
+	}
+	if len(prefix) < 64 {
+		all, err := r.slashes(ctx, nil)
+		if err != nil {
+			return nil, err
+		}
+		all = slices.DeleteFunc(all, func(s client.Slash) bool { return !strings.HasPrefix(s.Offence, prefix) })
+		switch len(all) {
+		case 0:
+			return nil, fail(exitFailed, "offence_not_found", "no such offence was punished", "none begins with %s; `tunic slash list` shows them", prefix)
+		case 1:
+			return &all[0], nil
+		}
+		return nil, usage("%d offences begin with %s; give more digits", len(all), prefix)
+	}
+	res, err := r.api.GetSlashWithResponse(ctx, prefix)
+	if err != nil {
+		return nil, answer(0, nil, err)
+	}
+	if err := answer(res.StatusCode(), res.Body, nil); err != nil {
+		return nil, err
+	}
+	if res.JSON200 == nil {
+		return nil, answer(0, nil, errNoJSON)
+	}
+	return res.JSON200, nil
+}
+
+func (a *app) slashShow() *cobra.Command {
+	var net string
+	c := &cobra.Command{
+		Use: "show OFFENCE", Short: "One slash: who lost what, and why", Args: cobra.ExactArgs(1),
+		RunE: func(cmd *cobra.Command, args []string) error {
+			r, err := a.remote(net)
+			if err != nil {
+				return err
+			}
+			if _, err := r.status(cmd.Context()); err != nil {
+				return err
+			}
+			s, err := r.slash(cmd.Context(), args[0])
+			if err != nil {
+				return err
+			}
+			return a.show(s, func(w io.Writer) {
+				rows := [][]string{
+					{"offence", s.Offence}, {"kind", s.Kind}, {"basis", string(s.Basis)},
+					{"node", s.Node}, {"operator", s.Operator},
+					{"of epoch", fmt.Sprint(s.Epoch)},
+					{"punished", fmt.Sprintf("at height %d, %s", s.Height, instant(s.TimeMs))},
+					{"stake then", tun(s.Stake)}, {"lost", lost(s)},
+				}
+				for i, x := range s.Losses {
+					role := "contributor"
+					if i == 0 {
+						role = "operator"
+					}
+					rows = append(rows, []string{"  " + role, x.Account + "  " + tun(x.Amount)})
+				}
+				rows = append(rows, []string{"reporter", s.Reporter + "  got " + tun(s.Reward)}, []string{"burned", tun(s.Burned)})
+				table(w, rows...)
+				fmt.Fprintf(w, "\nsee for yourself: tunic proof get %s --out offence.proof && tunic proof verify offence.proof\n", s.Offence)
+			})
+		},
+	}
+	networkFlag(c, &net)
+	return c
+}
+
+// lost is the amount and its share of the stake at the offence.
+func lost(s *client.Slash) string {
+	var stake, slashed chain.Amount
+	_ = stake.UnmarshalText([]byte(s.Stake)) // zero where the ledger answers nonsense
+	_ = slashed.UnmarshalText([]byte(s.Slashed))
+	if stake == 0 || slashed > stake {
+		return tun(s.Slashed)
+	}
+	return fmt.Sprintf("%s (%.4g %%)", tun(s.Slashed), 100*float64(slashed)/float64(stake))
+}

@@ -1,0 +1,109 @@
+package mailbox_test
+
+import (
+	"bufio"
+	"encoding/hex"
+	"fmt"
+	"os"
+	"os/exec"
+	"strconv"
+	"strings"
+	"sync/atomic"
+	"syscall"
+	"testing"
+
+	"tunic/chain"
+	"tunic/chain/genesis"
+	"tunic/chain/statement"
+	"tunic/onion/mail"
+	"tunic/relay/mailbox"
+)
+
+const (
+	crashDir   = "TUNIC_TEST_CRASH_DIR"
+	crashPoint = "TUNIC_TEST_CRASH_POINT"
+	crashAfter = "TUNIC_TEST_CRASH_AFTER"
+)
+
+// crash stores items, prints each receipt once it has it, and ends the process
+// with SIGKILL at the named point.
+func crash(dir string) {
+	die := func(err error) {
+		if err != nil {
+			fmt.Fprintln(os.Stderr, err)
+			os.Exit(1)
+		}
+	}
+	after, err := strconv.Atoi(os.Getenv(crashAfter))
+	die(err)
+	l, err := mailbox.OpenLevel(dir, 0)
+	die(err)
+	var seen atomic.Int64
+	m, err := mailbox.New(mailbox.Config{
+		Self: self, Genesis: network, Params: params(), Store: l,
+		Sign: func(r statement.Receipt) []byte {
+			return statement.Sign(statement.Domain{Genesis: network}, key(50), statement.LabelReceipt, 0, r.Encode()).Encode()
+		},
+		Kill: func(point string) {
+			if point == os.Getenv(crashPoint) && seen.Add(1) == int64(after) {
+				syscall.Kill(os.Getpid(), syscall.SIGKILL)
+				select {}
+			}
+		},
+	})
+	die(err)
+	for i := byte(0); ; i++ {
+		r := m.Handle(now, epoch, store(i, 2*(i/8), now+chain.Time(genesis.Hour)))
+		if r[0].Code != mail.CodeStored {
+			die(fmt.Errorf("item %d: %s", i, r[0].Code))
+		}
+		fmt.Printf("%d %x\n", i, r[0].Body)
+	}
+}
+
+func TestNothingWithAReceiptIsLostInACrash(t *testing.T) {
+	for _, point := range []string{"before-commit", "after-commit", "after-receipt"} {
+		for _, after := range []int{1, 2, 9, 20} {
+			t.Run(fmt.Sprintf("%s %d", point, after), func(t *testing.T) {
+				t.Parallel()
+				dir := t.TempDir()
+				cmd := exec.Command(os.Args[0])
+				cmd.Env = append(os.Environ(), crashDir+"="+dir, crashPoint+"="+point, crashAfter+"="+strconv.Itoa(after))
+				var out, errs strings.Builder
+				cmd.Stdout, cmd.Stderr = &out, &errs
+				if err := cmd.Run(); err == nil || !strings.Contains(err.Error(), "killed") {
+					t.Fatalf("%v\n%s", err, errs.String())
+				}
+				l, err := mailbox.OpenLevel(dir, 0)
+				if err != nil {
+					t.Fatal(err)
+				}
+				defer l.Close()
+				m := open(t, l, nil)
+				receipts := 0
+				kept := map[byte]bool{}
+				for pair := byte(0); pair < 10; pair += 2 {
+					for _, n := range contents(t, m, pair, now) {
+						kept[n] = true
+					}
+				}
+				for lines := bufio.NewScanner(strings.NewReader(out.String())); lines.Scan(); receipts++ {
+					var n byte
+					var receipt string
+					fmt.Sscan(lines.Text(), &n, &receipt)
+					if !kept[n] {
+						t.Errorf("item %d has a receipt and is gone", n)
+					}
+					// Stored again, it gives the same receipt.
+					r := one(t, m, now, store(n, 2*(n/8), now+chain.Time(genesis.Hour)))
+					if hex.EncodeToString(r.Body) != receipt {
+						t.Errorf("item %d: another receipt", n)
+					}
+				}
+				if receipts != after-1 || len(kept) < receipts || len(kept) > receipts+1 || m.Items() != len(kept) {
+					t.Errorf("%d receipts, %d items kept, %d counted", receipts, len(kept), m.Items())
+				}
+			})
+		}
+	}
+}
