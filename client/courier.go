@@ -91,7 +91,7 @@ func (c *Client) hello(b []byte) {
 		c.log.Warn("a guard's greeting holds no header")
 		return
 	}
-	c.see(s)
+	c.Witness(s)
 }
 
 // answered hands an answer to whoever waits: reply block id 16 | zeros to the

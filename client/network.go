@@ -44,10 +44,9 @@ func (e *TwoHeadsError) Unwrap() error { return ErrTwoHeads }
 // rememberedHeads bounds the headers that are held against others.
 const rememberedHeads = 512
 
-// witness remembers a sealed header and returns *TwoHeadsError if it
-// contradicts one seen before. A header that no sealer of genesis signed is
+// compare remembers a sealed header and returns the evidence if it contradicts one seen before. A header that no sealer of genesis signed is
 // ignored: anyone can make one.
-func (c *Client) witness(s chain.SealedHeader) error {
+func (c *Client) compare(s chain.SealedHeader) *TwoHeadsError {
 	h := &s.Header
 	if c.cfg.Core.Engine != genesis.EngineSealer || h.Genesis != c.cfg.Genesis || !slices.Contains(c.cfg.Core.Sealers, h.Proposer) {
 		return nil
@@ -147,7 +146,7 @@ func (c *Client) refresh(ctx context.Context) error {
 	if err != nil {
 		return fmt.Errorf("read head: %w", err)
 	}
-	if err := c.see(head); err != nil {
+	if err := c.Witness(head); err != nil {
 		return err
 	}
 	old := c.view.Load()
@@ -167,7 +166,7 @@ func (c *Client) refresh(ctx context.Context) error {
 		if err != nil {
 			return fmt.Errorf("read directory: %w", err)
 		}
-		if err := c.see(at); err != nil {
+		if err := c.Witness(at); err != nil {
 			return err
 		}
 		if err := list.Check(at.Header); err != nil {
@@ -192,13 +191,75 @@ func (c *Client) refresh(ctx context.Context) error {
 	return nil
 }
 
-// see is witness that halts.
-func (c *Client) see(s chain.SealedHeader) error {
-	err := c.witness(s)
-	if e, ok := err.(*TwoHeadsError); ok {
-		c.halt(e)
+// listChanged follows a new list or removal: what a member held that keeps the
+// mailbox no longer is stored elsewhere.
+func (c *Client) listChanged(v *view) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	gone := func(id chain.NodeID) bool {
+		_, listed := v.list.Find(id)
+		return !listed || slices.Contains(v.head.Header.Removals, id)
 	}
-	return err
+	unheard := map[key32]bool{} // contacts whose request went with its member
+	for _, r := range c.contacts {
+		if r.Mine != nil && r.Mine.Accepted && r.State != uint8(Connected) && gone(r.Mine.Member) {
+			r.Mine.Accepted = false
+			unheard[r.ID] = true
+			c.saveLocked(r.row())
+		}
+	}
+	for _, o := range c.out {
+		if State(o.State).Final() {
+			continue
+		}
+		if unheard[o.Contact] {
+			o.due = time.Time{}
+		}
+		lost := false
+		for i := range o.Items {
+			it := &o.Items[i]
+			if it.Receipt == nil {
+				continue
+			}
+			if gone(it.Member) {
+				it.Receipt, it.Member, lost = nil, chain.NodeID{}, true
+			}
+		}
+		if lost {
+			o.due, o.tries, o.rounds, o.State, o.Reason = time.Time{}, 0, 0, uint8(Sent), ""
+			c.statusEvent(o)
+			c.saveLocked(o.row())
+		}
+	}
+	for k, d := range c.deletes {
+		if gone(d.Member) {
+			delete(c.deletes, k)
+			c.saveLocked(d.gone())
+		}
+	}
+	for k := range c.cursors {
+		if _, listed := v.list.Find(k.member); !listed {
+			delete(c.cursors, k)
+			c.saveLocked(k.gone())
+		}
+	}
+	c.changedLocked()
+	c.wakeUp()
+	select {
+	case c.relisted <- struct{}{}:
+	default:
+	}
+}
+
+// Witness holds a header that was seen elsewhere against those that the client
+// knows. Where two are sealed for one height it halts, and the error is a
+// *TwoHeadsError.
+func (c *Client) Witness(s chain.SealedHeader) error {
+	if e := c.compare(s); e != nil {
+		c.halt(e)
+		return e
+	}
+	return nil
 }
 
 // now is the network's time.

@@ -7,7 +7,6 @@ import (
 	"fmt"
 	"io"
 	"log/slog"
-	"slices"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -334,66 +333,6 @@ func (c *Client) start(ctx context.Context, workers chan struct{}) (next time.Ti
 	return next
 }
 
-// listChanged follows a new list or removal: what a member held that keeps the
-// mailbox no longer is stored elsewhere.
-func (c *Client) listChanged(v *view) {
-	c.mu.Lock()
-	defer c.mu.Unlock()
-	gone := func(id chain.NodeID) bool {
-		_, listed := v.list.Find(id)
-		return !listed || slices.Contains(v.head.Header.Removals, id)
-	}
-	unheard := map[key32]bool{} // contacts whose request went with its member
-	for _, r := range c.contacts {
-		if r.Mine != nil && r.Mine.Accepted && r.State != uint8(Connected) && gone(r.Mine.Member) {
-			r.Mine.Accepted = false
-			unheard[r.ID] = true
-			c.saveLocked(r.row())
-		}
-	}
-	for _, o := range c.out {
-		if State(o.State).Final() {
-			continue
-		}
-		if unheard[o.Contact] {
-			o.due = time.Time{}
-		}
-		lost := false
-		for i := range o.Items {
-			it := &o.Items[i]
-			if it.Receipt == nil {
-				continue
-			}
-			if gone(it.Member) {
-				it.Receipt, it.Member, lost = nil, chain.NodeID{}, true
-			}
-		}
-		if lost {
-			o.due, o.tries, o.rounds, o.State, o.Reason = time.Time{}, 0, 0, uint8(Sent), ""
-			c.statusEvent(o)
-			c.saveLocked(o.row())
-		}
-	}
-	for k, d := range c.deletes {
-		if gone(d.Member) {
-			delete(c.deletes, k)
-			c.saveLocked(d.gone())
-		}
-	}
-	for k := range c.cursors {
-		if _, listed := v.list.Find(k.member); !listed {
-			delete(c.cursors, k)
-			c.saveLocked(k.gone())
-		}
-	}
-	c.changedLocked()
-	c.wakeUp()
-	select {
-	case c.relisted <- struct{}{}:
-	default:
-	}
-}
-
 // saveLocked writes rows; after a failure nothing may leave, so Run ends.
 func (c *Client) saveLocked(rows ...row) error {
 	if c.broken != nil {
@@ -418,43 +357,5 @@ func (c *Client) wakeUp() {
 	select {
 	case c.wake <- struct{}{}:
 	default:
-	}
-}
-
-// Subscribe returns the events from now on. The channel is closed when ctx or
-// Run ends, or when its reader lags 256 events behind.
-func (c *Client) Subscribe(ctx context.Context) <-chan Event {
-	s := make(chan Event, 256)
-	c.mu.Lock()
-	c.subs[s] = struct{}{}
-	c.mu.Unlock()
-	context.AfterFunc(ctx, func() {
-		c.mu.Lock()
-		defer c.mu.Unlock()
-		c.dropLocked(s)
-	})
-	return s
-}
-
-func (c *Client) dropLocked(s chan Event) {
-	if _, ok := c.subs[s]; ok {
-		delete(c.subs, s)
-		close(s)
-	}
-}
-
-func (c *Client) emit(e Event) {
-	c.mu.Lock()
-	defer c.mu.Unlock()
-	c.emitLocked(e)
-}
-
-func (c *Client) emitLocked(e Event) {
-	for s := range c.subs {
-		select {
-		case s <- e:
-		default:
-			c.dropLocked(s)
-		}
 	}
 }

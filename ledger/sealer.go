@@ -129,8 +129,7 @@ func (l *Ledger) seal(ctx context.Context) (chain.SealedHeader, error) {
 	if out.Header.Height <= l.signed {
 		return chain.SealedHeader{}, l.halt(fmt.Errorf("height %d is sealed already", out.Header.Height))
 	}
-	l.signed = out.Header.Height
-	blk := chain.Block{SealedHeader: machine.Seal(l.domain, l.cfg.SealerKey, out.Header)}
+	blk := chain.Block{SealedHeader: chain.SealedHeader{Header: out.Header}}
 	included := make([]machine.Prepared, len(out.Included))
 	for n, i := range out.Included {
 		included[n] = txs[i]
@@ -138,6 +137,12 @@ func (l *Ledger) seal(ctx context.Context) (chain.SealedHeader, error) {
 	}
 	if err := l.store(blk, &out); err != nil {
 		return chain.SealedHeader{}, err
+	}
+	// Signed only now: whatever happens, no other header can take this height.
+	l.signed = out.Header.Height
+	blk.SealedHeader = machine.Seal(l.domain, l.cfg.SealerKey, out.Header)
+	if err := l.db.putSeal(out.Header.Height, blk.Seal); err != nil {
+		return chain.SealedHeader{}, l.halt(err)
 	}
 	left := make([]machine.Prepared, len(out.Refused))
 	why := make([]*chain.Refusal, len(out.Refused))
@@ -149,7 +154,7 @@ func (l *Ledger) seal(ctx context.Context) (chain.SealedHeader, error) {
 	return blk.SealedHeader, nil
 }
 
-// store writes the block. Nobody has seen its seal before this returns.
+// store writes the block. What this ledger seals has no seal before this returns.
 func (l *Ledger) store(blk chain.Block, out *machine.Output) error {
 	l.cfg.Hook("before-batch")
 	if err := l.db.put(blk, out); err != nil {

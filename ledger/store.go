@@ -25,7 +25,8 @@ import (
 // The database's keys. docs/spec/state.md, section Database.
 const (
 	keyMeta    = 'm' // m genesis: JSON; m head: height 8 | header hash 32
-	keyBlock   = 'b' // height 8: block's canonical encoding
+	keyBlock   = 'b' // height 8: block's canonical encoding; the seal is zero where keySeal has it
+	keySeal    = 's' // height 8: seal 64, written after the block is on stable storage
 	keyResults = 'c' // height 8: count 4, results
 	keyHash    = 'h' // header hash 32: height 8
 	keyRow     = 'r' // part 1 | row key: row value
@@ -146,7 +147,25 @@ func (s *store) block(h chain.Height) (chain.Block, error) {
 	if err != nil || b.Header.Height != h {
 		return b, corrupt("block %d does not decode: %v", h, err)
 	}
+	if b.Seal != ([64]byte{}) {
+		return b, nil
+	}
+	seal, err := s.get("seal", key(keySeal, u64(uint64(h))))
+	if err == nil && len(seal) == len(b.Seal) {
+		b.Seal = [64]byte(seal)
+	} else if err != nil && !errors.Is(err, ErrNotFound) {
+		return b, err
+	}
 	return b, nil
+}
+
+// putSeal adds the seal of a stored block. It is not synced: the next block's
+// batch is, and a seal that is lost is made again, the same, from the block.
+func (s *store) putSeal(h chain.Height, seal [64]byte) error {
+	if err := s.db.Put(key(keySeal, u64(uint64(h))), seal[:], nil); err != nil {
+		return dbError("write seal", err)
+	}
+	return nil
 }
 
 func (s *store) heightOf(hash chain.Hash) (chain.Height, error) {

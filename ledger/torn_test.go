@@ -53,6 +53,9 @@ func reopen(t *testing.T, src, name string, content []byte) (chain.Height, error
 	return l.Head().Header.Height, nil
 }
 
+// sealRecord is less than what the seal behind the last block takes in the journal.
+const sealRecord = 64
+
 // A journal cut off in the middle of a write, as a crash leaves it, opens with
 // the last block that was written whole.
 func TestTornJournal(t *testing.T) {
@@ -66,7 +69,7 @@ func TestTornJournal(t *testing.T) {
 	}
 	for _, cut := range cuts {
 		want := head - 1
-		if cut == len(whole) {
+		if cut >= len(whole)-sealRecord { // a seal that is cut off is made again
 			want = head
 		}
 		for _, content := range [][]byte{whole[:cut], append(bytes.Clone(whole[:cut]), make([]byte, 500)...)} {

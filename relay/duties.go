@@ -315,14 +315,16 @@ func (o *owner) greet() {
 	if list == nil || len(list.Entries) < 2 {
 		return
 	}
+	greeted := map[chain.NodeID]bool{o.id: true}
 	for range o.cfg.Greet {
 		var b [8]byte
 		if _, err := io.ReadFull(o.cfg.Rand, b[:]); err != nil {
 			return
 		}
-		e := list.Entries[binary.BigEndian.Uint64(b[:])%uint64(len(list.Entries))]
-		if e.Node != o.id {
-			o.pool.Send(e.Node, link.Frame{Type: link.Hello, Data: o.view.Load().hello}) // the pool counts failures
+		id := list.Entries[binary.BigEndian.Uint64(b[:])%uint64(len(list.Entries))].Node
+		if !greeted[id] {
+			greeted[id] = true
+			o.pool.Send(id, link.Frame{Type: link.Hello, Data: o.view.Load().hello}) // the pool counts failures
 		}
 	}
 }

@@ -47,7 +47,7 @@ func DecodeHello(b []byte) (Hello, error) {
 }
 
 // hellosPerEpoch is how many Hellos of one link are looked at in one epoch.
-const hellosPerEpoch = 4
+const hellosPerEpoch = 8
 
 // hellos knows the open links and what was said on them.
 type hellos struct {

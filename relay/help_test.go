@@ -54,6 +54,8 @@ type ledger struct {
 	seen    []statement.Statement
 	refuse  func(statement.Statement) error
 	subs    map[chan relay.Event]chain.Height
+	past    []relay.Event
+	away    bool // cannot be asked
 }
 
 func newLedger(t testing.TB, change func(*genesis.Core)) *ledger {
@@ -124,9 +126,11 @@ func (l *ledger) seal(now chain.Time, change func(*chain.Header)) chain.SealedHe
 	if _, ok := l.headers[epoch]; !ok {
 		l.headers[epoch] = s
 	}
+	e := relay.Event{Header: s, Published: slices.Clone(l.pool)}
+	l.past = append(l.past, e)
 	for ch, since := range l.subs {
 		if h.Height > since {
-			ch <- relay.Event{Header: s, Published: slices.Clone(l.pool)}
+			ch <- e
 		}
 	}
 	l.pool = nil
@@ -136,6 +140,9 @@ func (l *ledger) seal(now chain.Time, change func(*chain.Header)) chain.SealedHe
 func (l *ledger) Directory(_ context.Context, e chain.Epoch) (*directory.List, chain.SealedHeader, error) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
+	if l.away {
+		return nil, chain.SealedHeader{}, errors.New("connection refused by 192.0.2.1")
+	}
 	if e == 0 {
 		return l.lists[l.head.Header.DirEpoch], l.head, nil
 	}
@@ -168,6 +175,11 @@ func (l *ledger) Submit(_ context.Context, b []byte) error {
 func (l *ledger) Events(ctx context.Context, since chain.Height) (<-chan relay.Event, error) {
 	ch := make(chan relay.Event, 256)
 	l.mu.Lock()
+	for _, e := range l.past {
+		if e.Header.Header.Height > since && e.Header.Header.Fork == l.head.Header.Fork {
+			ch <- e
+		}
+	}
 	l.subs[ch] = since
 	l.mu.Unlock()
 	context.AfterFunc(ctx, func() {
@@ -176,6 +188,17 @@ func (l *ledger) Events(ctx context.Context, since chain.Height) (<-chan relay.E
 		delete(l.subs, ch)
 	})
 	return ch, nil
+}
+
+// leave cuts all streams off and refuses calls until away is false again.
+func (l *ledger) leave() {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	l.away = true
+	for ch := range l.subs {
+		close(ch)
+		delete(l.subs, ch)
+	}
 }
 
 // submitted are the statements of one label and node, in order.
@@ -337,7 +360,17 @@ type client struct {
 	got  chan mail.Reply
 }
 
-func (n *network) client(guard int) *client {
+func (n *network) client(guard int) *client { return n.clientOver(n.hub.Client(), guard) }
+
+func (n *network) tlsClient(guard int) *client {
+	tr, err := link.NewTLS(link.Config{BodySize: relay.BodySize(n.l.core)})
+	if err != nil {
+		n.t.Fatal(err)
+	}
+	return n.clientOver(tr, guard)
+}
+
+func (n *network) clientOver(tr link.Transport, guard int) *client {
 	n.t.Helper()
 	c := &client{n: n, guard: n.nodes[guard].ID(), keys: map[onion.SURBID]*onion.SURBKeys{}, got: make(chan mail.Reply, 64)}
 	rand.Read(c.token[:])
@@ -348,7 +381,7 @@ func (n *network) client(guard int) *client {
 		}
 		return e.Endpoints[0], true
 	}
-	c.pool = link.NewPool(n.hub.Client(), resolve, link.PoolConfig{OnFrame: func(_ *link.Link, f link.Frame) {
+	c.pool = link.NewPool(tr, resolve, link.PoolConfig{OnFrame: func(_ *link.Link, f link.Frame) {
 		if f.Type == link.Packet {
 			c.receive(f.Data)
 		}

@@ -119,7 +119,7 @@ func TestHellosAreJudged(t *testing.T) {
 	// Too many, and those of a client.
 	p := n.hubPool(peer)
 	before := n.nodes[0].Counters().BadHello
-	for range 7 {
+	for range 11 {
 		p.Send(n.nodes[0].ID(), helloFrame(good.Encode(), nil))
 	}
 	until(t, "too many", func() bool { return n.nodes[0].Counters().BadHello == before+3 })

@@ -57,18 +57,24 @@ type follower struct {
 	checks sync.WaitGroup     // cross-checks under way, at most one an epoch
 }
 
-// run opens one stream after another, each on the healthiest server, with
-// growing pauses as long as no block comes.
+// run opens one stream after another, each on the healthiest server that did
+// not just fail to give a block, with growing pauses as long as no block comes.
 func (w *follower) run(ctx context.Context) {
 	f := w.feed
+	var avoid *server
 	for fruitless := 0; ctx.Err() == nil; {
-		s, before := f.order()[0], w.next
+		order, before := f.order(), w.next
+		s := order[0]
+		if s == avoid && len(order) > 1 {
+			s = order[1]
+		}
 		err := w.stream(ctx, s)
 		if ctx.Err() != nil {
 			return
 		}
+		avoid = s
 		if w.next > before {
-			fruitless = 0
+			fruitless, avoid = 0, nil
 		}
 		fruitless++
 		f.failed(s)

@@ -476,7 +476,11 @@ func TestCacheFlipped(t *testing.T) {
 	for i := range truth {
 		lie := append([]byte(nil), truth...)
 		lie[i] ^= 1 << (i % 8)
-		for _, b := range [][]byte{lie, truth[:i]} {
+		files := [][]byte{lie}
+		if i%16 == 0 {
+			files = append(files, truth[:i])
+		}
+		for _, b := range files {
 			if err := os.WriteFile(path, b, 0o600); err != nil {
 				t.Fatal(err)
 			}

@@ -45,7 +45,7 @@ func (a *app) accountNew() *cobra.Command {
 				fmt.Fprintf(w, "Your account\n\n  %s\n\n", a.bold(acc.String()))
 				fmt.Fprintf(w, "Write these %d words down, on paper, now: they are shown this once. They restore the\naccount, nothing else does, and whoever has them reads and writes in your name.\n\n", words)
 				wordTable(w, strings.Fields(mnemonic))
-				fmt.Fprintf(w, "\nKept, encrypted with your passphrase, in %s\n", m.keystore())
+				fmt.Fprintf(w, "\nKept, encrypted with your passphrase, in %s\nGo online once, with `tunic inbox`, so that others can write to you.\n", m.keystore())
 			})
 		},
 	}

@@ -121,7 +121,7 @@ func (a *app) send(ctx context.Context, f *sendFlags, contact, text string) erro
 	defer cancel()
 	progress, stop := context.WithCancel(waitCtx)
 	defer stop()
-	a.showWork(progress, s)
+	a.showProgress(progress, s)
 	// Whoever answers needs the bundle, and the clock of a network whose ledger
 	// is the clock is known then. Without it the message is queued all the same.
 	_ = s.Ready(waitCtx)
@@ -203,20 +203,25 @@ func outcome(ctx context.Context, st client.Status, want client.State, to who, t
 	return fail(exit, code, title, "it waits in the outbox%s; `tunic client run` goes on sending it", why)
 }
 
-// showWork shows on a terminal how far the proof of work for a first message is.
-func (a *app) showWork(ctx context.Context, s *session) {
-	if a.json() || !terminal(a.err) {
+// showProgress shows what a message waits for, and on a terminal how far the
+// proof of work for a first message is.
+func (a *app) showProgress(ctx context.Context, s *session) {
+	if a.json() {
 		return
 	}
+	tty := terminal(a.err)
 	events := s.Subscribe(ctx)
 	go func() {
+		said := ""
 		for e := range events {
 			switch {
-			case e.Kind != client.EventWork:
-			case e.Work < 100:
+			case e.Kind == client.EventWork && tty && e.Work < 100:
 				fmt.Fprintf(a.err, "\rfirst message to this contact: proof of work, %d %% \x1b[K", e.Work)
-			default:
+			case e.Kind == client.EventWork && tty:
 				fmt.Fprint(a.err, "\r\x1b[K")
+			case e.Kind == client.EventStatus && !e.Status.State.Final() && e.Status.Reason != "" && e.Status.Reason != said:
+				said = e.Status.Reason
+				fmt.Fprintf(a.err, "waiting: %s\n", e.Status.Why())
 			}
 		}
 	}()
