@@ -44,8 +44,9 @@ func (e *TwoHeadsError) Unwrap() error { return ErrTwoHeads }
 // rememberedHeads bounds the headers that are held against others.
 const rememberedHeads = 512
 
-// compare remembers a sealed header and returns the evidence if it contradicts one seen before. A header that no sealer of genesis signed is
-// ignored: anyone can make one.
+// compare remembers a sealed header and returns the evidence if it contradicts
+// one seen before. A header that no sealer of genesis signed is ignored: anyone
+// can make one.
 func (c *Client) compare(s chain.SealedHeader) *TwoHeadsError {
 	h := &s.Header
 	if c.cfg.Core.Engine != genesis.EngineSealer || h.Genesis != c.cfg.Genesis || !slices.Contains(c.cfg.Core.Sealers, h.Proposer) {

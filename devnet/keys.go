@@ -6,7 +6,10 @@ import (
 	"crypto/rand"
 	"encoding/binary"
 	"fmt"
+	"io"
+	mathrand "math/rand/v2"
 	"slices"
+	"sync"
 	"time"
 
 	"tunic/chain"
@@ -87,4 +90,25 @@ func (n *Network) makeGenesis() {
 func (n *Network) relayKeys(i int) relay.Keys {
 	seed := n.derive("identity", i)
 	return relay.Keys{Identity: ed25519.NewKeyFromSeed(seed[:]), VRF: n.derive("vrf", i)}
+}
+
+// stream is the randomness of one relay: of a seeded network the same each
+// time, so that ids and sequences are; else the system's.
+func (n *Network) stream(i int) io.Reader {
+	if n.Spec.Seed == 0 {
+		return rand.Reader
+	}
+	return &stream{r: mathrand.NewChaCha8(n.derive("random", i))}
+}
+
+// stream may be read from several goroutines.
+type stream struct {
+	mu sync.Mutex
+	r  *mathrand.ChaCha8
+}
+
+func (s *stream) Read(b []byte) (int, error) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.r.Read(b)
 }

@@ -315,7 +315,7 @@ func TestHostileServers(t *testing.T) {
 			z := gzip.NewWriter(w)
 			defer z.Close()
 			w.Header().Set("Content-Type", "application/octet-stream")
-			for range 256 {
+			for range 16 {
 				z.Write(make([]byte, 1<<18))
 			}
 			return true
@@ -347,7 +347,7 @@ func TestHostileServers(t *testing.T) {
 			t.Parallel()
 			bad, good := serve(t, w), serve(t, w)
 			bad.hook = hook
-			f := open(t, feed.Config{Timeout: 200 * time.Millisecond, Retry: time.Minute}, bad, good)
+			f := open(t, feed.Config{Timeout: 500 * time.Millisecond, Retry: time.Minute}, bad, good)
 			got, _, err := f.Directory(t.Context(), 0)
 			if err != nil || got.Epoch != 1 {
 				t.Fatalf("%v", err)
@@ -358,7 +358,7 @@ func TestHostileServers(t *testing.T) {
 			if name != "refuses to all" && bad.count("/v1/directory") != 0 {
 				t.Error("the bad server was asked first again")
 			}
-			_, _, err = open(t, feed.Config{Timeout: 200 * time.Millisecond}, bad).Directory(t.Context(), 0)
+			_, _, err = open(t, feed.Config{Timeout: 500 * time.Millisecond}, bad).Directory(t.Context(), 0)
 			if err == nil {
 				t.Error("accepted from the bad server alone")
 			}

@@ -58,7 +58,7 @@ func (a *app) benchLedger() *cobra.Command {
 				return err
 			}
 			return a.show(r, func(w io.Writer) {
-				fmt.Fprintf(w, "ledger import  %.0f tx/s  %.2f of the limit (%.0f recoveries/s on all cores)\n", r.TxPerS, r.Ratio, r.LimitPerS)
+				fmt.Fprintf(w, "ledger import  %d tx/s  %.2f of the limit (%d recoveries/s on all cores)\n", r.TxPerS, r.Ratio, r.LimitPerS)
 			})
 		},
 	}

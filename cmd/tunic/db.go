@@ -4,6 +4,7 @@ import (
 	"bufio"
 	"bytes"
 	"context"
+	"encoding/base64"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -55,10 +56,18 @@ func dbError(dir string, err error) error {
 		return fail(exitFalse, "corrupt", "the database does not hold", "%v; `tunic db repair --dir %s` keeps what does", err, dir)
 	case errors.Is(err, ledger.ErrNotFound):
 		return fail(exitFailed, "no_database", "no database in "+dir, "a ledger makes it when it is first run")
-	case errors.Is(err, ledger.ErrBlock):
-		return fail(exitFalse, "invalid_block", "the export does not hold", "%v; take one from another copy of the ledger", err)
+	case errors.Is(err, ledger.ErrBlock), unreadable(err):
+		return fail(exitFalse, "invalid_block", "the export does not hold", "%v; the blocks before it are in %s; take an export of another copy of the ledger", err, dir)
 	}
 	return err
+}
+
+// unreadable reports whether a line of an export is none.
+func unreadable(err error) bool {
+	var text base64.CorruptInputError
+	var syntax *json.SyntaxError
+	var typ *json.UnmarshalTypeError
+	return errors.As(err, &text) || errors.As(err, &syntax) || errors.As(err, &typ) || errors.Is(err, bufio.ErrTooLong)
 }
 
 func (a *app) showReport(title string, r ledger.DBReport) error {

@@ -111,7 +111,7 @@ func (a *app) directoryGet() *cobra.Command {
 					return
 				}
 				fmt.Fprintln(w)
-				rows := [][]string{a.head("node", "stake", "performance", "swarm", "version", "endpoints")}
+				rows := [][]string{columns("node", "stake", "performance", "swarm", "version", "endpoints")}
 				for _, e := range v.Entries {
 					id := e.Node.String()
 					if light.Removed(s.Header, e.Node) {
@@ -214,7 +214,7 @@ func (a *app) directoryProve() *cobra.Command {
 			listed := in && !removed
 			v := map[string]any{"node": id, "epoch": epoch, "listed": listed, "removed": removed, "verified": true,
 				"height": s.Header.Height, "time_ms": s.Header.Time}
-			how := fmt.Sprintf("its neighbours stand next to each other among %d relays", s.Header.DirCount)
+			how := fmt.Sprintf("nobody stands at its place among the %d", s.Header.DirCount)
 			switch {
 			case s.Header.DirCount == 0:
 				how = "the list is empty"

@@ -77,7 +77,11 @@ func answer(status int, body []byte, err error) error {
 	case status == http.StatusNotFound:
 		exit = exitFailed
 	}
-	return fail(exit, p.Code, p.Title, "%s", p.Detail)
+	title := p.Title
+	if exit == exitRefused {
+		title = "refused: " + p.Code // the status' text would say less
+	}
+	return fail(exit, p.Code, title, "%s", p.Detail)
 }
 
 type account struct {

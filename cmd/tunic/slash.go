@@ -47,7 +47,7 @@ func (a *app) slashList() *cobra.Command {
 					fmt.Fprintln(w, "nobody was slashed")
 					return
 				}
-				rows := [][]string{a.head("offence", "height", "kind", "basis", "node", "lost", "burned")}
+				rows := [][]string{columns("offence", "height", "kind", "basis", "node", "lost", "burned")}
 				for _, s := range all {
 					rows = append(rows, []string{short(s.Offence), fmt.Sprint(s.Height), s.Kind, string(s.Basis), short(s.Node), tun(s.Slashed), tun(s.Burned)})
 				}
@@ -128,11 +128,11 @@ func (a *app) slashShow() *cobra.Command {
 			if err != nil {
 				return err
 			}
-			if _, err := r.status(cmd.Context()); err != nil {
-				return err
-			}
 			s, err := r.slash(cmd.Context(), args[0])
 			if err != nil {
+				return err
+			}
+			if _, err := r.status(cmd.Context()); err != nil {
 				return err
 			}
 			return a.show(s, func(w io.Writer) {
