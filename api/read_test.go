@@ -10,6 +10,7 @@ import (
 	"tunic/chain"
 	"tunic/internal/table"
 	"tunic/internal/wire"
+	"tunic/ledger/light"
 	"tunic/ledger/machine"
 	"tunic/registry/directory"
 )
@@ -152,7 +153,7 @@ func TestAccounts(t *testing.T) {
 			w.must(err)
 			roots[i].Root, roots[i].Count = [32]byte(root), uint32(p.Count)
 		}
-		if machine.StateRoot(roots) != sealed.Header.State || a.Proof.Part != "accounts" {
+		if light.StateRoot(roots) != sealed.Header.State || a.Proof.Part != "accounts" {
 			t.Error("the parts are not the header's")
 		}
 		r := wire.NewReader(a.Proof.Membership)

@@ -80,7 +80,7 @@ type Config struct {
 	// Rate is how many packets a second may leave on average (40); guards drop
 	// what exceeds 50.
 	Rate float64
-	// Note goes with our contact requests, at most 150 bytes.
+	// Note goes with our contact requests, at most 166 bytes.
 	Note string
 	// AcceptAll accepts contact requests without asking.
 	AcceptAll bool

@@ -7,10 +7,12 @@ import (
 	"errors"
 	"fmt"
 	"io/fs"
+	"log/slog"
 	"os"
 	"path/filepath"
 	"slices"
 	"strings"
+	"sync"
 	"testing"
 	"time"
 
@@ -616,3 +618,70 @@ func TestTooFewRelays(t *testing.T) {
 	id, _ := alice.Send(within(t), bob.ID(), "hello")
 	eventually(t, "the reason is known", func() bool { s, _ := alice.Status(id); return s.Reason == "no_path" })
 }
+
+func TestDeadGuardIsReplaced(t *testing.T) {
+	n := newFakeNet(t, 7)
+	alice, bob := n.person("alice").ready(), n.person("bob").ready()
+	alice.add(bob)
+	alice.delivered(alice.send(bob, "before"))
+	guard, ok := alice.Guard()
+	if !ok {
+		t.Fatal("no guard")
+	}
+	n.relay(guard).fault(func(f *fakeFaults) { f.dead = true })
+	alice.delivered(alice.send(bob, "after"))
+	eventually(t, "another guard is used", func() bool { now, ok := alice.Guard(); return ok && now != guard })
+}
+
+func TestLogsNameNobody(t *testing.T) {
+	n := newFakeNet(t, 6)
+	var log lockedBuffer
+	with := func(c *client.Config) {
+		c.Logger = slog.New(slog.NewTextHandler(&log, &slog.HandlerOptions{Level: slog.LevelDebug}))
+	}
+	alice, bob := n.person("alice", with).ready(), n.person("bob", with).ready()
+	alice.add(bob)
+	for _, r := range n.relays {
+		r.fault(func(f *fakeFaults) { f.badReceipt, f.dropNext = true, 3 })
+	}
+	id := alice.send(bob, "a text")
+	eventually(t, "a receipt is refused", func() bool { s, _ := alice.Status(id); return s.Reason == "invalid_receipt" })
+	for _, r := range n.relays {
+		r.fault(func(f *fakeFaults) { f.badReceipt = false })
+	}
+	alice.delivered(id)
+	if err := errors.Join(alice.end(), bob.end()); err != nil {
+		t.Fatal(err)
+	}
+	said := log.String()
+	if !strings.Contains(said, "receipt") {
+		t.Errorf("the log does not say what happened: %s", said)
+	}
+	secrets := []string{"a text", alice.hexID(), bob.hexID(), client.FormatID(alice.ID()), client.FormatID(bob.ID()), "127."}
+	for _, r := range n.relays {
+		secrets = append(secrets, r.id.Short())
+		for box := range r.boxes {
+			secrets = append(secrets, fmt.Sprintf("%x", box[:4]))
+		}
+	}
+	for _, s := range secrets {
+		if strings.Contains(said, s) {
+			t.Errorf("the log holds %q:\n%s", s, said)
+		}
+	}
+}
+
+// hexID is the account id in hex, as a careless log would have it.
+func (p *person) hexID() string { id := p.ID(); return fmt.Sprintf("%x", id[:4]) }
+
+type lockedBuffer struct {
+	mu sync.Mutex
+	b  bytes.Buffer
+}
+
+func (l *lockedBuffer) Write(p []byte) (int, error) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return l.b.Write(p)
+}
+func (l *lockedBuffer) String() string { l.mu.Lock(); defer l.mu.Unlock(); return l.b.String() }

@@ -13,7 +13,7 @@ import (
 
 	"tunic/chain"
 	"tunic/ledger"
-	"tunic/ledger/machine"
+	"tunic/ledger/light"
 )
 
 // filled is a closed ledger's folder with a few blocks, and its head.
@@ -260,10 +260,10 @@ func TestImportRefuses(t *testing.T) {
 	badSeal, badState, badTxs := blocks[0], blocks[0], blocks[0]
 	badSeal.Seal[5] ^= 1
 	badState.Header.State[0] ^= 1
-	badState.SealedHeader = machine.Seal(cfg.Genesis.Hash(), sealerKey("1"), badState.Header)
+	badState.SealedHeader = light.Seal(sealerKey("1"), badState.Header)
 	badTxs.Txs = blocks[1].Txs
 	stranger := blocks[0]
-	stranger.SealedHeader = machine.Seal(cfg.Genesis.Hash(), sealerKey("2"), stranger.Header)
+	stranger.SealedHeader = light.Seal(sealerKey("2"), stranger.Header)
 	for name, b := range map[string]chain.Block{"seal": badSeal, "state": badState, "transactions": badTxs, "stranger": stranger, "gap": blocks[1]} {
 		if err := feed(b); !errors.Is(err, ledger.ErrBlock) || l.Head().Header.Height != 0 {
 			t.Errorf("%s: %v", name, err)

@@ -10,6 +10,7 @@ import (
 	"tunic/chain"
 	"tunic/chain/genesis"
 	"tunic/internal/merkle"
+	"tunic/ledger/light"
 	"tunic/ledger/machine"
 )
 
@@ -53,7 +54,7 @@ func (l *Ledger) resume(head chain.Header) (chain.SealedHeader, error) {
 	if l.cfg.SealerKey == nil || l.self != head.Proposer {
 		return chain.SealedHeader{}, fmt.Errorf("%w: block %d is stored and not sealed yet; open it once with its sealer's key", ErrNoSealer, head.Height)
 	}
-	s := machine.Seal(l.domain, l.cfg.SealerKey, head)
+	s := light.Seal(l.cfg.SealerKey, head)
 	return s, l.db.putSeal(head.Height, s.Seal)
 }
 

@@ -7,6 +7,7 @@ import (
 	"time"
 
 	"tunic/chain"
+	"tunic/ledger/light"
 	"tunic/ledger/machine"
 )
 
@@ -140,7 +141,7 @@ func (l *Ledger) seal(ctx context.Context) (chain.SealedHeader, error) {
 	}
 	// Signed only now: whatever happens, no other header can take this height.
 	l.signed = out.Header.Height
-	blk.SealedHeader = machine.Seal(l.domain, l.cfg.SealerKey, out.Header)
+	blk.SealedHeader = light.Seal(l.cfg.SealerKey, out.Header)
 	if err := l.db.putSeal(out.Header.Height, blk.Seal); err != nil {
 		return chain.SealedHeader{}, l.halt(err)
 	}

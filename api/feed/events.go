@@ -120,14 +120,16 @@ func (w *follower) stream(parent context.Context, s *server) error {
 		if e.Name != "block" {
 			continue // a name of a later version; it does not wind the timer
 		}
-		ev, began, err := w.event(ctx, s, e.Data)
+		ev, err := w.event(ctx, s, e.Data)
 		if err != nil {
 			return err
 		}
 		silent.Stop() // a slow reader is not the server's fault
 		f.worked(s)
-		if began {
-			w.checks.Go(func() { f.crossCheck(parent, s, ev.Header) })
+		if newest, _ := f.Newest(); newest.Seal == ev.Header.Seal {
+			if other := f.second(s, ev.Header); other != nil {
+				w.checks.Go(func() { f.crossCheck(parent, s, other, ev.Header) })
+			}
 		}
 		select {
 		case w.out <- ev:
@@ -141,28 +143,27 @@ func (w *follower) stream(parent context.Context, s *server) error {
 
 // event verifies one event: the height that must come next, the seal and what
 // light asks, the parent that was yielded before, each statement's signature.
-func (w *follower) event(ctx context.Context, s *server, data []byte) (Event, bool, error) {
+func (w *follower) event(ctx context.Context, s *server, data []byte) (Event, error) {
 	f := w.feed
 	var raw struct {
 		Header    []byte     `json:"header"`
 		Published statements `json:"published"`
 	}
 	if err := json.Unmarshal(data, &raw); err != nil {
-		return Event{}, false, fmt.Errorf("%w: %w", errEvent, err)
+		return Event{}, fmt.Errorf("%w: %w", errEvent, err)
 	}
 	h, err := chain.DecodeSealedHeader(raw.Header)
 	if err != nil {
-		return Event{}, false, fmt.Errorf("%w: %w", errEvent, err)
+		return Event{}, fmt.Errorf("%w: %w", errEvent, err)
 	}
 	if h.Header.Height != w.next {
-		return Event{}, false, fmt.Errorf("%w: height %d, expected %d", errEvent, h.Header.Height, w.next)
+		return Event{}, fmt.Errorf("%w: height %d, expected %d", errEvent, h.Header.Height, w.next)
 	}
-	began, err := f.acceptFrom(ctx, s, h)
-	if err != nil && !past(err) {
-		return Event{}, false, err
+	if err := f.acceptPast(ctx, s, h); err != nil {
+		return Event{}, err
 	}
 	if err := w.follows(ctx, s, h); err != nil {
-		return Event{}, false, err
+		return Event{}, err
 	}
 	e := Event{Header: h}
 	d := statement.Domain{Genesis: h.Header.Genesis, Fork: h.Header.Fork}
@@ -172,7 +173,7 @@ func (w *follower) event(ctx context.Context, s *server, data []byte) (Event, bo
 			e.Published = append(e.Published, p)
 		}
 	}
-	return e, began, nil
+	return e, nil
 }
 
 // follows holds h against the header that was yielded before it, which light

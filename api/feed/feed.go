@@ -99,7 +99,7 @@ type Feed struct {
 	conflict *light.TwoHeads
 	lists    map[chain.Epoch]*directory.List    // of epochs in heads
 	heads    map[chain.Epoch]chain.SealedHeader // the highest accepted of each epoch
-	compared [64]byte                           // seal of the last header that a second server was asked for
+	compared *chain.Header                      // the last that a second server was asked for
 	warned   [64]byte                           // seal of the last header whose stall was logged
 }
 
@@ -166,16 +166,15 @@ func (f *Feed) Head(ctx context.Context) (chain.SealedHeader, error) {
 		if err != nil {
 			return err
 		}
-		began, err := f.acceptFrom(ctx, s, h)
-		if err != nil {
+		if err := f.acceptFrom(ctx, s, h); err != nil {
 			return err
 		}
 		answered = true
 		if newest, _ := f.Newest(); newest.Header.Height > h.Header.Height {
 			return errBehind
 		}
-		if began {
-			f.crossCheck(ctx, s, h)
+		if other := f.second(s, h); other != nil {
+			f.crossCheck(ctx, s, other, h)
 		}
 		return nil
 	})

@@ -35,21 +35,17 @@ const crossLimit = 3 * time.Second
 // *light.TwoHeads where it is the second for its height: the feed has halted
 // then.
 func (f *Feed) Witness(s chain.SealedHeader) error {
-	_, err := f.accept(s)
+	err := f.accept(s)
 	if past(err) {
 		return nil
 	}
 	return err
 }
 
-// crossCheck asks another server for the header of the same height, once an
-// epoch. A server that lags is compared at its own height. What it finds is in
+// crossCheck asks another server, which second gave, for the header of the same
+// height. A server that lags is compared at its own height. What it finds is in
 // f.conflict; a server that does not answer has said nothing.
-func (f *Feed) crossCheck(ctx context.Context, from *server, s chain.SealedHeader) {
-	other := f.second(from, s)
-	if other == nil {
-		return
-	}
+func (f *Feed) crossCheck(ctx context.Context, from, other *server, s chain.SealedHeader) {
 	ctx, cancel := context.WithTimeout(ctx, min(crossLimit, f.cfg.Timeout))
 	defer cancel()
 	if err := f.confirm(ctx, from, other, s); err != nil && f.Conflict() == nil {
@@ -85,19 +81,20 @@ func (f *Feed) confirm(ctx context.Context, from, other *server, s chain.SealedH
 	return order
 }
 
-// second picks a server other than from to confirm s, nil if there is none in
-// good health or s was confirmed already.
+// second picks the server other than from that is to confirm the epoch of s, nil
+// if one was picked before or none is in good health.
 func (f *Feed) second(from *server, s chain.SealedHeader) *server {
 	f.mu.Lock()
 	defer f.mu.Unlock()
-	if f.compared == s.Seal || f.conflict != nil {
+	h := &s.Header
+	if c := f.compared; f.conflict != nil || (c != nil && c.Fork == h.Fork && c.DirEpoch >= h.DirEpoch) {
 		return nil
 	}
 	now, n := time.Now(), len(f.servers)
 	for i := range n { // another one each epoch
-		o := f.servers[(int(uint64(s.Header.DirEpoch)%uint64(n))+i)%n]
+		o := f.servers[(int(uint64(h.DirEpoch)%uint64(n))+i)%n]
 		if o != from && !o.until.After(now) {
-			f.compared = s.Seal
+			f.compared = h
 			return o
 		}
 	}

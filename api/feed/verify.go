@@ -14,20 +14,19 @@ import (
 	"tunic/registry/directory"
 )
 
-// accept verifies a header and keeps it; began says that it is the first known
-// of a newer epoch. A header of the recent past is kept as history. Refused,
+// accept verifies a header and keeps it, one of the recent past as history. Refused,
 // besides what light refuses: a header that is old by the clock where nothing
 // is known that makes this a stall (ErrStale), a second list or beacon for one
 // epoch (ErrFrozen), and a fork on a network that has none.
-func (f *Feed) accept(s chain.SealedHeader) (began bool, err error) {
+func (f *Feed) accept(s chain.SealedHeader) error {
 	now := f.cfg.Now()
 	f.mu.Lock()
 	if c := f.conflict; c != nil {
 		f.mu.Unlock()
-		return false, c
+		return c
 	}
 	removals := len(f.heads[s.Header.DirEpoch].Header.Removals)
-	began, err = f.acceptLocked(s, now)
+	err := f.acceptLocked(s, now)
 	_, listed := f.lists[s.Header.DirEpoch]
 	grown := err == nil && listed && len(f.heads[s.Header.DirEpoch].Header.Removals) > removals
 	var two *light.TwoHeads
@@ -41,10 +40,10 @@ func (f *Feed) accept(s chain.SealedHeader) (began bool, err error) {
 	if grown {
 		f.save() // a restart must not bring a removed node back
 	}
-	return began, err
+	return err
 }
 
-func (f *Feed) acceptLocked(s chain.SealedHeader, now chain.Time) (began bool, err error) {
+func (f *Feed) acceptLocked(s chain.SealedHeader, now chain.Time) error {
 	h := s.Header
 	if err := f.doubt(h, now); err != nil {
 		// The seal counts first: a header that nobody sealed says nothing, and one
@@ -52,22 +51,21 @@ func (f *Feed) acceptLocked(s chain.SealedHeader, now chain.Time) (began bool, e
 		if sealed := f.verifier.Header(s); sealed != nil {
 			err = sealed
 		}
-		return false, err
+		return err
 	}
 	before, known := f.verifier.Newest()
 	if err := f.verifier.Accept(s, now, f.realClock()); err != nil {
-		return false, err
+		return err
 	}
 	if known && h.Fork > before.Header.Fork {
 		clear(f.lists) // the same epochs may have other lists now
 		clear(f.heads)
-		known = false
 	}
 	if at, ok := f.heads[h.DirEpoch]; !ok || h.Height > at.Header.Height {
 		f.heads[h.DirEpoch] = s
 		f.trim()
 	}
-	return !known || h.DirEpoch > before.Header.DirEpoch, nil
+	return nil
 }
 
 // doubt asks what light does not.
@@ -101,7 +99,7 @@ func (f *Feed) realClock() bool { return f.cfg.Network.Clock == genesis.ClockRea
 // acceptPast is acceptFrom for a header that may be of any age: too old to go
 // by is not too old to be known. It is verified then, and not kept.
 func (f *Feed) acceptPast(ctx context.Context, s *server, h chain.SealedHeader) error {
-	_, err := f.acceptFrom(ctx, s, h)
+	err := f.acceptFrom(ctx, s, h)
 	if past(err) {
 		return nil
 	}
@@ -115,15 +113,15 @@ func past(err error) bool { return errors.Is(err, light.ErrOld) || errors.Is(err
 // acceptFrom is accept for a header that a server gave. One that is sealed and
 // yet does not follow from its neighbour belongs to another history; the same
 // server is asked for the header below it, which makes that two heads.
-func (f *Feed) acceptFrom(ctx context.Context, s *server, h chain.SealedHeader) (began bool, err error) {
-	began, err = f.accept(h)
+func (f *Feed) acceptFrom(ctx context.Context, s *server, h chain.SealedHeader) error {
+	err := f.accept(h)
 	if s == nil || !errors.Is(err, light.ErrOrder) {
-		return began, err
+		return err
 	}
 	if c := f.pursue(ctx, s, h.Header.Height); c != nil {
-		return false, c
+		return c
 	}
-	return began, err
+	return err
 }
 
 // pursue looks for the second head next to h on server s.
@@ -136,7 +134,7 @@ func (f *Feed) pursue(ctx context.Context, s *server, h chain.Height) error {
 		if err != nil {
 			continue
 		}
-		if _, err := f.accept(other); errors.Is(err, light.ErrTwoHeads) {
+		if err := f.accept(other); errors.Is(err, light.ErrTwoHeads) {
 			return err
 		}
 	}

@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"log/slog"
 	"path/filepath"
 	"strings"
 	"time"
@@ -17,6 +18,7 @@ import (
 	"tunic/chain/genesis"
 	"tunic/client"
 	"tunic/internal/durable"
+	"tunic/ledger/light"
 	"tunic/node"
 	"tunic/registry/directory"
 	"tunic/registry/path"
@@ -35,7 +37,11 @@ func (a *app) clientRun() *cobra.Command {
 			"outbox again until it is confirmed. Prints a line (with -o json an object) an event.",
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			ctx := cmd.Context()
-			s, err := a.online(ctx, &m, acceptAll)
+			log, err := a.logger()
+			if err != nil {
+				return err
+			}
+			s, err := a.online(ctx, &m, acceptAll, log)
 			if err != nil {
 				return err
 			}
@@ -114,6 +120,7 @@ type session struct {
 	*client.Client
 	of     *messenger
 	usable error // why no path can be chosen at the moment, nil if one can
+	news   error // why the ledger does not answer, where a kept directory serves; nil if it does
 	end    context.CancelFunc
 	ended  chan struct{} // closed when Run has returned err
 	err    error
@@ -121,12 +128,9 @@ type session struct {
 }
 
 // online opens the account and sets it to work: the ledger has answered when it
-// returns. The caller closes the session.
-func (a *app) online(ctx context.Context, m *messenger, acceptAll bool) (*session, error) {
-	log, err := a.logger()
-	if err != nil {
-		return nil, err
-	}
+// returns, or its last list, kept on disk, still serves. The caller closes the
+// session.
+func (a *app) online(ctx context.Context, m *messenger, acceptAll bool, log *slog.Logger) (*session, error) {
 	n, err := network(m.network)
 	if err != nil {
 		return nil, err
@@ -149,10 +153,18 @@ func (a *app) online(ctx context.Context, m *messenger, acceptAll bool) (*sessio
 		return nil, m.problem(err)
 	}
 	s := &session{Client: c, of: m, end: end, ended: make(chan struct{}), last: m.shown()}
+	_, s.news = f.Head(ctx)
 	list, head, err := f.Directory(ctx, 0)
+	if s.foreign() {
+		err = s.news
+	}
 	if err != nil {
 		end()
-		return nil, errors.Join(m.problem(err), c.Close())
+		_ = c.Close()
+		return nil, m.problem(err)
+	}
+	if s.news = m.problem(s.news); s.news != nil {
+		fmt.Fprintf(a.err, "tunic: %s\n", oneLine(fmt.Sprintf("%v; going on with the directory of epoch %d", s.news, list.Epoch)))
 	}
 	s.usable = paths(list, head.Header.Removals, n.Core.Params)
 	go func() {
@@ -160,6 +172,11 @@ func (a *app) online(ctx context.Context, m *messenger, acceptAll bool) (*sessio
 		s.err = c.Run(ctx)
 	}()
 	return s, nil
+}
+
+// foreign reports whether the ledger that answers is of another network.
+func (s *session) foreign() bool {
+	return errors.Is(s.news, light.ErrNetwork) || errors.Is(s.news, light.ErrSealer)
 }
 
 // close ends the client's work and closes its state.

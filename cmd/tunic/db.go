@@ -12,6 +12,7 @@ import (
 	"io/fs"
 	"os"
 	"path/filepath"
+	"strings"
 	"time"
 
 	"github.com/spf13/cobra"
@@ -53,13 +54,21 @@ func (a *app) busy(what string) (stop func()) {
 func dbError(dir string, err error) error {
 	switch {
 	case errors.Is(err, ledger.ErrCorrupt):
-		return fail(exitFalse, "corrupt", "the database does not hold", "%v; `tunic db repair --dir %s` keeps what does", err, dir)
+		return fail(exitFalse, "corrupt", "the database does not hold", "%s", advised(err, "`tunic db repair --dir "+dir+"` keeps what does"))
 	case errors.Is(err, ledger.ErrNotFound):
 		return fail(exitFailed, "no_database", "no database in "+dir, "a ledger makes it when it is first run")
 	case errors.Is(err, ledger.ErrBlock), unreadable(err):
 		return fail(exitFalse, "invalid_block", "the export does not hold", "%v; the blocks before it are in %s; take an export of another copy of the ledger", err, dir)
 	}
 	return err
+}
+
+// advised adds what to do to an error that does not say so itself.
+func advised(err error, advice string) string {
+	if s := err.Error(); strings.Contains(s, "`tunic db ") {
+		return s
+	}
+	return err.Error() + "; " + advice
 }
 
 // unreadable reports whether a line of an export is none.

@@ -111,7 +111,7 @@ func (a *app) directoryGet() *cobra.Command {
 					return
 				}
 				fmt.Fprintln(w)
-				rows := [][]string{columns("node", "stake", "performance", "swarm", "version", "endpoints")}
+				rows := [][]string{a.head("node", "stake", "performance", "swarm", "version", "endpoints")}
 				for _, e := range v.Entries {
 					id := e.Node.String()
 					if light.Removed(s.Header, e.Node) {

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"net"
+	"strings"
 	"syscall"
 
 	"tunic/chain"
@@ -85,7 +86,7 @@ func problemOf(err error) *problem {
 	case errors.Is(err, durable.ErrLocked):
 		return fail(exitFailed, "locked", "data directory in use", "%v", err)
 	case errors.Is(err, genesis.ErrGenesis), errors.Is(err, genesis.ErrParams):
-		return fail(exitFailed, "bad_network_file", "unusable genesis or network file", "%v", err)
+		return fail(exitFailed, "bad_network_file", "unusable genesis or network file", "%s", strings.TrimPrefix(err.Error(), genesis.ErrGenesis.Error()+": "))
 	case errors.Is(err, chain.ErrID), errors.Is(err, chain.ErrAmount):
 		return usage("%v", err)
 	}

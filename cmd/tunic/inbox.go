@@ -71,7 +71,11 @@ func (a *app) inboxCommand() *cobra.Command {
 			if f.follow && f.all {
 				return usage("--follow and --all contradict each other")
 			}
-			s, err := a.online(cmd.Context(), &f.messenger, f.acceptAll)
+			log, err := a.quiet()
+			if err != nil {
+				return err
+			}
+			s, err := a.online(cmd.Context(), &f.messenger, f.acceptAll, log)
 			if err != nil {
 				return err
 			}
@@ -135,7 +139,11 @@ func (s *session) round(ctx context.Context, timeout time.Duration) error {
 	case err == nil, ctx.Err() != nil:
 		return err
 	case errors.Is(err, context.DeadlineExceeded), errors.Is(err, client.ErrTimeout):
-		return fail(exitUnreachable, "timeout", "no answer from the mailboxes", "%v; the ledger answers, so look whether relays run: `tunic node list`", err)
+		why := "the ledger answers, so look whether relays run: `tunic node list`"
+		if s.news != nil {
+			why = "the ledger does not answer either; is the network running?"
+		}
+		return fail(exitUnreachable, "timeout", "no answer from the mailboxes", "none of their members answered; %s", why)
 	case errors.Is(err, client.ErrNoPath):
 		return fail(exitUnreachable, "too_few_relays", "too few relays", "%v", err)
 	}

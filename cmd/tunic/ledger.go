@@ -9,9 +9,11 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"net"
 	"net/url"
 	"path/filepath"
 	"slices"
+	"strconv"
 	"strings"
 	"time"
 
@@ -248,6 +250,9 @@ func (a *app) ledgerRun() *cobra.Command {
 			if err := need("dir", dir, "mynet"); err != nil {
 				return err
 			}
+			if _, port, err := net.SplitHostPort(http); err != nil || !validPort(port) {
+				return usage("--http %q is no address and port such as %s", http, defaultHTTP)
+			}
 			modes := []ledger.Mode{"", ledger.ModeAuto, ledger.ModeInterval, ledger.ModeMixed, ledger.ModeManual}
 			if !slices.Contains(modes, ledger.Mode(mode)) {
 				return usage("--mode %q is unknown; use auto, interval, mixed or manual", mode)
@@ -278,6 +283,11 @@ func (a *app) ledgerRun() *cobra.Command {
 	return c
 }
 
+func validPort(s string) bool {
+	_, err := strconv.ParseUint(s, 10, 16)
+	return err == nil
+}
+
 func readyFlag(c *cobra.Command, path *string) {
 	c.Flags().StringVar(path, "ready-file", "", "file to write once it is ready, with what -o json prints then")
 }
@@ -299,7 +309,8 @@ func (a *app) ready(file string, v map[string]any, line string) error {
 func ledgerFailed(dir string, err error) error {
 	switch {
 	case errors.Is(err, ledger.ErrCorrupt):
-		return fail(exitFailed, "corrupt", "the database is damaged", "%v; `tunic db verify --dir %s` looks closer, `tunic db repair` mends", err, dir)
+		return fail(exitFailed, "corrupt", "the database is damaged", "%s",
+			advised(err, "`tunic db verify --dir "+dir+"` looks closer, `tunic db repair` mends"))
 	case errors.Is(err, ledger.ErrGenesis):
 		return fail(exitFailed, "foreign_network", "the database is of another network", "%v", err)
 	}

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"io/fs"
+	"log/slog"
 	"path/filepath"
 	"strings"
 	"unicode"
@@ -55,6 +56,16 @@ func (a *app) account(m *messenger) (*client.Account, error) {
 	}
 	acc, err := client.OpenKeystore(m.keystore(), []byte(p))
 	return acc, m.problem(err)
+}
+
+// quiet is the logger of commands that say themselves what happened: it takes
+// warnings only where --log asks for more than the default.
+func (a *app) quiet() (*slog.Logger, error) {
+	b := *a
+	if b.logLevel == "warn" {
+		b.logLevel = "error"
+	}
+	return b.logger()
 }
 
 func exists(path string) error {

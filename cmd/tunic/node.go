@@ -52,7 +52,7 @@ func (a *app) nodeList() *cobra.Command {
 				return err
 			}
 			return a.show(map[string]any{"nodes": nodes}, func(w io.Writer) {
-				rows := [][]string{columns("node", "state", "listed", "stake", "performance", "heartbeat", "version", "endpoint")}
+				rows := [][]string{a.head("node", "state", "listed", "stake", "performance", "heartbeat", "version", "endpoint")}
 				for _, n := range nodes {
 					rows = append(rows, []string{short(n.Node), string(n.State), yesNo(n.Listed), tun(n.Staked),
 						fmt.Sprintf("%d/1000", n.Performance), ago(n.LastHeartbeatMs, s.TimeMs), cmp.Or(deref(n.Version), "-"),
@@ -224,7 +224,7 @@ func (a *app) showNode(r *remote, s *client.Status, n *client.NodeDetail) error 
 			[]string{"swarm", swarm})
 		table(w, rows...)
 		fmt.Fprintln(w, "\nhistory")
-		rows = [][]string{columns("  height", "time", "change", "reason", "offence")}
+		rows = [][]string{a.head("  height", "time", "change", "reason", "offence")}
 		for _, e := range n.History {
 			change := string(e.To)
 			if e.From != change && e.From != "" {

@@ -23,8 +23,8 @@ func table(w io.Writer, rows ...[]string) {
 	t.Flush()
 }
 
-// columns is a table's first row.
-func columns(names ...string) []string {
+// head is a table's first row.
+func (a *app) head(names ...string) []string {
 	for i, n := range names {
 		names[i] = strings.ToUpper(n)
 	}

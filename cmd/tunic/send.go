@@ -105,7 +105,11 @@ func (a *app) queue(ctx context.Context, f *sendFlags, contact, text string) err
 
 func (a *app) send(ctx context.Context, f *sendFlags, contact, text string) error {
 	start := time.Now()
-	s, err := a.online(ctx, &f.messenger, false)
+	log, err := a.quiet()
+	if err != nil {
+		return err
+	}
+	s, err := a.online(ctx, &f.messenger, false, log)
 	if err != nil {
 		return err
 	}
@@ -140,8 +144,11 @@ func (a *app) send(ctx context.Context, f *sendFlags, contact, text string) erro
 	}
 	v := viewStatus(s.Client, st)
 	v.ElapsedMS = time.Since(start).Milliseconds()
-	if err := outcome(ctx, st, want, v.To, f.timeout); err != nil {
-		return err
+	if p := outcome(ctx, st, want, v.To, f.timeout); p != nil {
+		if p.Code == "timeout" && st.State < client.Stored && s.news != nil {
+			p.Detail += "; the ledger does not answer either: is the network running?"
+		}
+		return p
 	}
 	s.flush(ctx, 500*time.Millisecond)
 	return a.show(v, func(w io.Writer) {
@@ -178,7 +185,7 @@ func (s *session) await(ctx context.Context, id client.MessageID, want client.St
 }
 
 // outcome is the error for a message that did not come as far as wanted.
-func outcome(ctx context.Context, st client.Status, want client.State, to who, timeout time.Duration) error {
+func outcome(ctx context.Context, st client.Status, want client.State, to who, timeout time.Duration) *problem {
 	switch {
 	case st.State == client.Failed && st.Reason == mail.CodeFull.String():
 		return fail(exitRefused, st.Reason, "the recipient's mailbox is full", "it has room again when %s comes online and reads; the message was not sent", to)

@@ -47,7 +47,7 @@ func (a *app) slashList() *cobra.Command {
 					fmt.Fprintln(w, "nobody was slashed")
 					return
 				}
-				rows := [][]string{columns("offence", "height", "kind", "basis", "node", "lost", "burned")}
+				rows := [][]string{a.head("offence", "height", "kind", "basis", "node", "lost", "burned")}
 				for _, s := range all {
 					rows = append(rows, []string{short(s.Offence), fmt.Sprint(s.Height), s.Kind, string(s.Basis), short(s.Node), tun(s.Slashed), tun(s.Burned)})
 				}

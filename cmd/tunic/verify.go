@@ -3,6 +3,7 @@ package main
 import (
 	"context"
 	"errors"
+	"net"
 	"net/url"
 
 	"tunic/api/client"
@@ -64,6 +65,8 @@ func fed(err error) error {
 		return fail(exitFailed, r.Code, "the ledger does not have it", "%s", r.Detail)
 	case errors.As(err, &u):
 		return answer(0, nil, err)
+	case errors.As(err, new(*net.OpError)):
+		return fail(exitUnreachable, "unreachable", "the ledger is unreachable", "%v; is it running? the network file says where", err)
 	case errors.Is(err, feed.ErrStale):
 		return fail(exitUnreachable, "stale", "the ledger stands still", "%v", err)
 	}

@@ -18,6 +18,7 @@ import (
 	"tunic/chain"
 	"tunic/chain/genesis"
 	"tunic/ledger"
+	"tunic/ledger/light"
 	"tunic/ledger/machine"
 )
 
@@ -215,7 +216,7 @@ func (s *ledgerSubject) round(ctx context.Context) ([][]byte, error) {
 				return nil, fmt.Errorf("a transfer of the measurement was refused: %s", r.Code)
 			}
 		}
-		blocks = append(blocks, chain.Block{SealedHeader: machine.Seal(s.hash, s.sealer, out.Header), Txs: part}.Encode())
+		blocks = append(blocks, chain.Block{SealedHeader: light.Seal(s.sealer, out.Header), Txs: part}.Encode())
 	}
 	return blocks, nil
 }

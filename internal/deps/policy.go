@@ -56,7 +56,7 @@ func Tunic() Policy {
 			"ledger":         {Imports: join(words, plumbing, state)},
 			"ledger/wallet":  {Imports: list("chain", "internal/durable")},
 			"ledger/comet":   {Imports: join(words, plumbing, state, list("ledger"))},
-			"ledger/machine": {Pure: true, Imports: join(words, list("staking", "registry", "registry/directory", "slashing", "internal/table"))},
+			"ledger/machine": {Pure: true, Imports: join(words, list("ledger/light", "staking", "registry", "registry/directory", "slashing", "internal/table"))},
 			"ledger/light":   {Pure: true, Imports: join(words, list("registry/directory", "slashing", "internal/table"))},
 
 			// Three reducers: what one needs of another comes through

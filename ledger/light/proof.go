@@ -137,8 +137,14 @@ func (v *Verifier) Row(p StateProof, key []byte, s chain.SealedHeader) (value []
 	if err := v.Header(s); err != nil {
 		return nil, false, err
 	}
-	if int(p.Part) >= Parts || StateRoot(p.Roots) != s.Header.State {
-		return nil, false, fmt.Errorf("%w: the parts do not make the state root at height %d", ErrProof, s.Header.Height)
+	return p.Verify(s.Header.State, key)
+}
+
+// Verify holds p against the state root of a verified header and returns the
+// value of key; ok is false where key is shown to be absent.
+func (p StateProof) Verify(state chain.Hash, key []byte) (value []byte, ok bool, err error) {
+	if int(p.Part) >= Parts || StateRoot(p.Roots) != state {
+		return nil, false, fmt.Errorf("%w: the parts do not make the state root", ErrProof)
 	}
 	at := p.Roots[p.Part]
 	value, ok, err = p.Row.Verify(at.Root, at.Count, key)

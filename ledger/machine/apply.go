@@ -10,6 +10,7 @@ import (
 	"tunic/internal/merkle"
 	"tunic/internal/table"
 	"tunic/internal/wire"
+	"tunic/ledger/light"
 	"tunic/registry/directory"
 )
 
@@ -127,7 +128,7 @@ func (m *Machine) run(in Input, propose bool) (Output, error) {
 	out.Header = chain.Header{
 		Genesis: m.genesis, Fork: in.Fork, Height: in.Height, Time: in.Time, Parent: m.parent(),
 		TxRoot: merkle.Root(leaves), TxCount: uint32(len(leaves)), Results: merkle.Root(resultLeaves),
-		State:     StateRoot(m.roots()),
+		State:     light.StateRoot(m.roots()),
 		Directory: m.list.Root(), DirCount: uint32(len(m.list.Entries)), DirEpoch: b.epoch,
 		Removals: m.removals(), Beacon: beaconNow, Proposer: in.Proposer,
 	}

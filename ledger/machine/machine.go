@@ -22,6 +22,7 @@ import (
 	"tunic/chain/genesis"
 	"tunic/internal/table"
 	"tunic/internal/wire"
+	"tunic/ledger/light"
 	"tunic/registry/directory"
 )
 
@@ -106,7 +107,7 @@ func New(g genesis.Genesis, index HeaderIndex) (*Machine, error) {
 
 // first stands for the block before the first: what height 1 follows.
 func (m *Machine) first() chain.Header {
-	return chain.Header{Genesis: m.genesis, Time: m.core.Time, State: StateRoot(m.roots()),
+	return chain.Header{Genesis: m.genesis, Time: m.core.Time, State: light.StateRoot(m.roots()),
 		Directory: EmptyList().Root(), Beacon: beacon.Zero(m.genesis)}
 }
 
@@ -119,7 +120,7 @@ func Load(core genesis.Core, hash chain.Hash, head chain.Header, rows [Parts][]t
 			return nil, fmt.Errorf("%w: part %s: %w", ErrState, Part(i), err)
 		}
 	}
-	if got := StateRoot(m.roots()); got != head.State {
+	if got := light.StateRoot(m.roots()); got != head.State {
 		return nil, fmt.Errorf("%w: rows give %s, header %d says %s", ErrState, got, head.Height, head.State)
 	}
 	fork, _ := m.params.Get(keyFork)
