@@ -190,8 +190,11 @@ func (c *Client) try(ctx context.Context, member chain.NodeID, cmd mail.Command,
 	if err := c.limit.Wait(ctx); err != nil {
 		return nil, err
 	}
+	sent := time.Now()
 	if err := c.pool.Send(guard, link.Frame{Type: link.Packet, Data: packet}); err != nil {
-		c.missed(v, guard, 2)
+		c.mu.Lock()
+		c.missedLocked(guard, chain.NodeID{}, time.Now(), c.nowAt(v))
+		c.mu.Unlock()
 		if errors.Is(err, link.ErrClosed) {
 			return nil, ErrNotRunning
 		}
@@ -201,7 +204,7 @@ func (c *Client) try(ctx context.Context, member chain.NodeID, cmd mail.Command,
 	if ctx.Err() != nil {
 		return nil, ctx.Err()
 	}
-	c.judge(v, used, guard, member, len(got) > 0)
+	c.judge(v, used, guard, member, sent, len(got) > 0)
 	if len(got) == 0 {
 		return nil, ErrTimeout
 	}
@@ -270,21 +273,31 @@ func (c *Client) hops(v *view, indices []int) (way []onion.Hop, sum uint32) {
 	return way, sum
 }
 
-// guardMisses is how many commands in a row may stay without answer until the
-// guard itself is avoided. Fewer say nothing about it: each had other hops.
-const guardMisses = 5
+// guardMisses is how many commands to at least two members, one sent after the
+// other was missed, may stay without answer until the guard itself is avoided.
+const guardMisses = 3
 
-// judge counts strikes against all of a path that brought no answer, and
-// clears them where one came.
-func (c *Client) judge(v *view, used []int, guard, member chain.NodeID, ok bool) {
-	if !ok {
-		c.missed(v, guard, 1)
-	}
+// silence is what has stayed without answer since a guard last brought one.
+type silence struct {
+	misses int
+	last   time.Time
+	member chain.NodeID // of the first miss
+	wide   bool         // other members were silent too
+}
+
+// judge counts strikes against all of a path that brought no answer, and clears
+// them where one came. Where the guard's last answer was missing already, it is
+// the guard that is in doubt, and nobody behind it is blamed: otherwise a dead
+// guard would put strikes on the whole network.
+func (c *Client) judge(v *view, used []int, guard, member chain.NodeID, sent time.Time, ok bool) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	now := c.nowAt(v)
+	doubted := c.silent[guard].misses > 0
 	if ok {
-		c.misses = 0
+		delete(c.silent, guard)
+	} else {
+		c.missedLocked(guard, member, sent, now)
 	}
 	slices.Sort(used)
 	for _, i := range slices.Compact(used) {
@@ -292,22 +305,31 @@ func (c *Client) judge(v *view, used []int, guard, member chain.NodeID, ok bool)
 		switch {
 		case ok:
 			c.strikes.Clear(id)
-		case id != guard:
+		case id != guard && !doubted:
 			c.strikes.Add(id, now)
 		}
 	}
 }
 
-// missed counts against the guard.
-func (c *Client) missed(v *view, guard chain.NodeID, n int) {
-	c.mu.Lock()
-	defer c.mu.Unlock()
-	if c.misses += n; c.misses < guardMisses {
+// missedLocked counts against a guard; without member, the guard itself took
+// nothing.
+func (c *Client) missedLocked(guard, member chain.NodeID, sent time.Time, now chain.Time) {
+	s := c.silent[guard]
+	if !sent.After(s.last) {
+		return // lost together with the one before
+	}
+	if s.misses == 0 {
+		s.member = member
+	}
+	s.misses, s.last = s.misses+1, time.Now()
+	s.wide = s.wide || s.member != member || member == chain.NodeID{}
+	c.silent[guard] = s
+	if s.misses < guardMisses || !s.wide {
 		return
 	}
-	c.misses = 0
+	delete(c.silent, guard)
 	for range path.StrikesOut {
-		c.strikes.Add(guard, c.nowAt(v))
+		c.strikes.Add(guard, now)
 	}
 	c.log.Info("the guard does not answer; using another")
 }

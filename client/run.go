@@ -55,7 +55,7 @@ type Client struct {
 	mu sync.Mutex // guards what follows, and the order of commits
 	state
 	strikes path.Strikes
-	misses  int // commands in a row that the guard brought no answer to
+	silent  map[chain.NodeID]silence // guards
 	busy    map[mail.AccountID]bool
 	erasing int           // deletions under way
 	changed chan struct{} // closed and replaced at every change
@@ -75,7 +75,7 @@ func New(cfg Config) (*Client, error) {
 		limit:    rate.NewLimiter(rate.Limit(cfg.Rate), sendBurst),
 		ready:    make(chan struct{}), relisted: make(chan struct{}, 1), wake: make(chan struct{}, 1),
 		heads: map[headKey]chain.SealedHeader{}, waits: map[onion.SURBID]waiting{},
-		state: newState(), strikes: path.Strikes{}, busy: map[mail.AccountID]bool{},
+		state: newState(), strikes: path.Strikes{}, silent: map[chain.NodeID]silence{}, busy: map[mail.AccountID]bool{},
 		changed: make(chan struct{}), subs: map[chan Event]struct{}{},
 		stop: func(error) {},
 	}

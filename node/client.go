@@ -45,8 +45,12 @@ func OpenClient(ctx context.Context, cfg ClientConfig) (*client.Client, error) {
 	if err != nil {
 		return nil, err
 	}
-	return client.New(client.Config{
+	c, err := client.New(client.Config{
 		Account: cfg.Account, Dir: cfg.Dir, Core: cfg.Network.Core, Genesis: cfg.Network.Genesis,
-		Ledger: FollowLedger(ctx, f), Transport: t, Hops: cfg.Hops, Poll: cfg.Poll, AcceptAll: cfg.AcceptAll, Logger: cfg.Logger,
+		Ledger: clientLedger{f}, Transport: t, Hops: cfg.Hops, Poll: cfg.Poll, AcceptAll: cfg.AcceptAll, Logger: cfg.Logger,
 	})
+	if err == nil {
+		go follow(ctx, f)
+	}
+	return c, err
 }

@@ -387,9 +387,11 @@ func (n *network) clientOver(tr link.Transport, guard int) *client {
 		}
 	}})
 	n.t.Cleanup(func() { c.pool.Close() })
+	before := n.nodes[guard].Status().Clients
 	if err := c.pool.Send(c.guard, relay.AttachFrame(c.token)); err != nil {
 		n.t.Fatal(err)
 	}
+	until(n.t, "attached", func() bool { return n.nodes[guard].Status().Clients > before })
 	return c
 }
 

@@ -41,13 +41,16 @@ func (a *app) clientRun() *cobra.Command {
 			if err != nil {
 				return err
 			}
-			s, err := a.online(ctx, &m, acceptAll, log)
+			s, err := a.open(ctx, &m, acceptAll, log)
 			if err != nil {
 				return err
 			}
 			defer s.close()
+			if err := a.goOnline(s); err != nil {
+				return err
+			}
 			if s.usable != nil {
-				fmt.Fprintf(a.err, "tunic: %v; going on, for when there are more\n", s.usable)
+				log.Warn("too few relays; waiting for more", "err", s.usable)
 			}
 			if err := a.show(struct {
 				Type string `json:"type"`
@@ -121,22 +124,27 @@ type session struct {
 	of     *messenger
 	usable error // why no path can be chosen at the moment, nil if one can
 	news   error // why the ledger does not answer, where a kept directory serves; nil if it does
+	feed   *feed.Feed
+	params genesis.Params
+	ctx    context.Context // of the client's work
 	end    context.CancelFunc
 	ended  chan struct{} // closed when Run has returned err
 	err    error
 	last   client.MessageID // the last message that was shown
 }
 
-// online opens the account and sets it to work: the ledger has answered when it
-// returns, or its last list, kept on disk, still serves. The caller closes the
-// session.
-func (a *app) online(ctx context.Context, m *messenger, acceptAll bool, log *slog.Logger) (*session, error) {
+// open opens the account for work in the network, of which it asks nothing yet.
+// The caller closes the session.
+func (a *app) open(ctx context.Context, m *messenger, acceptAll bool, log *slog.Logger) (*session, error) {
 	n, err := network(m.network)
 	if err != nil {
 		return nil, err
 	}
 	if len(n.URLs) == 0 {
 		return nil, usage("the network file names no ledger; add its URL under \"urls\"")
+	}
+	if err := m.free(); err != nil {
+		return nil, err
 	}
 	acc, err := a.account(m)
 	if err != nil {
@@ -147,42 +155,44 @@ func (a *app) online(ctx context.Context, m *messenger, acceptAll bool, log *slo
 		return nil, m.problem(err)
 	}
 	ctx, end := context.WithCancel(ctx)
-	c, err := node.OpenClient(ctx, node.ClientConfig{Account: acc, Dir: m.dir, Network: n, Feed: f, AcceptAll: acceptAll, Logger: log})
+	cfg := node.ClientConfig{Account: acc, Dir: m.dir, Network: n, Feed: f, AcceptAll: acceptAll, Logger: log}
+	c, err := patient(func() (*client.Client, error) { return node.OpenClient(ctx, cfg) })
 	if err != nil {
 		end()
 		return nil, m.problem(err)
 	}
-	s := &session{Client: c, of: m, end: end, ended: make(chan struct{}), last: m.shown()}
-	_, s.news = f.Head(ctx)
-	list, head, err := f.Directory(ctx, 0)
-	if s.foreign() {
+	return &session{Client: c, of: m, feed: f, params: n.Core.Params, ctx: ctx, end: end, last: m.shown()}, nil
+}
+
+// goOnline sets the client to work: the ledger has answered when it returns, or
+// its last list, kept on disk, still serves.
+func (a *app) goOnline(s *session) error {
+	_, s.news = s.feed.Head(s.ctx)
+	list, head, err := s.feed.Directory(s.ctx, 0)
+	if errors.Is(s.news, light.ErrNetwork) || errors.Is(s.news, light.ErrSealer) {
 		err = s.news
 	}
 	if err != nil {
-		end()
-		_ = c.Close()
-		return nil, m.problem(err)
+		return s.of.problem(err)
 	}
-	if s.news = m.problem(s.news); s.news != nil {
-		fmt.Fprintf(a.err, "tunic: %s\n", oneLine(fmt.Sprintf("%v; going on with the directory of epoch %d", s.news, list.Epoch)))
+	if s.news = s.of.problem(s.news); s.news != nil {
+		a.notice("%v; going on with the directory of epoch %d", s.news, list.Epoch)
 	}
-	s.usable = paths(list, head.Header.Removals, n.Core.Params)
+	s.usable = paths(list, head.Header.Removals, s.params)
+	s.ended = make(chan struct{})
 	go func() {
 		defer close(s.ended)
-		s.err = c.Run(ctx)
+		s.err = s.Run(s.ctx)
 	}()
-	return s, nil
-}
-
-// foreign reports whether the ledger that answers is of another network.
-func (s *session) foreign() bool {
-	return errors.Is(s.news, light.ErrNetwork) || errors.Is(s.news, light.ErrSealer)
+	return nil
 }
 
 // close ends the client's work and closes its state.
 func (s *session) close() {
 	s.end()
-	<-s.ended
+	if s.ended != nil {
+		<-s.ended
+	}
 	_ = s.Close()
 }
 

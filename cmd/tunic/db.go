@@ -33,7 +33,17 @@ func (a *app) dbCommand() *cobra.Command {
 }
 
 func ledgerDir(c *cobra.Command, dir *string) {
-	c.Flags().StringVar(dir, "dir", "", "the ledger's folder; no ledger may run there")
+	c.Flags().StringVar(dir, "dir", "", "the ledger's folder, or that of the database in it; no ledger may run there")
+}
+
+// database is the folder of the database that dir means: a ledger's folder has
+// it beside genesis.json. Any other is taken for the database's own.
+func database(dir string) string {
+	_, err := os.Stat(filepath.Join(dir, node.GenesisFile))
+	if _, db := os.Stat(node.DBDir(dir)); err != nil && db == nil {
+		return dir
+	}
+	return node.DBDir(dir)
 }
 
 // busy shows on a terminal that something takes its time, until stop is called.
@@ -100,7 +110,7 @@ func (a *app) dbVerify() *cobra.Command {
 				return err
 			}
 			stop := a.busy("verifying")
-			r, err := ledger.Verify(cmd.Context(), node.DBDir(dir))
+			r, err := ledger.Verify(cmd.Context(), database(dir))
 			stop()
 			if err == nil {
 				err = sameGenesis(dir, r)
@@ -115,8 +125,11 @@ func (a *app) dbVerify() *cobra.Command {
 	return c
 }
 
-// sameGenesis holds genesis.json against the database beside it.
+// sameGenesis holds genesis.json, where dir has one, against the database.
 func sameGenesis(dir string, r ledger.DBReport) error {
+	if database(dir) == dir {
+		return nil
+	}
 	g, err := node.ReadGenesis(dir)
 	if err != nil {
 		return err
@@ -141,7 +154,7 @@ clients that saw the first halt: where another copy has more blocks, import that
 				return err
 			}
 			stop := a.busy("repairing")
-			r, err := ledger.Repair(cmd.Context(), node.DBDir(dir))
+			r, err := ledger.Repair(cmd.Context(), database(dir))
 			stop()
 			if err != nil {
 				return dbError(dir, err)
@@ -174,7 +187,7 @@ func (a *app) dbExport() *cobra.Command {
 				return err
 			}
 			if out == "-" {
-				_, err := ledger.Export(cmd.Context(), node.DBDir(dir), a.out)
+				_, err := ledger.Export(cmd.Context(), database(dir), a.out)
 				return dbError(dir, err)
 			}
 			return a.exportFile(cmd.Context(), dir, out)
@@ -195,7 +208,7 @@ func (a *app) exportFile(ctx context.Context, dir, out string) error {
 	defer f.Close()
 	w := &counted{Writer: f}
 	stop := a.busy("exporting")
-	height, err := ledger.Export(ctx, node.DBDir(dir), w)
+	height, err := ledger.Export(ctx, database(dir), w)
 	stop()
 	if err != nil {
 		return dbError(dir, err)

@@ -49,29 +49,33 @@ func exitCmd(ts *testscript.TestScript, neg bool, args []string) {
 	if neg || len(args) < 2 {
 		ts.Fatalf("usage: exit CODE PROGRAM ARG...")
 	}
-	code := 0
-	var e *exec.ExitError
-	if err := ts.Exec(args[1], args[2:]...); errors.As(err, &e) {
-		code = e.ExitCode()
-	} else {
-		ts.Check(err)
+	if code := exitCode(ts, args[1:]); code != args[0] {
+		ts.Fatalf("%s ended with %s, not %s", strings.Join(args[1:], " "), code, args[0])
 	}
-	if strconv.Itoa(code) != args[0] {
-		ts.Fatalf("%s ended with %d, not %s", strings.Join(args[1:], " "), code, args[0])
-	}
-	if said := ts.ReadFile("stderr"); code != 0 && strings.Count(said, "\n") != 1 {
+	if said := ts.ReadFile("stderr"); args[0] != "0" && strings.Count(said, "\n") != 1 {
 		ts.Fatalf("not one line on stderr: %q", said)
 	}
 }
 
+func exitCode(ts *testscript.TestScript, args []string) string {
+	err := ts.Exec(args[0], args[1:]...)
+	if e := (*exec.ExitError)(nil); errors.As(err, &e) {
+		return strconv.Itoa(e.ExitCode())
+	}
+	ts.Check(err)
+	return "0"
+}
+
 const patience = 20 * time.Second
 
-// eventuallyCmd repeats a program until it succeeds, or fails with !.
+// eventuallyCmd repeats a program until it succeeds, or ends with a code:
+// eventually exit 1 tunic outbox.
 func eventuallyCmd(ts *testscript.TestScript, neg bool, args []string) {
-	for end := time.Now().Add(patience); ; time.Sleep(100 * time.Millisecond) {
-		if err := ts.Exec(args[0], args[1:]...); (err == nil) != neg {
-			return
-		}
+	code, program := "0", args
+	if args[0] == "exit" {
+		code, program = args[1], args[2:]
+	}
+	for end := time.Now().Add(patience); (exitCode(ts, program) == code) == neg; time.Sleep(100 * time.Millisecond) {
 		if time.Now().After(end) {
 			ts.Fatalf("%s did not come about in %s", strings.Join(args, " "), patience)
 		}

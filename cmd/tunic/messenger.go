@@ -3,10 +3,12 @@ package main
 import (
 	"context"
 	"errors"
+	"fmt"
 	"io/fs"
 	"log/slog"
 	"path/filepath"
 	"strings"
+	"time"
 	"unicode"
 
 	"github.com/spf13/cobra"
@@ -58,6 +60,33 @@ func (a *app) account(m *messenger) (*client.Account, error) {
 	return acc, m.problem(err)
 }
 
+// free fails where another command is at work in the folder: before a
+// passphrase is asked for.
+func (m *messenger) free() error {
+	_, err := patient(func() (any, error) {
+		unlock, err := durable.Lock(m.dir)
+		if err == nil {
+			unlock()
+		}
+		return nil, err
+	})
+	if errors.Is(err, durable.ErrLocked) {
+		return m.problem(err)
+	}
+	return nil // what else is wrong says whoever opens it
+}
+
+// patient opens a folder, and waits a moment for another command to be done
+// with it.
+func patient[T any](open func() (T, error)) (T, error) {
+	for end := time.Now().Add(time.Second); ; time.Sleep(20 * time.Millisecond) {
+		x, err := open()
+		if !errors.Is(err, durable.ErrLocked) || time.Now().After(end) {
+			return x, err
+		}
+	}
+}
+
 // quiet is the logger of commands that say themselves what happened: it takes
 // warnings only where --log asks for more than the default.
 func (a *app) quiet() (*slog.Logger, error) {
@@ -66,6 +95,13 @@ func (a *app) quiet() (*slog.Logger, error) {
 		b.logLevel = "error"
 	}
 	return b.logger()
+}
+
+// notice tells a person at a terminal what goes on; nobody else.
+func (a *app) notice(format string, args ...any) {
+	if !a.json() && terminal(a.err) {
+		fmt.Fprintf(a.err, "%s\n", oneLine(fmt.Sprintf(format, args...)))
+	}
 }
 
 func exists(path string) error {
@@ -129,6 +165,9 @@ func (a *app) offline(m *messenger) (*client.Client, error) {
 	if err != nil {
 		return nil, err
 	}
+	if err := m.free(); err != nil {
+		return nil, err
+	}
 	acc, err := a.account(m)
 	if err != nil {
 		return nil, err
@@ -146,7 +185,7 @@ func (a *app) offline(m *messenger) (*client.Client, error) {
 			}
 		}
 	}
-	c, err := client.New(cfg)
+	c, err := patient(func() (*client.Client, error) { return client.New(cfg) })
 	return c, m.problem(err)
 }
 

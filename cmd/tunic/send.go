@@ -1,6 +1,7 @@
 package main
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -109,13 +110,16 @@ func (a *app) send(ctx context.Context, f *sendFlags, contact, text string) erro
 	if err != nil {
 		return err
 	}
-	s, err := a.online(ctx, &f.messenger, false, log)
+	s, err := a.open(ctx, &f.messenger, false, log)
 	if err != nil {
 		return err
 	}
 	defer s.close()
 	to, err := recipient(s.Client, &f.messenger, contact)
 	if err != nil {
+		return err
+	}
+	if err := a.goOnline(s); err != nil {
 		return err
 	}
 	if s.usable != nil {
@@ -192,7 +196,7 @@ func outcome(ctx context.Context, st client.Status, want client.State, to who, t
 	case st.State == client.Failed:
 		return fail(exitRefused, st.Reason, "the message was refused", "%s", st.Why())
 	case st.State == client.Expired:
-		return fail(exitUnreachable, "expired", "not delivered in time", "%s", st.Why())
+		return fail(exitUnreachable, "expired", "not delivered in time", "%s", cmp.Or(st.Why(), "nobody confirmed it before its time was over"))
 	case st.State >= want:
 		return nil
 	}
@@ -210,25 +214,24 @@ func outcome(ctx context.Context, st client.Status, want client.State, to who, t
 	return fail(exit, code, title, "it waits in the outbox%s; `tunic client run` goes on sending it", why)
 }
 
-// showProgress shows what a message waits for, and on a terminal how far the
-// proof of work for a first message is.
+// showProgress tells a person at a terminal what a message waits for, and how
+// far the proof of work for a first message is.
 func (a *app) showProgress(ctx context.Context, s *session) {
-	if a.json() {
+	if a.json() || !terminal(a.err) {
 		return
 	}
-	tty := terminal(a.err)
 	events := s.Subscribe(ctx)
 	go func() {
 		said := ""
 		for e := range events {
 			switch {
-			case e.Kind == client.EventWork && tty && e.Work < 100:
+			case e.Kind == client.EventWork && e.Work < 100:
 				fmt.Fprintf(a.err, "\rfirst message to this contact: proof of work, %d %% \x1b[K", e.Work)
-			case e.Kind == client.EventWork && tty:
+			case e.Kind == client.EventWork:
 				fmt.Fprint(a.err, "\r\x1b[K")
 			case e.Kind == client.EventStatus && !e.Status.State.Final() && e.Status.Reason != "" && e.Status.Reason != said:
 				said = e.Status.Reason
-				fmt.Fprintf(a.err, "waiting: %s\n", e.Status.Why())
+				a.notice("waiting: %s", e.Status.Why())
 			}
 		}
 	}()
