@@ -245,4 +245,3 @@ func unitAdded(t *testing.T, dir string) {
 		t.Errorf("restored, db verify: exit code %d: %s", code, errs)
 	}
 }
-
