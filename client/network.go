@@ -2,6 +2,7 @@ package client
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"math"
 	"slices"
@@ -125,6 +126,10 @@ func (c *Client) watch(ctx context.Context) {
 	defer t.Stop()
 	for failed := false; ; {
 		if err := c.refresh(ctx); err != nil && ctx.Err() == nil {
+			var two *TwoHeadsError
+			if errors.As(err, &two) {
+				c.halt(two) // seen by whoever verifies for this client
+			}
 			if !failed {
 				c.log.Warn("cannot follow the ledger", "err", err)
 			}

@@ -81,7 +81,7 @@ func ReadNetwork(path string) (genesis.Network, error) {
 	}
 	b, err := durable.ReadFile(path, 1<<20)
 	if errors.Is(err, fs.ErrNotExist) {
-		return genesis.Network{}, fmt.Errorf("%w: there is no network file at %s; whoever runs the ledger has it", genesis.ErrGenesis, path)
+		return genesis.Network{}, fmt.Errorf("there is no network file at %s; whoever runs the ledger has it", path)
 	}
 	if err != nil {
 		return genesis.Network{}, fmt.Errorf("read network file: %w", err)
@@ -160,7 +160,7 @@ func RunLedger(ctx context.Context, cfg LedgerConfig) error {
 		}
 	}
 	url := "http://" + ln.Addr().String()
-	h, err := api.New(api.Config{Ledger: l, Network: g.Network(url), Version: Version, Logger: cfg.Logger})
+	h, err := api.New(api.Config{Ledger: l, Network: g.Network(url), Version: Version, Limits: limits(cfg.Rate), Logger: cfg.Logger})
 	if err != nil {
 		return err
 	}
@@ -168,6 +168,15 @@ func RunLedger(ctx context.Context, cfg LedgerConfig) error {
 		cfg.Ready(url) // the port is open: what arrives from now on is answered
 	}
 	return Serve(ctx, ln, h)
+}
+
+// limits lets one address make rate requests a second, and two seconds' worth
+// at once; nil for no limit.
+func limits(rate float64) *httpx.LimiterConfig {
+	if rate <= 0 {
+		return nil
+	}
+	return &httpx.LimiterConfig{PerSecond: rate, Burst: max(1, int(2*rate))}
 }
 
 // Serve answers on ln until ctx ends, then lets requests finish for a moment.

@@ -3,6 +3,7 @@ package node
 import (
 	"context"
 	"crypto/rand"
+	"errors"
 	"fmt"
 	"log/slog"
 	"net/netip"
@@ -11,6 +12,7 @@ import (
 	"tunic/chain"
 	"tunic/chain/genesis"
 	"tunic/internal/durable"
+	"tunic/ledger/light"
 	"tunic/onion/link"
 	"tunic/relay"
 )
@@ -48,7 +50,11 @@ func RunRelay(ctx context.Context, cfg RelayConfig) error {
 	if err != nil {
 		return err
 	}
-	f, err := feed.New(feed.Config{Network: cfg.Network, Dir: cfg.Dir, Logger: cfg.Logger})
+	ctx, halt := context.WithCancelCause(ctx)
+	defer halt(nil)
+	f, err := feed.New(feed.Config{Network: cfg.Network, Dir: cfg.Dir, Logger: cfg.Logger, OnConflict: func(two *light.TwoHeads) {
+		halt(fmt.Errorf("%w\n%s", relay.ErrTwoHeads, feed.FormatConflict(two)))
+	}})
 	if err != nil {
 		return err
 	}
@@ -75,5 +81,9 @@ func RunRelay(ctx context.Context, cfg RelayConfig) error {
 	if err != nil {
 		return err
 	}
-	return r.Run(ctx)
+	err = r.Run(ctx)
+	if cause := context.Cause(ctx); errors.Is(cause, relay.ErrTwoHeads) {
+		return cause
+	}
+	return err
 }

@@ -2,10 +2,14 @@ package node
 
 import (
 	"context"
+	"errors"
+	"time"
 
 	"tunic/api/feed"
 	"tunic/chain"
 	"tunic/client"
+	"tunic/ledger/light"
+	"tunic/registry/directory"
 	"tunic/relay"
 )
 
@@ -38,15 +42,31 @@ func (l relayLedger) Events(ctx context.Context, since chain.Height) (<-chan rel
 // background stream has verified.
 type clientLedger struct{ *feed.Feed }
 
+// Directory is the feed's; two heads become the client's own error, at which it
+// halts.
+func (l clientLedger) Directory(ctx context.Context, e chain.Epoch) (*directory.List, chain.SealedHeader, error) {
+	list, s, err := l.Feed.Directory(ctx, e)
+	return list, s, twoHeads(err)
+}
+
+func twoHeads(err error) error {
+	var two *light.TwoHeads
+	if errors.As(err, &two) {
+		return &client.TwoHeadsError{First: two.First, Second: two.Second}
+	}
+	return err
+}
+
 // Head is the newest verified header; only the first call asks the ledger.
 func (l clientLedger) Head(ctx context.Context) (chain.SealedHeader, error) {
 	if c := l.Conflict(); c != nil {
-		return chain.SealedHeader{}, c
+		return chain.SealedHeader{}, twoHeads(c)
 	}
 	if s, ok := l.Newest(); ok {
 		return s, nil
 	}
-	return l.Feed.Head(ctx)
+	s, err := l.Feed.Head(ctx)
+	return s, twoHeads(err)
 }
 
 // FollowLedger makes a client's view of a feed, which is kept new until ctx ends.
@@ -57,14 +77,27 @@ func FollowLedger(ctx context.Context, f *feed.Feed) client.Ledger {
 
 // follow keeps the feed's newest header new until ctx ends.
 func follow(ctx context.Context, f *feed.Feed) {
-	head, err := f.Head(ctx)
-	if err != nil {
-		head, _ = f.Newest()
-	}
-	events, err := f.Events(ctx, head.Header.Height)
-	if err != nil {
-		return
-	}
-	for range events {
+	pause := time.NewTicker(time.Second)
+	defer pause.Stop()
+	for {
+		head, known := f.Newest()
+		if !known {
+			var err error
+			head, err = f.Head(ctx)
+			known = err == nil
+		}
+		if known {
+			events, err := f.Events(ctx, head.Header.Height)
+			if err != nil {
+				return // two heads: the client has been told
+			}
+			for range events {
+			}
+		}
+		select {
+		case <-ctx.Done():
+			return
+		case <-pause.C:
+		}
 	}
 }

@@ -52,15 +52,11 @@ func For(p Profile) (Params, error) {
 }
 
 // Claim says in one sentence what traffic under p is protected against, for
-// the start of a network.
+// the start of a network. It speaks of what relays and clients of this version
+// do: Cover asks for loop traffic, which they do not send yet.
 func (p Params) Claim() string {
-	switch {
-	case p.MixingMean == 0 && !p.Cover:
+	if p.MixingMean == 0 {
 		return "no mixing, no cover: no protection against timing; no single relay knows both ends, contents are end-to-end encrypted"
-	case p.MixingMean == 0:
-		return "no mixing, loop cover: little protection against timing; no single relay knows both ends, contents are end-to-end encrypted"
-	case p.Cover:
-		return fmt.Sprintf("mixing mean %d ms per hop and loop cover: timing is blurred, a global observer is slowed and not stopped", p.MixingMean)
 	}
-	return fmt.Sprintf("mixing mean %d ms per hop, no cover: timing is blurred a little", p.MixingMean)
+	return fmt.Sprintf("mixing mean %d ms per hop, no cover: timing is blurred a little, a global observer is not stopped; no single relay knows both ends, contents are end-to-end encrypted", p.MixingMean)
 }

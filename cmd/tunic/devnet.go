@@ -90,6 +90,11 @@ func (a *app) devnetUp() *cobra.Command {
 
 // up runs a devnet in this process until ctx ends.
 func (a *app) up(ctx context.Context, spec devnet.Spec, processes, fresh bool) error {
+	dir, err := filepath.Abs(spec.Dir)
+	if err != nil {
+		return err
+	}
+	spec.Dir = dir
 	if err := durable.MkdirAll(spec.Dir); err != nil {
 		return err
 	}

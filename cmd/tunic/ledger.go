@@ -55,7 +55,7 @@ func (a *app) ledgerInit() *cobra.Command {
 		Use: "init", Short: "Make a new network: its genesis, sealer key and network file", Args: cobra.NoArgs,
 		Long: `Make a new network: its genesis, sealer key and network file.
 
-Profiles are dev (fast, no mixing, mock-chain controls), private and mainnet.
+Profiles are dev (fast, no mixing, its clock can be moved), private and mainnet.
 --param changes one parameter, by its name in genesis.json, such as
 --param epoch_length_ms=60000.`,
 		RunE: func(*cobra.Command, []string) error { return a.initLedger(f) },

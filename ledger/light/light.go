@@ -123,6 +123,9 @@ func (v *Verifier) CheckHeader(s chain.SealedHeader) error {
 	if _, ok := slices.BinarySearchFunc(v.net.Sealers, h.Proposer, func(a, b chain.NodeID) int { return bytes.Compare(a[:], b[:]) }); !ok {
 		return fmt.Errorf("%w: %s", ErrSealer, h.Proposer)
 	}
+	if h.Fork != 0 && !v.net.Dev {
+		return fmt.Errorf("%w: fork %d, and only dev networks have any", ErrFork, h.Fork)
+	}
 	if h.Height == 0 || h.Time < v.net.Time || h.DirEpoch != v.net.EpochAt(h.Time) {
 		return fmt.Errorf("%w: height %d at %d ms with the list of epoch %d", ErrHeader, h.Height, h.Time, h.DirEpoch)
 	}
