@@ -69,7 +69,7 @@ type Ledger interface {
 // Event is one block as a relay sees it.
 type Event struct {
 	Header    chain.SealedHeader
-	Published [][]byte // encoded statements, in the block's order
+	Published [][]byte // encoded statements, in the block's order; signatures are not verified
 }
 
 // Signer signs the relay's statements. A relay calls it from several goroutines

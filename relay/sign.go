@@ -190,8 +190,11 @@ func (o *owner) published(encoded []byte) {
 	}
 	if s.Node != o.id {
 		if s.Label == statement.LabelDescriptor {
-			o.watch.observe(s, encoded)
+			o.watch.observe(o.domain(), s, encoded, false)
 		}
+		return
+	}
+	if s.Verify(o.domain()) != nil {
 		return
 	}
 	ours := false

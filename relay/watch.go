@@ -24,6 +24,13 @@ type descriptorKey struct {
 	seq  statement.Sequence
 }
 
+// seen is a remembered descriptor. Those of blocks are verified only where it
+// matters: when another under the same sequence turns up.
+type seen struct {
+	encoded  []byte
+	verified bool
+}
+
 // pair is two descriptors of one node under one sequence.
 type pair struct {
 	first, second []byte
@@ -33,42 +40,51 @@ type pair struct {
 // watch remembers the descriptors seen on links and in blocks and finds two
 // under one sequence. The owner of the state owns it.
 type watch struct {
-	known    map[descriptorKey][]byte // encoded
-	order    []descriptorKey          // of arrival, to forget the oldest
+	known    map[descriptorKey]seen
+	order    []descriptorKey // of arrival, to forget the oldest
 	pairs    []pair
 	reported map[chain.Hash]bool // by offence id
 }
 
 func newWatch() *watch {
-	return &watch{known: make(map[descriptorKey][]byte), reported: make(map[chain.Hash]bool)}
+	return &watch{known: make(map[descriptorKey]seen), reported: make(map[chain.Hash]bool)}
 }
 
 func (w *watch) reset() { *w = *newWatch() }
 
-// observe notes a descriptor whose signature and fork are verified.
-func (w *watch) observe(s statement.Statement, encoded []byte) {
+// observe notes a descriptor of the domain's fork; verified says whether its
+// signature is.
+func (w *watch) observe(d statement.Domain, s statement.Statement, encoded []byte, verified bool) {
 	k := descriptorKey{s.Node, s.Sequence}
-	old, seen := w.known[k]
-	if !seen {
+	old, known := w.known[k]
+	if !known {
 		if len(w.order) >= maxKnown {
 			delete(w.known, w.order[0])
 			w.order = w.order[1:]
 		}
-		w.known[k] = bytes.Clone(encoded)
+		w.known[k] = seen{bytes.Clone(encoded), verified}
 		w.order = append(w.order, k)
 		return
 	}
-	former, err := statement.Decode(old)
+	former, err := statement.Decode(old.encoded)
 	if err != nil || bytes.Equal(former.Body, s.Body) {
 		return // the same content, maybe signed twice
 	}
+	if !verified && s.Verify(d) != nil {
+		return
+	}
+	if !old.verified && former.Verify(d) != nil {
+		w.known[k] = seen{bytes.Clone(encoded), true} // the former was never the node's
+		return
+	}
+	w.known[k] = seen{old.encoded, true}
 	for _, p := range w.pairs {
-		if bytes.Equal(p.first, old) {
+		if bytes.Equal(p.first, old.encoded) {
 			return
 		}
 	}
 	if len(w.pairs) < maxPairs {
-		w.pairs = append(w.pairs, pair{first: old, second: bytes.Clone(encoded)})
+		w.pairs = append(w.pairs, pair{first: old.encoded, second: bytes.Clone(encoded)})
 	}
 }
 
@@ -97,7 +113,7 @@ func (o *owner) hear(ctx context.Context, rep report) error {
 		// Whoever is not listed cannot be proven to be a node, and could fill
 		// the memory.
 		if _, listed := o.view.Load().find(d.Node); listed {
-			o.watch.observe(*d, rep.encoded)
+			o.watch.observe(o.domain(), *d, rep.encoded, true)
 			o.report(ctx)
 		}
 	}

@@ -75,7 +75,8 @@ type Config struct {
 }
 
 // Event is one block: its verified header and the statements published in it.
-// Each statement carries its node's signature; that none was left out, or
+// Each statement carries its node's signature, which is not verified here; that
+// none was left out, or
 // belongs to another block, is the server's word.
 type Event struct {
 	Header    chain.SealedHeader
