@@ -207,6 +207,7 @@ func (n *Network) startLedger(ctx context.Context, ln net.Listener) error {
 		}
 		return err
 	}
+	n.run("ledger", func(ctx context.Context) error { return node.Halted(ctx, l) })
 	if ln != nil {
 		n.run("API", func(ctx context.Context) error { return node.Serve(ctx, ln, n.Handler) })
 	}

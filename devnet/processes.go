@@ -4,6 +4,7 @@ import (
 	"bufio"
 	"bytes"
 	"context"
+	"encoding/json"
 	"errors"
 	"fmt"
 	"io"
@@ -19,6 +20,7 @@ import (
 	"tunic/chain"
 	"tunic/chain/genesis"
 	"tunic/internal/durable"
+	"tunic/internal/httpx"
 	"tunic/ledger/wallet"
 	"tunic/node"
 	"tunic/registry"
@@ -227,6 +229,10 @@ func (x *Process) lastLine() string {
 		if strings.TrimSpace(s.Text()) != "" {
 			last = s.Text()
 		}
+	}
+	var p httpx.Problem // the nodes run with -o json
+	if json.Unmarshal([]byte(last), &p) == nil && p.Title != "" {
+		return strings.TrimSuffix(p.Title+": "+p.Detail, ": ")
 	}
 	return last
 }

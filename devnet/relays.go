@@ -109,7 +109,7 @@ func (n *Network) buildRelay(r *Relay) error {
 		Identity: r.keys.Identity, VRF: r.keys.VRF, Core: n.Genesis.Core, Genesis: n.Genesis.Hash(),
 		Ledger: node.RelayLedger(f), Transport: r.Twin.Transport(), Signer: r.Twin.Signer(),
 		Endpoints: []string{r.Endpoint}, Version: node.Version, OnSynced: r.onSynced,
-		Logger: n.log.With("relay", r.Index+1), Workers: 1, BootID: "devnet", Rand: n.stream(r.Index),
+		Logger: n.log.With("relay", r.Index+1), Workers: 1, StoreBuffer: 256 << 10, BootID: "devnet", Rand: n.stream(r.Index),
 	}
 	if n.Spec.Dir != "" {
 		cfg.Dir = filepath.Join(n.Spec.Dir, r.name())

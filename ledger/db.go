@@ -2,6 +2,7 @@ package ledger
 
 import (
 	"bufio"
+	"bytes"
 	"context"
 	"encoding/base64"
 	"encoding/json"
@@ -31,83 +32,6 @@ type DBReport struct {
 	Head    chain.Hash   `json:"head"`
 	State   chain.Hash   `json:"state"`
 	Txs     uint64       `json:"txs"`
-}
-
-// Verify replays every block of the database in dir from genesis and holds all
-// headers, seals, results, the stored state and every invariant against each
-// other. No ledger may run there.
-func Verify(ctx context.Context, dir string) (DBReport, error) {
-	r, err := verify(ctx, dir)
-	if err != nil {
-		return r, fmt.Errorf("verify database: %w", err)
-	}
-	return r, nil
-}
-
-func verify(ctx context.Context, dir string) (DBReport, error) {
-	db, g, err := openExisting(dir)
-	if err != nil {
-		return DBReport{}, err
-	}
-	defer db.close()
-	r := DBReport{Genesis: g.Hash()}
-	head, err := verifyChain(ctx, db, g)
-	if err != nil {
-		return r, err
-	}
-	// The replay keeps its own header index, apart from the database's.
-	m, err := machine.New(g, nil)
-	if err != nil {
-		return r, err
-	}
-	for h := chain.Height(1); h <= head.Header.Height; h++ {
-		if err := ctx.Err(); err != nil {
-			return r, err
-		}
-		b, err := db.block(h)
-		if err != nil {
-			return r, err
-		}
-		out, err := m.Replay(b.Header, m.PrepareAll(b.Txs))
-		if err != nil {
-			return r, corrupt("%v", err)
-		}
-		if err := verifyIndex(db, b, out.Results); err != nil {
-			return r, err
-		}
-		r.Txs += uint64(len(b.Txs))
-	}
-	if err := m.Check(); err != nil {
-		return r, corrupt("%v", err)
-	}
-	r.Height, r.Epoch, r.Head, r.State = head.Header.Height, head.Header.DirEpoch, m.HeadHash(), m.Head().State
-	if r.Height > 0 {
-		if _, err := rebuild(db, g, head.Header); err != nil {
-			return r, err
-		}
-	}
-	return r, nil
-}
-
-// verifyIndex holds what is stored beside a block against what it gave.
-func verifyIndex(db *store, b chain.Block, want []machine.Result) error {
-	h := b.Header.Height
-	if at, err := db.heightOf(b.Header.Hash()); err != nil || at != h {
-		return corrupt("the index does not find block %d by its hash: %v", h, err)
-	}
-	got, err := db.results(h)
-	if err != nil {
-		return err
-	}
-	for i := range want {
-		if i >= len(got) || got[i] != want[i] {
-			return corrupt("stored results of block %d", h)
-		}
-		if p, err := db.tx(want[i].Tx); err != nil || (p.height == h && p.code != want[i].Code) {
-			return corrupt("index of transaction %s: %v", want[i].Tx, err)
-		}
-	}
-	return nil
 }
 
 func openExisting(dir string) (*store, genesis.Genesis, error) {
@@ -276,11 +200,16 @@ func ImportFile(ctx context.Context, dir string, r io.Reader) (DBReport, error) 
 		if !in.Scan() {
 			return l, false, in.Err()
 		}
-		return l, true, json.Unmarshal(in.Bytes(), &l)
+		d := json.NewDecoder(bytes.NewReader(in.Bytes()))
+		d.DisallowUnknownFields()
+		if err = d.Decode(&l); err == nil && d.InputOffset() != int64(len(in.Bytes())) {
+			err = errors.New("bytes after the line's object")
+		}
+		return l, true, err
 	}
 	first, ok, err := read()
-	if err != nil || !ok || first.Genesis == nil {
-		return DBReport{}, fmt.Errorf("%w: the first line has no genesis", errors.Join(ErrBlock, err))
+	if err != nil || !ok || first.Genesis == nil || first.Height != 0 || first.Block != "" {
+		return DBReport{}, fmt.Errorf("%w: the first line is not a genesis", errors.Join(ErrBlock, err))
 	}
 	if _, err := os.Stat(filepath.Join(dir, dbFolder)); err == nil {
 		return DBReport{}, fmt.Errorf("%w: %s holds a database", ErrConfig, dir)
@@ -291,17 +220,23 @@ func ImportFile(ctx context.Context, dir string, r io.Reader) (DBReport, error) 
 	}
 	defer l.Close()
 	var blocks iter.Seq2[[]byte, error] = func(yield func([]byte, error) bool) {
-		for {
+		for h := chain.Height(1); ; h++ {
 			x, ok, err := read()
+			if !ok && err == nil {
+				return
+			}
+			if err == nil && (x.Genesis != nil || x.Height != h) {
+				err = fmt.Errorf("a line of height %d where %d was to come", x.Height, h)
+			}
+			var b []byte
+			if err == nil {
+				b, err = base64.StdEncoding.Strict().DecodeString(x.Block)
+			}
 			if err != nil {
-				yield(nil, err)
+				yield(nil, fmt.Errorf("%w: line %d: %w", ErrBlock, h+1, err))
 				return
 			}
-			if !ok {
-				return
-			}
-			b, err := base64.StdEncoding.DecodeString(x.Block)
-			if !yield(b, err) || err != nil {
+			if !yield(b, nil) {
 				return
 			}
 		}

@@ -248,7 +248,7 @@ func (l *Ledger) submit(p *machine.Prepared) error {
 	if err := l.machine.CheckTx(p, l.clock.Now()); err != nil {
 		return err
 	}
-	return l.pool.add(p, l.machine.Account(p.Sender).Nonce)
+	return l.pool.add(p, l.machine.Account(p.Sender))
 }
 
 // Publish submits a node's statement (its canonical encoding).

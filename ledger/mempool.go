@@ -47,7 +47,30 @@ type refused struct {
 // queue is what one account has waiting, ascending by nonce.
 type queue struct {
 	arrived uint64 // of its oldest
+	next    uint64 // the account's next nonce, after the last block
+	bytes   int
 	txs     []*machine.Prepared
+}
+
+// ready reports whether a block could take something of it.
+func (q *queue) ready() bool { _, ok := q.find(q.next); return ok }
+
+// pays reports whether balance covers all that waits, with t in place of what
+// waits under its nonce.
+func (q *queue) pays(t *machine.Prepared, balance chain.Amount) bool {
+	left, ok := balance.Sub(t.Cost())
+	if q == nil || !ok {
+		return ok
+	}
+	for _, x := range q.txs {
+		if x.Head.Nonce == t.Head.Nonce {
+			continue
+		}
+		if left, ok = left.Sub(x.Cost()); !ok {
+			return false
+		}
+	}
+	return true
 }
 
 // pool is the mempool. Safe for concurrent use.
@@ -61,6 +84,7 @@ type pool struct {
 	bytes    int
 	arrivals uint64
 	oldest   chain.Height // lowest validUntil that may wait; sweeping starts there
+	height   chain.Height // of the last block settled
 
 	refusals map[chain.Hash]refused
 	order    []chain.Hash // of refusals, oldest first
@@ -89,8 +113,9 @@ func (p *pool) refusal(id chain.Hash) (refused, bool) {
 	return r, ok
 }
 
-// add takes t, which the machine has checked; next is its sender's next nonce.
-func (p *pool) add(t *machine.Prepared, next uint64) error {
+// add takes t, which the machine has checked; sender is its sender's account.
+// Questions that cost little stand first.
+func (p *pool) add(t *machine.Prepared, sender machine.Account) error {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	var old *machine.Prepared
@@ -100,8 +125,8 @@ func (p *pool) add(t *machine.Prepared, next uint64) error {
 			return chain.Refuse(CodeAlreadyPending, "a %s of this node with sequence %d waits", t.St.Label, old.St.Sequence)
 		}
 	} else {
-		if t.Head.Nonce-next >= uint64(p.limits.PerSender) {
-			return chain.Refuse(codeNonceGapTooWide, "nonce %d, the account's next is %d", t.Head.Nonce, next)
+		if t.Head.Nonce-sender.Nonce >= uint64(p.limits.PerSender) {
+			return chain.Refuse(codeNonceGapTooWide, "nonce %d, the account's next is %d", t.Head.Nonce, sender.Nonce)
 		}
 		q := p.accounts[t.Sender]
 		if q != nil {
@@ -113,26 +138,77 @@ func (p *pool) add(t *machine.Prepared, next uint64) error {
 				return chain.Refuse(CodeSenderFull, "%d of this account wait", len(q.txs))
 			}
 		}
+		if !q.pays(t, sender.Balance) {
+			return chain.Refuse(machine.CodeInsufficientFunds, "balance %s, this transaction and what waits before it can cost more", sender.Balance)
+		}
 	}
-	count, size := len(p.byID)+1, p.bytes+len(t.Bytes)
-	if old != nil {
-		count, size = count-1, size-len(old.Bytes)
-	}
-	if count > p.limits.Count || size > p.limits.Bytes {
+	if !p.makeRoom(t, old, sender.Nonce) {
 		return chain.Refuse(CodePoolFull, "%d transactions of %d bytes wait", len(p.byID), p.bytes)
 	}
 	if old != nil {
 		p.remove(old)
 	}
-	p.insert(t)
+	p.insert(t, sender.Nonce)
 	return nil
+}
+
+// roomScans bounds how often makeRoom looks through all accounts.
+const roomScans = 8
+
+// makeRoom drops others' transactions until t fits in place of old, or says
+// that it cannot. Statements come before all accounts, so that nobody can pay to
+// silence relays. What no block could take yet goes before what one could, and
+// an account with much before one with little: whoever fills the pool with many
+// transactions of one account, or with gaps, makes room first.
+func (p *pool) makeRoom(t, old *machine.Prepared, next uint64) bool {
+	count, size := 1, len(t.Bytes)
+	if old != nil {
+		count, size = 0, size-len(old.Bytes)
+	}
+	full := func() bool { return len(p.byID)+count > p.limits.Count || p.bytes+size > p.limits.Bytes }
+	most, ready := len(t.Bytes), t.IsPublish() || t.Head.Nonce == next // most: what an account may keep beside t
+	own := p.accounts[t.Sender]
+	if own != nil && !t.IsPublish() {
+		most, ready = most+own.bytes, ready || own.ready()
+	}
+	for scans := 0; full(); scans++ {
+		var victim *queue
+		for _, q := range p.accounts {
+			gives := t.IsPublish() || ready && !q.ready() || q.bytes > most && (ready || !q.ready())
+			if q != own && gives && (victim == nil || q.before(victim)) {
+				victim = q
+			}
+		}
+		if victim == nil || scans == roomScans {
+			return false
+		}
+		keep := most
+		if t.IsPublish() || ready && !victim.ready() {
+			keep = 0
+		}
+		for full() && len(victim.txs) > 0 && victim.bytes > keep {
+			p.drop(victim.txs[len(victim.txs)-1], p.height, chain.Refuse(CodePoolFull, "others needed the room"))
+		}
+	}
+	return true
+}
+
+// before reports whether q makes room before r.
+func (q *queue) before(r *queue) bool {
+	switch a, b := q.ready(), r.ready(); {
+	case a != b:
+		return b
+	case q.bytes != r.bytes:
+		return q.bytes > r.bytes
+	}
+	return q.arrived > r.arrived
 }
 
 func (q *queue) find(nonce uint64) (int, bool) {
 	return slices.BinarySearchFunc(q.txs, nonce, func(t *machine.Prepared, n uint64) int { return cmp.Compare(t.Head.Nonce, n) })
 }
 
-func (p *pool) insert(t *machine.Prepared) {
+func (p *pool) insert(t *machine.Prepared, next uint64) {
 	p.byID[t.ID] = t
 	p.bytes += len(t.Bytes)
 	p.arrivals++
@@ -147,6 +223,8 @@ func (p *pool) insert(t *machine.Prepared) {
 		q = &queue{arrived: p.arrivals}
 		p.accounts[t.Sender] = q
 	}
+	q.next = next
+	q.bytes += len(t.Bytes)
 	i, _ := q.find(t.Head.Nonce)
 	q.txs = slices.Insert(q.txs, i, t)
 }
@@ -164,6 +242,7 @@ func (p *pool) remove(t *machine.Prepared) {
 	q := p.accounts[t.Sender]
 	if i, ok := q.find(t.Head.Nonce); ok && q.txs[i].ID == t.ID {
 		q.txs = slices.Delete(q.txs, i, i+1)
+		q.bytes -= len(t.Bytes)
 	}
 	if len(q.txs) == 0 {
 		delete(p.accounts, t.Sender)
@@ -201,7 +280,7 @@ func (p *pool) ready(next func(chain.Address) uint64) []machine.Prepared {
 }
 
 func (p *pool) statements() []machine.Prepared {
-	out := make([]machine.Prepared, 0, len(p.byID))
+	out := make([]machine.Prepared, 0, len(p.slots))
 	for _, t := range p.slots {
 		out = append(out, *t)
 	}
@@ -268,6 +347,7 @@ func (p *pool) all() []machine.Prepared {
 func (p *pool) settle(h chain.Height, included []machine.Prepared, refusals []machine.Prepared, why []*chain.Refusal, next func(chain.Address) uint64) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
+	p.height = h
 	senders := make(map[chain.Address]struct{}, len(included))
 	for i := range included {
 		p.remove(&included[i])
@@ -277,6 +357,9 @@ func (p *pool) settle(h chain.Height, included []machine.Prepared, refusals []ma
 	}
 	for a := range senders {
 		q, n := p.accounts[a], next(a)
+		if q != nil {
+			q.next = n
+		}
 		for q != nil && len(q.txs) > 0 && q.txs[0].Head.Nonce < n {
 			p.drop(q.txs[0], h, chain.Refuse(machine.CodeNonceUsed, "nonce %d, the account's next is %d", q.txs[0].Head.Nonce, n))
 		}

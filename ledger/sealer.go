@@ -42,7 +42,7 @@ func (l *Ledger) run(ctx context.Context) {
 			case <-ctx.Done():
 			case <-l.wake:
 			}
-		} else if err != nil {
+		} else if err != nil && ctx.Err() == nil {
 			l.log.Error("sealer stops", "error", err)
 			return
 		}

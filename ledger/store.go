@@ -328,9 +328,18 @@ func (s *store) put(blk chain.Block, out *machine.Output) error {
 	b.Put(key(keyHash, hash[:]), h)
 	b.Put(key(keyMeta, []byte("head")), append(append([]byte(nil), h...), hash[:]...))
 	results := wire.AppendUint32(nil, uint32(len(out.Results)))
+	applied := map[chain.Hash]bool{}
 	for i, r := range out.Results {
 		results = append(results, r.Encode()...)
-		// A transaction refused here may be applied by a later block.
+		// A transaction refused here may be applied by a later block; one that was
+		// applied keeps its place when a later block repeats it.
+		if r.Code == "" {
+			applied[r.Tx] = true
+		} else if before, err := s.tx(r.Tx); applied[r.Tx] || err == nil && before.code == "" {
+			continue
+		} else if err != nil && !errors.Is(err, ErrNotFound) {
+			return err
+		}
 		b.Put(key(keyTx, r.Tx[:]), append(wire.AppendUint32(append(make([]byte, 0, 12+len(r.Code)), h...), uint32(i)), r.Code...))
 	}
 	b.Put(key(keyResults, h), results)

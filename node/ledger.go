@@ -80,9 +80,6 @@ func ReadNetwork(path string) (genesis.Network, error) {
 		return genesis.Network{}, fmt.Errorf("%w: no network file is named; pass --network FILE", genesis.ErrGenesis)
 	}
 	b, err := durable.ReadFile(path, 1<<20)
-	if errors.Is(err, fs.ErrNotExist) {
-		return genesis.Network{}, fmt.Errorf("there is no network file at %s; whoever runs the ledger has it", path)
-	}
 	if err != nil {
 		return genesis.Network{}, fmt.Errorf("read network file: %w", err)
 	}
@@ -91,6 +88,9 @@ func ReadNetwork(path string) (genesis.Network, error) {
 
 func readSealer(dir string) (ed25519.PrivateKey, error) {
 	b, err := durable.ReadFile(filepath.Join(dir, SealerFile), 1024)
+	if errors.Is(err, fs.ErrNotExist) {
+		return nil, fmt.Errorf("there is no %s in %s; it was made with the network: put it there, and run no second ledger with it", SealerFile, dir)
+	}
 	if err != nil {
 		return nil, fmt.Errorf("read sealer key: %w", err)
 	}
@@ -118,7 +118,8 @@ type LedgerConfig struct {
 	Logger *slog.Logger
 }
 
-// RunLedger runs a ledger and its API until ctx ends.
+// RunLedger runs a ledger and its API until ctx ends, or until the ledger halts:
+// then with the reason, so that whoever watches the process starts it again.
 func RunLedger(ctx context.Context, cfg LedgerConfig) error {
 	g, err := ReadGenesis(cfg.Dir)
 	if err != nil {
@@ -167,7 +168,33 @@ func RunLedger(ctx context.Context, cfg LedgerConfig) error {
 	if cfg.Ready != nil {
 		cfg.Ready(url) // the port is open: what arrives from now on is answered
 	}
-	return Serve(ctx, ln, h)
+	ctx, stop := context.WithCancelCause(ctx)
+	defer stop(nil)
+	watched := make(chan struct{})
+	go func() {
+		defer close(watched)
+		stop(Halted(ctx, l))
+	}()
+	err = Serve(ctx, ln, h)
+	stop(nil)
+	<-watched
+	if cause := context.Cause(ctx); errors.Is(cause, ledger.ErrHalted) {
+		return cause
+	}
+	return err
+}
+
+// Halted waits until l halts and says why; nil where ctx ends before.
+func Halted(ctx context.Context, l *ledger.Ledger) error {
+	for range l.Subscribe(ctx, l.Head().Header.Height) {
+	}
+	if ctx.Err() != nil {
+		return nil
+	}
+	if err := l.Err(); err != nil {
+		return err
+	}
+	return fmt.Errorf("%w: its blocks cannot be read", ledger.ErrHalted)
 }
 
 // limits lets one address make rate requests a second, and two seconds' worth

@@ -265,7 +265,7 @@ func (o *owner) fetch(ctx context.Context, first bool) {
 			o.keep(list, sealed)
 		case err == nil && list.Epoch == e:
 			o.lists[e], o.listed[e] = list, sealed
-		case e == o.head.DirEpoch:
+		case e == o.head.DirEpoch && ctx.Err() == nil:
 			o.log.Warn("cannot get the directory; packets of this epoch wait for the next head", "epoch", e, "error", errText(err))
 		}
 	}

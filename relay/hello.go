@@ -178,10 +178,14 @@ func (r *Relay) judge(peer chain.NodeID, data []byte) (report, error) {
 		if _, err := statement.DecodeDescriptor(s.Body); err != nil {
 			return report{}, err
 		}
-		if err := s.Verify(statement.Domain{Genesis: r.cfg.Genesis, Fork: s.Fork}); err != nil {
-			return report{}, err
+		// Whoever is not listed cannot be proven to be a node: its signature is
+		// not worth the work.
+		if _, listed := r.view.Load().find(peer); listed {
+			if err := s.Verify(statement.Domain{Genesis: r.cfg.Genesis, Fork: s.Fork}); err != nil {
+				return report{}, err
+			}
+			rep.descriptor, rep.encoded = &s, h.Descriptor
 		}
-		rep.descriptor, rep.encoded = &s, h.Descriptor
 	}
 	if len(h.Header) > 0 && r.cfg.Core.Engine == genesis.EngineSealer {
 		s, err := chain.DecodeSealedHeader(h.Header)

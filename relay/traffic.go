@@ -95,7 +95,7 @@ func (r *Relay) worker(ctx context.Context) {
 // peel takes this node's layer off a packet and passes on what is inside. Each
 // packet leaves it with exactly one count, or waits in the delay queue.
 //
-// The order is that of cost: header, expiry, replay, and only then the payload.
+// The order is that of cost: header, expiry, epoch, replay, and only then the payload.
 func (r *Relay) peel(buf *[]byte) {
 	v := r.view.Load()
 	o, err := r.keys.open(*buf)
@@ -104,6 +104,12 @@ func (r *Relay) peel(buf *[]byte) {
 	}
 	if err != nil {
 		r.drop(reason(err), buf)
+		return
+	}
+	// No honest sender is more than an epoch ahead; and before its first head
+	// the relay knows neither epoch nor fork to answer in.
+	if !v.synced || o.Directory() > v.epoch+1 {
+		r.drop(DropNoList, buf)
 		return
 	}
 	if why, ok := r.replay.add(o.KeyEpoch, o.Tag); !ok {

@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"context"
 	"path/filepath"
+	"slices"
 
 	"tunic/chain"
 	"tunic/chain/statement"
@@ -13,10 +14,12 @@ import (
 
 const (
 	maxKnown   = 1 << 14 // descriptors remembered
+	maxHeard   = 32      // of these, heard from one node and not seen in a block
 	maxPairs   = 64      // equivocations waiting for a list that names the node
 	pairEpochs = 8       // for how many epochs they wait
 	maxReports = 1 << 12 // offences remembered as reported
 	maxProofs  = 64      // reports on their way into a block
+	maxOfNode  = 4       // offences of one node that are reported; one removes it
 )
 
 type descriptorKey struct {
@@ -29,62 +32,107 @@ type descriptorKey struct {
 type seen struct {
 	encoded  []byte
 	verified bool
+	block    bool // it stood in a block
 }
 
 // pair is two descriptors of one node under one sequence.
 type pair struct {
+	node          chain.NodeID
 	first, second []byte
 	epochs        int // waited
 }
 
 // watch remembers the descriptors seen on links and in blocks and finds two
-// under one sequence. The owner of the state owns it.
+// under one sequence. The owner of the state owns it. By what it says on links a
+// node can push out neither what others said nor what stood in blocks.
 type watch struct {
 	known    map[descriptorKey]seen
-	order    []descriptorKey // of arrival, to forget the oldest
+	order    []descriptorKey      // of arrival, to forget the oldest
+	heard    map[chain.NodeID]int // of those that are known, not from a block
 	pairs    []pair
-	reported map[chain.Hash]bool // by offence id
+	reported map[chain.Hash]bool  // by offence id
+	charged  map[chain.NodeID]int // offences reported
 }
 
 func newWatch() *watch {
-	return &watch{known: make(map[descriptorKey]seen), reported: make(map[chain.Hash]bool)}
+	return &watch{
+		known: make(map[descriptorKey]seen), heard: make(map[chain.NodeID]int),
+		reported: make(map[chain.Hash]bool), charged: make(map[chain.NodeID]int),
+	}
 }
 
 func (w *watch) reset() { *w = *newWatch() }
 
 // observe notes a descriptor of the domain's fork; verified says whether its
-// signature is.
+// signature is, as that of a descriptor heard on a link must be.
 func (w *watch) observe(d statement.Domain, s statement.Statement, encoded []byte, verified bool) {
 	k := descriptorKey{s.Node, s.Sequence}
 	old, known := w.known[k]
 	if !known {
-		if len(w.order) >= maxKnown {
-			delete(w.known, w.order[0])
-			w.order = w.order[1:]
-		}
-		w.known[k] = seen{bytes.Clone(encoded), verified}
-		w.order = append(w.order, k)
+		w.remember(k, seen{bytes.Clone(encoded), verified, !verified})
 		return
 	}
 	former, err := statement.Decode(old.encoded)
 	if err != nil || bytes.Equal(former.Body, s.Body) {
+		if !verified && !old.block {
+			w.known[k] = seen{old.encoded, old.verified, true}
+			w.unheard(k.node)
+		}
 		return // the same content, maybe signed twice
 	}
 	if !verified && s.Verify(d) != nil {
 		return
 	}
 	if !old.verified && former.Verify(d) != nil {
-		w.known[k] = seen{bytes.Clone(encoded), true} // the former was never the node's
+		w.known[k] = seen{bytes.Clone(encoded), true, old.block} // the former was never the node's
 		return
 	}
-	w.known[k] = seen{old.encoded, true}
+	w.known[k] = seen{old.encoded, true, old.block}
+	waiting := w.charged[s.Node]
 	for _, p := range w.pairs {
 		if bytes.Equal(p.first, old.encoded) {
 			return
 		}
+		if p.node == s.Node {
+			waiting++
+		}
 	}
-	if len(w.pairs) < maxPairs {
-		w.pairs = append(w.pairs, pair{first: old.encoded, second: bytes.Clone(encoded)})
+	if len(w.pairs) < maxPairs && waiting < maxOfNode {
+		w.pairs = append(w.pairs, pair{node: s.Node, first: old.encoded, second: bytes.Clone(encoded)})
+	}
+}
+
+// remember adds a descriptor, and forgets an older one where there is no room.
+func (w *watch) remember(k descriptorKey, d seen) {
+	switch {
+	case !d.block && w.heard[k.node] >= maxHeard:
+		w.forget(slices.IndexFunc(w.order, func(o descriptorKey) bool { return o.node == k.node && !w.known[o].block }))
+	case len(w.order) >= maxKnown:
+		w.forget(0)
+	}
+	if !d.block {
+		w.heard[k.node]++
+	}
+	w.known[k] = d
+	w.order = append(w.order, k)
+}
+
+func (w *watch) forget(i int) {
+	k := w.order[i]
+	if !w.known[k].block {
+		w.unheard(k.node)
+	}
+	delete(w.known, k)
+	if i == 0 {
+		w.order = w.order[1:]
+	} else {
+		w.order = slices.Delete(w.order, i, i+1)
+	}
+}
+
+func (w *watch) unheard(id chain.NodeID) {
+	if w.heard[id]--; w.heard[id] <= 0 {
+		delete(w.heard, id)
 	}
 }
 
@@ -99,6 +147,7 @@ func (w *watch) begin() {
 	w.pairs = kept
 	if len(w.reported) > maxReports {
 		clear(w.reported) // reporting again does no harm
+		clear(w.charged)
 	}
 }
 
@@ -135,6 +184,7 @@ func (o *owner) report(ctx context.Context) {
 			continue
 		}
 		o.watch.reported[id] = true
+		o.watch.charged[p.node]++
 		encoded := proof.Encode()
 		if o.cfg.Dir != "" {
 			if err := o.saveProof(id, encoded); err != nil {
@@ -142,8 +192,12 @@ func (o *owner) report(ctx context.Context) {
 			}
 		}
 		o.log.Warn("a node signed two descriptors under one sequence; reporting it", "kind", proof.Kind.String(), "offence", id)
+		if len(o.proofs) >= maxProofs {
+			o.log.Error("too many reports wait; the proof file is kept", "offence", id)
+			continue
+		}
 		s, err := o.sign(statement.LabelProof, max(o.head.DirEpoch, o.syncEpoch+1), encoded, 0)
-		if err != nil || len(o.proofs) >= maxProofs {
+		if err != nil {
 			o.log.Error("cannot sign a report; the proof file is kept", "offence", id, "error", err)
 			continue
 		}

@@ -44,6 +44,8 @@ type Slashed struct {
 
 // Bonds is what slashing needs of the stakes.
 type Bonds interface {
+	// Bonded is what is bonded to node now; zero if there is no bond.
+	Bonded(node chain.NodeID) chain.Amount
 	// StakeAt is what was bonded to node in epoch e; zero if nothing was.
 	StakeAt(node chain.NodeID, e chain.Epoch) chain.Amount
 	// Slash takes amount for an offence of epoch e from the node's bond, or what
@@ -92,13 +94,13 @@ func New(p *table.Part, core *genesis.Core) *Slashing {
 }
 
 // Punish verifies p and punishes what it shows, once. It asks all of Verify,
-// then: is the proof of the ledger's fork, is the node known, is the offence
-// young enough, is it punished already. A refusal changes nothing.
+// then: is the proof of the ledger's fork, is anything bonded to the node, is
+// the offence young enough, is it punished already. A refusal changes nothing.
 //
 // The penalty is a share of the stake in the epoch of the offence or, where
 // nothing was bonded yet, in that of the carried list.
 func (s *Slashing) Punish(p Proof, reporter chain.Address, ctx Context, a Anchor, bonds Bonds, nodes Nodes) (Record, error) {
-	o, err := s.check(p, ctx, a, nodes)
+	o, err := s.check(p, ctx, a, bonds, nodes)
 	if err != nil {
 		return Record{}, err
 	}
@@ -117,12 +119,12 @@ func (s *Slashing) Punish(p Proof, reporter chain.Address, ctx Context, a Anchor
 }
 
 // Check says whether Punish would accept p now; it changes nothing.
-func (s *Slashing) Check(p Proof, ctx Context, a Anchor, nodes Nodes) error {
-	_, err := s.check(p, ctx, a, nodes)
+func (s *Slashing) Check(p Proof, ctx Context, a Anchor, bonds Bonds, nodes Nodes) error {
+	_, err := s.check(p, ctx, a, bonds, nodes)
 	return err
 }
 
-func (s *Slashing) check(p Proof, ctx Context, a Anchor, nodes Nodes) (Offence, error) {
+func (s *Slashing) check(p Proof, ctx Context, a Anchor, bonds Bonds, nodes Nodes) (Offence, error) {
 	o, err := Verify(p, a)
 	if err != nil {
 		return o, err
@@ -138,6 +140,11 @@ func (s *Slashing) check(p Proof, ctx Context, a Anchor, nodes Nodes) (Offence, 
 	}
 	if r, ok := s.records.Get(o.ID); ok {
 		return o, chain.Refuse(ErrAlreadyPunished.Code, "offence %s was punished at height %d", o.ID, r.At)
+	}
+	// Whoever has nothing left to lose could otherwise fill the state with
+	// offences, each kept with its proof, for nothing.
+	if bonds.Bonded(o.Node) == 0 {
+		return o, chain.Refuse(ErrUnknownNode.Code, "nothing is bonded to node %s any more", o.Node)
 	}
 	return o, nil
 }

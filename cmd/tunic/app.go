@@ -13,6 +13,8 @@ import (
 	"github.com/lmittmann/tint"
 	"github.com/spf13/cobra"
 	"golang.org/x/term"
+
+	"tunic/node"
 )
 
 // app is what every command shares: the streams and how to print.
@@ -50,6 +52,7 @@ func (a *app) root() *cobra.Command {
 		Use:           "tunic",
 		Short:         "A private onion-routing network whose directory is a ledger",
 		Long:          "Tunic runs a private onion-routing network: relays stake tokens, a ledger lists them,\nclients pick their paths from that list, and who is proven to cheat loses its stake.\n\nTry `tunic demo`.",
+		Version:       node.Version,
 		SilenceUsage:  true,
 		SilenceErrors: true,
 		Args:          cobra.NoArgs,
@@ -58,33 +61,86 @@ func (a *app) root() *cobra.Command {
 			if a.output != "text" && a.output != "json" {
 				return usage("-o %q is unknown; use text or json", a.output)
 			}
-			return nil
+			_, err := a.logger()
+			return err
 		},
 	}
+	root.SetVersionTemplate("tunic {{.Version}}\n")
 	root.SetFlagErrorFunc(func(cmd *cobra.Command, err error) error {
-		return usage("%v; see `%s --help`", err, cmd.CommandPath())
+		return usage("%v; see `%s --help`", flagError{err}, cmd.CommandPath())
 	})
 	root.PersistentFlags().StringVarP(&a.output, "output", "o", "text", "output: text, or json (one object; a line per object for streams)")
 	root.PersistentFlags().StringVar(&a.logLevel, "log", "warn", "log level on stderr: debug, info, warn, error")
-	root.AddCommand(&cobra.Command{Use: "exit-codes", Short: "What the exit codes mean", Long: exitHelp})
 	a.commands(root)
+	root.InitDefaultCompletionCmd()
+	root.SetHelpCommand(helpCommand())
 	checkArgs(root)
 	return root
 }
 
+// helpCommand is `tunic help NOUN VERB`; a command that is not there is a usage
+// error.
+func helpCommand() *cobra.Command {
+	return &cobra.Command{
+		Use: "help [COMMAND...]", Short: "Help about any command",
+		RunE: func(cmd *cobra.Command, args []string) error {
+			of, rest, err := cmd.Root().Find(args)
+			if err == nil && len(rest) > 0 {
+				err = noVerb(of, rest[0])
+			}
+			if err != nil {
+				return err
+			}
+			of.InitDefaultHelpFlag()
+			return of.Help()
+		},
+	}
+}
+
 // checkArgs makes wrong arguments a usage error with a way out, everywhere.
 func checkArgs(c *cobra.Command) {
-	if check := c.Args; check != nil {
-		c.Args = func(cmd *cobra.Command, args []string) error {
-			if err := check(cmd, args); err != nil {
-				return usage("%v; see `%s --help`", err, cmd.CommandPath())
-			}
-			return nil
+	check := c.Args
+	c.Args = func(cmd *cobra.Command, args []string) error {
+		switch {
+		case cmd.HasSubCommands() && len(args) > 0:
+			return noVerb(cmd, args[0])
+		case check != nil && check(cmd, args) != nil:
+			return usage("want `%s`, got %s; see `%s --help`", strings.TrimSuffix(cmd.UseLine(), " [flags]"), count(len(args), "argument"), cmd.CommandPath())
 		}
+		return nil
+	}
+	if !c.Runnable() { // a noun that cobra made
+		c.RunE = func(cmd *cobra.Command, _ []string) error { return cmd.Help() }
 	}
 	for _, sub := range c.Commands() {
 		checkArgs(sub)
 	}
+}
+
+// noVerb refuses name, which c does not have, and says what it may have meant.
+func noVerb(c *cobra.Command, name string) error {
+	if c.SuggestionsMinimumDistance == 0 {
+		c.SuggestionsMinimumDistance = 2
+	}
+	meant := ""
+	if l := c.SuggestionsFor(name); len(l) > 0 {
+		meant = fmt.Sprintf("did you mean `%s %s`? else ", c.CommandPath(), l[0])
+	}
+	return usage("`%s` has no command %q; %ssee `%s --help`", c.CommandPath(), name, meant, c.CommandPath())
+}
+
+// flagError is an error of flags without the words of Go's parsers.
+type flagError struct{ err error }
+
+func (e flagError) Error() string {
+	s, why, parser := strings.Cut(e.err.Error(), ": strconv.")
+	switch {
+	case !parser:
+		return strings.Replace(e.err.Error(), ": time: ", ": ", 1)
+	case strings.Contains(why, "out of range"):
+		return s + ": out of range"
+	}
+	return s + ": no such number or value"
 }
 
 // noun groups verbs; a verb that is not there is a usage error.

@@ -249,11 +249,3 @@ func (a *app) contactRemove() *cobra.Command {
 	m.flags(c)
 	return c
 }
-
-// count is a number with its noun.
-func count(n int, noun string) string {
-	if n == 1 {
-		return "1 " + noun
-	}
-	return fmt.Sprintf("%d %ss", n, noun)
-}

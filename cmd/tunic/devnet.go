@@ -10,6 +10,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"strings"
 	"syscall"
 	"time"
 
@@ -66,6 +67,9 @@ func (a *app) devnetUp() *cobra.Command {
 			if spec.Relays < 1 || spec.Relays > devnet.MaxRelays {
 				return usage("--relays must be 1 to %d", devnet.MaxRelays)
 			}
+			if err := listenable(spec.HTTP); err != nil {
+				return err
+			}
 			if detach {
 				return a.devnetDetach(cmd.Context(), spec.Dir)
 			}
@@ -83,12 +87,13 @@ func (a *app) devnetUp() *cobra.Command {
 	f.StringVar(&spec.HTTP, "http", "127.0.0.1:8400", "address of the API")
 	f.StringVar(&spec.Dir, "datadir", defaultDevnet(), "folder for everything; its network.json is what clients need")
 	f.BoolVar(&processes, "processes", false, "run every node as a process of its own")
-	f.BoolVar(&detach, "detach", false, "return when the network is ready; `devnet down` ends it")
+	f.BoolVar(&detach, "detach", false, "return when the network is ready; tunic devnet down ends it")
 	f.BoolVar(&fresh, "fresh", false, "remove a devnet that is in the folder")
 	return c
 }
 
-// up runs a devnet in this process until ctx ends.
+// up runs a devnet in this process until ctx ends. One that did not come up
+// leaves the folder as it was.
 func (a *app) up(ctx context.Context, spec devnet.Spec, processes, fresh bool) error {
 	dir, err := filepath.Abs(spec.Dir)
 	if err != nil {
@@ -117,7 +122,7 @@ func (a *app) up(ctx context.Context, spec devnet.Spec, processes, fresh bool) e
 		}
 		n, err := devnet.StartProcesses(ctx, spec, exe)
 		if err != nil {
-			return err
+			return errors.Join(err, clearDevnet(spec.Dir, true))
 		}
 		defer n.Close()
 		for _, r := range n.Relays {
@@ -128,7 +133,7 @@ func (a *app) up(ctx context.Context, spec devnet.Spec, processes, fresh bool) e
 	} else {
 		n, err := devnet.Start(ctx, spec)
 		if err != nil {
-			return err
+			return errors.Join(err, clearDevnet(spec.Dir, true))
 		}
 		defer n.Close()
 		for _, r := range n.Relays {
@@ -208,6 +213,9 @@ func (a *app) devnetDetach(ctx context.Context, dir string) error {
 			args = append(args, x)
 		}
 	}
+	if r, err := readRunning(dir); err == nil && r.alive(dir) {
+		return fail(exitFailed, "locked", "a devnet runs there already", "process %d, with its API at %s; end it with `tunic devnet down`, or pass another --datadir", r.PID, r.URL)
+	}
 	logPath := filepath.Join(dir, "devnet.log")
 	log, err := os.OpenFile(logPath, os.O_CREATE|os.O_TRUNC|os.O_WRONLY, 0o600)
 	if err != nil {
@@ -229,13 +237,20 @@ func (a *app) devnetDetach(ctx context.Context, dir string) error {
 		select {
 		case <-ended:
 			b, _ := durable.ReadFile(logPath, 1<<20)
-			return fail(exitFailed, "not_started", "the devnet did not start", "%s", lastLine(b))
+			return notStarted(lastLine(b), cmd.ProcessState.ExitCode())
 		case <-ctx.Done():
 			_ = cmd.Process.Signal(syscall.SIGTERM)
 			return ctx.Err()
 		case <-time.After(20 * time.Millisecond):
 		}
 	}
+}
+
+// notStarted is the problem of which a process in the background said last.
+func notStarted(last string, exit int) error {
+	p := fail(max(exit, exitFailed), "not_started", "the devnet did not start", "%s", strings.TrimPrefix(last, "tunic: "))
+	_ = json.Unmarshal([]byte(last), p) // with -o json the line is a problem itself
+	return p
 }
 
 func readRunning(dir string) (*running, error) {
@@ -273,7 +288,7 @@ func (a *app) devnetStatus() *cobra.Command {
 				return err
 			}
 			if !r.alive(dir) {
-				return fail(exitFailed, "not_running", "no devnet runs there", "the one in %s ended without clearing up; `tunic devnet up` goes on", dir)
+				return fail(exitFailed, "not_running", "no devnet runs there", "the one in %s ended without clearing up; `tunic devnet up --fresh` starts a new one", dir)
 			}
 			return a.show(r, r.text)
 		},

@@ -4,16 +4,21 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io"
 	"net"
 	"strings"
 	"syscall"
 
+	"github.com/spf13/cobra"
+
 	"tunic/chain"
 	"tunic/chain/genesis"
+	"tunic/devnet"
 	"tunic/internal/durable"
+	"tunic/onion/link"
 )
 
-// The exit codes, as `tunic help exit-codes` prints them.
+// The exit codes, as `tunic exit-codes` prints them.
 const (
 	exitDone        = 0 // done
 	exitFailed      = 1 // failed
@@ -26,21 +31,43 @@ const (
 	exitPunished    = 8 // proof verify: punished already
 )
 
-const exitHelp = `Exit codes
+// exitMeanings says what each code means, in order.
+var exitMeanings = [...]string{
+	exitDone:        "done",
+	exitFailed:      "failed",
+	exitUsage:       "usage: a flag or argument is wrong",
+	exitFalse:       "checked, and the answer is no",
+	exitUnreachable: "unreachable, or not in time",
+	exitRefused:     "refused by the ledger, or by the recipient's mailbox",
+	exitMalformed:   "malformed: not a proof",
+	exitExpired:     "expired: too old to be punished",
+	exitPunished:    "already punished",
+}
 
-  0  done
-  1  failed
-  2  usage: a flag or argument is wrong
-  3  checked, and the answer is no
-  4  unreachable, or not in time
-  5  refused by the ledger
-
-proof verify also
-
-  6  malformed: not a proof
-  7  expired: too old to be punished
-  8  already punished
-`
+func (a *app) exitCodesCommand() *cobra.Command {
+	return &cobra.Command{
+		Use: "exit-codes", Short: "What the exit codes mean", Args: cobra.NoArgs,
+		RunE: func(*cobra.Command, []string) error {
+			type meaning struct {
+				Code    int    `json:"code"`
+				Meaning string `json:"meaning"`
+			}
+			var l []meaning
+			for code, means := range exitMeanings {
+				l = append(l, meaning{code, means})
+			}
+			return a.show(l, func(w io.Writer) {
+				fmt.Fprint(w, "Exit codes\n\n")
+				for _, x := range l {
+					if x.Code == exitMalformed {
+						fmt.Fprint(w, "\nproof verify also\n\n")
+					}
+					fmt.Fprintf(w, "  %d  %s\n", x.Code, x.Meaning)
+				}
+			})
+		},
+	}
+}
 
 // problem is an error with an exit code and, for -o json, a stable code.
 type problem struct {
@@ -79,8 +106,16 @@ func problemOf(err error) *problem {
 		return fail(exitUnreachable, "timeout", "not in time", "%v", err)
 	case errors.Is(err, context.Canceled):
 		return fail(exitFailed, "interrupted", "interrupted", "")
-	case errors.Is(err, syscall.EADDRINUSE):
-		return fail(exitFailed, "address_in_use", "address in use", "%v; choose another with the listen flag, or stop the program that has it", err)
+	case errors.Is(err, syscall.EADDRINUSE), errors.Is(err, link.ErrAddressInUse):
+		return fail(exitFailed, "address_in_use", "address in use", "%v; choose another with --http or --listen, or stop the program that has it", err)
+	case errors.Is(err, syscall.EADDRNOTAVAIL):
+		return fail(exitFailed, "no_address", "no such address on this machine", "%v; choose another with --http or --listen", err)
+	case errors.Is(err, syscall.ENOSPC), errors.Is(err, syscall.EDQUOT):
+		return fail(exitFailed, "disk_full", "the disk is full", "%v; free some space and start again: what was acknowledged is kept", err)
+	case errors.Is(err, syscall.EACCES), errors.Is(err, syscall.EPERM), errors.Is(err, syscall.EROFS):
+		return fail(exitFailed, "no_permission", "not allowed", "%v; choose a folder and ports that this user may use", err)
+	case errors.Is(err, devnet.ErrSpec):
+		return usage("%v", err)
 	case errors.As(err, &op):
 		return fail(exitUnreachable, "unreachable", "unreachable", "%v; is the other side running?", err)
 	case errors.Is(err, durable.ErrLocked):

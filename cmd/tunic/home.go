@@ -42,7 +42,17 @@ func network(path string) (genesis.Network, error) {
 			return genesis.Network{}, usage("which network? pass --network FILE, set TUNIC_NETWORK, or put the file at %s", path)
 		}
 	}
-	return node.ReadNetwork(path)
+	n, err := node.ReadNetwork(path)
+	switch {
+	case errors.Is(err, genesis.ErrGenesis), errors.Is(err, genesis.ErrParams):
+		return n, fail(exitFailed, "bad_network_file", "unusable network file", "%s: %s; get a fresh copy from whoever runs the ledger",
+			path, strings.TrimPrefix(err.Error(), genesis.ErrGenesis.Error()+": "))
+	case errors.Is(err, fs.ErrNotExist):
+		return n, fail(exitFailed, "no_network_file", "no network file at "+path, "whoever runs the ledger has it; pass it with --network")
+	case err != nil:
+		return n, fail(exitFailed, "bad_network_file", "cannot read the network file "+path, "%v", reason(err))
+	}
+	return n, nil
 }
 
 // passphraseFlag adds --passphrase-file to c.

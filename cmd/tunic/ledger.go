@@ -250,8 +250,8 @@ func (a *app) ledgerRun() *cobra.Command {
 			if err := need("dir", dir, "mynet"); err != nil {
 				return err
 			}
-			if _, port, err := net.SplitHostPort(http); err != nil || !validPort(port) {
-				return usage("--http %q is no address and port such as %s", http, defaultHTTP)
+			if err := listenable(http); err != nil {
+				return err
 			}
 			modes := []ledger.Mode{"", ledger.ModeAuto, ledger.ModeInterval, ledger.ModeMixed, ledger.ModeManual}
 			if !slices.Contains(modes, ledger.Mode(mode)) {
@@ -276,16 +276,23 @@ func (a *app) ledgerRun() *cobra.Command {
 			return cmp.Or(ledgerFailed(dir, err), after)
 		},
 	}
-	c.Flags().StringVar(&dir, "dir", "", "the ledger's folder, as `tunic ledger init` made it")
+	c.Flags().StringVar(&dir, "dir", "", "the ledger's folder, which tunic ledger init made")
 	c.Flags().StringVar(&http, "http", defaultHTTP, "address and port of the API")
 	c.Flags().StringVar(&mode, "mode", "", "when to seal: auto, interval, mixed or manual (default mixed on dev networks, else interval)")
 	readyFlag(c, &ready)
 	return c
 }
 
-func validPort(s string) bool {
-	_, err := strconv.ParseUint(s, 10, 16)
-	return err == nil
+// listenable refuses what is no address and port for an API.
+func listenable(http string) error {
+	_, port, err := net.SplitHostPort(http)
+	if err == nil {
+		_, err = strconv.ParseUint(port, 10, 16)
+	}
+	if err != nil {
+		return usage("--http %q is no address and port such as %s", http, defaultHTTP)
+	}
+	return nil
 }
 
 func readyFlag(c *cobra.Command, path *string) {

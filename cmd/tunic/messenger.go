@@ -131,7 +131,7 @@ func (m *messenger) problem(err error) error {
 	case errors.Is(err, client.ErrTwoHeads), errors.Is(err, light.ErrTwoHeads):
 		return fail(exitFailed, "two_heads", "halted: the ledger shows different things to different people", "%v; the evidence is kept in %s", err, m.dir)
 	case errors.Is(err, light.ErrNetwork), errors.Is(err, light.ErrSealer):
-		return fail(exitFailed, "foreign_network", "the ledger is of another network", "%v; the network file and the ledger at its URL do not belong together", err)
+		return fail(exitFalse, "foreign_network", "the ledger is of another network", "%v; the network file and the ledger at its URL do not belong together", err)
 	case errors.Is(err, feed.ErrUnreachable):
 		return fail(exitUnreachable, "unreachable", "the ledger is unreachable", "%v; is it running? the network file says where", err)
 	case errors.Is(err, feed.ErrStale):

@@ -10,6 +10,7 @@ func (a *app) moreCommands(root *cobra.Command) {
 		a.demoCommand(),
 		a.benchCommand(),
 		a.versionCommand(),
+		a.exitCodesCommand(),
 		a.accountCommand(),
 		a.contactCommand(),
 		a.sendCommand(),

@@ -70,6 +70,17 @@ func deref[T any](p *T) (v T) {
 	return v
 }
 
+// count is a number with its noun.
+func count(n int, noun string) string {
+	switch n {
+	case 0:
+		return "no " + noun
+	case 1:
+		return "1 " + noun
+	}
+	return fmt.Sprintf("%d %ss", n, noun)
+}
+
 func yesNo(b bool) string {
 	if b {
 		return "yes"

@@ -32,7 +32,7 @@ type Input struct {
 	Height   chain.Height
 	Time     chain.Time // not below the head's
 	Proposer chain.NodeID
-	Fork     uint32 // not below the machine's
+	Fork     uint32 // not below the machine's; above it on dev networks alone
 	Txs      []Prepared
 }
 
@@ -147,6 +147,8 @@ func (m *Machine) follows(in Input, propose bool) error {
 		return fmt.Errorf("%w: time %d before the head's %d", ErrInput, in.Time, m.head.Time)
 	case in.Fork < m.fork:
 		return fmt.Errorf("%w: fork %d after %d", ErrInput, in.Fork, m.fork)
+	case in.Fork != m.fork && !m.core.Dev:
+		return fmt.Errorf("%w: fork %d, and only dev networks have any", ErrInput, in.Fork)
 	case propose:
 		return nil
 	case len(in.Txs) > chain.MaxBlockTxs:
@@ -257,8 +259,7 @@ func (m *Machine) CheckTx(t *Prepared, now chain.Time) error {
 	if t.Err != nil {
 		return t.Err
 	}
-	now = max(now, m.head.Time)
-	b := &block{height: m.head.Height + 1, time: now, epoch: max(m.core.EpochAt(now), m.head.DirEpoch), fork: m.fork}
+	b := m.next(now)
 	var err error
 	if t.IsPublish() {
 		err = m.checkPublish(b, t.St)
@@ -271,6 +272,12 @@ func (m *Machine) CheckTx(t *Prepared, now chain.Time) error {
 		return refusal(err)
 	}
 	return nil
+}
+
+// next is the block that follows the head at now.
+func (m *Machine) next(now chain.Time) *block {
+	now = max(now, m.head.Time)
+	return &block{height: m.head.Height + 1, time: now, epoch: max(m.core.EpochAt(now), m.head.DirEpoch), fork: m.fork}
 }
 
 // refusal is a reducer's error as what enters the results.

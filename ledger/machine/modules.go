@@ -126,11 +126,17 @@ func (m *Machine) publish(b *block, p *purse, st statement.Statement) error {
 	return chain.Refuse(CodeUnknownLabel, "a %s is not published", st.Label)
 }
 
-// reporter is the operator of the node that reports a proof.
+// reporter is the operator of the node that reports a proof. Reports are free
+// of fee, so that the node must have stake at work.
 func (m *Machine) reporter(b *block, st statement.Statement) (chain.Address, error) {
 	n, ok := m.registry.Node(st.Node)
-	if !ok {
+	switch {
+	case !ok:
 		return chain.Address{}, chain.Refuse(CodeUnknownNode, "node %s is not registered", st.Node.Short())
+	case n.State == registry.Tombstoned:
+		return chain.Address{}, chain.Refuse(registry.CodeTombstoned, "node %s is out for good", st.Node.Short())
+	case n.State == registry.Left || n.State == registry.Deregistered:
+		return chain.Address{}, chain.Refuse(registry.CodeNotServing, "node %s is %s", st.Node.Short(), n.State)
 	}
 	return n.Operator, st.Verify(statement.Domain{Genesis: m.genesis, Fork: b.fork})
 }
@@ -154,7 +160,13 @@ func (m *Machine) checkProof(b *block, proof []byte) error {
 	if err != nil {
 		return err
 	}
-	return m.slashing.Check(x, b.slashing(), m, nodes{m, b})
+	return m.slashing.Check(x, b.slashing(), m, bonds{m, b, nil}, nodes{m, b})
+}
+
+// CheckProof says whether a block at the head's time would punish what proof
+// shows; it changes nothing.
+func (m *Machine) CheckProof(p slashing.Proof) error {
+	return m.slashing.Check(p, m.next(m.head.Time).slashing(), m, bonds{m: m}, nodes{m: m})
 }
 
 // checkKind asks before a block what an account transaction's kind can be asked
@@ -187,6 +199,8 @@ type bonds struct {
 	b *block
 	p *purse
 }
+
+func (x bonds) Bonded(node chain.NodeID) chain.Amount { return x.m.staking.Total(node) }
 
 func (x bonds) StakeAt(node chain.NodeID, e chain.Epoch) chain.Amount {
 	return x.m.staking.StakeAt(node, e)

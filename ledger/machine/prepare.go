@@ -9,6 +9,8 @@ import (
 	"tunic/chain"
 	"tunic/chain/statement"
 	"tunic/internal/merkle"
+	"tunic/registry"
+	"tunic/staking"
 )
 
 // Prepared is a transaction with all that can be known of it without state:
@@ -29,6 +31,24 @@ type Prepared struct {
 
 // IsPublish reports whether p carries a node's statement.
 func (p *Prepared) IsPublish() bool { return p.Tx.Kind == chain.KindPublish }
+
+// Cost is the most that p takes from its sender's balance: the fee and what it
+// moves or bonds. What would not fit is all there can be.
+func (p *Prepared) Cost() chain.Amount {
+	var moved chain.Amount
+	switch v := p.msg.(type) {
+	case *Transfer:
+		moved = v.Amount
+	case *registry.Register:
+		moved = v.Amount
+	case *staking.Contribute:
+		moved = v.Amount
+	}
+	if sum, ok := p.Head.Fee.Add(moved); ok {
+		return sum
+	}
+	return ^chain.Amount(0)
+}
 
 // Prepare decodes one transaction and recovers its sender. The result aliases tx.
 func (in *Intake) Prepare(tx []byte) Prepared {

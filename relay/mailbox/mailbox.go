@@ -40,7 +40,8 @@ type Config struct {
 	// Sign signs a receipt as this node and returns the encoded statement.
 	Sign func(statement.Receipt) []byte
 	// MaxItems and MaxBundles bound what all strangers together can fill
-	// (1,048,576 and 65,536).
+	// (1,048,576 and 65,536). Eight deletion tokens or mailboxes that are
+	// remembered take the place of one item.
 	MaxItems, MaxBundles int
 	// Kill is called at named points, for tests that end the process there:
 	// before-commit, after-commit, after-receipt.
@@ -59,9 +60,13 @@ type Mailbox struct {
 	leading bool
 
 	// Owned by whoever leads a group.
-	room    int
+	room    int // for items
 	bundles int
+	marks   int // tokens and mailboxes remembered
 }
+
+// marksPerItem is how many tokens or empty mailboxes take as much as an item.
+const marksPerItem = 8
 
 // New counts what the store holds and serves it.
 func New(cfg Config) (*Mailbox, error) {
@@ -78,8 +83,12 @@ func New(cfg Config) (*Mailbox, error) {
 	err := cfg.Store.Scan([]byte{rowBox}, nil, func(_, v []byte) bool {
 		b, _ := decodeBox(v)
 		m.items.Add(int64(b.count))
+		m.marks++
 		return true
 	})
+	if err == nil {
+		err = cfg.Store.Scan([]byte{rowToken}, nil, func(_, _ []byte) bool { m.marks++; return true })
+	}
 	if err == nil {
 		err = cfg.Store.Scan([]byte{rowBundle}, nil, func(_, _ []byte) bool { m.bundles++; return true })
 	}
@@ -123,19 +132,20 @@ func refuse(c mail.Code) mail.Reply { return mail.Reply{Code: c} }
 // store keeps an item for a pair. The signature is checked before anything else
 // is looked up, by the caller's goroutine.
 func (m *Mailbox) store(now chain.Time, s *mail.Store) mail.Reply {
-	if s.Verify(m.cfg.Genesis) != nil {
-		return refuse(mail.CodeSignature)
-	}
 	p := m.cfg.Params
 	if s.Expiry <= now || s.Expiry > now+chain.Time(p.MailboxMost) {
 		return refuse(mail.CodeStale)
 	}
+	if s.Verify(m.cfg.Genesis) != nil {
+		return refuse(mail.CodeSignature)
+	}
 	id, at := s.Item(), s.Mailbox()
 	until := min(s.Expiry, now+chain.Time(p.ReceiptHorizon))
 	code := mail.CodeStored
+	var token []byte
 	err := m.commit(func(t *txn) {
-		if t.get(tokenKey(s.Deleter)) != nil {
-			code = mail.CodeDeleted
+		if v := t.get(tokenKey(s.Deleter)); len(v) >= len(mail.Delete{}.Token) {
+			code, token = mail.CodeDeleted, v[:len(mail.Delete{}.Token)]
 			return
 		}
 		index := indexKey(s.Deleter, id)
@@ -163,6 +173,9 @@ func (m *Mailbox) store(now chain.Time, s *mail.Store) mail.Reply {
 	switch {
 	case err != nil:
 		return refuse(mail.CodeBusy)
+	case code == mail.CodeDeleted:
+		// Without the token anyone could say so instead of keeping the item.
+		return mail.Reply{Code: code, Body: token}
 	case code != mail.CodeStored:
 		return refuse(code)
 	}
@@ -191,6 +204,7 @@ func (m *Mailbox) box(t *txn, id mail.ID) box {
 // reader has seen.
 func (m *Mailbox) add(t *txn, id mail.ID, b box, now chain.Time, i item) []byte {
 	if b.touched == 0 {
+		t.marks++
 		t.put(expiryKey(now+chain.Time(m.cfg.Params.MailboxMost), boxKey(id)), []byte{})
 	}
 	b.last = max(b.last+1, uint64(now))
@@ -241,6 +255,9 @@ func (m *Mailbox) remove(now chain.Time, d *mail.Delete) mail.Reply {
 		switch {
 		case code == mail.CodeDeleted:
 			until := last + chain.Time(m.cfg.Params.ChallengeWindow)
+			if t.get(key) == nil {
+				t.marks++
+			}
 			t.put(key, append(bytes.Clone(d.Token[:]), appendTime(nil, until)...))
 			t.put(expiryKey(until, key), []byte{})
 		case t.get(key) != nil:
@@ -264,10 +281,12 @@ func (m *Mailbox) poll(now chain.Time, p *mail.Poll) []mail.Reply {
 		return out
 	}
 	switch {
-	case p.Member != m.cfg.Self || p.Verify(m.cfg.Genesis) != nil:
+	case p.Member != m.cfg.Self:
 		return fill(mail.CodeSignature)
-	case p.At > now+chain.Time(PollSkew) || now > p.At+chain.Time(PollSkew):
+	case p.At > now+chain.Time(PollSkew) || now-min(now, chain.Time(PollSkew)) > p.At:
 		return fill(mail.CodeStale)
+	case p.Verify(m.cfg.Genesis) != nil:
+		return fill(mail.CodeSignature)
 	}
 	fill(mail.CodeNone)
 	if p.After == ^uint64(0) {

@@ -19,12 +19,17 @@ func (m *Mailbox) request(now chain.Time, epoch chain.Epoch, q *mail.Request) ma
 		return refuse(mail.CodeStale)
 	}
 	work := q.Bits()
+	// What was not worked for takes no place in a group.
+	wanted, err := m.wanted(q.Account)
+	switch {
+	case err != nil:
+		m.failures.Add(1)
+		return refuse(mail.CodeBusy)
+	case work < wanted:
+		return refuse(mail.CodeWork)
+	}
 	code := mail.CodeAccepted
-	err := m.commit(func(t *txn) {
-		if work < m.wanted(t, q.Account) {
-			code = mail.CodeWork
-			return
-		}
+	err = m.commit(func(t *txn) {
 		id := mail.AccountMailbox(q.Account)
 		content := chain.SHA256(q.Content)
 		var cheapest *item
@@ -65,13 +70,14 @@ func (m *Mailbox) request(now chain.Time, epoch chain.Epoch, q *mail.Request) ma
 }
 
 // wanted is the work that an account asks for.
-func (m *Mailbox) wanted(t *txn, a mail.AccountID) int {
-	if v := t.get(bundleKey(a)); len(v) > 8 {
+func (m *Mailbox) wanted(a mail.AccountID) (int, error) {
+	v, err := m.cfg.Store.Get(bundleKey(a))
+	if err == nil && len(v) > 8 {
 		if b, err := mail.DecodeBundle(v[8:]); err == nil {
-			return int(b.Work)
+			return int(b.Work), nil
 		}
 	}
-	return mail.DefaultWork
+	return mail.DefaultWork, err
 }
 
 // putBundle keeps an account's bundle unless a newer one is there.
@@ -80,16 +86,15 @@ func (m *Mailbox) putBundle(now chain.Time, p *mail.PutBundle) mail.Reply {
 	if err != nil {
 		return refuse(mail.CodeMalformed)
 	}
-	if b.Verify(m.cfg.Genesis) != nil {
-		return refuse(mail.CodeSignature)
-	}
 	if b.Until <= now {
 		return refuse(mail.CodeStale)
+	}
+	if b.Verify(m.cfg.Genesis) != nil {
+		return refuse(mail.CodeSignature)
 	}
 	until := min(b.Until, now+chain.Time(m.cfg.Params.MailboxMost))
 	key := bundleKey(b.Account())
 	code := mail.CodeAccepted
-	added := false
 	err = m.commit(func(t *txn) {
 		old := t.get(key)
 		if len(old) > 8 {
@@ -102,20 +107,17 @@ func (m *Mailbox) putBundle(now chain.Time, p *mail.PutBundle) mail.Reply {
 				code = mail.CodeOutdated
 				return
 			}
-		} else if m.bundles >= m.cfg.MaxBundles {
+			t.delete(expiryKey(chain.Time(binary.BigEndian.Uint64(old)), key))
+		} else if m.bundles+t.bundles >= m.cfg.MaxBundles {
 			code = mail.CodeBusy
 			return
 		} else {
-			added = true
-			m.bundles++
+			t.bundles++
 		}
 		t.put(key, append(appendTime(nil, until), p.Bundle...))
 		t.put(expiryKey(until, key), []byte{})
 	})
 	if err != nil {
-		if added {
-			m.commit(func(*txn) { m.bundles-- })
-		}
 		return refuse(mail.CodeBusy)
 	}
 	return refuse(code)
@@ -182,11 +184,12 @@ func (m *Mailbox) expire(t *txn, now chain.Time, key []byte) {
 	case rowBundle:
 		if len(v) >= 8 && chain.Time(binary.BigEndian.Uint64(v)) <= now {
 			t.delete(key)
-			m.bundles--
+			t.bundles--
 		}
 	case rowToken:
 		if len(v) == 40 && chain.Time(binary.BigEndian.Uint64(v[32:])) <= now {
 			t.delete(key)
+			t.marks--
 		}
 	case rowBox:
 		b, _ := decodeBox(v)
@@ -195,5 +198,6 @@ func (m *Mailbox) expire(t *txn, now chain.Time, key []byte) {
 			return
 		}
 		t.delete(key)
+		t.marks--
 	}
 }

@@ -11,8 +11,9 @@ type txn struct {
 	store Store
 	over  map[string][]byte // nil: deleted
 	order []string          // keys of over, in the order of their first change
-	items int               // change in the number of items
 	err   error             // the first failure of the store
+
+	items, bundles, marks int // changes in the numbers of the Mailbox
 }
 
 func (t *txn) get(key []byte) []byte {
@@ -119,7 +120,7 @@ func (m *Mailbox) write(group []*op) error {
 	t := &txn{store: m.cfg.Store, over: make(map[string][]byte)}
 	base := int(m.items.Load())
 	for _, o := range group {
-		m.room = m.cfg.MaxItems - base - t.items
+		m.room = m.cfg.MaxItems - base - t.items - (m.marks+t.marks)/marksPerItem
 		o.apply(t)
 	}
 	if t.err != nil {
@@ -136,5 +137,7 @@ func (m *Mailbox) write(group []*op) error {
 	}
 	m.cfg.Kill("after-commit")
 	m.items.Add(int64(t.items))
+	m.bundles += t.bundles
+	m.marks += t.marks
 	return nil
 }

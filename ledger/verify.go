@@ -1,0 +1,154 @@
+package ledger
+
+import (
+	"context"
+	"encoding/binary"
+	"fmt"
+
+	"tunic/chain"
+	"tunic/ledger/machine"
+)
+
+// Verify replays every block of the database in dir from genesis and holds all
+// that is stored against it: headers, seals, results, state, lists and indexes,
+// and every invariant. A row that the blocks do not account for is an error too.
+// No ledger may run there.
+func Verify(ctx context.Context, dir string) (DBReport, error) {
+	r, err := verify(ctx, dir)
+	if err != nil {
+		return r, fmt.Errorf("verify database: %w", err)
+	}
+	return r, nil
+}
+
+func verify(ctx context.Context, dir string) (DBReport, error) {
+	db, g, err := openExisting(dir)
+	if err != nil {
+		return DBReport{}, err
+	}
+	defer db.close()
+	r := DBReport{Genesis: g.Hash()}
+	head, err := verifyChain(ctx, db, g)
+	if err != nil {
+		return r, err
+	}
+	// The replay keeps its own header index, apart from the database's.
+	m, err := machine.New(g, nil)
+	if err != nil {
+		return r, err
+	}
+	places, lists := map[chain.Hash]place{}, map[chain.Epoch]chain.Height{}
+	for h := chain.Height(1); h <= head.Header.Height; h++ {
+		if err := ctx.Err(); err != nil {
+			return r, err
+		}
+		b, err := db.block(h)
+		if err != nil {
+			return r, err
+		}
+		out, err := m.Replay(b.Header, m.PrepareAll(b.Txs))
+		if err != nil {
+			return r, corrupt("%v", err)
+		}
+		if err := verifyBeside(db, b, out.Results, places); err != nil {
+			return r, err
+		}
+		if out.List != nil {
+			lists[out.List.Epoch] = h
+		}
+		r.Txs += uint64(len(b.Txs))
+	}
+	if err := m.Check(); err != nil {
+		return r, corrupt("%v", err)
+	}
+	r.Height, r.Epoch, r.State = head.Header.Height, head.Header.DirEpoch, m.Head().State
+	if r.Height > 0 {
+		r.Head = m.HeadHash()
+	}
+	if _, err := rebuild(db, g, m.Head()); err != nil {
+		return r, err
+	}
+	for e := range lists {
+		if e+KeptLists <= r.Epoch {
+			delete(lists, e) // forgotten
+		}
+	}
+	return r, verifyKeys(db, r.Height, places, lists)
+}
+
+// verifyBeside holds what is stored beside a block against what it gave, and
+// notes where its transactions are to be found.
+func verifyBeside(db *store, b chain.Block, want []machine.Result, places map[chain.Hash]place) error {
+	h := b.Header.Height
+	if at, err := db.heightOf(b.Header.Hash()); err != nil || at != h {
+		return corrupt("the index does not find block %d by its hash: %v", h, err)
+	}
+	got, err := db.results(h)
+	if err != nil {
+		return err
+	}
+	if len(got) != len(want) {
+		return corrupt("block %d has %d results, %d are stored", h, len(want), len(got))
+	}
+	for i, r := range want {
+		if got[i] != r {
+			return corrupt("stored result %d of block %d", i, h)
+		}
+		if before, known := places[r.Tx]; !known || before.code != "" || r.Code == "" {
+			places[r.Tx] = place{h, uint32(i), r.Code}
+		}
+	}
+	return nil
+}
+
+// verifyKeys holds every key of the database against what a chain up to head
+// has. Rows of the state are rebuild's.
+func verifyKeys(db *store, head chain.Height, places map[chain.Hash]place, lists map[chain.Epoch]chain.Height) error {
+	it := db.db.NewIterator(nil, nil)
+	defer it.Release()
+	count := map[byte]int{}
+	for it.Next() {
+		k := it.Key()
+		prefix, rest := k[0], k[1:]
+		count[prefix]++
+		switch prefix {
+		case keyRow:
+		case keyMeta:
+			if string(rest) != "genesis" && string(rest) != "head" {
+				return corrupt("unknown key %q", k)
+			}
+		case keyBlock, keySeal, keyResults:
+			if len(rest) != 8 || binary.BigEndian.Uint64(rest)-1 >= uint64(head) {
+				return corrupt("key %x is of no block up to %d", k, head)
+			}
+		case keyHash: // each block's own was found: a surplus shows in the count
+		case keyTx:
+			if len(rest) != 32 {
+				return corrupt("unknown key %x", k)
+			}
+			id := chain.Hash(rest)
+			if got, err := db.tx(id); err != nil || got != places[id] {
+				return corrupt("index of transaction %s: %v", id, err)
+			}
+		case keyList:
+			if len(rest) != 8 {
+				return corrupt("unknown key %x", k)
+			}
+			e := chain.Epoch(binary.BigEndian.Uint64(rest))
+			if l, at, err := db.list(e); err != nil || l.Epoch != e || at.Header.Height != lists[e] {
+				return corrupt("list of epoch %d: %v", e, err)
+			}
+		default:
+			return corrupt("unknown key %x", k)
+		}
+	}
+	if err := it.Error(); err != nil {
+		return dbError("read database", err)
+	}
+	for prefix, want := range map[byte]int{keyBlock: int(head), keyResults: int(head), keyHash: int(head), keyTx: len(places), keyList: len(lists)} {
+		if count[prefix] != want {
+			return corrupt("%d rows under %q, the blocks give %d", count[prefix], prefix, want)
+		}
+	}
+	return nil
+}
