@@ -111,7 +111,7 @@ func New(cfg Config) (http.Handler, error) {
 		h = crossOrigin(slices.Clone(cfg.ReadOrigins), h)
 	}
 	if cfg.Limits != nil {
-		h = limited(*cfg.Limits, h)
+		h = httpx.NewLimiter(*cfg.Limits).Handler(h)
 	}
 	return httpx.WithRequestID(httpx.Recover(h, s.panicked)), nil
 }

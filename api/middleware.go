@@ -4,9 +4,7 @@ import (
 	"context"
 	"net/http"
 	"slices"
-	"strconv"
 	"strings"
-	"time"
 
 	"github.com/gin-gonic/gin"
 
@@ -57,21 +55,6 @@ func noMethod(c *gin.Context) {
 		return
 	}
 	fail(c, problem(http.StatusMethodNotAllowed, codeMethod, "this path answers "+list))
-}
-
-// limited serves next within each client's limits.
-func limited(cfg httpx.LimiterConfig, next http.Handler) http.Handler {
-	l := httpx.NewLimiter(cfg)
-	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-		wait, ok := l.Allow(httpx.ClientIP(r, cfg.Trusted))
-		if ok {
-			next.ServeHTTP(w, r)
-			return
-		}
-		seconds := int64((min(max(wait, time.Second), time.Hour) + time.Second - 1) / time.Second)
-		w.Header().Set("Retry-After", strconv.FormatInt(seconds, 10))
-		httpx.WriteProblem(w, r, problem(http.StatusTooManyRequests, codeRateLimited, "too many requests").Problem)
-	})
 }
 
 // crossOrigin lets pages of the given origins read, and nothing else.

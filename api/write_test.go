@@ -15,6 +15,7 @@ import (
 	"tunic/ledger"
 	"tunic/ledger/machine"
 	"tunic/slashing"
+	"tunic/staking"
 )
 
 const octets = "application/octet-stream"
@@ -69,13 +70,18 @@ func TestTransactions(t *testing.T) {
 		t.Errorf("included: %+v", tx)
 	}
 	// What only its execution refuses is remembered.
-	w.must(w.submit(w.transfer(w.accounts[4], w.accounts[0], 60_000*chain.TUN)))
-	c := w.transfer(w.accounts[4], w.accounts[0], 60_000*chain.TUN)
+	unlock := func() chain.Tx {
+		return sign(w, w.accounts[2], staking.RequestUnlockType, func(h chain.Head) staking.RequestUnlock {
+			return staking.RequestUnlock{Head: h, Node: w.relays[2].id}
+		})
+	}
+	w.must(w.submit(unlock()))
+	c := unlock()
 	id = w.accepted(w.post("/v1/transactions", c.Encode(), octets))
 	w.seal()
 	tx = oas.Transaction{}
 	w.ok("/v1/transactions/"+id, &tx)
-	if tx.Status != oas.Refused || *tx.Result != "insufficient_funds" || tx.Detail == nil || tx.Raw != nil {
+	if tx.Status != oas.Refused || *tx.Result != staking.CodeAlreadyUnlocking || tx.Detail == nil || tx.Raw != nil {
 		t.Errorf("refused: %+v", tx)
 	}
 	st := w.descriptor(w.relays[0], 2, 22021)

@@ -77,6 +77,10 @@ type Config struct {
 	// Resend is the first pause before a stored message is sent again; it
 	// doubles up to an hour (10 s in dev, else 5 min).
 	Resend time.Duration
+	// Compare is within how much time of an epoch the client asks two relays
+	// of other operators for their newest header, at random moments (half an
+	// epoch).
+	Compare time.Duration
 	// Rate is how many packets a second may leave on average (40); guards drop
 	// what exceeds 50.
 	Rate float64

@@ -260,6 +260,10 @@ func (c *Client) ask(ctx context.Context, id mail.AccountID) error {
 			return nil
 		case mail.CodeFull:
 			full = true
+		case mail.CodeSignature, mail.CodeMalformed:
+			c.blame(m) // what we send is well formed; its word must not end a message
+			wait = waitAnswer
+			continue
 		case mail.CodeWork:
 			work = min(work+2, mail.MaxWork)
 		}

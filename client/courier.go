@@ -75,6 +75,9 @@ func (c *Client) frame(_ *link.Link, f link.Frame) {
 }
 
 func (c *Client) hello(b []byte) {
+	if !c.greetings.Allow() {
+		return // each costs a signature check, and maybe a line in the log
+	}
 	r := wire.NewReader(b)
 	version := r.Uint8()
 	r.Bytes(link.MaxBodySize) // the descriptor is for relays to compare
@@ -102,10 +105,10 @@ func (c *Client) answered(b []byte) {
 	}
 	id := onion.SURBID(b[:16])
 	c.waitMu.Lock()
-	w, ok := c.waits[id]
+	w := c.waits[id]
 	delete(c.waits, id)
 	c.waitMu.Unlock()
-	if !ok {
+	if w == nil {
 		return // too late, or not ours
 	}
 	defer w.keys.Destroy()
@@ -154,7 +157,10 @@ func (c *Client) try(ctx context.Context, member chain.NodeID, cmd mail.Command,
 		c.waitMu.Lock()
 		defer c.waitMu.Unlock()
 		for _, id := range ids {
-			delete(c.waits, id)
+			if w := c.waits[id]; w != nil {
+				w.keys.Destroy()
+				delete(c.waits, id)
+			}
 		}
 	}()
 	expiry := onion.ExpiryOf(v.epoch())
@@ -177,7 +183,7 @@ func (c *Client) try(ctx context.Context, member chain.NodeID, cmd mail.Command,
 			return nil, fmt.Errorf("make reply block: %w", err)
 		}
 		c.waitMu.Lock()
-		c.waits[ids[n]] = waiting{keys: keys, n: n, ch: ch}
+		c.waits[ids[n]] = &waiting{keys: keys, n: n, ch: ch}
 		c.waitMu.Unlock()
 		cmd.Replies = append(cmd.Replies, surb[:])
 	}

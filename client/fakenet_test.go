@@ -54,7 +54,8 @@ type fakeRelay struct {
 	clients map[onion.Token]*link.Link
 	boxes   map[mail.ID][]*fakeItem
 	bundles map[mail.AccountID]mail.Bundle
-	gone    map[chain.Hash]bool // deleters of what was deleted
+	gone    map[chain.Hash][32]byte // tokens of what was deleted, by deleter
+	asked   int                     // for the head
 	cursor  uint64
 	stores  int // stores taken
 	deletes int
@@ -66,7 +67,11 @@ type fakeFaults struct {
 	dead       bool // swallow all
 	badReceipt bool
 	full       bool
-	forget     bool // sign, but do not keep
+	forget     bool                // sign, but do not keep
+	lie        mail.Code           // the answer to every store
+	body       []byte              // its body
+	head       *chain.SealedHeader // the answer to who asks for the head
+	endless    bool                // polls always bring junk, with more behind it
 }
 
 type fakeItem struct {
@@ -107,7 +112,7 @@ func newFakeNet(t testing.TB, relays int) *fakeNet {
 func (n *fakeNet) addRelay(i int) {
 	seed := sha256.Sum256([]byte(fmt.Sprint("relay", i)))
 	r := &fakeRelay{net: n, key: ed25519.NewKeyFromSeed(seed[:]), served: make(chan struct{}),
-		clients: map[onion.Token]*link.Link{}, boxes: map[mail.ID][]*fakeItem{}, bundles: map[mail.AccountID]mail.Bundle{}, gone: map[chain.Hash]bool{}}
+		clients: map[onion.Token]*link.Link{}, boxes: map[mail.ID][]*fakeItem{}, bundles: map[mail.AccountID]mail.Bundle{}, gone: map[chain.Hash][32]byte{}}
 	r.id = chain.NodeID(r.key.Public().(ed25519.PublicKey))
 	var err error
 	if r.onion, err = onion.NewKey(rand.Reader, 1); err != nil {
@@ -310,8 +315,11 @@ func (r *fakeRelay) handle(cmd mail.Command) []mail.Reply {
 		if r.faults.full {
 			return one(mail.CodeFull)
 		}
-		if r.gone[s.Deleter] {
-			return one(mail.CodeDeleted)
+		if r.faults.lie != 0 {
+			return []mail.Reply{{Code: r.faults.lie, Body: r.faults.body}}
+		}
+		if token, ok := r.gone[s.Deleter]; ok {
+			return []mail.Reply{{Code: mail.CodeDeleted, Body: token[:]}}
 		}
 		r.stores++
 		r.put(s.Mailbox(), &fakeItem{content: bytes.Clone(s.Content), deleter: s.Deleter})
@@ -344,11 +352,27 @@ func (r *fakeRelay) handle(cmd mail.Command) []mail.Reply {
 		}
 		return one(mail.CodeNone)
 	case cmd.Delete != nil:
-		return one(r.remove(mail.Deleter(cmd.Delete.Token)))
+		return one(r.remove(cmd.Delete.Token))
+	case cmd.Head != nil:
+		r.asked++
+		r.net.mu.Lock()
+		defer r.net.mu.Unlock()
+		if r.faults.head != nil {
+			return []mail.Reply{{Code: mail.CodeHead, Body: r.faults.head.Encode()}}
+		}
+		return []mail.Reply{{Code: mail.CodeHead, Body: r.net.head.Encode()}}
 	}
 	p := cmd.Poll
 	if p.Verify(r.net.genesis) != nil || p.Member != r.id {
 		return []mail.Reply{{Code: mail.CodeSignature}, {Code: mail.CodeSignature}, {Code: mail.CodeSignature}}
+	}
+	if r.faults.endless {
+		var out []mail.Reply
+		for range mail.PollReplies {
+			r.cursor++
+			out = append(out, mail.Reply{Code: mail.CodeItem, Body: mail.Item{Cursor: max(r.cursor, p.After+r.cursor), More: 9, Content: make([]byte, mail.ItemSize)}.Encode()})
+		}
+		return out
 	}
 	var found []*fakeItem
 	for _, it := range r.boxes[p.Mailbox()] {
@@ -382,13 +406,14 @@ func (r *fakeRelay) put(id mail.ID, it *fakeItem) {
 	r.boxes[id] = append(r.boxes[id], it)
 }
 
-func (r *fakeRelay) remove(deleter chain.Hash) mail.Code {
+func (r *fakeRelay) remove(token [32]byte) mail.Code {
+	deleter := mail.Deleter(token)
 	for id, list := range r.boxes {
 		for i, it := range list {
 			if it.deleter == deleter {
 				r.boxes[id] = slices.Delete(list, i, i+1)
 				r.deletes++
-				r.gone[deleter] = true
+				r.gone[deleter] = token
 				return mail.CodeDeleted
 			}
 		}

@@ -19,6 +19,9 @@ const (
 	pollRanks = 3
 	// maxFragments bounds the unfinished messages of one contact.
 	maxFragments = 64
+	// maxDeletes bounds the deletion tokens that wait to be revealed; an item
+	// beyond them ends by itself.
+	maxDeletes = 4096
 	// maxPollNow bounds the polls of one mailbox at one member in PollNow.
 	maxPollNow = 256
 )
@@ -55,6 +58,10 @@ type box struct {
 func (c *Client) boxes(v *view) []box {
 	c.mu.Lock()
 	defer c.mu.Unlock()
+	return c.boxesLocked(v)
+}
+
+func (c *Client) boxesLocked(v *view) []box {
 	self := c.cfg.Account.id
 	all := []box{{id: mail.AccountMailbox(self)}}
 	now := c.nowAt(v)
@@ -164,22 +171,36 @@ func (c *Client) take(b box, member chain.NodeID, content []byte) error {
 		return nil
 	}
 	secret.Session = s.State()
-	d := &deleteRecord{Token: m.Token, Member: member, Until: c.now() + chain.Time(c.cfg.Core.Params.MailboxTTL)}
-	c.deletes[d.Token] = d
+	var rows []row
+	var in *inRecord
+	switch m.Kind {
+	case kindConfirm:
+		rows = c.confirmedLocked(b.contact, m.ID)
+	case kindText:
+		var taken bool
+		if rows, in, taken = c.textReceivedLocked(r, b.seed, m); !taken {
+			c.log.Warn("a contact's message was passed over; it is too old, or there is no room for more of this contact")
+			return nil
+		}
+	}
+	if _, again := c.deletes[m.Token]; !again && len(c.deletes) < maxDeletes {
+		d := &deleteRecord{Token: m.Token, Member: member, Until: c.now() + chain.Time(c.cfg.Core.Params.MailboxTTL)}
+		c.deletes[d.Token] = d
+		rows = append(rows, d.row())
+	}
 	if r.State == uint8(Requested) || r.State == uint8(Added) {
 		r.State = uint8(Connected)
 		c.contactEvent(r)
 	}
-	rows := []row{r.row(), d.row()}
-	switch m.Kind {
-	case kindConfirm:
-		rows = append(rows, c.confirmedLocked(b.contact, m.ID)...)
-	case kindText:
-		rows = append(rows, c.textReceivedLocked(r, b.seed, m)...)
+	if err := c.saveLocked(append(rows, r.row())...); err != nil {
+		return err
+	}
+	if in != nil { // on disk: whatever happens now, it is shown once
+		c.emitLocked(Event{Kind: EventMessage, Message: in.message()})
 	}
 	c.wakeUp()
 	c.changedLocked()
-	return c.saveLocked(rows...)
+	return nil
 }
 
 // confirmedLocked ends a message that its recipient has.
@@ -194,29 +215,36 @@ func (c *Client) confirmedLocked(from mail.AccountID, id MessageID) []row {
 }
 
 // textReceivedLocked collects a part, and takes the message when it has all.
-func (c *Client) textReceivedLocked(r *contactRecord, seed key32, m inner) []row {
+// taken is false where the part is passed over and stays with its member.
+func (c *Client) textReceivedLocked(r *contactRecord, seed key32, m inner) (rows []row, in *inRecord, taken bool) {
 	key := inKey{mail.AccountID(r.ID), m.ID}
 	if c.in[key] != nil {
-		return c.confirmLocked(r, seed, m.ID) // again: our confirmation was lost or is late
+		return c.confirmLocked(r, seed, m.ID), nil, true // again: our confirmation was lost or is late
+	}
+	// No honest member shows it so late, and its id may be forgotten.
+	if c.overLocked(m.Sent) {
+		return nil, nil, false
+	}
+	old, room := c.roomLocked(key.from, min(int(m.Parts)*partSize, MaxText))
+	if !room {
+		return nil, nil, false
 	}
 	text := m.Text
-	var rows []row
 	if m.Parts > 1 {
 		f := c.fragments[key]
 		if f == nil {
 			if c.fragmentsLocked(r.ID) >= maxFragments {
-				c.log.Warn("too many unfinished messages of one contact; a part was passed over")
-				return nil
+				return nil, nil, false
 			}
 			f = &fragmentRecord{ID: m.ID, Contact: r.ID, Seed: seed, Sent: m.Sent, Since: c.now(), Parts: m.Parts, Have: map[uint16]string{}}
 			c.fragments[key] = f
 		}
 		if f.Parts != m.Parts {
-			return nil
+			return nil, nil, true
 		}
 		f.Have[m.Part] = m.Text
 		if len(f.Have) < int(f.Parts) {
-			return []row{f.row()}
+			return []row{f.row()}, nil, true
 		}
 		var b strings.Builder
 		for n := range f.Parts {
@@ -227,13 +255,15 @@ func (c *Client) textReceivedLocked(r *contactRecord, seed key32, m inner) []row
 		rows = append(rows, f.gone())
 	}
 	if checkText(text) != nil {
-		return rows
+		return rows, nil, true
+	}
+	for _, k := range old {
+		rows = append(rows, c.forgetLocked(k))
 	}
 	c.order++
-	in := &inRecord{ID: m.ID, Contact: r.ID, Text: text, Sent: m.Sent, Received: c.now(), Order: c.order}
-	c.in[key] = in
-	c.emitLocked(Event{Kind: EventMessage, Message: in.message()})
-	return append(append(rows, in.row()), c.confirmLocked(r, seed, m.ID)...)
+	in = &inRecord{ID: m.ID, Contact: r.ID, Text: text, Sent: m.Sent, Received: c.now(), Order: c.order}
+	c.keepLocked(in)
+	return append(append(rows, in.row()), c.confirmLocked(r, seed, m.ID)...), in, true
 }
 
 func (c *Client) fragmentsLocked(from key32) (n int) {
@@ -249,8 +279,8 @@ func (c *Client) fragmentsLocked(from key32) (n int) {
 // under, unless one is on its way.
 func (c *Client) confirmLocked(r *contactRecord, seed key32, id MessageID) []row {
 	key := outKey{kindConfirm, id, mail.AccountID(r.ID)}
-	if c.out[key] != nil {
-		return nil
+	if c.out[key] != nil || c.confirmsLocked(key.to) >= maxQueued {
+		return nil // what is not confirmed comes again
 	}
 	now := c.now()
 	o := &outRecord{Kind: kindConfirm, ID: id, Contact: r.ID, Seed: seed, Sent: now,
@@ -320,6 +350,7 @@ func (c *Client) pollClock(ctx context.Context) {
 	var turn int
 	slots := make(chan struct{}, 16)
 	full := make(chan fullBox, 4)
+	extra := false // the last poll was for a mailbox with more behind
 	for {
 		t := time.NewTimer(time.Duration(c.exponential() * float64(c.cfg.Poll)))
 		select {
@@ -336,19 +367,29 @@ func (c *Client) pollClock(ctx context.Context) {
 		if len(visits) > 2*len(boxes)+16 {
 			clear(visits)
 		}
-		turn++
-		b := boxes[turn%len(boxes)]
-		members := c.ranked(b.id)
-		if len(members) == 0 {
-			continue
+		var b box
+		var member chain.NodeID
+		// Which mailbox is asked nobody but its member sees. Every other turn at
+		// most, so that a member that always has more keeps nobody else away.
+		if !extra {
+			select {
+			case f := <-full:
+				b, member, extra = f.box, f.member, true
+			default:
+			}
+		} else {
+			extra = false
 		}
-		n := visits[b.id]
-		visits[b.id]++
-		member := members[min(rankOf(n), len(members)-1)]
-		select {
-		case f := <-full: // which mailbox is asked nobody but its member sees
-			b, member = f.box, f.member
-		default:
+		if !extra {
+			turn++
+			b = boxes[turn%len(boxes)]
+			members := c.ranked(b.id)
+			if len(members) == 0 {
+				continue
+			}
+			n := visits[b.id]
+			visits[b.id]++
+			member = members[min(rankOf(n), len(members)-1)]
 		}
 		select {
 		case slots <- struct{}{}:

@@ -13,6 +13,7 @@ import (
 	"tunic/chain/statement"
 	"tunic/internal/durable"
 	"tunic/internal/wire"
+	"tunic/onion/mail"
 	"tunic/registry/directory"
 	"tunic/registry/path"
 )
@@ -32,10 +33,15 @@ func (v *view) members(mailbox [32]byte) []chain.NodeID {
 	return v.list.Members(mailbox, v.head.Header.Removals)
 }
 
-// TwoHeadsError is ErrTwoHeads with the evidence.
+// TwoHeadsError is ErrTwoHeads with the evidence: two headers of one height, or
+// two of one epoch that name different directories or beacons.
 type TwoHeadsError struct{ First, Second chain.SealedHeader }
 
 func (e *TwoHeadsError) Error() string {
+	if e.First.Header.Height != e.Second.Header.Height {
+		return fmt.Sprintf("%v: headers %s and %s, of heights %d and %d, name two directories or beacons for epoch %d; whoever seals shows different ledgers to different people: do not go on",
+			ErrTwoHeads, e.First.Header.Hash(), e.Second.Header.Hash(), e.First.Header.Height, e.Second.Header.Height, e.First.Header.DirEpoch)
+	}
 	return fmt.Sprintf("%v: height %d is %s and also %s; whoever seals shows different ledgers to different people: do not go on",
 		ErrTwoHeads, e.First.Header.Height, e.First.Header.Hash(), e.Second.Header.Hash())
 }
@@ -45,18 +51,25 @@ func (e *TwoHeadsError) Unwrap() error { return ErrTwoHeads }
 // rememberedHeads bounds the headers that are held against others.
 const rememberedHeads = 512
 
+// sealed reports whether a sealer of genesis signed a header.
+func (c *Client) sealed(s *chain.SealedHeader) bool {
+	h := &s.Header
+	if c.cfg.Core.Engine != genesis.EngineSealer || h.Genesis != c.cfg.Genesis || !slices.Contains(c.cfg.Core.Sealers, h.Proposer) {
+		return false
+	}
+	hash := h.Hash()
+	return (statement.Domain{Genesis: h.Genesis, Fork: h.Fork}).VerifyRaw(h.Proposer, statement.LabelSeal, hash[:], s.Seal) == nil
+}
+
 // compare remembers a sealed header and returns the evidence if it contradicts
 // one seen before. A header that no sealer of genesis signed is ignored: anyone
 // can make one.
 func (c *Client) compare(s chain.SealedHeader) *TwoHeadsError {
+	if !c.sealed(&s) {
+		return nil
+	}
 	h := &s.Header
-	if c.cfg.Core.Engine != genesis.EngineSealer || h.Genesis != c.cfg.Genesis || !slices.Contains(c.cfg.Core.Sealers, h.Proposer) {
-		return nil
-	}
 	hash := h.Hash()
-	if (statement.Domain{Genesis: h.Genesis, Fork: h.Fork}).VerifyRaw(h.Proposer, statement.LabelSeal, hash[:], s.Seal) != nil {
-		return nil
-	}
 	c.headsMu.Lock()
 	defer c.headsMu.Unlock()
 	key := headKey{h.Fork, h.Height}
@@ -66,17 +79,37 @@ func (c *Client) compare(s chain.SealedHeader) *TwoHeadsError {
 		}
 		return nil
 	}
+	lowest := key
+	for k, known := range c.heads {
+		if k.before(lowest) {
+			lowest = k
+		}
+		if k.fork == key.fork && known.Header.DirEpoch == h.DirEpoch && !sameEpoch(&known.Header, h) {
+			return &TwoHeadsError{First: known, Second: s}
+		}
+	}
 	c.heads[key] = s
-	if c.headOrder = append(c.headOrder, key); len(c.headOrder) > rememberedHeads {
-		delete(c.heads, c.headOrder[0])
-		c.headOrder = c.headOrder[1:]
+	if len(c.heads) > rememberedHeads {
+		// By height and not by age: whoever repeats old headers must not make
+		// the client forget the new ones.
+		delete(c.heads, lowest)
 	}
 	return nil
+}
+
+// sameEpoch reports whether two headers of one fork and epoch agree in what
+// does not change within an epoch.
+func sameEpoch(a, b *chain.Header) bool {
+	return a.Directory == b.Directory && a.DirCount == b.DirCount && a.Beacon == b.Beacon
 }
 
 type headKey struct {
 	fork   uint32
 	height chain.Height
+}
+
+func (k headKey) before(o headKey) bool {
+	return k.fork < o.fork || k.fork == o.fork && k.height < o.height
 }
 
 // halt saves the evidence, says so, and ends Run.
@@ -187,6 +220,11 @@ func (c *Client) refresh(ctx context.Context) error {
 		v.picker = path.New(v.list, v.head.Header.Removals, c.cfg.Core.Params)
 		c.mu.Lock()
 		c.strikes.Prune(v.list, c.nowAt(v))
+		for id := range c.silent {
+			if _, listed := v.list.Find(id); !listed {
+				delete(c.silent, id)
+			}
+		}
 		c.mu.Unlock()
 	}
 	changed := old == nil || v.picker != old.picker
@@ -243,8 +281,12 @@ func (c *Client) listChanged(v *view) {
 			c.saveLocked(d.gone())
 		}
 	}
+	live := map[mail.ID]bool{}
+	for _, b := range c.boxesLocked(v) {
+		live[b.id] = true
+	}
 	for k := range c.cursors {
-		if _, listed := v.list.Find(k.member); !listed {
+		if _, listed := v.list.Find(k.member); !listed || !live[k.mailbox] {
 			delete(c.cursors, k)
 			c.saveLocked(k.gone())
 		}

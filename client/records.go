@@ -153,6 +153,7 @@ func (r *contactRecord) row() row  { return encodeRow(rowContact, string(r.ID[:]
 func (o *outRecord) row() row      { return encodeRow(rowOut, o.name(), o) }
 func (o *outRecord) gone() row     { return row{rowOut, o.name(), nil} }
 func (r *inRecord) row() row       { return encodeRow(rowIn, inName(r.Contact, r.ID), r) }
+func (r *inRecord) gone() row      { return row{rowIn, inName(r.Contact, r.ID), nil} }
 func (r *fragmentRecord) row() row { return encodeRow(rowFragment, inName(r.Contact, r.ID), r) }
 func (r *fragmentRecord) gone() row {
 	return row{rowFragment, inName(r.Contact, r.ID), nil}
@@ -182,6 +183,7 @@ type state struct {
 	cursors   map[cursorKey]uint64
 	deletes   map[[32]byte]*deleteRecord
 	order     uint64 // of the newest message received
+	kept      map[mail.AccountID]kept
 }
 
 func newState() state {
@@ -193,6 +195,7 @@ func newState() state {
 		fragments: map[inKey]*fragmentRecord{},
 		cursors:   map[cursorKey]uint64{},
 		deletes:   map[[32]byte]*deleteRecord{},
+		kept:      map[mail.AccountID]kept{},
 	}
 }
 
@@ -225,7 +228,7 @@ func (s *state) loadRow(r row) error {
 	case rowIn:
 		v := &inRecord{}
 		err := json.Unmarshal(r.value, v)
-		s.in[inKey{mail.AccountID(v.Contact), v.ID}] = v
+		s.keepLocked(v)
 		s.order = max(s.order, v.Order)
 		return err
 	case rowFragment:

@@ -31,6 +31,8 @@ type Client struct {
 	geometry onion.Geometry
 	store    *store
 	limit    *rate.Limiter
+	// greetings bounds the work that guards' greetings can make.
+	greetings *rate.Limiter
 
 	view     atomic.Pointer[view]
 	ready    chan struct{} // closed when the bundle is at a member
@@ -45,12 +47,11 @@ type Client struct {
 	stop    context.CancelCauseFunc
 	wg      sync.WaitGroup
 
-	headsMu   sync.Mutex
-	heads     map[headKey]chain.SealedHeader
-	headOrder []headKey
+	headsMu sync.Mutex
+	heads   map[headKey]chain.SealedHeader
 
 	waitMu sync.Mutex
-	waits  map[onion.SURBID]waiting
+	waits  map[onion.SURBID]*waiting
 
 	mu sync.Mutex // guards what follows, and the order of commits
 	state
@@ -72,9 +73,9 @@ func New(cfg Config) (*Client, error) {
 	c := &Client{
 		cfg: cfg, log: cfg.Logger, rand: &lockedReader{r: cfg.Rand},
 		geometry: onion.Geometry(0x10 | cfg.Core.Params.Geometry),
-		limit:    rate.NewLimiter(rate.Limit(cfg.Rate), sendBurst),
-		ready:    make(chan struct{}), relisted: make(chan struct{}, 1), wake: make(chan struct{}, 1),
-		heads: map[headKey]chain.SealedHeader{}, waits: map[onion.SURBID]waiting{},
+		limit:    rate.NewLimiter(rate.Limit(cfg.Rate), sendBurst), greetings: rate.NewLimiter(1, 16),
+		ready: make(chan struct{}), relisted: make(chan struct{}, 1), wake: make(chan struct{}, 1),
+		heads: map[headKey]chain.SealedHeader{}, waits: map[onion.SURBID]*waiting{},
 		state: newState(), strikes: path.Strikes{}, silent: map[chain.NodeID]silence{}, busy: map[mail.AccountID]bool{},
 		changed: make(chan struct{}), subs: map[chan Event]struct{}{},
 		stop: func(error) {},
@@ -109,7 +110,7 @@ func (cfg *Config) check() error {
 		return fmt.Errorf("%w: %d hops, 2 to %d", ErrConfig, cfg.Hops, path.MaxHops)
 	case len(cfg.Note) > ratchet.MaxNote || !utf8.ValidString(cfg.Note):
 		return fmt.Errorf("%w: the note has more than %d bytes or is not UTF-8", ErrConfig, ratchet.MaxNote)
-	case cfg.Poll < 0 || cfg.Timeout < 0 || cfg.Resend < 0:
+	case cfg.Poll < 0 || cfg.Timeout < 0 || cfg.Resend < 0 || cfg.Compare < 0:
 		return fmt.Errorf("%w: a negative duration", ErrConfig)
 	}
 	if err := cfg.Core.Validate(); err != nil {
@@ -126,6 +127,9 @@ func (cfg *Config) check() error {
 	pick(&cfg.Poll, 300*time.Millisecond, 10*time.Second)
 	pick(&cfg.Timeout, 3*time.Second, 3*time.Second)
 	pick(&cfg.Resend, 10*time.Second, 5*time.Minute)
+	if cfg.Compare == 0 {
+		cfg.Compare = time.Duration(p.EpochLength) * time.Millisecond / 2
+	}
 	if cfg.Rate <= 0 {
 		cfg.Rate = 40
 	}
@@ -172,6 +176,7 @@ func (c *Client) Run(ctx context.Context) error {
 	c.wg.Go(func() { c.watch(ctx) })
 	c.wg.Go(func() { c.publish(ctx) })
 	c.wg.Go(func() { c.pollClock(ctx) })
+	c.wg.Go(func() { c.askHeads(ctx) })
 	c.dispatch(ctx)
 	c.wg.Wait()
 	c.pool.Close()

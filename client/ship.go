@@ -4,12 +4,14 @@ import (
 	"bytes"
 	"cmp"
 	"context"
+	"crypto/subtle"
 	"errors"
 	"fmt"
 	"io"
 	"slices"
 	"time"
 
+	"tunic/chain"
 	"tunic/client/ratchet"
 	"tunic/onion/mail"
 )
@@ -214,18 +216,36 @@ func (c *Client) storeItem(ctx context.Context, to mail.AccountID, o *outRecord,
 	if len(members) == 0 {
 		return waitPath
 	}
-	member := members[rank%min(len(members), pollRanks)]
 	store := &mail.Store{ReadHash: box.readHash, Write: box.writeKey(), Expiry: o.Expiry, Deleter: mail.Deleter(it.Token), Content: it.Content}
 	store.Sign(c.cfg.Genesis, box.write)
-	reply, err := c.roundTrip(ctx, member, mail.Command{Store: store})
-	if err != nil {
-		return err
+	var member chain.NodeID
+	var reply mail.Reply
+	of := min(len(members), pollRanks)
+	for i := range of {
+		member = members[(rank+i)%of]
+		var err error
+		if reply, err = c.roundTrip(ctx, member, mail.Command{Store: store}); err != nil {
+			return err
+		}
+		// One member's word does not end a message.
+		if !final(reply.Code.String()) {
+			break
+		}
+		if reply.Code != mail.CodeFull {
+			c.blame(member) // what we send is well formed and signed
+		}
 	}
 	deleted := reply.Code == mail.CodeDeleted // its recipient was faster than our receipt
-	if reply.Code != mail.CodeStored && !deleted {
+	var err error
+	switch {
+	case reply.Code == mail.CodeStored:
+		err = c.checkReceipt(reply.Body, member, store, o.Sent)
+	case !deleted:
 		return errWait(reply.Code.String())
+	case subtle.ConstantTimeCompare(reply.Body, it.Token[:]) != 1:
+		err = errReceipt // only the token shows that the recipient has read it
 	}
-	if err := c.checkReceipt(reply.Body, member, store, o.Sent); err != nil && !deleted {
+	if err != nil {
 		c.log.Warn("a member's receipt is not valid; storing elsewhere")
 		c.blame(member)
 		return waitReceipt

@@ -21,7 +21,8 @@ type Client struct {
 
 var clientNames = []string{"alice", "bob", "carol"}
 
-func clientName(i int) string {
+// ClientName is how client i of a network is called, counted from 0.
+func ClientName(i int) string {
 	if i < len(clientNames) {
 		return clientNames[i]
 	}
@@ -33,7 +34,7 @@ func (n *Network) startClients(context.Context) error {
 	for i := range n.Spec.Clients {
 		c, err := n.makeClient(i)
 		if err != nil {
-			return fmt.Errorf("devnet: %s: %w", clientName(i), err)
+			return fmt.Errorf("devnet: %s: %w", ClientName(i), err)
 		}
 		n.Clients = append(n.Clients, c)
 		n.run(c.Name, c.Run)
@@ -63,16 +64,16 @@ func (n *Network) makeClient(i int) (*Client, error) {
 	}
 	cfg := client.Config{
 		Account: account, Core: n.Genesis.Core, Genesis: n.Genesis.Hash(), Ledger: node.FollowLedger(n.ctx, f), Transport: t,
-		AcceptAll: true, Poll: 60 * time.Millisecond, Logger: n.log.With("client", clientName(i)),
+		AcceptAll: true, Poll: 60 * time.Millisecond, Logger: n.log.With("client", ClientName(i)),
 	}
 	if n.Spec.Dir != "" {
-		cfg.Dir = filepath.Join(n.Spec.Dir, clientName(i))
+		cfg.Dir = filepath.Join(n.Spec.Dir, ClientName(i))
 	}
 	c, err := client.New(cfg)
 	if err != nil {
 		return nil, err
 	}
-	return &Client{Name: clientName(i), Account: account, Client: c}, nil
+	return &Client{Name: ClientName(i), Account: account, Client: c}, nil
 }
 
 // ClientNamed is the client with this name; nil if there is none.

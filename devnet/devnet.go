@@ -61,6 +61,8 @@ type Spec struct {
 	Clients int
 	// Seed fixes keys and draws; 0 draws one (see Network.Seed).
 	Seed uint64
+	// Params of the genesis (those of the dev profile).
+	Params *genesis.Params
 	// Links between relays (memory).
 	Links Links
 	// Dir keeps everything on disk below it; empty keeps it in memory.
@@ -69,8 +71,7 @@ type Spec struct {
 	HTTP string
 	// Live lets the clock run with the machine's and seals as dev networks do.
 	Live bool
-	// AcceptAll lets clients accept contact requests without asking (with
-	// clients in one process: always).
+	// Logger takes what the parts of the network log (nothing).
 	Logger *slog.Logger
 }
 
@@ -149,7 +150,7 @@ func (n *Network) start(ctx context.Context) error {
 		return err
 	}
 	for _, r := range n.Relays {
-		n.run(r.name(), r.Daemon.Run)
+		n.runRelay(r)
 	}
 	n.Ledger.SetBarrier(n.barrier)
 	if err := n.barrier(ctx, n.Ledger.Head().Header.Height); err != nil {

@@ -20,9 +20,10 @@ import (
 )
 
 const (
-	devAccounts = 10
-	devBalance  = 10_000 * chain.TUN
-	devPool     = 1_000_000 * chain.TUN
+	// AccountCount is how many funded accounts a network has beside its operators.
+	AccountCount = 10
+	devBalance   = 10_000 * chain.TUN
+	devPool      = 1_000_000 * chain.TUN
 	// ChainID is the EIP-712 chain id of dev networks.
 	ChainID = 31337
 )
@@ -64,6 +65,9 @@ func (n *Network) makeGenesis() {
 	if err != nil {
 		panic("devnet: internal error: " + err.Error())
 	}
+	if n.Spec.Params != nil {
+		prm = *n.Spec.Params
+	}
 	sealer := chain.NodeID(n.sealer().Public().(ed25519.PublicKey))
 	core := genesis.Core{
 		ChainID: ChainID, Profile: genesis.Dev, Dev: true, Clock: genesis.ClockLedger, Engine: genesis.EngineSealer,
@@ -73,7 +77,7 @@ func (n *Network) makeGenesis() {
 		core.Time = chain.Time(time.Now().UnixMilli())
 	}
 	g := genesis.Genesis{Core: core}
-	for i := range devAccounts {
+	for i := range AccountCount {
 		n.Accounts = append(n.Accounts, n.account("account", i))
 	}
 	for _, k := range n.Accounts {
@@ -94,11 +98,12 @@ func (n *Network) relayKeys(i int) relay.Keys {
 
 // stream is the randomness of one relay: of a seeded network the same each
 // time, so that ids and sequences are; else the system's.
-func (n *Network) stream(i int) io.Reader {
+func (n *Network) stream(r *Relay) io.Reader {
 	if n.Spec.Seed == 0 {
 		return rand.Reader
 	}
-	return &stream{r: mathrand.NewChaCha8(n.derive("random", i))}
+	r.starts++
+	return &stream{r: mathrand.NewChaCha8(n.derive(fmt.Sprintf("random %d", r.starts), r.Index))}
 }
 
 // stream may be read from several goroutines.

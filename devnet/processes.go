@@ -8,6 +8,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"log/slog"
 	"net/http"
 	"os"
 	"os/exec"
@@ -37,6 +38,7 @@ type Processes struct {
 	Relays   []*Process
 	Ledger   *Process
 
+	log    *slog.Logger
 	cancel context.CancelFunc
 }
 
@@ -77,7 +79,10 @@ func StartProcesses(ctx context.Context, spec Spec, exe string) (*Processes, err
 	wait := 3*time.Second + time.Duration(spec.Relays)*100*time.Millisecond
 	n.Genesis.Time = node.GenesisTime(time.Now(), n.Genesis.Params, min(wait, time.Duration(n.Genesis.Params.EpochLength)*time.Millisecond))
 	run, cancel := context.WithCancel(ctx)
-	p := &Processes{Seed: n.Seed, Genesis: n.Genesis, Accounts: n.Accounts, cancel: cancel}
+	p := &Processes{Seed: n.Seed, Genesis: n.Genesis, Accounts: n.Accounts, log: spec.Logger, cancel: cancel}
+	if p.log == nil {
+		p.log = slog.New(slog.DiscardHandler)
+	}
 	if err := p.start(run, n, exe); err != nil {
 		return nil, errors.Join(err, p.Close())
 	}
@@ -204,7 +209,7 @@ func (p *Processes) await(ctx context.Context, ok func() bool) error {
 		for _, x := range append([]*Process{p.Ledger}, p.Relays...) {
 			select {
 			case <-x.done:
-				return fmt.Errorf("%s ended: %s", x.Name, x.lastLine())
+				return x.ended()
 			default:
 			}
 		}
@@ -217,14 +222,21 @@ func (p *Processes) await(ctx context.Context, ok func() bool) error {
 	return nil
 }
 
-// lastLine is the last line of the process's log, for people.
-func (x *Process) lastLine() string {
-	f, err := os.Open(filepath.Join(x.Dir, "log"))
+// ended says how the process, which is done, ended.
+func (x *Process) ended() error {
+	return fmt.Errorf("%s (process %d) ended: %s", x.Name, x.PID(), x.why())
+}
+
+// why is the problem that the process ended with, else what the system says of it.
+func (x *Process) why() string {
+	log := filepath.Join(x.Dir, "log")
+	why := fmt.Sprintf("%s; its log is %s", x.cmd.ProcessState, log)
+	f, err := os.Open(log)
 	if err != nil {
-		return "no log"
+		return why
 	}
 	defer f.Close()
-	last := "no output"
+	last := ""
 	for s := bufio.NewScanner(io.LimitReader(f, 1<<20)); s.Scan(); {
 		if strings.TrimSpace(s.Text()) != "" {
 			last = s.Text()
@@ -234,7 +246,7 @@ func (x *Process) lastLine() string {
 	if json.Unmarshal([]byte(last), &p) == nil && p.Title != "" {
 		return strings.TrimSuffix(p.Title+": "+p.Detail, ": ")
 	}
-	return last
+	return why
 }
 
 // Close asks every process to end, relays first, and waits; what does not end
@@ -263,14 +275,18 @@ func (x *Process) wait() {
 	}
 }
 
-// Wait returns when ctx ends (nil) or a process has ended by itself.
+// Wait returns when ctx ends (nil) or the ledger has ended by itself. A relay
+// that ends is missed and warned of; the network goes on without it.
 func (p *Processes) Wait(ctx context.Context) error {
-	ended := make(chan *Process, len(p.Relays)+1)
-	for _, x := range append([]*Process{p.Ledger}, p.Relays...) {
+	ctx, stop := context.WithCancel(ctx) // Close, which follows, ends the relays
+	defer stop()
+	for _, x := range p.Relays {
 		go func() {
 			select {
 			case <-x.done:
-				ended <- x
+				if ctx.Err() == nil {
+					p.log.Warn("a relay ended; the network goes on without it", "relay", x.Name, "why", x.why(), "again", strings.Join(x.cmd.Args, " "))
+				}
 			case <-ctx.Done():
 			}
 		}()
@@ -278,8 +294,8 @@ func (p *Processes) Wait(ctx context.Context) error {
 	select {
 	case <-ctx.Done():
 		return nil
-	case x := <-ended:
-		return fmt.Errorf("devnet: %s ended: %s", x.Name, x.lastLine())
+	case <-p.Ledger.done:
+		return fmt.Errorf("devnet: %w", p.Ledger.ended())
 	}
 }
 

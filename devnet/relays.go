@@ -26,11 +26,14 @@ type Relay struct {
 	// Twin is what makes the relay misbehave on command.
 	Twin *fault.Twin
 
-	keys relay.Keys
+	keys   relay.Keys
+	starts int // of the daemon, so that each life has other randomness
 
-	mu     sync.Mutex // guards what follows
-	synced chain.Height
-	wake   chan struct{} // closed and replaced when synced changes
+	mu      sync.Mutex // guards what follows
+	synced  chain.Height
+	wake    chan struct{}      // closed and replaced when synced or stop changes
+	stop    context.CancelFunc // nil while the relay does not run
+	stopped chan struct{}      // closed when the running daemon has ended
 }
 
 func (r *Relay) name() string { return relayName(r.Index) }
@@ -52,7 +55,7 @@ func (r *Relay) onSynced(h chain.Height) {
 func (r *Relay) awaitSynced(ctx context.Context, n *Network, h chain.Height) error {
 	for {
 		r.mu.Lock()
-		done, wake := r.synced >= h, r.wake
+		done, wake := r.synced >= h || r.stop == nil, r.wake
 		r.mu.Unlock()
 		if done {
 			return nil
@@ -68,6 +71,81 @@ func (r *Relay) awaitSynced(ctx context.Context, n *Network, h chain.Height) err
 			return fmt.Errorf("devnet: %s at height %d: %w", r.name(), h, ctx.Err())
 		}
 	}
+}
+
+// runRelay starts the relay's daemon.
+func (n *Network) runRelay(r *Relay) {
+	ctx, stop := context.WithCancel(n.ctx)
+	stopped := make(chan struct{})
+	r.mu.Lock()
+	r.stop, r.stopped = stop, stopped
+	r.mu.Unlock()
+	daemon := r.Daemon
+	n.wg.Go(func() {
+		defer close(stopped)
+		err := daemon.Run(ctx)
+		if ctx.Err() == nil {
+			n.fail(fmt.Errorf("devnet: %s ended: %w", r.name(), err))
+		}
+	})
+}
+
+// StopRelay ends relay i, counted from 0; what it held in memory is lost.
+func (n *Network) StopRelay(_ context.Context, i int) error {
+	r := n.Relays[i]
+	r.mu.Lock()
+	stop, stopped := r.stop, r.stopped
+	r.stop = nil
+	close(r.wake)
+	r.wake = make(chan struct{})
+	r.mu.Unlock()
+	if stop == nil {
+		return fmt.Errorf("devnet: %s does not run", r.name())
+	}
+	stop()
+	<-stopped
+	return nil
+}
+
+// StartRelay starts relay i again and returns when it has acted on the head.
+func (n *Network) StartRelay(ctx context.Context, i int) error {
+	r := n.Relays[i]
+	r.mu.Lock()
+	running := r.stop != nil
+	r.synced = 0
+	r.mu.Unlock()
+	if running {
+		return fmt.Errorf("devnet: %s runs already", r.name())
+	}
+	if err := n.buildRelay(r); err != nil {
+		return fmt.Errorf("devnet: %s: %w", r.name(), err)
+	}
+	n.runRelay(r)
+	return r.awaitSynced(ctx, n, n.Ledger.Head().Header.Height)
+}
+
+// DoubleDescriptor lets relay i show the next relay that runs another
+// descriptor than the one it published, and returns that witness when its
+// report waits for a block.
+func (n *Network) DoubleDescriptor(ctx context.Context, i int) (witness *Relay, err error) {
+	cheat := n.Relays[i]
+	for k := 1; k < len(n.Relays); k++ {
+		witness := n.Relays[(i+k)%len(n.Relays)]
+		witness.mu.Lock()
+		runs := witness.stop != nil
+		witness.mu.Unlock()
+		if !runs {
+			continue
+		}
+		if _, _, err := cheat.Twin.DoubleDescriptor(ctx, "127.0.0.1:1", n.Ledger.Head(), map[chain.NodeID]string{witness.ID: witness.Endpoint}); err != nil {
+			return nil, fmt.Errorf("devnet: %s could not cheat: %w", cheat.name(), err)
+		}
+		if err := n.awaitPending(ctx); err != nil {
+			return nil, fmt.Errorf("devnet: nobody reported %s: %w", cheat.name(), err)
+		}
+		return witness, nil
+	}
+	return nil, fmt.Errorf("devnet: no relay runs that could see %s cheat", cheat.name())
 }
 
 // makeRelays builds the relays; nothing runs yet.
@@ -109,7 +187,7 @@ func (n *Network) buildRelay(r *Relay) error {
 		Identity: r.keys.Identity, VRF: r.keys.VRF, Core: n.Genesis.Core, Genesis: n.Genesis.Hash(),
 		Ledger: node.RelayLedger(f), Transport: r.Twin.Transport(), Signer: r.Twin.Signer(),
 		Endpoints: []string{r.Endpoint}, Version: node.Version, OnSynced: r.onSynced,
-		Logger: n.log.With("relay", r.Index+1), Workers: 1, StoreBuffer: 256 << 10, BootID: "devnet", Rand: n.stream(r.Index),
+		Logger: n.log.With("relay", r.Index+1), Workers: 1, StoreBuffer: 256 << 10, BootID: "devnet", Rand: n.stream(r),
 	}
 	if n.Spec.Dir != "" {
 		cfg.Dir = filepath.Join(n.Spec.Dir, r.name())

@@ -81,7 +81,7 @@ func (l *Ledger) instant(ctx context.Context) error {
 				return fmt.Errorf("barrier after block %d: %w", s.Header.Height, err)
 			}
 		}
-		if n == maxAnswers || !l.waiting() {
+		if n == maxAnswers || !l.pool.waiting() {
 			return nil
 		}
 	}

@@ -230,7 +230,10 @@ func ImportFile(ctx context.Context, dir string, r io.Reader) (DBReport, error) 
 			}
 			var b []byte
 			if err == nil {
-				b, err = base64.StdEncoding.Strict().DecodeString(x.Block)
+				b, err = base64.StdEncoding.DecodeString(x.Block)
+			}
+			if err == nil && base64.StdEncoding.EncodeToString(b) != x.Block {
+				err = errors.New("base64 with other characters in it")
 			}
 			if err != nil {
 				yield(nil, fmt.Errorf("%w: line %d: %w", ErrBlock, h+1, err))

@@ -6,6 +6,7 @@ import (
 	"errors"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"testing"
 
@@ -14,6 +15,7 @@ import (
 	"tunic/chain"
 	"tunic/ledger"
 	"tunic/ledger/light"
+	"tunic/ledger/machine"
 )
 
 // filled is a closed ledger's folder with a few blocks, and its head.
@@ -145,6 +147,150 @@ func dropAllBut(db *leveldb.DB, prefix, last byte) error {
 		}
 	}
 	return db.Write(b, nil)
+}
+
+// Verify recomputes everything: one unit in any account or bond, one row too
+// many or too few of any kind, an index that points elsewhere.
+func TestVerifyRecomputesEverything(t *testing.T) {
+	dir := t.TempDir()
+	cfg := config(dir, ledger.ModeManual)
+	rich(&cfg)
+	l := open(t, cfg)
+	submit(t, l, register(cfg.Genesis, "n", "a", 0))
+	for n := range uint64(3) {
+		submit(t, l, transfer(cfg.Genesis, "b", "c", n, 1))
+		if err := l.Advance(context.Background(), 11_000); err != nil {
+			t.Fatal(err)
+		}
+	}
+	l.Close()
+	good := func() {
+		t.Helper()
+		if _, err := ledger.Verify(context.Background(), dir); err != nil {
+			t.Fatal(err)
+		}
+	}
+	good()
+	type change struct {
+		key     string
+		was, is []byte // nil: no row
+	}
+	var changes []change
+	edit(t, dir, func(db *leveldb.DB) error {
+		it := db.NewIterator(nil, nil)
+		defer it.Release()
+		before := byte(0)
+		for it.Next() {
+			k, v := string(it.Key()), bytes.Clone(it.Value())
+			if k[0] != before && k[0] != 's' { // an unsealed head is sealed again at the next start
+				changes = append(changes, change{k, v, nil})
+			}
+			before = k[0]
+			bad, at := bytes.Clone(v), len(v)-1
+			if k[0] == 'r' {
+				at = min(at, 7) // an account's last digit
+			}
+			bad[at]++
+			changes = append(changes, change{k, v, bad})
+		}
+		return it.Error()
+	})
+	for _, k := range []string{"x", "mx", "b12345678", "d\x00\x00\x00\x00\x00\x00\x00\x63", "h" + strings.Repeat("1", 32), "t" + strings.Repeat("1", 32), "r\x00\x01x"} {
+		changes = append(changes, change{k, nil, make([]byte, 12)})
+	}
+	if len(changes) < 40 {
+		t.Fatalf("%d changes", len(changes))
+	}
+	set := func(b *leveldb.Batch, k string, v []byte) {
+		if v == nil {
+			b.Delete([]byte(k))
+		} else {
+			b.Put([]byte(k), v)
+		}
+	}
+	for i, c := range append(changes, change{key: "x"}) {
+		edit(t, dir, func(db *leveldb.DB) error {
+			b := new(leveldb.Batch)
+			if i > 0 {
+				set(b, changes[i-1].key, changes[i-1].was)
+			}
+			set(b, c.key, c.is)
+			return db.Write(b, nil)
+		})
+		if i == len(changes) {
+			break
+		}
+		if _, err := ledger.Verify(context.Background(), dir); err == nil {
+			t.Errorf("%q, %x made %x: not found out", c.key, c.was, c.is)
+		}
+	}
+	good()
+}
+
+// What was applied stays found as applied though a later block repeats it.
+func TestRepeatedTransaction(t *testing.T) {
+	cfg := config(t.TempDir(), ledger.ModeManual)
+	cfg.SealerKey = nil
+	m, err := machine.New(cfg.Genesis, nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	tx := transfer(cfg.Genesis, "a", "b", 0, 7)
+	var blocks []chain.Block
+	for h, txs := range [][][]byte{{tx, tx}, {tx}} {
+		out, err := m.Apply(machine.Input{Height: chain.Height(h + 1), Time: start, Proposer: cfg.Genesis.Sealers[0], Txs: m.PrepareAll(txs)})
+		if err != nil {
+			t.Fatal(err)
+		}
+		blocks = append(blocks, chain.Block{SealedHeader: light.Seal(sealerKey("1"), out.Header), Txs: txs})
+	}
+	l := open(t, cfg)
+	if _, err := l.Import(context.Background(), func(yield func([]byte, error) bool) {
+		for _, b := range blocks {
+			if !yield(b.Encode(), nil) {
+				return
+			}
+		}
+	}); err != nil {
+		t.Fatal(err)
+	}
+	if s, err := l.Tx(chain.SHA256(tx)); err != nil || s.Code != "" || s.Height != 1 || s.Index != 0 {
+		t.Fatalf("%+v, %v", s, err)
+	}
+	l.Close()
+	if r, err := ledger.Verify(context.Background(), cfg.Dir); err != nil || r.Txs != 3 {
+		t.Fatalf("%+v, %v", r, err)
+	}
+}
+
+// An import takes lines of an export and nothing else.
+func TestImportFileIsStrict(t *testing.T) {
+	ctx := context.Background()
+	dir, _ := filled(t)
+	var file bytes.Buffer
+	if _, err := ledger.Export(ctx, dir, &file); err != nil {
+		t.Fatal(err)
+	}
+	lines := strings.SplitAfter(file.String(), "\n")
+	for name, f := range map[string]func(l []string){
+		"unknown field":    func(l []string) { l[2] = strings.Replace(l[2], "{", `{"x":1,`, 1) },
+		"trailing bytes":   func(l []string) { l[2] = strings.Replace(l[2], "\n", " {}\n", 1) },
+		"another height":   func(l []string) { l[2] = strings.Replace(l[2], `"height":2`, `"height":3`, 1) },
+		"a block left out": func(l []string) { l[2] = "" },
+		"genesis again":    func(l []string) { l[2] = l[0] },
+		"block in genesis": func(l []string) { l[0] = strings.Replace(l[0], "{", `{"height":1,`, 1) },
+		"loose base64":     func(l []string) { l[2] = strings.Replace(l[2], `"block":"`, `"block":"\n`, 1) },
+		"no block":         func(l []string) { l[2] = "{\"height\":2}\n" },
+	} {
+		bad := slices.Clone(lines)
+		f(bad)
+		if strings.Join(bad, "") == file.String() {
+			t.Fatalf("%s: nothing changed", name)
+		}
+		if _, err := ledger.ImportFile(ctx, t.TempDir(), strings.NewReader(strings.Join(bad, ""))); !errors.Is(err, ledger.ErrBlock) {
+			t.Errorf("%s: %v", name, err)
+		}
+	}
 }
 
 // A bit flipped in a file is refused by name, and Repair brings back a chain

@@ -10,6 +10,7 @@ import (
 	"tunic/chain/genesis"
 	"tunic/ledger"
 	"tunic/ledger/machine"
+	"tunic/registry"
 )
 
 func ctxFor(t testing.TB) context.Context {
@@ -58,15 +59,16 @@ func TestAutoSealsWhatWaits(t *testing.T) {
 
 func TestRefusedInABlockIsRemembered(t *testing.T) {
 	cfg := config("", ledger.ModeManual)
+	rich(&cfg)
 	l := open(t, cfg)
-	a := submit(t, l, transfer(cfg.Genesis, "a", "b", 0, 999*chain.TUN))
-	b := submit(t, l, transfer(cfg.Genesis, "a", "b", 1, 999*chain.TUN)) // passes alone, not after the first
+	a := submit(t, l, register(cfg.Genesis, "n", "a", 0))
+	b := submit(t, l, register(cfg.Genesis, "n", "b", 0)) // passes alone, not after the first
 	seal(t, l)
 	if s, err := l.Tx(a); err != nil || s.State != ledger.TxIncluded {
 		t.Fatalf("%+v, %v", s, err)
 	}
 	s, err := l.Tx(b)
-	if err != nil || s.State != ledger.TxRefused || s.Code != machine.CodeInsufficientFunds || s.Height != 1 {
+	if err != nil || s.State != ledger.TxRefused || s.Code != registry.CodeAlreadyRegistered || s.Height != 1 {
 		t.Fatalf("%+v, %v", s, err)
 	}
 	if _, err := l.Await(ctxFor(t), b); err != nil {

@@ -55,6 +55,18 @@ type queue struct {
 // ready reports whether a block could take something of it.
 func (q *queue) ready() bool { _, ok := q.find(q.next); return ok }
 
+// free is the first nonce at or after from that nothing waits under.
+func (q *queue) free(from uint64) uint64 {
+	if q != nil {
+		for _, t := range q.txs {
+			if t.Head.Nonce == from {
+				from++
+			}
+		}
+	}
+	return from
+}
+
 // pays reports whether balance covers all that waits, with t in place of what
 // waits under its nonce.
 func (q *queue) pays(t *machine.Prepared, balance chain.Amount) bool {
@@ -166,11 +178,12 @@ func (p *pool) makeRoom(t, old *machine.Prepared, next uint64) bool {
 		count, size = 0, size-len(old.Bytes)
 	}
 	full := func() bool { return len(p.byID)+count > p.limits.Count || p.bytes+size > p.limits.Bytes }
-	most, ready := len(t.Bytes), t.IsPublish() || t.Head.Nonce == next // most: what an account may keep beside t
-	own := p.accounts[t.Sender]
-	if own != nil && !t.IsPublish() {
-		most, ready = most+own.bytes, ready || own.ready()
+	own := p.accounts[t.Sender] // nil for a statement
+	most := len(t.Bytes)        // what an account may keep beside t
+	if own != nil {
+		most += own.bytes
 	}
+	ready := t.IsPublish() || t.Head.Nonce <= own.free(next)
 	for scans := 0; full(); scans++ {
 		var victim *queue
 		for _, q := range p.accounts {
@@ -294,14 +307,14 @@ func (p *pool) statements() []machine.Prepared {
 }
 
 // waiting reports whether a block could take something.
-func (p *pool) waiting(next func(chain.Address) uint64) bool {
+func (p *pool) waiting() bool {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	if len(p.slots) > 0 {
 		return true
 	}
-	for a, q := range p.accounts {
-		if _, ok := q.find(next(a)); ok {
+	for _, q := range p.accounts {
+		if q.ready() {
 			return true
 		}
 	}
@@ -312,14 +325,7 @@ func (p *pool) waiting(next func(chain.Address) uint64) bool {
 func (p *pool) next(a chain.Address, from uint64) uint64 {
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	if q := p.accounts[a]; q != nil {
-		for _, t := range q.txs {
-			if t.Head.Nonce == from {
-				from++
-			}
-		}
-	}
-	return from
+	return p.accounts[a].free(from)
 }
 
 func (p *pool) all() []machine.Prepared {

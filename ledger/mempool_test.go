@@ -4,6 +4,7 @@ import (
 	"testing"
 
 	"tunic/chain"
+	"tunic/chain/statement"
 	"tunic/ledger"
 	"tunic/ledger/machine"
 )
@@ -64,7 +65,8 @@ func TestMempoolBounds(t *testing.T) {
 	}
 	refusedWith(t, l, transfer(g, "a", "b", 3, 1), machine.CodeNonceGap)
 	submit(t, l, transfer(g, "b", "a", 0, 1))
-	refusedWith(t, l, transfer(g, "c", "a", 0, 1), ledger.CodePoolFull)
+	submit(t, l, transfer(g, "b", "a", 1, 1)) // in place of a's last
+	refusedWith(t, l, transfer(g, "b", "a", 2, 1), ledger.CodePoolFull)
 	submit(t, l, transfer(g, "a", "b", 1, 9, fee(g.Params.MinFee+1))) // a replacement takes no more room
 	if s := seal(t, l); s.Header.TxCount != 4 {
 		t.Fatalf("%d transactions", s.Header.TxCount)
@@ -91,4 +93,71 @@ func TestMempoolExpiry(t *testing.T) {
 		t.Fatalf("%+v", s)
 	}
 	refusedWith(t, l, transfer(cfg.Genesis, "a", "b", 0, 1, until(2)), machine.CodeExpired)
+}
+
+// Who cannot pay for what waits cannot make more wait.
+func TestMempoolHoldsWhatIsPaidFor(t *testing.T) {
+	cfg := config("", ledger.ModeManual)
+	l := open(t, cfg)
+	g := cfg.Genesis
+	least := g.Params.MinFee
+	refusedWith(t, l, transfer(g, "nobody", "a", 0, 1), machine.CodeInsufficientFunds)
+	refusedWith(t, l, transfer(g, "a", "b", 0, 1000*chain.TUN-least+1), machine.CodeInsufficientFunds)
+	refusedWith(t, l, transfer(g, "a", "b", 0, ^chain.Amount(0)), machine.CodeInsufficientFunds)
+	refusedWith(t, l, transfer(g, "a", "b", 0, 0), machine.CodeZeroAmount)
+	submit(t, l, transfer(g, "a", "b", 0, 600*chain.TUN))
+	refusedWith(t, l, transfer(g, "a", "b", 1, 400*chain.TUN-2*least+1), machine.CodeInsufficientFunds)
+	refusedWith(t, l, transfer(g, "a", "b", 9, 400*chain.TUN-2*least+1), machine.CodeInsufficientFunds)
+	submit(t, l, transfer(g, "a", "b", 1, 400*chain.TUN-2*least))
+	// A replacement counts in place of what it replaces.
+	refusedWith(t, l, transfer(g, "a", "b", 0, 600*chain.TUN, fee(least+1)), machine.CodeInsufficientFunds)
+	submit(t, l, transfer(g, "a", "b", 0, 600*chain.TUN-1, fee(least+1)))
+	if s := seal(t, l); s.Header.TxCount != 2 || balance(l, "a") != 0 {
+		t.Fatalf("%d transactions, balance %d", s.Header.TxCount, balance(l, "a"))
+	}
+}
+
+// A full pool makes room: for what a block could take, of accounts that have
+// little in it, and for statements always.
+func TestMempoolMakesRoom(t *testing.T) {
+	cfg := config("", ledger.ModeManual)
+	rich(&cfg)
+	cfg.Pool = ledger.PoolLimits{Count: 6, Bytes: 1 << 20, PerSender: 8}
+	l := open(t, cfg)
+	g := cfg.Genesis
+	submit(t, l, register(g, "n", "c", 0))
+	seal(t, l)
+	dropped := func(id chain.Hash) {
+		t.Helper()
+		if s, err := l.Tx(id); err != nil || s.State != ledger.TxRefused || s.Code != ledger.CodePoolFull {
+			t.Fatalf("%+v, %v", s, err)
+		}
+	}
+	var a []chain.Hash
+	for n := range uint64(5) {
+		a = append(a, submit(t, l, transfer(g, "a", "b", n, 1)))
+	}
+	gap := submit(t, l, transfer(g, "b", "a", 3, 1))
+	refusedWith(t, l, transfer(g, "a", "b", 6, 1), ledger.CodePoolFull) // behind a gap itself, and of who has most
+	submit(t, l, transfer(g, "c", "a", 1, 1))                           // in place of the gap, though a has more
+	dropped(gap)
+	submit(t, l, transfer(g, "b", "a", 0, 1)) // in place of a's last
+	dropped(a[4])
+	submit(t, l, transfer(g, "b", "a", 1, 1))
+	dropped(a[3])
+	submit(t, l, transfer(g, "c", "a", 2, 1)) // three, two and two would be one too many
+	dropped(a[2])
+	refusedWith(t, l, transfer(g, "c", "a", 3, 1), ledger.CodePoolFull)
+	for i, st := range [][]byte{heartbeat(l, "n", statement.NewSequence(1, 1)), descriptor(l, "n", statement.NewSequence(1, 1))} {
+		if _, err := l.Publish(ctxFor(t), st); err != nil {
+			t.Fatalf("statement %d: %v", i, err)
+		}
+	}
+	if got := len(l.Pending()); got != 6 {
+		t.Fatalf("%d wait", got)
+	}
+	if s := seal(t, l); s.Header.TxCount != 6 || len(l.Pending()) != 0 {
+		t.Fatalf("%d transactions, %d wait", s.Header.TxCount, len(l.Pending()))
+	}
+	check(t, l)
 }

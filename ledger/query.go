@@ -43,14 +43,24 @@ func (l *Ledger) Head() chain.SealedHeader {
 
 // Header returns the sealed header at h.
 func (l *Ledger) Header(h chain.Height) (chain.SealedHeader, error) {
-	b, err := l.Block(h)
-	return b.SealedHeader, err
+	if err := l.within(h); err != nil {
+		return chain.SealedHeader{}, err
+	}
+	return l.db.header(h)
+}
+
+// within refuses heights that have no block.
+func (l *Ledger) within(h chain.Height) error {
+	if head := l.Head().Header.Height; h == 0 || h > head {
+		return fmt.Errorf("%w: block %d, the head is %d", ErrNotFound, h, head)
+	}
+	return nil
 }
 
 // Block returns the block at h; ErrNotFound above the head and for 0.
 func (l *Ledger) Block(h chain.Height) (chain.Block, error) {
-	if head := l.Head().Header.Height; h == 0 || h > head {
-		return chain.Block{}, fmt.Errorf("%w: block %d, the head is %d", ErrNotFound, h, head)
+	if err := l.within(h); err != nil {
+		return chain.Block{}, err
 	}
 	return l.db.block(h)
 }
@@ -66,7 +76,7 @@ func (l *Ledger) BlockByHash(hash chain.Hash) (chain.Block, error) {
 
 // Results are what became of each transaction of the block at h.
 func (l *Ledger) Results(h chain.Height) ([]machine.Result, error) {
-	if _, err := l.Block(h); err != nil {
+	if err := l.within(h); err != nil {
 		return nil, err
 	}
 	return l.db.results(h)

@@ -87,13 +87,7 @@ func (l *Ledger) due() bool {
 	if now < l.core.Time {
 		return false
 	}
-	return now >= l.nextDue() || (l.cfg.Mode != ModeInterval && l.cfg.Mode != ModeManual && l.waiting())
-}
-
-func (l *Ledger) waiting() bool {
-	l.mu.RLock()
-	defer l.mu.RUnlock()
-	return l.pool.waiting(l.nonce)
+	return now >= l.nextDue() || (l.cfg.Mode != ModeInterval && l.cfg.Mode != ModeManual && l.pool.waiting())
 }
 
 // nonce is read under mu.

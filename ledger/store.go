@@ -147,16 +147,35 @@ func (s *store) block(h chain.Height) (chain.Block, error) {
 	if err != nil || b.Header.Height != h {
 		return b, corrupt("block %d does not decode: %v", h, err)
 	}
-	if b.Seal != ([64]byte{}) {
-		return b, nil
+	return b, s.seal(&b.SealedHeader)
+}
+
+// header is the sealed header of the block at h, its transactions unread.
+func (s *store) header(h chain.Height) (chain.SealedHeader, error) {
+	v, err := s.get(fmt.Sprintf("block %d", h), key(keyBlock, u64(uint64(h))))
+	if err != nil {
+		return chain.SealedHeader{}, err
 	}
-	seal, err := s.get("seal", key(keySeal, u64(uint64(h))))
+	r := wire.NewReader(v)
+	b := chain.ReadSealedHeader(r)
+	if r.Err() != nil || b.Header.Height != h {
+		return b, corrupt("the header of block %d does not decode: %v", h, r.Err())
+	}
+	return b, s.seal(&b)
+}
+
+// seal fills in the seal where it is kept beside the block.
+func (s *store) seal(b *chain.SealedHeader) error {
+	if b.Seal != ([64]byte{}) {
+		return nil
+	}
+	seal, err := s.get("seal", key(keySeal, u64(uint64(b.Header.Height))))
 	if err == nil && len(seal) == len(b.Seal) {
 		b.Seal = [64]byte(seal)
 	} else if err != nil && !errors.Is(err, ErrNotFound) {
-		return b, err
+		return err
 	}
-	return b, nil
+	return nil
 }
 
 // putSeal adds the seal of a stored block. It is not synced: the next block's
@@ -184,7 +203,7 @@ func (s *store) heightOf(hash chain.Hash) (chain.Height, error) {
 // HeaderHash implements machine.HeaderIndex over the blocks stored. A database
 // that fails here must not let evidence be judged otherwise than elsewhere.
 func (s *store) HeaderHash(h chain.Height) (chain.Hash, bool) {
-	b, err := s.block(h)
+	b, err := s.header(h)
 	if errors.Is(err, ErrNotFound) {
 		return chain.Hash{}, false
 	}
@@ -242,18 +261,18 @@ func (s *store) list(e chain.Epoch) (*directory.List, chain.SealedHeader, error)
 	if len(v) < 8 {
 		return nil, chain.SealedHeader{}, corrupt("list of epoch %d", e)
 	}
-	b, err := s.block(chain.Height(wire.NewReader(v).Uint64()))
+	b, err := s.header(chain.Height(wire.NewReader(v).Uint64()))
 	if err != nil {
-		return nil, b.SealedHeader, err
+		return nil, b, err
 	}
 	l, err := directory.Decode(v[8:])
 	if err == nil {
 		err = l.Check(b.Header)
 	}
 	if err != nil {
-		return nil, b.SealedHeader, corrupt("list of epoch %d: %v", e, err)
+		return nil, b, corrupt("list of epoch %d: %v", e, err)
 	}
-	return l, b.SealedHeader, nil
+	return l, b, nil
 }
 
 func (s *store) rows() (rows [machine.Parts][]table.Row, err error) {

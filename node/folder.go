@@ -2,10 +2,14 @@ package node
 
 import (
 	"crypto/rand"
+	"fmt"
+	"os"
 	"path/filepath"
 
 	"tunic/chain"
+	"tunic/internal/durable"
 	"tunic/relay"
+	"tunic/relay/mailbox"
 )
 
 // DBDir is the folder of the database in a ledger's folder.
@@ -13,6 +17,10 @@ func DBDir(dir string) string { return filepath.Join(dir, ledgerDB) }
 
 // RelayKeyFile is the name of the file with a node's keys in a relay's folder.
 const RelayKeyFile = relay.KeyFile
+
+// relayMail is the folder of the mailboxes in a relay's folder, as package relay
+// has it.
+const relayMail = "mailbox"
 
 // RelayKeys are the public halves of the keys in a relay's folder, and what its
 // operator's registration needs of the private ones.
@@ -44,4 +52,19 @@ func LoadRelayKeys(dir string) (RelayKeys, error) {
 func (k RelayKeys) Register(genesis chain.Hash, operator chain.Address) (signature, proof []byte) {
 	sig, vrf := k.keys.Registration(genesis, operator)
 	return sig[:], vrf[:]
+}
+
+// RepairRelay rebuilds the mailboxes in a relay's folder from what can be read.
+// No relay may run there.
+func RepairRelay(dir string) error {
+	unlock, err := durable.Lock(dir)
+	if err != nil {
+		return fmt.Errorf("repair relay: %w", err)
+	}
+	defer unlock()
+	mail := filepath.Join(dir, relayMail)
+	if _, err := os.Stat(mail); err != nil {
+		return fmt.Errorf("repair relay: no mailboxes in %s; a relay makes them when it is first run", dir)
+	}
+	return mailbox.Repair(mail)
 }

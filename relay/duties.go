@@ -13,6 +13,7 @@ import (
 	"tunic/chain/genesis"
 	"tunic/chain/statement"
 	"tunic/onion/link"
+	"tunic/onion/mail"
 	"tunic/registry/directory"
 )
 
@@ -273,9 +274,15 @@ func (o *owner) fetch(ctx context.Context, first bool) {
 
 // show makes the present state visible to the workers and to Status.
 func (o *owner) show() {
+	var sealed []byte
+	if o.head.Height > 0 {
+		if sealed = o.sealed.Encode(); len(sealed) > mail.MaxReply {
+			sealed = nil // with dozens of removals; the next epoch's list has them
+		}
+	}
 	v := &view{
 		synced: o.synced, state: o.describeState(), fork: o.head.Fork, epoch: o.head.DirEpoch, height: o.head.Height, time: o.head.Time,
-		lists: maps.Clone(o.lists), hello: o.hello(),
+		lists: maps.Clone(o.lists), hello: o.hello(), sealed: sealed,
 	}
 	o.view.Store(v)
 }

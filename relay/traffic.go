@@ -22,6 +22,7 @@ type view struct {
 	time   chain.Time
 	lists  map[chain.Epoch]*directory.List // the newest few
 	hello  []byte                          // what links are told; nil while there is nothing
+	sealed []byte                          // the encoded head; nil while there is none, or where no reply holds it
 }
 
 // find is the entry of a node in the newest list that has it.
@@ -37,6 +38,14 @@ func (v *view) find(id chain.NodeID) (directory.Entry, bool) {
 		}
 	}
 	return directory.Entry{}, false
+}
+
+// head is the answer to who asks for the newest header.
+func (v *view) head() mail.Reply {
+	if v.sealed == nil {
+		return mail.Reply{Code: mail.CodeNone}
+	}
+	return mail.Reply{Code: mail.CodeHead, Body: v.sealed}
 }
 
 // resolve is the pool's Resolver.
@@ -254,7 +263,13 @@ func (r *Relay) deliver(epoch chain.Epoch, message []byte, buf *[]byte) {
 // first nodes count in the list of the epoch that the command's packet was made
 // in.
 func (r *Relay) answer(epoch chain.Epoch, cmd mail.Command) {
-	replies := r.mail.Handle(r.now(), r.view.Load().epoch, cmd)
+	v := r.view.Load()
+	var replies []mail.Reply
+	if cmd.Head != nil {
+		replies = []mail.Reply{v.head()}
+	} else {
+		replies = r.mail.Handle(r.now(), v.epoch, cmd)
+	}
 	list := r.view.Load().lists[epoch]
 	for i, reply := range replies {
 		if r.reply(list, cmd.Replies[i], reply) {

@@ -125,6 +125,14 @@ type bonds struct {
 	stake  map[chain.NodeID]map[chain.Epoch]chain.Amount
 	slash  []string
 	burned chain.Amount
+	gone   bool
+}
+
+func (b *bonds) Bonded(chain.NodeID) chain.Amount {
+	if b.gone {
+		return 0
+	}
+	return 1
 }
 
 func (b *bonds) StakeAt(n chain.NodeID, e chain.Epoch) chain.Amount { return b.stake[n][e] }

@@ -28,7 +28,7 @@ func TestPunish(t *testing.T) {
 	ctx := slashing.Context{Height: 130, Time: w.core.EpochStart(epoch + 1)}
 	p := w.proof(1)
 
-	if err := s.Check(p, ctx, w.ledger(), n); err != nil {
+	if err := s.Check(p, ctx, w.ledger(), b, n); err != nil {
 		t.Fatal(err)
 	}
 	r, err := s.Punish(p, chain.Address{0xaa}, ctx, w.ledger(), b, n)
@@ -91,9 +91,10 @@ func TestPunishRefuses(t *testing.T) {
 		"too late":     {slashing.Context{Time: until + 1}, id, slashing.ErrExpired},
 		"unknown node": {slashing.Context{Time: until}, chain.NodeID{1}, slashing.ErrUnknownNode},
 		"later fork":   {slashing.Context{Time: until, Fork: 1}, id, slashing.ErrWrongFork},
+		"bond gone":    {slashing.Context{Time: until}, id, slashing.ErrUnknownNode},
 	} {
 		part, s := newReducer(&w.core)
-		b, n := &bonds{}, &nodes{known: []chain.NodeID{c.node}}
+		b, n := &bonds{gone: name == "bond gone"}, &nodes{known: []chain.NodeID{c.node}}
 		_, err := s.Punish(p, chain.Address{}, c.ctx, w.ledger(), b, n)
 		if !is(err, c.want) {
 			t.Errorf("%s: %v", name, err)

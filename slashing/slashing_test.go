@@ -3,6 +3,7 @@ package slashing_test
 import (
 	"bytes"
 	"errors"
+	"fmt"
 	"slices"
 	"testing"
 
@@ -146,6 +147,49 @@ func is(err error, want *chain.Refusal) bool {
 		return err == nil
 	}
 	return errors.Is(err, want)
+}
+
+// Whatever byte of a proof is changed, and wherever it is cut: what is not valid
+// offline the chain refuses with the same code, and what the chain takes is
+// valid offline.
+func TestMutatedProofsAgree(t *testing.T) {
+	w := newWorld()
+	good := w.proof(1).Encode()
+	_, s := newReducer(&w.core)
+	ctx := slashing.Context{Height: 130, Time: w.core.EpochStart(epoch + 1)}
+	n := &nodes{known: []chain.NodeID{nodeOf(key(1))}}
+	judge := func(b []byte) (offline, online error) {
+		p, err := slashing.Decode(b)
+		if err != nil {
+			return err, err // both sides decode the same bytes
+		}
+		_, offline = slashing.Verify(p, w.anchor)
+		return offline, s.Check(p, ctx, w.ledger(), &bonds{}, n)
+	}
+	if offline, online := judge(good); offline != nil || online != nil {
+		t.Fatal(offline, online)
+	}
+	codes := map[string]int{}
+	try := func(what string, b []byte) {
+		offline, online := judge(b)
+		var off, on *chain.Refusal
+		if !errors.As(offline, &off) || !errors.As(online, &on) || off.Code != on.Code {
+			t.Fatalf("%s: offline %v, on chain %v", what, offline, online)
+		}
+		codes[off.Code]++
+	}
+	for i := range good {
+		bad := bytes.Clone(good)
+		bad[i] ^= 1 << (i % 8)
+		try(fmt.Sprintf("bit %d of byte %d", i%8, i), bad)
+		if i%16 == 0 {
+			try(fmt.Sprintf("cut at %d", i), good[:i])
+		}
+	}
+	try("a byte more", append(bytes.Clone(good), 0))
+	if len(codes) < 7 {
+		t.Errorf("only %v", codes)
+	}
 }
 
 // Validate needs no network: it asks all but network and header.

@@ -28,13 +28,17 @@ type app struct {
 
 // run is the program without its process: arguments in, exit code out.
 func run(ctx context.Context, args []string, stdin io.Reader, stdout, stderr io.Writer) int {
-	a := &app{in: stdin, out: stdout, err: stderr, args: args}
+	out := &written{Writer: stdout}
+	a := &app{in: stdin, out: out, err: stderr, args: args}
 	root := a.root()
 	root.SetArgs(args)
 	root.SetIn(stdin)
-	root.SetOut(stdout)
+	root.SetOut(out)
 	root.SetErr(stderr)
 	err := root.ExecuteContext(ctx)
+	if out.err != nil { // whatever else went well: it was not shown
+		err = fail(exitFailed, "unwritable", "cannot write the output", "%v", reason(out.err))
+	}
 	if err == nil {
 		return exitDone
 	}
@@ -45,6 +49,20 @@ func run(ctx context.Context, args []string, stdin io.Reader, stdout, stderr io.
 		fmt.Fprintf(stderr, "tunic: %s\n", oneLine(p.Error()))
 	}
 	return p.exit
+}
+
+// written remembers that something could not be written.
+type written struct {
+	io.Writer
+	err error
+}
+
+func (w *written) Write(b []byte) (int, error) {
+	n, err := w.Writer.Write(b)
+	if w.err == nil {
+		w.err = err
+	}
+	return n, err
 }
 
 func (a *app) root() *cobra.Command {
@@ -173,6 +191,9 @@ func (a *app) say(format string, args ...any) {
 
 // terminal reports whether w is a terminal, so that bars and colours make sense.
 func terminal(w io.Writer) bool {
+	if x, ok := w.(*written); ok {
+		w = x.Writer
+	}
 	f, ok := w.(*os.File)
 	return ok && term.IsTerminal(int(f.Fd()))
 }

@@ -3,6 +3,7 @@ package main
 import (
 	"bufio"
 	"bytes"
+	"cmp"
 	"context"
 	"encoding/base64"
 	"encoding/json"
@@ -29,11 +30,19 @@ import (
 const maxGenesisLine = 64 << 20
 
 func (a *app) dbCommand() *cobra.Command {
-	return noun("db", "A ledger's database: verify, repair, copy", a.dbVerify(), a.dbRepair(), a.dbExport(), a.dbImport())
+	return noun("db", "What a ledger or relay keeps on disk: verify, repair, copy", a.dbVerify(), a.dbRepair(), a.dbExport(), a.dbImport())
 }
 
 func ledgerDir(c *cobra.Command, dir *string) {
 	c.Flags().StringVar(dir, "dir", "", "the ledger's folder, or that of the database in it; no ledger may run there")
+}
+
+// noRelay refuses a relay's folder.
+func noRelay(dir string) error {
+	if isRelay(dir) {
+		return usage("%s is a relay's folder; only `tunic db repair` takes one", dir)
+	}
+	return nil
 }
 
 // database is the folder of the database that dir means: a ledger's folder has
@@ -106,7 +115,7 @@ func (a *app) dbVerify() *cobra.Command {
 		Use: "verify", Short: "Replay every block and check every invariant", Args: cobra.NoArgs,
 		Long: "Replay every block from genesis, and hold headers, seals, results, the stored state\nand every invariant against each other. Exits with 3 where something does not hold.",
 		RunE: func(cmd *cobra.Command, _ []string) error {
-			if err := need("dir", dir, "mynet"); err != nil {
+			if err := cmp.Or(need("dir", dir, "mynet"), noRelay(dir)); err != nil {
 				return err
 			}
 			stop := a.busy("verifying")
@@ -143,15 +152,21 @@ func sameGenesis(dir string, r ledger.DBReport) error {
 func (a *app) dbRepair() *cobra.Command {
 	var dir string
 	c := &cobra.Command{
-		Use: "repair", Short: "Keep the blocks that hold, rebuild all state from them", Args: cobra.NoArgs,
+		Use: "repair", Short: "Keep what holds of a ledger's blocks, or of a relay's mailboxes", Args: cobra.NoArgs,
 		Long: `Keep the blocks that follow from genesis, and rebuild all state from them. The
 damaged database is kept beside the new one.
+
+In a relay's folder: keep every item of its mailboxes that can still be read.
+Senders store again what is lost, until it is confirmed.
 
 A sealer that goes on from a shorter chain seals heights a second time, and
 clients that saw the first halt: where another copy has more blocks, import that.`,
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			if err := need("dir", dir, "mynet"); err != nil {
 				return err
+			}
+			if isRelay(dir) {
+				return a.repairRelay(dir)
 			}
 			stop := a.busy("repairing")
 			r, err := ledger.Repair(cmd.Context(), database(dir))
@@ -164,6 +179,24 @@ clients that saw the first halt: where another copy has more blocks, import that
 	}
 	ledgerDir(c, &dir)
 	return c
+}
+
+// isRelay reports whether dir is a relay's folder.
+func isRelay(dir string) bool {
+	_, err := os.Stat(filepath.Join(dir, node.RelayKeyFile))
+	return err == nil
+}
+
+func (a *app) repairRelay(dir string) error {
+	stop := a.busy("repairing")
+	err := node.RepairRelay(dir)
+	stop()
+	if err != nil {
+		return err
+	}
+	return a.show(map[string]any{"repaired": dir}, func(w io.Writer) {
+		fmt.Fprintf(w, "repaired: the mailboxes in %s hold what could be read\n", dir)
+	})
 }
 
 // counted counts what is written through it.
@@ -183,7 +216,7 @@ func (a *app) dbExport() *cobra.Command {
 	c := &cobra.Command{
 		Use: "export", Short: "Write the genesis and all blocks to a file, one a line", Args: cobra.NoArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error {
-			if err := errors.Join(need("dir", dir, "mynet"), need("out", out, "blocks.ndjson")); err != nil {
+			if err := cmp.Or(need("dir", dir, "mynet"), noRelay(dir), need("out", out, "blocks.ndjson")); err != nil {
 				return err
 			}
 			if out == "-" {

@@ -17,6 +17,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"tunic/chain"
+	"tunic/chain/genesis"
 	"tunic/devnet"
 	"tunic/internal/durable"
 	"tunic/ledger/wallet"
@@ -61,6 +62,7 @@ func defaultDevnet() string { return filepath.Join(home(), "devnet") }
 func (a *app) devnetUp() *cobra.Command {
 	var spec devnet.Spec
 	var processes, detach, fresh bool
+	var params []string
 	c := &cobra.Command{
 		Use: "up", Short: "Start a ledger and relays and serve the API until interrupted", Args: cobra.NoArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error {
@@ -70,6 +72,17 @@ func (a *app) devnetUp() *cobra.Command {
 			if err := listenable(spec.HTTP); err != nil {
 				return err
 			}
+			p, err := genesis.For(genesis.Dev)
+			if err != nil {
+				return err
+			}
+			if p, err = withParams(p, params); err != nil {
+				return err
+			}
+			if err := p.Validate(); err != nil {
+				return usage("%v", err)
+			}
+			spec.Params = &p
 			if detach {
 				return a.devnetDetach(cmd.Context(), spec.Dir)
 			}
@@ -86,6 +99,7 @@ func (a *app) devnetUp() *cobra.Command {
 	f.Uint64Var(&spec.Seed, "seed", 0, "fixes keys and ids (default: drawn)")
 	f.StringVar(&spec.HTTP, "http", "127.0.0.1:8400", "address of the API")
 	f.StringVar(&spec.Dir, "datadir", defaultDevnet(), "folder for everything; its network.json is what clients need")
+	f.StringArrayVar(&params, "param", nil, "NAME=VALUE: change one parameter of the dev profile, by its name in genesis.json (repeat)")
 	f.BoolVar(&processes, "processes", false, "run every node as a process of its own")
 	f.BoolVar(&detach, "detach", false, "return when the network is ready; tunic devnet down ends it")
 	f.BoolVar(&fresh, "fresh", false, "remove a devnet that is in the folder")

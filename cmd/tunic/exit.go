@@ -123,7 +123,7 @@ func problemOf(err error) *problem {
 	case errors.Is(err, genesis.ErrGenesis), errors.Is(err, genesis.ErrParams):
 		return fail(exitFailed, "bad_network_file", "unusable genesis or network file", "%s", strings.TrimPrefix(err.Error(), genesis.ErrGenesis.Error()+": "))
 	case errors.Is(err, chain.ErrID), errors.Is(err, chain.ErrAmount):
-		return usage("%v", err)
+		return usage("%s", strings.TrimPrefix(strings.TrimPrefix(err.Error(), chain.ErrID.Error()+": "), chain.ErrAmount.Error()+": "))
 	}
 	return fail(exitFailed, "failed", "failed", "%v", err)
 }

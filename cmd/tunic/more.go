@@ -8,6 +8,7 @@ func (a *app) moreCommands(root *cobra.Command) {
 		a.walletCommand(),
 		a.devnetCommand(),
 		a.demoCommand(),
+		a.scenarioCommand(),
 		a.benchCommand(),
 		a.versionCommand(),
 		a.exitCodesCommand(),

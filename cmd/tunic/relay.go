@@ -95,6 +95,8 @@ func (a *app) relayRun() *cobra.Command {
 			var p *problem
 			if _, err := r.header(cmd.Context(), "latest"); errors.As(err, &p) && p.exit == exitFalse {
 				return err
+			} else if err != nil && cmd.Context().Err() == nil {
+				log.Warn("no ledger answers; the relay waits for it", "why", oneLine(err.Error()))
 			}
 			var after error
 			err = node.RunRelay(cmd.Context(), node.RelayConfig{

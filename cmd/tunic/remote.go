@@ -78,8 +78,11 @@ func answer(status int, body []byte, err error) error {
 		exit = exitFailed
 	}
 	title := p.Title
-	if exit == exitRefused {
-		title = "refused: " + p.Code // the status' text would say less
+	switch exit { // the status' text would say less
+	case exitRefused:
+		title = "refused: " + p.Code
+	case exitFailed:
+		title = "the ledger does not know it"
 	}
 	return fail(exit, p.Code, title, "%s", p.Detail)
 }

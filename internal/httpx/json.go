@@ -116,19 +116,19 @@ func DecodeRequest(r *http.Request, limit int64, v any) error {
 // An error that DecodeStrict did not make is 400 without detail, since its text
 // may not be meant for the client.
 func DecodeProblem(err error) Problem {
-	p := Problem{Status: http.StatusBadRequest, Code: "bad-body"}
+	p := Problem{Status: http.StatusBadRequest, Code: "bad_body"}
 	for _, c := range []struct {
 		err    error
 		status int
 		code   string
 	}{
-		{ErrTooLarge, http.StatusRequestEntityTooLarge, "body-too-large"},
-		{ErrMediaType, http.StatusUnsupportedMediaType, "unsupported-media-type"},
-		{ErrSyntax, http.StatusBadRequest, "json-syntax"},
-		{ErrTrailing, http.StatusBadRequest, "json-trailing"},
-		{ErrDuplicateKey, http.StatusBadRequest, "json-duplicate-key"},
-		{ErrUnknownField, http.StatusBadRequest, "json-unknown-field"},
-		{ErrType, http.StatusBadRequest, "json-type"},
+		{ErrTooLarge, http.StatusRequestEntityTooLarge, "body_too_large"},
+		{ErrMediaType, http.StatusUnsupportedMediaType, "unsupported_media_type"},
+		{ErrSyntax, http.StatusBadRequest, "json_syntax"},
+		{ErrTrailing, http.StatusBadRequest, "json_trailing"},
+		{ErrDuplicateKey, http.StatusBadRequest, "json_duplicate_key"},
+		{ErrUnknownField, http.StatusBadRequest, "json_unknown_field"},
+		{ErrType, http.StatusBadRequest, "json_type"},
 	} {
 		if errors.Is(err, c.err) {
 			p.Status, p.Code = c.status, c.code

@@ -142,15 +142,15 @@ func TestDecodeRequest(t *testing.T) {
 	}{
 		{"application/json", `{"on":true}`, 0, ""},
 		{"Application/JSON; charset=utf-8", `{"on":true}`, 0, ""},
-		{"", `{}`, 415, "unsupported-media-type"},
-		{"text/plain", `{}`, 415, "unsupported-media-type"},
-		{"application/x-www-form-urlencoded", `{}`, 415, "unsupported-media-type"},
-		{"application/json", strings.Repeat(" ", 101), 413, "body-too-large"},
-		{"application/json", `{`, 400, "json-syntax"},
-		{"application/json", `{}{}`, 400, "json-trailing"},
-		{"application/json", `{"on":true,"on":true}`, 400, "json-duplicate-key"},
-		{"application/json", `{"off":true}`, 400, "json-unknown-field"},
-		{"application/json", `{"on":1}`, 400, "json-type"},
+		{"", `{}`, 415, "unsupported_media_type"},
+		{"text/plain", `{}`, 415, "unsupported_media_type"},
+		{"application/x-www-form-urlencoded", `{}`, 415, "unsupported_media_type"},
+		{"application/json", strings.Repeat(" ", 101), 413, "body_too_large"},
+		{"application/json", `{`, 400, "json_syntax"},
+		{"application/json", `{}{}`, 400, "json_trailing"},
+		{"application/json", `{"on":true,"on":true}`, 400, "json_duplicate_key"},
+		{"application/json", `{"off":true}`, 400, "json_unknown_field"},
+		{"application/json", `{"on":1}`, 400, "json_type"},
 	} {
 		r := httptest.NewRequest("POST", "/", strings.NewReader(c.body))
 		r.Header.Set("Content-Type", c.media)

@@ -108,7 +108,7 @@ func RateLimited(w http.ResponseWriter, r *http.Request, wait time.Duration) {
 	w.Header().Set("Retry-After", seconds)
 	WriteProblem(w, r, Problem{
 		Status: http.StatusTooManyRequests,
-		Code:   "rate-limited",
+		Code:   "rate_limited",
 		Detail: "too many requests; try again in " + seconds + " s",
 	})
 }

@@ -86,7 +86,7 @@ func TestLimiterHandler(t *testing.T) {
 		t.Fatal(w.Code)
 	}
 	w := get()
-	if w.Code != 429 || w.Header().Get("Retry-After") != "3" || !strings.Contains(w.Body.String(), `"code":"rate-limited"`) {
+	if w.Code != 429 || w.Header().Get("Retry-After") != "3" || !strings.Contains(w.Body.String(), `"code":"rate_limited"`) {
 		t.Fatalf("%d, Retry-After %q, %s", w.Code, w.Header().Get("Retry-After"), w.Body)
 	}
 	clock.advance(3 * time.Second) // who waits as told is served

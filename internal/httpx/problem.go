@@ -99,20 +99,18 @@ func WriteProblem(w http.ResponseWriter, r *http.Request, p Problem) {
 	}
 }
 
-// codeOf turns a status text into a code: 404 gives "not-found".
+// codeOf turns a status text into a code: 404 gives "not_found".
 func codeOf(status int) string {
 	text := []byte(http.StatusText(status))
 	if len(text) == 0 {
-		return "status-" + strconv.Itoa(status)
+		return "status_" + strconv.Itoa(status)
 	}
 	for i, c := range text {
 		switch {
 		case 'A' <= c && c <= 'Z':
 			text[i] = c + 'a' - 'A'
-		case c == ' ':
-			text[i] = '-'
-		case c == '\'':
-			text[i] = '-'
+		case c == ' ', c == '-', c == '\'':
+			text[i] = '_'
 		}
 	}
 	return string(text)

@@ -20,17 +20,17 @@ func TestWriteProblem(t *testing.T) {
 		want   httpx.Problem
 	}{
 		{"filled in", "GET", httpx.Problem{Status: 404},
-			httpx.Problem{Type: "about:blank", Title: "Not Found", Status: 404, Code: "not-found", Instance: "/v1/a%2Fb"}},
+			httpx.Problem{Type: "about:blank", Title: "Not Found", Status: 404, Code: "not_found", Instance: "/v1/a%2Fb"}},
 		{"kept", "GET", httpx.Problem{Type: "urn:x", Title: "T", Status: 400, Code: "bad-limit", Detail: "d", Instance: "/i",
 			Errors: []httpx.FieldError{{Field: "limit", Detail: "over 100"}}},
 			httpx.Problem{Type: "urn:x", Title: "T", Status: 400, Code: "bad-limit", Detail: "d", Instance: "/i",
 				Errors: []httpx.FieldError{{Field: "limit", Detail: "over 100"}}}},
 		{"status that is no error", "GET", httpx.Problem{Status: 200},
-			httpx.Problem{Type: "about:blank", Title: "Internal Server Error", Status: 500, Code: "internal-server-error", Instance: "/v1/a%2Fb"}},
+			httpx.Problem{Type: "about:blank", Title: "Internal Server Error", Status: 500, Code: "internal_server_error", Instance: "/v1/a%2Fb"}},
 		{"status without a text", "GET", httpx.Problem{Status: 599},
-			httpx.Problem{Type: "about:blank", Status: 599, Code: "status-599", Instance: "/v1/a%2Fb"}},
+			httpx.Problem{Type: "about:blank", Status: 599, Code: "status_599", Instance: "/v1/a%2Fb"}},
 		{"apostrophe", "GET", httpx.Problem{Status: 418},
-			httpx.Problem{Type: "about:blank", Title: "I'm a teapot", Status: 418, Code: "i-m-a-teapot", Instance: "/v1/a%2Fb"}},
+			httpx.Problem{Type: "about:blank", Title: "I'm a teapot", Status: 418, Code: "i_m_a_teapot", Instance: "/v1/a%2Fb"}},
 		{"head", "HEAD", httpx.Problem{Status: 404}, httpx.Problem{}},
 	} {
 		t.Run(c.name, func(t *testing.T) {
@@ -78,8 +78,8 @@ func TestProblemMux(t *testing.T) {
 	}{
 		{"GET", "/v1/thing/7", 200, "7", ""},
 		{"POST", "/v1/thing/7", 404, "404 page not found\n", ""}, // the handler's own answer is left alone
-		{"DELETE", "/v1/thing/7", 405, `"code":"method-not-allowed"`, "GET, HEAD, POST"},
-		{"GET", "/nothing", 404, `"code":"not-found"`, ""},
+		{"DELETE", "/v1/thing/7", 405, `"code":"method_not_allowed"`, "GET, HEAD, POST"},
+		{"GET", "/nothing", 404, `"code":"not_found"`, ""},
 	} {
 		w := httptest.NewRecorder()
 		h.ServeHTTP(w, httptest.NewRequest(c.method, c.path, nil))

@@ -143,8 +143,12 @@ func (v *Verifier) CheckHeader(s chain.SealedHeader) error {
 }
 
 // Header asks what CheckHeader asks and that the header is not of a fork below
-// the newest known. It keeps nothing.
+// the newest known. It keeps nothing. Once Accept has seen two heads no header
+// is good for anything but as evidence (CheckHeader).
 func (v *Verifier) Header(s chain.SealedHeader) error {
+	if v.twoHeads != nil {
+		return v.twoHeads
+	}
 	if err := v.CheckHeader(s); err != nil {
 		return err
 	}
@@ -160,9 +164,6 @@ func (v *Verifier) Header(s chain.SealedHeader) error {
 // below the newest one is kept as history if it is at most two epochs older.
 // Nothing is accepted any more once two heads were seen.
 func (v *Verifier) Accept(s chain.SealedHeader, now chain.Time, realClock bool) error {
-	if v.twoHeads != nil {
-		return v.twoHeads
-	}
 	err := v.Header(s)
 	if two := (*TwoHeads)(nil); errors.As(err, &two) {
 		v.twoHeads = two

@@ -90,13 +90,22 @@ func SchemaOf(k chain.Kind) (*chain.Schema, bool) {
 	return d.schema, ok
 }
 
-func (m *Machine) transfer(_ *block, p *purse, sender chain.Address, t *Transfer) error {
+// check asks what needs no state.
+func (t *Transfer) check() error {
 	switch {
 	case t.Amount == 0:
 		return chain.Refuse(CodeZeroAmount, "a transfer of nothing")
 	case t.To.IsZero():
 		return chain.Refuse(CodeZeroAddress, "nobody can spend from the zero address")
-	case p.Balance(sender) < t.Amount:
+	}
+	return nil
+}
+
+func (m *Machine) transfer(_ *block, p *purse, sender chain.Address, t *Transfer) error {
+	if err := t.check(); err != nil {
+		return err
+	}
+	if p.Balance(sender) < t.Amount {
 		return chain.Refuse(CodeInsufficientFunds, "balance %s after the fee, transfer of %s", p.Balance(sender), t.Amount)
 	}
 	p.Debit(sender, t.Amount)

@@ -179,6 +179,8 @@ func (m *Machine) checkKind(b *block, t *Prepared) error {
 		return nil
 	}
 	switch msg := t.msg.(type) {
+	case *Transfer:
+		return msg.check()
 	case *registry.Register:
 		return m.registry.CheckRegister(t.Sender, *msg)
 	case *slashing.SubmitProof:

@@ -1,6 +1,6 @@
 // Package mail is the formats that a client and a mailbox member exchange
-// inside onion packets: store, contact request, bundle, poll, delete, and their
-// replies. It implements docs/spec/mail.md.
+// inside onion packets: store, contact request, bundle, poll, delete, head, and
+// their replies. It implements docs/spec/mail.md.
 //
 // Most callers build one of the command types, Sign it where it has a key, and
 // Encode it together with its reply blocks; a member decodes with Decode. All
@@ -101,6 +101,7 @@ const (
 	OpGetBundle Op = 4
 	OpPoll      Op = 5
 	OpDelete    Op = 6
+	OpHead      Op = 7
 )
 
 // Store puts an item into a pair's mailbox. Only who has the write key can.
@@ -141,6 +142,10 @@ type Poll struct {
 
 // Delete removes the item whose receipt carries Deleter(Token).
 type Delete struct{ Token [32]byte }
+
+// Head asks any relay for the newest sealed header that it knows, so that a
+// client can compare it with what its own ledger says.
+type Head struct{}
 
 // Mailbox is the mailbox that the store is for.
 func (s Store) Mailbox() ID { return PairMailbox(s.ReadHash, s.Write) }
@@ -228,6 +233,7 @@ type Command struct {
 	GetBundle *GetBundle
 	Poll      *Poll
 	Delete    *Delete
+	Head      *Head
 	Replies   [][]byte // one, or PollReplies for a poll
 }
 
@@ -250,6 +256,8 @@ func (c Command) Encode() []byte {
 		b = append(c.Poll.body(), c.Poll.Sig[:]...)
 	case c.Delete != nil:
 		b = append([]byte{byte(OpDelete)}, c.Delete.Token[:]...)
+	case c.Head != nil:
+		b = []byte{byte(OpHead)}
 	}
 	for _, r := range c.Replies {
 		b = append(b, r...)
@@ -301,6 +309,8 @@ func Decode(b []byte, surb int) (Command, error) {
 	case OpDelete:
 		c.Delete = &Delete{}
 		r.Copy(c.Delete.Token[:])
+	case OpHead:
+		c.Head = &Head{}
 	default:
 		return c, fmt.Errorf("%w: command %d", ErrMalformed, op)
 	}

@@ -33,6 +33,7 @@ func commands() map[string]mail.Command {
 		"get bundle": {GetBundle: &mail.GetBundle{Account: mail.AccountID{4}}, Replies: reply},
 		"poll":       {Poll: poll, Replies: [][]byte{reply[0], reply[0], reply[0]}},
 		"delete":     {Delete: &mail.Delete{Token: [32]byte{5}}, Replies: reply},
+		"head":       {Head: &mail.Head{}, Replies: reply},
 	}
 }
 

@@ -10,14 +10,16 @@ import (
 type Code uint8
 
 // The codes. Stored carries a receipt (an encoded statement), Found a bundle,
-// Item an Item, None nothing.
+// Item an Item, Deleted for a store the deletion token, Head a sealed header,
+// None nothing.
 const (
 	CodeStored    Code = 1  // store: Body is the signed receipt
 	CodeAccepted  Code = 2  // request, bundle: kept, without promise
 	CodeFound     Code = 3  // bundle: Body is it
 	CodeItem      Code = 4  // poll: Body is an Item
-	CodeNone      Code = 5  // poll: nothing (more); bundle: unknown; delete: nothing to delete
-	CodeDeleted   Code = 6  // delete: done
+	CodeNone      Code = 5  // poll: nothing (more); bundle, head: unknown; delete: nothing to delete
+	CodeDeleted   Code = 6  // delete: done; store: deleted before, Body is the token that shows it
+	CodeHead      Code = 7  // head: Body is the encoded sealed header
 	CodeFull      Code = 16 // the mailbox holds its quota
 	CodeWork      Code = 17 // request: not enough work
 	CodeSignature Code = 18 // not signed by the mailbox's key
@@ -29,7 +31,7 @@ const (
 
 var codes = map[Code]string{
 	CodeStored: "stored", CodeAccepted: "accepted", CodeFound: "found", CodeItem: "item", CodeNone: "none",
-	CodeDeleted: "deleted", CodeFull: "mailbox_full", CodeWork: "not_enough_work", CodeSignature: "bad_signature",
+	CodeDeleted: "deleted", CodeHead: "head", CodeFull: "mailbox_full", CodeWork: "not_enough_work", CodeSignature: "bad_signature",
 	CodeStale: "stale", CodeMalformed: "malformed", CodeOutdated: "outdated", CodeBusy: "busy",
 }
 

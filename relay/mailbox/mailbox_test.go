@@ -182,8 +182,8 @@ func TestLifeOfAnItem(t *testing.T) {
 				t.Fatal(r.Code)
 			}
 		}
-		if r := one(t, m, now, store(2, 1, expiry)); r.Code != mail.CodeDeleted {
-			t.Fatalf("a deleted item came back: %s", r.Code)
+		if r := one(t, m, now, store(2, 1, expiry)); r.Code != mail.CodeDeleted || !bytes.Equal(r.Body, append([]byte{2}, make([]byte, 31)...)) {
+			t.Fatalf("a deleted item came back, or without the token that proves it: %s %x", r.Code, r.Body)
 		}
 		if got := contents(t, m, 1, now); !bytes.Equal(got, []byte{0, 1, 3, 4}) {
 			t.Fatalf("%v", got)
@@ -333,7 +333,54 @@ func TestTotalIsBounded(t *testing.T) {
 	if r := one(t, m, now, mail.Command{Request: request(t, mail.AccountID{1}, 1, 12)}); r.Code != mail.CodeBusy {
 		t.Fatal(r.Code)
 	}
-	// What the store holds counts after a restart too.
+}
+
+// Deleting makes room for items, but what is remembered of deleted ones and of
+// emptied mailboxes counts as well, before and after a restart.
+func TestWhatIsRememberedIsBounded(t *testing.T) {
+	both(t, func(t *testing.T, s mailbox.Store) {
+		small := func(c *mailbox.Config) { c.MaxItems = 3 }
+		m := open(t, s, small)
+		kept := 0
+		for i := range byte(40) { // each time another mailbox
+			if r := one(t, m, now, store(i, 2*i, now+1000)); r.Code == mail.CodeBusy {
+				break
+			}
+			kept++
+			if r := one(t, m, now, mail.Command{Delete: &mail.Delete{Token: [32]byte{i}}}); r.Code != mail.CodeDeleted {
+				t.Fatal(r.Code)
+			}
+		}
+		if kept != 3*8/2 || m.Items() != 0 {
+			t.Fatalf("%d items were deleted before there was no room, %d are there", kept, m.Items())
+		}
+		m = open(t, s, small)
+		if r := one(t, m, now, store(41, 82, now+1000)); r.Code != mail.CodeBusy {
+			t.Fatalf("after a restart: %s", r.Code)
+		}
+		m.Sweep(now + 3*chain.Time(params().MailboxMost))
+		later := now + 3*chain.Time(params().MailboxMost)
+		if r := one(t, m, later, store(41, 82, later+1000)); r.Code != mail.CodeStored {
+			t.Fatalf("after the sweep: %s", r.Code)
+		}
+	})
+}
+
+func TestARenewedBundleLeavesNothingBehind(t *testing.T) {
+	both(t, func(t *testing.T, s mailbox.Store) {
+		m := open(t, s, nil)
+		for i := range uint64(20) {
+			b := bundle(60, i, 3, now+1000+chain.Time(i))
+			if r := one(t, m, now, mail.Command{PutBundle: &mail.PutBundle{Bundle: b.Encode()}}); r.Code != mail.CodeAccepted {
+				t.Fatal(r.Code)
+			}
+		}
+		rows := 0
+		s.Scan(nil, nil, func(_, _ []byte) bool { rows++; return true })
+		if rows != 2 { // the bundle and when it expires
+			t.Fatalf("%d rows", rows)
+		}
+	})
 }
 
 func TestCheapestRequestIsEvicted(t *testing.T) {

@@ -1,0 +1,256 @@
+package scenario
+
+import (
+	"context"
+	"fmt"
+	"slices"
+	"strings"
+	"time"
+
+	"tunic/chain"
+	"tunic/ledger/machine"
+	"tunic/slashing"
+)
+
+// expectations are the things that `expect` knows.
+func expectations() map[string]verb {
+	return map[string]verb{
+		"delivered":  {"expect delivered [within 2s]", expectDelivered},
+		"slashed":    {"expect slashed RELAY [no] [kind=KIND] [fraction=5%]", expectSlashed},
+		"listed":     {"expect listed RELAY yes|no", expectListed},
+		"state":      {"expect state RELAY active|tombstoned|…", expectState},
+		"accepted":   {"expect accepted", expectAccepted},
+		"refused":    {"expect refused CODE", expectRefused},
+		"balance":    {"expect balance ACCOUNT TUN|more|less|same", expectBalance},
+		"epoch":      {"expect epoch N", expectEpoch},
+		"invariants": {"expect invariants", expectInvariants},
+	}
+}
+
+func parseExpect(s *Script, l *line) (func(context.Context, *world) error, error) {
+	all := expectations()
+	names := make([]string, 0, len(all))
+	for n := range all {
+		names = append(names, n)
+	}
+	slices.Sort(names)
+	what, err := l.oneOf("expectation", names...)
+	if err != nil {
+		return nil, err
+	}
+	run, err := all[what].parse(s, l)
+	if err == nil {
+		err = l.done()
+	}
+	if err != nil {
+		return nil, fmt.Errorf("%w; write: %s", err, all[what].usage)
+	}
+	return run, nil
+}
+
+func yesNo(b bool) string {
+	if b {
+		return "yes"
+	}
+	return "no"
+}
+
+func expectDelivered(_ *Script, l *line) (func(context.Context, *world) error, error) {
+	limit := 30 * time.Second
+	if l.more() {
+		if _, err := l.oneOf("word", "within"); err != nil {
+			return nil, err
+		}
+		x, err := l.take("a duration")
+		if err != nil {
+			return nil, err
+		}
+		if limit, err = l.duration(x); err != nil {
+			return nil, err
+		}
+	}
+	return func(ctx context.Context, w *world) error {
+		if w.last == nil {
+			return fmt.Errorf("nothing was sent")
+		}
+		m := w.last
+		ctx, cancel := context.WithDeadline(ctx, m.since.Add(limit))
+		defer cancel()
+		if err := m.from.WaitDelivered(ctx, m.id); err != nil {
+			s, _ := m.from.Status(m.id)
+			return expect(false, fmt.Sprintf("delivered within %v", limit), "%s", s.State)
+		}
+		got := 0
+		for _, x := range m.to.Inbox() {
+			if x.ID == m.id && x.Text == m.text {
+				got++
+			}
+		}
+		w.report.Delivered++
+		w.report.LatencyMS = append(w.report.LatencyMS, time.Since(m.since).Milliseconds())
+		return expect(got == 1, "in the inbox once", "there %d times", got)
+	}, nil
+}
+
+func expectSlashed(s *Script, l *line) (func(context.Context, *world) error, error) {
+	i, err := s.relay(l)
+	if err != nil {
+		return nil, err
+	}
+	want := true
+	var kind slashing.Kind
+	var share chain.BasisPoints
+	for l.more() {
+		if v, ok := l.option("kind"); ok {
+			if kind, err = slashing.ParseKind(v.text); err != nil {
+				return nil, l.errorAt(v.col, "%q is no kind of offence", v.text)
+			}
+		} else if v, ok := l.option("fraction"); ok {
+			if share, err = percent(v.text); err != nil {
+				return nil, l.errorAt(v.col, "%q is not a share such as 5%% or 0.5%%", v.text)
+			}
+		} else if _, err := l.oneOf("word", "no"); err != nil {
+			return nil, err
+		} else {
+			want = false
+		}
+	}
+	return func(_ context.Context, w *world) error {
+		all := w.slashes(w.net.Relays[i].ID)
+		if !want {
+			return expect(len(all) == 0, "not slashed", "slashed %d times", len(all))
+		}
+		var seen []string
+		for _, r := range all {
+			seen = append(seen, fmt.Sprintf("%s, %s of %s TUN", r.Kind, r.Total, r.Stake))
+			if (kind == 0 || r.Kind == kind) && (share == 0 || r.Total == share.Of(r.Stake)) {
+				return nil
+			}
+		}
+		if len(all) == 0 {
+			seen = []string{"not slashed"}
+		}
+		return expect(false, fmt.Sprintf("slashed%s%s", named(" for ", kind), shareText(share)), "%s", strings.Join(seen, "; "))
+	}, nil
+}
+
+func named(before string, k slashing.Kind) string {
+	if k == 0 {
+		return ""
+	}
+	return before + k.String()
+}
+
+func shareText(s chain.BasisPoints) string {
+	if s == 0 {
+		return ""
+	}
+	return fmt.Sprintf(", %d.%02d %% of its stake", s/100, s%100)
+}
+
+// percent reads "5%" or "0.05%".
+func percent(s string) (chain.BasisPoints, error) {
+	number, ok := strings.CutSuffix(s, "%")
+	a, err := chain.ParseTUN(number) // the same decimals
+	unit := chain.TUN / 100
+	if err != nil || !ok || a%unit != 0 || a > 100*chain.TUN {
+		return 0, fmt.Errorf("malformed share")
+	}
+	return chain.BasisPoints(a / unit), nil
+}
+
+func expectListed(s *Script, l *line) (func(context.Context, *world) error, error) {
+	i, err := s.relay(l)
+	if err != nil {
+		return nil, err
+	}
+	want, err := l.oneOf("answer", "yes", "no")
+	return func(_ context.Context, w *world) error {
+		in, err := w.listed(i)
+		if err != nil {
+			return err
+		}
+		return expect(yesNo(in) == want, "listed "+want, "listed %s", yesNo(in))
+	}, err
+}
+
+func expectState(s *Script, l *line) (func(context.Context, *world) error, error) {
+	i, err := s.relay(l)
+	if err != nil {
+		return nil, err
+	}
+	want, err := l.oneOf("state", "registered", "active", "decommissioned", "deregistered", "unlocking", "left", "tombstoned")
+	return func(_ context.Context, w *world) error {
+		is := w.state(i).String()
+		return expect(is == want, want, "%s", is)
+	}, err
+}
+
+func expectAccepted(*Script, *line) (func(context.Context, *world) error, error) {
+	return func(_ context.Context, w *world) error { return w.accepted() }, nil
+}
+
+func expectRefused(_ *Script, l *line) (func(context.Context, *world) error, error) {
+	x, err := l.take("the code of a refusal")
+	return func(_ context.Context, w *world) error {
+		is := w.refuse
+		if is == "" {
+			is = "applied"
+		}
+		return expect(w.refuse == x.text, "refused with "+x.text, "%s", is)
+	}, err
+}
+
+func expectBalance(s *Script, l *line) (func(context.Context, *world) error, error) {
+	a, err := s.account(l)
+	if err != nil {
+		return nil, err
+	}
+	x, err := l.take("an amount of TUN, or more, less, same")
+	if err != nil {
+		return nil, err
+	}
+	var tun chain.Amount
+	compare := x.text == "more" || x.text == "less" || x.text == "same"
+	if !compare {
+		if tun, err = l.amount(x); err != nil {
+			return nil, err
+		}
+	}
+	return func(_ context.Context, w *world) error {
+		who := a(w)
+		now := w.balance(who)
+		if !compare {
+			return expect(now == tun, x.text+" TUN", "%s TUN", now)
+		}
+		before, known := w.money[who.name]
+		if !known {
+			return fmt.Errorf("%s took part in no transaction yet: there is nothing to compare with", who.name)
+		}
+		ok := map[string]bool{"more": now > before, "less": now < before, "same": now == before}[x.text]
+		return expect(ok, fmt.Sprintf("%s than or as %s TUN: %s", who.name, before, x.text), "%s TUN", now)
+	}, nil
+}
+
+func expectEpoch(_ *Script, l *line) (func(context.Context, *world) error, error) {
+	x, err := l.take("an epoch")
+	if err != nil {
+		return nil, err
+	}
+	want, err := l.number(x, 0, 1<<40)
+	return func(_ context.Context, w *world) error {
+		is := w.net.Ledger.Head().Header.DirEpoch
+		return expect(is == chain.Epoch(want), fmt.Sprintf("epoch %d", want), "epoch %d", is)
+	}, err
+}
+
+func expectInvariants(*Script, *line) (func(context.Context, *world) error, error) {
+	return func(_ context.Context, w *world) error {
+		var err error
+		w.machine(func(m *machine.Machine) { err = m.Check() })
+		if err != nil {
+			return expect(false, "all invariants to hold", "%v", err)
+		}
+		return nil
+	}, nil
+}

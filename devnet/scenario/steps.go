@@ -1,0 +1,249 @@
+package scenario
+
+import (
+	"context"
+	"fmt"
+	"time"
+
+	"tunic/chain"
+	"tunic/ledger/machine"
+	"tunic/registry"
+	"tunic/staking"
+)
+
+// verb parses the rest of a line.
+type verb struct {
+	usage string
+	parse func(*Script, *line) (func(context.Context, *world) error, error)
+}
+
+// verbs is the language, beside `network` and `expect`.
+func verbs() map[string]verb {
+	return map[string]verb{
+		"send":       {`send FROM TO "text"`, parseSend},
+		"stop":       {"stop RELAY", parseStop},
+		"start":      {"start RELAY", parseStart},
+		"fault":      {"fault RELAY double-descriptor", parseFault},
+		"seal":       {"seal [N]", parseSeal},
+		"advance":    {"advance DURATION | advance N epochs", parseAdvance},
+		"transfer":   {"transfer FROM TO TUN", parseTransfer},
+		"contribute": {"contribute ACCOUNT RELAY TUN", parseContribute},
+		"unlock":     {"unlock ACCOUNT RELAY", parseUnlock},
+		"withdraw":   {"withdraw ACCOUNT RELAY", parseWithdraw},
+	}
+}
+
+func parseStep(s *Script, l *line) (func(context.Context, *world) error, error) {
+	w, err := l.take("a step")
+	if err != nil {
+		return nil, err
+	}
+	if w.text == "expect" {
+		return parseExpect(s, l)
+	}
+	all := verbs()
+	v, ok := all[w.text]
+	if !ok {
+		names := []string{"expect"}
+		for name := range all {
+			names = append(names, name)
+		}
+		return nil, l.errorAt(w.col, "step %q is unknown%s", w.text, suggest(w.text, names))
+	}
+	run, err := v.parse(s, l)
+	if err == nil {
+		err = l.done()
+	}
+	if err != nil {
+		return nil, fmt.Errorf("%w; write: %s", err, v.usage)
+	}
+	return run, nil
+}
+
+func parseSend(s *Script, l *line) (func(context.Context, *world) error, error) {
+	from, err := s.client(l)
+	if err != nil {
+		return nil, err
+	}
+	to, err := s.client(l)
+	if err != nil {
+		return nil, err
+	}
+	text, err := l.take("a text in quotes")
+	if err != nil {
+		return nil, err
+	}
+	if !text.quoted || from == to {
+		return nil, l.errorAt(text.col, "a client sends a text in quotes to another")
+	}
+	return func(ctx context.Context, w *world) error {
+		a, b := w.net.Clients[from], w.net.Clients[to]
+		known := false
+		for _, c := range a.Contacts() {
+			known = known || c.ID == b.Account.ID()
+		}
+		if !known {
+			if err := a.AddContact(b.Account.ID(), b.Name); err != nil {
+				return err
+			}
+		}
+		id, err := a.Send(ctx, b.Account.ID(), text.text)
+		w.last = &message{a, b, id, text.text, time.Now()}
+		return err
+	}, nil
+}
+
+func parseStop(s *Script, l *line) (func(context.Context, *world) error, error) {
+	i, err := s.relay(l)
+	return func(ctx context.Context, w *world) error { return w.net.StopRelay(ctx, i) }, err
+}
+
+func parseStart(s *Script, l *line) (func(context.Context, *world) error, error) {
+	i, err := s.relay(l)
+	return func(ctx context.Context, w *world) error { return w.net.StartRelay(ctx, i) }, err
+}
+
+func parseFault(s *Script, l *line) (func(context.Context, *world) error, error) {
+	i, err := s.relay(l)
+	if err != nil {
+		return nil, err
+	}
+	if _, err := l.oneOf("fault", "double-descriptor"); err != nil {
+		return nil, err
+	}
+	return func(ctx context.Context, w *world) error {
+		_, err := w.net.DoubleDescriptor(ctx, i)
+		return err
+	}, nil
+}
+
+func parseSeal(_ *Script, l *line) (func(context.Context, *world) error, error) {
+	n := 1
+	if l.more() {
+		x, err := l.take("a number of blocks")
+		if err != nil {
+			return nil, err
+		}
+		if n, err = l.number(x, 1, 10_000); err != nil {
+			return nil, err
+		}
+	}
+	return func(ctx context.Context, w *world) error {
+		for range n {
+			if err := w.net.Seal(ctx); err != nil {
+				return err
+			}
+		}
+		return nil
+	}, nil
+}
+
+func parseAdvance(_ *Script, l *line) (func(context.Context, *world) error, error) {
+	x, err := l.take("a duration or a number of epochs")
+	if err != nil {
+		return nil, err
+	}
+	if l.more() {
+		n, err := l.number(x, 1, 100_000)
+		if err != nil {
+			return nil, err
+		}
+		if _, err := l.oneOf("unit", "epochs", "epoch"); err != nil {
+			return nil, err
+		}
+		return func(ctx context.Context, w *world) error { return w.net.AdvanceEpochs(ctx, n) }, nil
+	}
+	d, err := l.duration(x)
+	return func(ctx context.Context, w *world) error { return w.net.Advance(ctx, d) }, err
+}
+
+func parseTransfer(s *Script, l *line) (func(context.Context, *world) error, error) {
+	from, err := s.account(l)
+	if err != nil {
+		return nil, err
+	}
+	to, err := s.account(l)
+	if err != nil {
+		return nil, err
+	}
+	tun, err := takeAmount(l)
+	return func(ctx context.Context, w *world) error {
+		b := to(w)
+		w.money[b.name] = w.balance(b)
+		return submit(ctx, w, from(w), machine.TransferType, func(h chain.Head) machine.Transfer {
+			return machine.Transfer{Head: h, To: b.key.Address(), Amount: tun}
+		})
+	}, err
+}
+
+func takeAmount(l *line) (chain.Amount, error) {
+	x, err := l.take("an amount of TUN")
+	if err != nil {
+		return 0, err
+	}
+	return l.amount(x)
+}
+
+// accountAndRelay reads what three of the steps begin with.
+func accountAndRelay(s *Script, l *line) (func(*world) *actor, int, error) {
+	a, err := s.account(l)
+	if err != nil {
+		return nil, 0, err
+	}
+	i, err := s.relay(l)
+	return a, i, err
+}
+
+func parseContribute(s *Script, l *line) (func(context.Context, *world) error, error) {
+	a, i, err := accountAndRelay(s, l)
+	if err != nil {
+		return nil, err
+	}
+	tun, err := takeAmount(l)
+	return func(ctx context.Context, w *world) error {
+		return submit(ctx, w, a(w), staking.ContributeType, func(h chain.Head) staking.Contribute {
+			return staking.Contribute{Head: h, Node: w.net.Relays[i].ID, Amount: tun}
+		})
+	}, err
+}
+
+func parseUnlock(s *Script, l *line) (func(context.Context, *world) error, error) {
+	a, i, err := accountAndRelay(s, l)
+	return func(ctx context.Context, w *world) error {
+		return submit(ctx, w, a(w), staking.RequestUnlockType, func(h chain.Head) staking.RequestUnlock {
+			return staking.RequestUnlock{Head: h, Node: w.net.Relays[i].ID}
+		})
+	}, err
+}
+
+func parseWithdraw(s *Script, l *line) (func(context.Context, *world) error, error) {
+	a, i, err := accountAndRelay(s, l)
+	return func(ctx context.Context, w *world) error {
+		return submit(ctx, w, a(w), staking.WithdrawType, func(h chain.Head) staking.Withdraw {
+			return staking.Withdraw{Head: h, Node: w.net.Relays[i].ID}
+		})
+	}, err
+}
+
+// listed reports whether relay i stands in the head's list and was not removed.
+func (w *world) listed(i int) (bool, error) {
+	head := w.net.Ledger.Head().Header
+	list, _, err := w.net.Ledger.List(head.DirEpoch)
+	if err != nil {
+		return false, err
+	}
+	id := w.net.Relays[i].ID
+	_, in := list.Find(id)
+	for _, r := range head.Removals {
+		in = in && r != id
+	}
+	return in, nil
+}
+
+func (w *world) state(i int) (s registry.State) {
+	w.machine(func(m *machine.Machine) {
+		n, _ := m.Registry().Node(w.net.Relays[i].ID)
+		s = n.State
+	})
+	return s
+}
