@@ -3,6 +3,7 @@ package scenario
 import (
 	"context"
 	"fmt"
+	"math"
 	"slices"
 	"strings"
 	"time"
@@ -237,7 +238,7 @@ func expectEpoch(_ *Script, l *line) (func(context.Context, *world) error, error
 	if err != nil {
 		return nil, err
 	}
-	want, err := l.number(x, 0, 1<<40)
+	want, err := l.number(x, 0, math.MaxInt32)
 	return func(_ context.Context, w *world) error {
 		is := w.net.Ledger.Head().Header.DirEpoch
 		return expect(is == chain.Epoch(want), fmt.Sprintf("epoch %d", want), "epoch %d", is)

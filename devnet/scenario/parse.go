@@ -103,6 +103,15 @@ func (l *line) number(w word, low, high int) (int, error) {
 	return n, nil
 }
 
+// seed fits the numbers of JSON.
+func (l *line) seed(w word) (uint64, error) {
+	n, err := strconv.ParseUint(w.text, 10, 53)
+	if err != nil || n == 0 {
+		return 0, l.errorAt(w.col, "%q is not a seed: a number from 1 to 2^53-1", w.text)
+	}
+	return n, nil
+}
+
 // duration reads Go's durations and days: 500ms, 90s, 2h30m, 30d.
 func (l *line) duration(w word) (time.Duration, error) {
 	if days, ok := strings.CutSuffix(w.text, "d"); ok {
@@ -211,9 +220,7 @@ func (s *Script) parseNetwork(l *line) error {
 		} else if v, ok := l.option("clients"); ok {
 			s.Spec.Clients, err = l.number(v, 0, 1000)
 		} else if v, ok := l.option("seed"); ok {
-			var n int
-			n, err = l.number(v, 1, 1<<52)
-			s.Spec.Seed = uint64(n)
+			s.Spec.Seed, err = l.seed(v)
 		} else {
 			x := l.words[l.next]
 			key, _, _ := strings.Cut(x.text, "=")
