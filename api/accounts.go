@@ -2,7 +2,6 @@ package api
 
 import (
 	"context"
-	"iter"
 	"net/http"
 
 	"tunic/api/oas"
@@ -93,24 +92,28 @@ func (s *server) ListAccounts(_ context.Context, req oas.ListAccountsRequestObje
 	if err != nil {
 		return nil, err
 	}
-	type row struct {
-		at  chain.Address
-		acc machine.Account
+	var after chain.Address
+	if !l.first && len(l.after.key) != len(after) {
+		return nil, field(codeInvalidCursor, "cursor", "not a next_cursor of this list with these filters")
 	}
-	var out oas.ListAccounts200JSONResponse
+	copy(after[:], l.after.key)
+	out := oas.ListAccounts200JSONResponse{Items: []oas.Account{}}
 	s.ledger.View(func(m *machine.Machine) {
 		height := m.Head().Height
-		rows := func(yield func(row) bool) {
-			for at, acc := range m.Accounts() {
-				if !yield(row{at, acc}) {
-					return
-				}
+		out.Height, out.Total = int64(height), int64(m.AccountCount())
+		// There may be very many: a page reads no more than itself.
+		last := after
+		for at, acc := range m.AccountsFrom(after) {
+			switch {
+			case !l.first && at == after:
+			case len(out.Items) < l.limit:
+				out.Items = append(out.Items, accountOf(at, acc, height))
+				last = at
+			default:
+				out.NextCursor = l.token(height, last[:])
+				return
 			}
 		}
-		out.Height = int64(height)
-		out.Items, out.NextCursor, out.Total = page(l, height, iter.Seq[row](rows),
-			func(r row) []byte { return r.at[:] },
-			func(r row) oas.Account { return accountOf(r.at, r.acc, height) })
 	})
 	return out, nil
 }

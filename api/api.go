@@ -106,7 +106,7 @@ func New(cfg Config) (http.Handler, error) {
 	if err != nil {
 		return nil, err
 	}
-	var h http.Handler = headAsGet(engine)
+	h := headAsGet(engine)
 	if len(cfg.ReadOrigins) > 0 {
 		h = crossOrigin(slices.Clone(cfg.ReadOrigins), h)
 	}

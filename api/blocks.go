@@ -79,13 +79,17 @@ func (s *server) find(name string) (chain.Block, string, error) {
 	return b, cache, err
 }
 
+// wanted is the block that a request names, and the form that it asks for.
+func (s *server) wanted(ctx context.Context, name string) (form representation, b chain.Block, cache string, err error) {
+	if form, err = negotiate(requestOf(ctx)); err == nil {
+		b, cache, err = s.find(name)
+	}
+	return form, b, cache, err
+}
+
 // GetBlock serves a block with its results.
 func (s *server) GetBlock(ctx context.Context, req oas.GetBlockRequestObject) (oas.GetBlockResponseObject, error) {
-	form, err := negotiate(requestOf(ctx))
-	if err != nil {
-		return nil, err
-	}
-	b, cache, err := s.find(req.Block)
+	form, b, cache, err := s.wanted(ctx, req.Block)
 	if err != nil {
 		return nil, err
 	}
@@ -112,11 +116,7 @@ func (s *server) GetBlock(ctx context.Context, req oas.GetBlockRequestObject) (o
 
 // GetHeader serves a sealed header.
 func (s *server) GetHeader(ctx context.Context, req oas.GetHeaderRequestObject) (oas.GetHeaderResponseObject, error) {
-	form, err := negotiate(requestOf(ctx))
-	if err != nil {
-		return nil, err
-	}
-	b, cache, err := s.find(req.Block)
+	form, b, cache, err := s.wanted(ctx, req.Block)
 	if err != nil {
 		return nil, err
 	}

@@ -191,8 +191,8 @@ func (d *directories) body(name bodyName, make func() ([]byte, error)) (stored, 
 	if len(body) >= minGzip {
 		var packed bytes.Buffer
 		z := gzip.NewWriter(&packed)
-		z.Write(body) // neither can fail into memory
-		z.Close()
+		_, _ = z.Write(body) // neither can fail into memory
+		_ = z.Close()
 		if packed.Len() < len(body) {
 			b.gzip, b.gtag = packed.Bytes(), httpx.ETag(packed.Bytes())
 		}

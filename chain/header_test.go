@@ -3,15 +3,14 @@ package chain_test
 import (
 	"bytes"
 	"encoding/hex"
-	"encoding/json"
 	"errors"
-	"os"
 	"reflect"
 	"testing"
 
 	"github.com/google/go-cmp/cmp"
 
 	"tunic/chain"
+	"tunic/internal/testenv"
 	"tunic/internal/wire"
 )
 
@@ -254,24 +253,5 @@ func TestVectors(t *testing.T) {
 		row("block; hash of the header", b.Encode(), b.Header.Hash()),
 		row("payload with a field of each atom; its digest", everyType.Encode(every{Text: "é", Data: []byte{1}}), digest),
 	}}
-	if *rewrite {
-		out, err := json.MarshalIndent(want, "", "  ")
-		if err != nil {
-			t.Fatal(err)
-		}
-		if err := os.WriteFile(path, append(out, '\n'), 0o644); err != nil {
-			t.Fatal(err)
-		}
-	}
-	in, err := os.ReadFile(path)
-	if err != nil {
-		t.Fatal(err)
-	}
-	var got file
-	if err := json.Unmarshal(in, &got); err != nil {
-		t.Fatal(err)
-	}
-	if diff := cmp.Diff(got, want); diff != "" {
-		t.Errorf("%s (-file +code):\n%s", path, diff)
-	}
+	testenv.Golden(t, path, want)
 }

@@ -3,7 +3,6 @@ package chain_test
 import (
 	"crypto/ecdsa"
 	"encoding/binary"
-	"flag"
 	"testing"
 
 	"github.com/ethereum/go-ethereum/crypto"
@@ -11,8 +10,6 @@ import (
 
 	"tunic/chain"
 )
-
-var rewrite = flag.Bool("rewrite", false, "write testdata anew")
 
 // small is a named type, as modules use them.
 type small uint16

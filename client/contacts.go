@@ -338,9 +338,12 @@ func (c *Client) takeRequest(content []byte) error {
 		r.State = uint8(Connected)
 	}
 	c.contacts[id] = r
+	if err := c.saveLocked(append(rows, r.row())...); err != nil {
+		return err
+	}
 	c.contactEvent(r)
 	c.wakeUp()
-	return c.saveLocked(append(rows, r.row())...)
+	return nil
 }
 
 func (c *Client) incomingLocked() int {

@@ -56,6 +56,8 @@ type fakeRelay struct {
 	bundles map[mail.AccountID]mail.Bundle
 	gone    map[chain.Hash][32]byte // tokens of what was deleted, by deleter
 	asked   int                     // for the head
+	brought [][]byte                // answers that a meddling guard has kept
+	history map[mail.ID][][]byte    // all that was ever stored
 	cursor  uint64
 	stores  int // stores taken
 	deletes int
@@ -72,6 +74,8 @@ type fakeFaults struct {
 	body       []byte              // its body
 	head       *chain.SealedHeader // the answer to who asks for the head
 	endless    bool                // polls always bring junk, with more behind it
+	meddle     bool                // as a guard: answers twice, old ones, and under other ids
+	replay     bool                // polls bring old items, read and deleted ones too, in any order
 }
 
 type fakeItem struct {
@@ -112,7 +116,7 @@ func newFakeNet(t testing.TB, relays int) *fakeNet {
 func (n *fakeNet) addRelay(i int) {
 	seed := sha256.Sum256([]byte(fmt.Sprint("relay", i)))
 	r := &fakeRelay{net: n, key: ed25519.NewKeyFromSeed(seed[:]), served: make(chan struct{}),
-		clients: map[onion.Token]*link.Link{}, boxes: map[mail.ID][]*fakeItem{}, bundles: map[mail.AccountID]mail.Bundle{}, gone: map[chain.Hash][32]byte{}}
+		clients: map[onion.Token]*link.Link{}, boxes: map[mail.ID][]*fakeItem{}, bundles: map[mail.AccountID]mail.Bundle{}, gone: map[chain.Hash][32]byte{}, history: map[mail.ID][][]byte{}}
 	r.id = chain.NodeID(r.key.Public().(ed25519.PublicKey))
 	var err error
 	if r.onion, err = onion.NewKey(rand.Reader, 1); err != nil {
@@ -242,6 +246,7 @@ func (r *fakeRelay) frame(l *link.Link, f link.Frame) {
 
 func (r *fakeRelay) packet(b []byte) {
 	r.mu.Lock()
+	meddle := r.faults.meddle
 	drop := r.faults.dead || r.faults.dropNext > 0
 	r.faults.dropNext = max(0, r.faults.dropNext-1)
 	r.mu.Unlock()
@@ -267,6 +272,18 @@ func (r *fakeRelay) packet(b []byte) {
 		r.mu.Unlock()
 		if l != nil {
 			b := append(append(bytes.Clone(o.SURB[:]), make([]byte, onion.HeaderSize-16)...), out...)
+			if meddle {
+				bad := bytes.Clone(b)
+				bad[0] ^= 1 // another reply block's id
+				l.Send(link.Frame{Type: link.Packet, Data: bad})
+				r.mu.Lock()
+				for _, old := range r.brought[max(0, len(r.brought)-4):] { // what it brought before
+					l.Send(link.Frame{Type: link.Packet, Data: old})
+				}
+				r.brought = append(r.brought, b)
+				r.mu.Unlock()
+				defer l.Send(link.Frame{Type: link.Packet, Data: b})
+			}
 			l.Send(link.Frame{Type: link.Packet, Data: b})
 		}
 	case onion.Deliver:
@@ -374,6 +391,15 @@ func (r *fakeRelay) handle(cmd mail.Command) []mail.Reply {
 		}
 		return out
 	}
+	if old := r.history[p.Mailbox()]; r.faults.replay && len(old) > 0 {
+		var out []mail.Reply
+		for n := range mail.PollReplies {
+			r.cursor++
+			item := mail.Item{Cursor: p.After + uint64(mail.PollReplies-n), More: 3, Content: old[(int(r.cursor)*7)%len(old)]}
+			out = append(out, mail.Reply{Code: mail.CodeItem, Body: item.Encode()})
+		}
+		return out
+	}
 	var found []*fakeItem
 	for _, it := range r.boxes[p.Mailbox()] {
 		if it.cursor > p.After {
@@ -403,6 +429,7 @@ func (r *fakeRelay) put(id mail.ID, it *fakeItem) {
 	}
 	r.cursor++
 	it.cursor = r.cursor
+	r.history[id] = append(r.history[id], it.content)
 	r.boxes[id] = append(r.boxes[id], it)
 }
 

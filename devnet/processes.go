@@ -9,6 +9,7 @@ import (
 	"fmt"
 	"io"
 	"log/slog"
+	"net"
 	"net/http"
 	"os"
 	"os/exec"
@@ -90,13 +91,18 @@ func StartProcesses(ctx context.Context, spec Spec, exe string) (*Processes, err
 }
 
 func (p *Processes) start(ctx context.Context, n *Network, exe string) error {
+	// Whoever else answers at the address would be taken for the ledger.
+	ln, err := net.Listen("tcp", n.Spec.HTTP)
+	if err != nil {
+		return fmt.Errorf("devnet: listen for the API: %w", err)
+	}
+	ln.Close()
 	dir := filepath.Join(n.Spec.Dir, "ledger")
 	p.URL = "http://" + n.Spec.HTTP
 	if err := node.InitLedger(dir, n.Genesis, n.sealer(), p.URL); err != nil {
 		return err
 	}
 	p.Network = filepath.Join(dir, node.NetworkFile)
-	var err error
 	p.Ledger, err = p.spawn(ctx, "ledger", dir, exe, "ledger", "run", "--dir", dir, "--http", n.Spec.HTTP, "-o", "json")
 	if err != nil {
 		return err

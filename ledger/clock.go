@@ -31,7 +31,7 @@ func NewRealClock() *Clock { return &Clock{real: true, changed: make(chan struct
 // adds to the offset. For dev networks in real time.
 func NewOffsetClock(start chain.Time) *Clock {
 	c := &Clock{changed: make(chan struct{})}
-	c.offset = time.UnixMilli(int64(start)).Sub(time.Now())
+	c.offset = time.Until(time.UnixMilli(int64(start)))
 	return c
 }
 

@@ -84,16 +84,16 @@ func flip(prefix byte, at int) func(*leveldb.DB) error {
 	return func(db *leveldb.DB) error {
 		it := db.NewIterator(nil, nil)
 		defer it.Release()
-		for ok := it.Seek([]byte{prefix}); ok && it.Key()[0] == prefix; ok = it.Next() {
-			v := bytes.Clone(it.Value())
-			i := at
-			if i < 0 {
-				i += len(v)
-			}
-			v[i] ^= 1
-			return db.Put(it.Key(), v, nil)
+		if !it.Seek([]byte{prefix}) || it.Key()[0] != prefix {
+			return errors.New("no such key")
 		}
-		return errors.New("no such key")
+		v := bytes.Clone(it.Value())
+		i := at
+		if i < 0 {
+			i += len(v)
+		}
+		v[i] ^= 1
+		return db.Put(it.Key(), v, nil)
 	}
 }
 

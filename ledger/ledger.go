@@ -136,7 +136,10 @@ func Open(ctx context.Context, cfg Config) (*Ledger, error) {
 		return nil, err
 	}
 	if l.clock.Movable() {
-		l.clock.Set(l.head.Header.Time)
+		if err := l.clock.Set(l.head.Header.Time); err != nil {
+			db.close()
+			return nil, fmt.Errorf("open ledger: %w", err)
+		}
 	}
 	l.signed = l.head.Header.Height
 	if cfg.SealerKey != nil && cfg.Mode != ModeManual && l.due() {
@@ -219,6 +222,9 @@ func (l *Ledger) Submit(ctx context.Context, tx []byte) (chain.Hash, error) {
 	}
 	if len(tx) > chain.MaxTx {
 		return chain.Hash{}, chain.Refuse(machine.CodeMalformed, "%d bytes, at most %d", len(tx), chain.MaxTx)
+	}
+	if id := chain.SHA256(tx); l.pool.has(id) {
+		return id, nil // before its signature costs anything
 	}
 	p := l.intake.Prepare(slices.Clone(tx))
 	if err := l.submit(&p); err != nil {

@@ -109,6 +109,12 @@ func newPool(limits PoolLimits) *pool {
 	}
 }
 
+func (p *pool) count() int {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	return len(p.byID)
+}
+
 func (p *pool) has(id chain.Hash) bool { _, ok := p.get(id); return ok }
 
 func (p *pool) get(id chain.Hash) (*machine.Prepared, bool) {

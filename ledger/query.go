@@ -131,6 +131,9 @@ func (l *Ledger) Await(ctx context.Context, id chain.Hash) (TxStatus, error) {
 // and nonce.
 func (l *Ledger) Pending() []machine.Prepared { return l.pool.all() }
 
+// Waiting is how many transactions and statements the mempool holds.
+func (l *Ledger) Waiting() int { return l.pool.count() }
+
 // NextNonce is the nonce that a's next transaction should carry, those that
 // wait included.
 func (l *Ledger) NextNonce(a chain.Address) uint64 {

@@ -54,6 +54,10 @@ func (k RelayKeys) Register(genesis chain.Hash, operator chain.Address) (signatu
 	return sig[:], vrf[:]
 }
 
+// ErrMailDamaged means that a relay's mailboxes are damaged on disk: RepairRelay
+// keeps what can be read.
+var ErrMailDamaged = mailbox.ErrDamaged
+
 // RepairRelay rebuilds the mailboxes in a relay's folder from what can be read.
 // No relay may run there.
 func RepairRelay(dir string) error {

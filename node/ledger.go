@@ -71,7 +71,11 @@ func ReadGenesis(dir string) (genesis.Genesis, error) {
 	if err != nil {
 		return genesis.Genesis{}, fmt.Errorf("read genesis: %w", err)
 	}
-	return genesis.Parse(b)
+	g, err := genesis.Parse(b)
+	if err != nil {
+		return g, fmt.Errorf("%s: %w; restore it from a copy", filepath.Join(dir, GenesisFile), err)
+	}
+	return g, nil
 }
 
 // ReadNetwork reads a network file.
@@ -96,7 +100,7 @@ func readSealer(dir string) (ed25519.PrivateKey, error) {
 	}
 	seed, err := hex.DecodeString(strings.TrimSpace(string(b)))
 	if err != nil || len(seed) != ed25519.SeedSize {
-		return nil, fmt.Errorf("read sealer key: %s holds no 32-byte seed", SealerFile)
+		return nil, fmt.Errorf("read sealer key: %s holds no 32-byte seed; restore it from a copy", filepath.Join(dir, SealerFile))
 	}
 	return ed25519.NewKeyFromSeed(seed), nil
 }

@@ -3,7 +3,6 @@ package registry_test
 import (
 	"crypto/ed25519"
 	"errors"
-	"flag"
 	"maps"
 	"testing"
 
@@ -16,8 +15,6 @@ import (
 	"tunic/registry/directory"
 	"tunic/staking"
 )
-
-var rewrite = flag.Bool("rewrite", false, "write testdata anew")
 
 const genesisTime chain.Time = 1_000_000
 

@@ -2,15 +2,14 @@ package registry_test
 
 import (
 	"crypto/ed25519"
-	"encoding/json"
 	"errors"
 	"fmt"
-	"os"
 	"testing"
 
 	"tunic/chain"
 	"tunic/chain/beacon"
 	"tunic/chain/statement"
+	"tunic/internal/testenv"
 	"tunic/registry/directory"
 	"tunic/staking"
 )
@@ -70,22 +69,7 @@ func TestVectors(t *testing.T) {
 	step("heartbeat", b.publish(b.heartbeat(one, 3, 0)))
 	epoch(3)
 
-	if *rewrite {
-		out, err := json.MarshalIndent(got, "", "  ")
-		must(t, err, os.MkdirAll("testdata", 0o755), os.WriteFile(file, append(out, '\n'), 0o644))
-	}
-	raw, err := os.ReadFile(file)
-	must(t, err)
-	var want vectors
-	must(t, json.Unmarshal(raw, &want))
-	if len(want.Steps) != len(got.Steps) {
-		t.Fatalf("%d steps, the file has %d", len(got.Steps), len(want.Steps))
-	}
-	for i := range want.Steps {
-		if got.Steps[i] != want.Steps[i] {
-			t.Fatalf("step %d: %+v, want %+v", i, got.Steps[i], want.Steps[i])
-		}
-	}
+	testenv.Golden(t, file, got)
 }
 
 // BenchmarkBeginEpoch freezes a list of 2,000 nodes.

@@ -239,6 +239,7 @@ func (o *owner) revert(h chain.Header) {
 	// Keys whose first epoch is now far ahead would share selectors with new ones.
 	if _, err := o.keys.retire(h.Time, func(k onionKey) bool { return k.FirstEpoch() > h.DirEpoch+1 }); err != nil {
 		o.log.Error("cannot change onion keys", "error", err)
+		return
 	}
 	o.keepTags()
 }
@@ -353,7 +354,10 @@ func (o *owner) duties(ctx context.Context) {
 func (o *owner) changeKeys() {
 	gone, err := o.keys.retire(o.now(), func(onionKey) bool { return false })
 	if err != nil {
+		// The file may still hold what is destroyed in memory, so that its tags
+		// are needed after a restart.
 		o.log.Error("cannot change onion keys", "error", err)
+		return
 	}
 	if len(gone) > 0 {
 		o.keepTags()

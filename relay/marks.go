@@ -81,6 +81,15 @@ func (m *marks) next(fork uint32, l statement.Label, epoch chain.Epoch, skip uin
 	return seq, m.raise(fork, l, seq)
 }
 
+// left is how many counters of an epoch are above the mark.
+func (m *marks) left(k markKey, epoch chain.Epoch) uint32 {
+	first, end := statement.NewSequence(epoch, 0), statement.NewSequence(epoch+1, 0)
+	if high, any := m.high[k]; any && high >= first {
+		return uint32(end - min(high+1, end))
+	}
+	return uint32(end - first)
+}
+
 // raise notes a sequence that is known to be signed.
 func (m *marks) raise(fork uint32, l statement.Label, seq statement.Sequence) error {
 	k := markKey{fork, l}

@@ -128,7 +128,10 @@ func (t *tags) load(path string) error {
 		var tag onion.Tag
 		_, err := io.ReadFull(in, tag[:])
 		if err == io.EOF || err == io.ErrUnexpectedEOF {
-			return f.Truncate(t.size)
+			err = f.Truncate(t.size)
+			if err == nil {
+				return nil
+			}
 		}
 		if err != nil {
 			f.Close()

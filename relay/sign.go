@@ -34,13 +34,14 @@ const patience = 3
 func (o *owner) sign(l statement.Label, epoch chain.Epoch, body []byte, skip uint32) (*outgoing, error) {
 	if k := (markKey{o.head.Fork, l}); epoch == o.syncEpoch+1 && !o.begun[k] {
 		// The one epoch for which a former life may have signed, with marks
-		// that a restored backup does not hold: begin at random, in the lower
-		// half of the counters.
-		var b [4]byte
+		// that a restored backup does not hold: begin at random, in the first
+		// quarter of the counters that are left, so that many starts in one
+		// epoch do not use them up.
+		var b [8]byte
 		if _, err := io.ReadFull(o.cfg.Rand, b[:]); err != nil {
 			return nil, err
 		}
-		skip += binary.BigEndian.Uint32(b[:]) >> (32 - 19)
+		skip += uint32(binary.BigEndian.Uint64(b[:]) % max(1, uint64(o.marks.left(k, epoch)/4)))
 		o.begun[k] = true
 	}
 	seq, err := o.marks.next(o.head.Fork, l, epoch, skip)

@@ -5,10 +5,12 @@ import (
 	"crypto/rand"
 	"testing"
 
+	"tunic/chain"
 	"tunic/chain/genesis"
 	"tunic/chain/statement"
 	"tunic/onion"
 	"tunic/onion/mail"
+	"tunic/relay"
 )
 
 func TestStoreOverThreeHopsIsAnsweredByReceipt(t *testing.T) {
@@ -131,5 +133,106 @@ func TestPacketOfTheEpochToComeWaitsForItsDirectory(t *testing.T) {
 	p, _ = onion.Small.Wrap(rand.Reader, n.l.hash, onion.ExpiryOf(n.list().Epoch+1), hops, []byte("no command"))
 	c.send(p)
 	until(t, "given up", func() bool { return n.nodes[0].Counters().Dropped["no-list"] == 1 })
+	n.settled()
+}
+
+func TestAnyRelayTellsItsHead(t *testing.T) {
+	n := newNetwork(t, 5, nil, nil)
+	n.epoch()
+	c := n.client(0)
+	ask := func() chain.SealedHeader {
+		t.Helper()
+		c.send(n.wrap(n.path(0, 1, 2, 3), mail.Command{Head: &mail.Head{}, Replies: [][]byte{c.surb(4, 1, 0)}}.Encode()))
+		r := c.reply()
+		s, err := chain.DecodeSealedHeader(r.Body)
+		if r.Code != mail.CodeHead || err != nil {
+			t.Fatalf("%s, %v", r.Code, err)
+		}
+		return s
+	}
+	for range 2 {
+		if s := ask(); s.Header.Hash() != n.l.at().Hash() || s.Seal != n.l.sign(n.l.at()).Seal {
+			t.Fatalf("height %d", s.Header.Height)
+		}
+		n.advance(1000)
+	}
+	// A header that no answer holds is not told.
+	n.l.seal(n.l.at().Time+1000, func(h *chain.Header) {
+		for i := range 60 {
+			h.Removals = append(h.Removals, chain.NodeID{byte(i), 1})
+		}
+	})
+	n.nodes[3].reaches(t, n.l.at().Height)
+	c.send(n.wrap(n.path(0, 1, 2, 3), mail.Command{Head: &mail.Head{}, Replies: [][]byte{c.surb(4, 1, 0)}}.Encode()))
+	if r := c.reply(); r.Code != mail.CodeNone {
+		t.Fatal(r.Code)
+	}
+}
+
+// An expiry of one's own would mark a packet, and let it outlive the rule.
+func TestPacketFromFarAheadIsDropped(t *testing.T) {
+	n := newNetwork(t, 5, nil, nil)
+	n.epoch()
+	c := n.client(0)
+	message := mail.Command{Delete: &mail.Delete{}, Replies: [][]byte{make([]byte, onion.SURBSize)}}.Encode()
+	for ahead, want := range []string{"", "", "no-list", "no-list"} {
+		before := n.nodes[0].Counters()
+		p, err := onion.Small.Wrap(rand.Reader, n.l.hash, onion.ExpiryOf(n.list().Epoch+chain.Epoch(ahead)), n.path(0), message)
+		if err != nil {
+			t.Fatal(err)
+		}
+		c.send(p)
+		until(t, "counted", func() bool { g := n.nodes[0].Counters(); return g.In == before.In+1 && g.Balanced() })
+		after := n.nodes[0].Counters()
+		switch {
+		case want == "" && after.Delivered != before.Delivered+1:
+			t.Fatalf("%d epochs ahead: %+v", ahead, after)
+		case want != "" && after.Dropped[want] != before.Dropped[want]+1:
+			t.Fatalf("%d epochs ahead: %+v", ahead, after)
+		}
+	}
+	if got := n.nodes[0].Status().Replay; got != 2 {
+		t.Fatalf("%d tags: what is dropped for its epoch takes none", got)
+	}
+}
+
+// A token that is attached on a newer link leaves the older one, whose end then
+// takes nothing away.
+func TestAttachedTokenFollowsItsClient(t *testing.T) {
+	n := newNetwork(t, 5, nil, func(_ int, c *relay.Config) { c.Greet = -1 })
+	n.epoch()
+	old, now := n.client(0), n.client(0)
+	now.pool.Send(now.guard, relay.AttachFrame(old.token))
+	now.send(n.wrap(n.path(0), []byte("no command"))) // comes after it on the link
+	until(t, "packet", func() bool { return n.nodes[0].Counters().Dropped["command"] == 1 })
+	now.mu.Lock()
+	token := now.token
+	now.token = old.token
+	now.mu.Unlock()
+	links := n.nodes[0].Status().Links
+	old.pool.Close()
+	until(t, "link is gone", func() bool { return n.nodes[0].Status().Links == links-1 })
+	if got := n.nodes[0].Status().Clients; got != 2 {
+		t.Fatalf("%d tokens", got)
+	}
+	for _, tok := range []onion.Token{old.token, token} {
+		now.token = tok
+		now.send(n.wrap(n.path(0, 1), mail.Command{Delete: &mail.Delete{}, Replies: [][]byte{now.surb(1, 0)}}.Encode()))
+		if r := now.reply(); r.Code != mail.CodeNone {
+			t.Fatal(r.Code)
+		}
+	}
+	// Four tokens a link and no more; the zero token is none.
+	for i := range byte(3) {
+		now.pool.Send(now.guard, relay.AttachFrame(onion.Token{1, i}))
+	}
+	now.pool.Send(now.guard, relay.AttachFrame(onion.Token{}))
+	until(t, "refused", func() bool { return n.nodes[0].Counters().BadControl == 2 })
+	// The links end, and answers find nobody.
+	now.pool.Close()
+	until(t, "nobody attached", func() bool { return n.nodes[0].Status().Clients == 0 })
+	other := n.client(0)
+	other.send(n.wrap(n.path(0, 1), mail.Command{Delete: &mail.Delete{}, Replies: [][]byte{now.surb(1, 0)}}.Encode()))
+	until(t, "client", func() bool { return n.nodes[0].Counters().Dropped["client"] == 1 })
 	n.settled()
 }

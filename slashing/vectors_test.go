@@ -1,20 +1,16 @@
 package slashing_test
 
 import (
-	"bytes"
 	"encoding/hex"
 	"encoding/json"
-	"flag"
-	"os"
 	"testing"
 
 	"tunic/chain"
 	"tunic/chain/genesis"
+	"tunic/internal/testenv"
 	"tunic/ledger/light"
 	"tunic/slashing"
 )
-
-var rewrite = flag.Bool("rewrite", false, "write testdata anew")
 
 const vectorFile = "testdata/double-descriptor.json"
 
@@ -58,18 +54,7 @@ func TestVectors(t *testing.T) {
 		t.Fatal(err)
 	}
 	want = append(want, '\n')
-	if *rewrite {
-		if err := os.WriteFile(vectorFile, want, 0o644); err != nil {
-			t.Fatal(err)
-		}
-	}
-	got, err := os.ReadFile(vectorFile)
-	if err != nil {
-		t.Fatal(err)
-	}
-	if !bytes.Equal(got, want) {
-		t.Fatalf("proofs are no longer those of %s", vectorFile)
-	}
+	got := testenv.Golden(t, vectorFile, want)
 	var read vectors
 	if err := json.Unmarshal(got, &read); err != nil {
 		t.Fatal(err)

@@ -83,7 +83,7 @@ type Step struct {
 // carries the refusal.
 func Steps(p Proof, a Anchor) []Step {
 	var steps []Step
-	p.judge(a, func(s Step) { steps = append(steps, s) })
+	_, _ = p.judge(a, func(s Step) { steps = append(steps, s) }) // the last step says it too
 	return steps
 }
 
@@ -215,7 +215,7 @@ func askEntry(j *judgement) (string, *chain.Refusal) {
 	case !listed:
 		return "", chain.Refuse(ErrNotListed.Code, "the carried path shows that the node is not in the list")
 	}
-	return fmt.Sprintf("the node is entry %d of %d, of operator %s", m.Places[0].Index, m.Places[0].Count, m.Entries[0].Operator), nil
+	return fmt.Sprintf("the node is entry %d of %d, of operator %s", m.Places[0].Index+1, m.Places[0].Count, m.Entries[0].Operator), nil
 }
 
 func askSignatures(j *judgement) (string, *chain.Refusal) {

@@ -2,7 +2,6 @@ package staking_test
 
 import (
 	"errors"
-	"flag"
 	"maps"
 	"testing"
 
@@ -11,8 +10,6 @@ import (
 	"tunic/internal/table"
 	"tunic/staking"
 )
-
-var rewrite = flag.Bool("rewrite", false, "write testdata anew")
 
 // accounts is the simplest staking.Accounts.
 type accounts map[chain.Address]chain.Amount

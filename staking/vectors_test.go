@@ -1,12 +1,11 @@
 package staking_test
 
 import (
-	"encoding/json"
-	"os"
 	"testing"
 
 	"tunic/chain"
 	"tunic/chain/genesis"
+	"tunic/internal/testenv"
 	"tunic/staking"
 )
 
@@ -54,22 +53,7 @@ func TestVectors(t *testing.T) {
 	b.acc.Debit(account(3), 5)
 	step("burn", nil)
 
-	if *rewrite {
-		out, err := json.MarshalIndent(got, "", "  ")
-		must(t, err, os.MkdirAll("testdata", 0o755), os.WriteFile(file, append(out, '\n'), 0o644))
-	}
-	raw, err := os.ReadFile(file)
-	must(t, err)
-	var want vectors
-	must(t, json.Unmarshal(raw, &want))
-	if len(want.Steps) != len(got.Steps) {
-		t.Fatalf("%d steps, the file has %d", len(got.Steps), len(want.Steps))
-	}
-	for i := range want.Steps {
-		if got.Steps[i] != want.Steps[i] {
-			t.Fatalf("after %q the roots are %+v, want %+v", got.Steps[i].Step, got.Steps[i], want.Steps[i])
-		}
-	}
+	testenv.Golden(t, file, got)
 }
 
 // The messages encode by their tables, and every profile's numbers work.

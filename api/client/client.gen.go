@@ -156,17 +156,28 @@ func (e VerdictVerdict) Valid() bool {
 
 // Account defines model for Account.
 type Account struct {
+	// Address EIP-55 in answers
+	//
+	// Example: 0xd8dA6BF26964aF9D7eEd9e03E53415D37aA96045
 	Address Address `json:"address"`
 
 	// Balance units; 10^9 are 1 TUN
+	//
+	// Example: 12500000000
 	Balance Amount `json:"balance"`
 	Height  int64  `json:"height"`
 
-	// NextNonce counts transactions that wait
-	NextNonce *string         `json:"next_nonce,omitempty"`
-	Nonce     string          `json:"nonce"`
-	Proof     *StateProof     `json:"proof,omitempty"`
-	Stakes    *[]AccountStake `json:"stakes,omitempty"`
+	// NextNonce what the next transaction should carry: counts those that wait
+	//
+	// Example: 6
+	NextNonce *string `json:"next_nonce,omitempty"`
+
+	// Nonce the first unused one in the head's state
+	//
+	// Example: 4
+	Nonce  string          `json:"nonce"`
+	Proof  *StateProof     `json:"proof,omitempty"`
+	Stakes *[]AccountStake `json:"stakes,omitempty"`
 }
 
 // AccountPage defines model for AccountPage.
@@ -180,21 +191,31 @@ type AccountPage struct {
 // AccountStake defines model for AccountStake.
 type AccountStake struct {
 	// Amount units; 10^9 are 1 TUN
-	Amount Amount           `json:"amount"`
-	Node   NodeID           `json:"node"`
-	Role   AccountStakeRole `json:"role"`
+	//
+	// Example: 12500000000
+	Amount Amount `json:"amount"`
+
+	// Node a node's Ed25519 identity key
+	//
+	// Example: d75a980182b10ab7d54bfed3c964073a0ee172f3daa62325af021a68f707511a
+	Node NodeID           `json:"node"`
+	Role AccountStakeRole `json:"role"`
 }
 
 // AccountStakeRole defines model for AccountStake.Role.
 type AccountStakeRole string
 
-// Address defines model for Address.
+// Address EIP-55 in answers
+//
+// Example: 0xd8dA6BF26964aF9D7eEd9e03E53415D37aA96045
 type Address = string
 
 // Amount units; 10^9 are 1 TUN
+//
+// Example: 12500000000
 type Amount = string
 
-// Base64 defines model for Base64.
+// Base64 canonical bytes in base64
 type Base64 = []byte
 
 // Block defines model for Block.
@@ -213,9 +234,14 @@ type BlockPage struct {
 
 // Contribution defines model for Contribution.
 type Contribution struct {
+	// Account EIP-55 in answers
+	//
+	// Example: 0xd8dA6BF26964aF9D7eEd9e03E53415D37aA96045
 	Account Address `json:"account"`
 
 	// Amount units; 10^9 are 1 TUN
+	//
+	// Example: 12500000000
 	Amount Amount `json:"amount"`
 }
 
@@ -224,36 +250,60 @@ type Directory struct {
 	Count   int              `json:"count"`
 	Entries []DirectoryEntry `json:"entries"`
 	Epoch   int64            `json:"epoch"`
-	Header  Base64           `json:"header"`
-	Root    Hash             `json:"root"`
+
+	// Header canonical bytes in base64
+	Header Base64 `json:"header"`
+
+	// Root Example: 9f86d081884c7d659a2feaa0c55ad015a3bf4f1b2b0b822cd15d6c15b0f00a08
+	Root Hash `json:"root"`
 }
 
 // DirectoryEntry defines model for DirectoryEntry.
 type DirectoryEntry struct {
-	Endpoints     []string `json:"endpoints"`
-	Family        []NodeID `json:"family"`
-	Node          NodeID   `json:"node"`
-	Onion         OnionKey `json:"onion"`
-	OnionNext     OnionKey `json:"onion_next"`
-	Operator      Address  `json:"operator"`
-	Performance   int      `json:"performance"`
-	PreviousSwarm string   `json:"previous_swarm"`
+	Endpoints []string `json:"endpoints"`
+	Family    []NodeID `json:"family"`
+
+	// Node a node's Ed25519 identity key
+	//
+	// Example: d75a980182b10ab7d54bfed3c964073a0ee172f3daa62325af021a68f707511a
+	Node      NodeID   `json:"node"`
+	Onion     OnionKey `json:"onion"`
+	OnionNext OnionKey `json:"onion_next"`
+
+	// Operator EIP-55 in answers
+	//
+	// Example: 0xd8dA6BF26964aF9D7eEd9e03E53415D37aA96045
+	Operator      Address `json:"operator"`
+	Performance   int     `json:"performance"`
+	PreviousSwarm string  `json:"previous_swarm"`
 
 	// Stake units; 10^9 are 1 TUN
+	//
+	// Example: 12500000000
 	Stake   Amount `json:"stake"`
 	Swarm   string `json:"swarm"`
 	Version string `json:"version"`
-	VrfKey  Hash   `json:"vrf_key"`
+
+	// VrfKey Example: 9f86d081884c7d659a2feaa0c55ad015a3bf4f1b2b0b822cd15d6c15b0f00a08
+	VrfKey Hash `json:"vrf_key"`
 }
 
 // DirectoryProof defines model for DirectoryProof.
 type DirectoryProof struct {
-	Entry      *DirectoryEntry `json:"entry,omitempty"`
-	Epoch      int64           `json:"epoch"`
-	Header     Base64          `json:"header"`
-	Listed     bool            `json:"listed"`
-	Membership Base64          `json:"membership"`
-	Node       NodeID          `json:"node"`
+	Entry *DirectoryEntry `json:"entry,omitempty"`
+	Epoch int64           `json:"epoch"`
+
+	// Header canonical bytes in base64
+	Header Base64 `json:"header"`
+	Listed bool   `json:"listed"`
+
+	// Membership canonical bytes in base64
+	Membership Base64 `json:"membership"`
+
+	// Node a node's Ed25519 identity key
+	//
+	// Example: d75a980182b10ab7d54bfed3c964073a0ee172f3daa62325af021a68f707511a
+	Node NodeID `json:"node"`
 
 	// Removed removed since the epoch began
 	Removed bool `json:"removed"`
@@ -276,28 +326,49 @@ type Eip712 struct {
 	} `json:"types"`
 }
 
-// Hash defines model for Hash.
+// Hash Example: 9f86d081884c7d659a2feaa0c55ad015a3bf4f1b2b0b822cd15d6c15b0f00a08
 type Hash = string
 
 // Header defines model for Header.
 type Header struct {
-	Beacon         Hash     `json:"beacon"`
-	DirectoryCount int      `json:"directory_count"`
-	DirectoryRoot  Hash     `json:"directory_root"`
-	Epoch          int64    `json:"epoch"`
-	Fork           int64    `json:"fork"`
-	GenesisHash    Hash     `json:"genesis_hash"`
-	Hash           Hash     `json:"hash"`
-	Height         int64    `json:"height"`
-	Parent         Hash     `json:"parent"`
-	Proposer       NodeID   `json:"proposer"`
-	Removals       []NodeID `json:"removals"`
-	ResultRoot     Hash     `json:"result_root"`
-	Seal           string   `json:"seal"`
-	StateRoot      Hash     `json:"state_root"`
-	TimeMs         int64    `json:"time_ms"`
-	TxCount        int      `json:"tx_count"`
-	TxRoot         Hash     `json:"tx_root"`
+	// Beacon Example: 9f86d081884c7d659a2feaa0c55ad015a3bf4f1b2b0b822cd15d6c15b0f00a08
+	Beacon         Hash `json:"beacon"`
+	DirectoryCount int  `json:"directory_count"`
+
+	// DirectoryRoot Example: 9f86d081884c7d659a2feaa0c55ad015a3bf4f1b2b0b822cd15d6c15b0f00a08
+	DirectoryRoot Hash  `json:"directory_root"`
+	Epoch         int64 `json:"epoch"`
+	Fork          int64 `json:"fork"`
+
+	// GenesisHash Example: 9f86d081884c7d659a2feaa0c55ad015a3bf4f1b2b0b822cd15d6c15b0f00a08
+	GenesisHash Hash `json:"genesis_hash"`
+
+	// Hash Example: 9f86d081884c7d659a2feaa0c55ad015a3bf4f1b2b0b822cd15d6c15b0f00a08
+	Hash   Hash  `json:"hash"`
+	Height int64 `json:"height"`
+
+	// Parent Example: 9f86d081884c7d659a2feaa0c55ad015a3bf4f1b2b0b822cd15d6c15b0f00a08
+	Parent Hash `json:"parent"`
+
+	// Proposer a node's Ed25519 identity key
+	//
+	// Example: d75a980182b10ab7d54bfed3c964073a0ee172f3daa62325af021a68f707511a
+	Proposer NodeID   `json:"proposer"`
+	Removals []NodeID `json:"removals"`
+
+	// ResultRoot Example: 9f86d081884c7d659a2feaa0c55ad015a3bf4f1b2b0b822cd15d6c15b0f00a08
+	ResultRoot Hash `json:"result_root"`
+
+	// Seal the proposer's Ed25519 signature under the hash
+	Seal string `json:"seal"`
+
+	// StateRoot Example: 9f86d081884c7d659a2feaa0c55ad015a3bf4f1b2b0b822cd15d6c15b0f00a08
+	StateRoot Hash  `json:"state_root"`
+	TimeMs    int64 `json:"time_ms"`
+	TxCount   int   `json:"tx_count"`
+
+	// TxRoot Example: 9f86d081884c7d659a2feaa0c55ad015a3bf4f1b2b0b822cd15d6c15b0f00a08
+	TxRoot Hash `json:"tx_root"`
 }
 
 // Health defines model for Health.
@@ -315,8 +386,16 @@ type Node struct {
 	LastHeartbeatMs *int64    `json:"last_heartbeat_ms,omitempty"`
 
 	// Listed in the head's directory and not removed since
-	Listed   bool    `json:"listed"`
-	Node     NodeID  `json:"node"`
+	Listed bool `json:"listed"`
+
+	// Node a node's Ed25519 identity key
+	//
+	// Example: d75a980182b10ab7d54bfed3c964073a0ee172f3daa62325af021a68f707511a
+	Node NodeID `json:"node"`
+
+	// Operator EIP-55 in answers
+	//
+	// Example: 0xd8dA6BF26964aF9D7eEd9e03E53415D37aA96045
 	Operator Address `json:"operator"`
 
 	// Performance permille
@@ -324,26 +403,41 @@ type Node struct {
 	RegisteredHeight int64 `json:"registered_height"`
 
 	// Requirement units; 10^9 are 1 TUN
+	//
+	// Example: 12500000000
 	Requirement Amount `json:"requirement"`
 
 	// Staked units; 10^9 are 1 TUN
+	//
+	// Example: 12500000000
 	Staked  Amount    `json:"staked"`
 	State   NodeState `json:"state"`
 	Swarm   string    `json:"swarm"`
 	Version *string   `json:"version,omitempty"`
-	VrfKey  Hash      `json:"vrf_key"`
+
+	// VrfKey Example: 9f86d081884c7d659a2feaa0c55ad015a3bf4f1b2b0b822cd15d6c15b0f00a08
+	VrfKey Hash `json:"vrf_key"`
 }
 
 // NodeDetail defines model for NodeDetail.
 type NodeDetail struct {
+	// Descriptor canonical bytes in base64
 	Descriptor      *Base64     `json:"descriptor,omitempty"`
 	Endpoints       *[]string   `json:"endpoints,omitempty"`
 	History         []NodeEvent `json:"history"`
 	LastHeartbeatMs *int64      `json:"last_heartbeat_ms,omitempty"`
 
 	// Listed in the head's directory and not removed since
-	Listed   bool    `json:"listed"`
-	Node     NodeID  `json:"node"`
+	Listed bool `json:"listed"`
+
+	// Node a node's Ed25519 identity key
+	//
+	// Example: d75a980182b10ab7d54bfed3c964073a0ee172f3daa62325af021a68f707511a
+	Node NodeID `json:"node"`
+
+	// Operator EIP-55 in answers
+	//
+	// Example: 0xd8dA6BF26964aF9D7eEd9e03E53415D37aA96045
 	Operator Address `json:"operator"`
 
 	// Performance permille
@@ -351,28 +445,38 @@ type NodeDetail struct {
 	RegisteredHeight int64 `json:"registered_height"`
 
 	// Requirement units; 10^9 are 1 TUN
+	//
+	// Example: 12500000000
 	Requirement Amount `json:"requirement"`
 	Stake       *Stake `json:"stake,omitempty"`
 
 	// Staked units; 10^9 are 1 TUN
+	//
+	// Example: 12500000000
 	Staked  Amount    `json:"staked"`
 	State   NodeState `json:"state"`
 	Swarm   string    `json:"swarm"`
 	Version *string   `json:"version,omitempty"`
-	VrfKey  Hash      `json:"vrf_key"`
+
+	// VrfKey Example: 9f86d081884c7d659a2feaa0c55ad015a3bf4f1b2b0b822cd15d6c15b0f00a08
+	VrfKey Hash `json:"vrf_key"`
 }
 
 // NodeEvent defines model for NodeEvent.
 type NodeEvent struct {
-	From   string    `json:"from"`
-	Height int64     `json:"height"`
+	From   string `json:"from"`
+	Height int64  `json:"height"`
+
+	// Proof Example: 9f86d081884c7d659a2feaa0c55ad015a3bf4f1b2b0b822cd15d6c15b0f00a08
 	Proof  *Hash     `json:"proof,omitempty"`
 	Reason string    `json:"reason"`
 	TimeMs int64     `json:"time_ms"`
 	To     NodeState `json:"to"`
 }
 
-// NodeID defines model for NodeID.
+// NodeID a node's Ed25519 identity key
+//
+// Example: d75a980182b10ab7d54bfed3c964073a0ee172f3daa62325af021a68f707511a
 type NodeID = string
 
 // NodePage defines model for NodePage.
@@ -389,18 +493,24 @@ type NodeState string
 // OnionKey defines model for OnionKey.
 type OnionKey struct {
 	FirstEpoch int64 `json:"first_epoch"`
-	Key        Hash  `json:"key"`
+
+	// Key Example: 9f86d081884c7d659a2feaa0c55ad015a3bf4f1b2b0b822cd15d6c15b0f00a08
+	Key Hash `json:"key"`
 }
 
-// Problem defines model for Problem.
+// Problem Example: {"code":"nonce_used","detail":"nonce 3, the account's next is 4","instance":"/v1/transactions","status":409,"title":"Conflict","type":"about:blank"}
 type Problem struct {
-	// Code stable
+	// Code stable; what programs look at
 	Code   string  `json:"code"`
 	Detail *string `json:"detail,omitempty"`
+
+	// Errors the parameters or members at fault
 	Errors *[]struct {
 		Detail *string `json:"detail,omitempty"`
 		Field  *string `json:"field,omitempty"`
 	} `json:"errors,omitempty"`
+
+	// Instance the path that was asked
 	Instance *string `json:"instance,omitempty"`
 	Status   int     `json:"status"`
 	Title    string  `json:"title"`
@@ -414,30 +524,46 @@ type ServiceNode struct {
 	Funded bool `json:"funded"`
 
 	// LastUptimeProof seconds since the Unix epoch
-	LastUptimeProof    int64   `json:"last_uptime_proof"`
-	OperatorAddress    Address `json:"operator_address"`
-	PubkeyEd25519      NodeID  `json:"pubkey_ed25519"`
-	PubkeyX25519       string  `json:"pubkey_x25519"`
-	PublicIp           string  `json:"public_ip"`
-	ServiceNodePubkey  NodeID  `json:"service_node_pubkey"`
-	ServiceNodeVersion string  `json:"service_node_version"`
+	LastUptimeProof int64 `json:"last_uptime_proof"`
+
+	// OperatorAddress EIP-55 in answers
+	//
+	// Example: 0xd8dA6BF26964aF9D7eEd9e03E53415D37aA96045
+	OperatorAddress Address `json:"operator_address"`
+
+	// PubkeyEd25519 a node's Ed25519 identity key
+	//
+	// Example: d75a980182b10ab7d54bfed3c964073a0ee172f3daa62325af021a68f707511a
+	PubkeyEd25519 NodeID `json:"pubkey_ed25519"`
+	PubkeyX25519  string `json:"pubkey_x25519"`
+	PublicIp      string `json:"public_ip"`
+
+	// ServiceNodePubkey a node's Ed25519 identity key
+	//
+	// Example: d75a980182b10ab7d54bfed3c964073a0ee172f3daa62325af021a68f707511a
+	ServiceNodePubkey  NodeID `json:"service_node_pubkey"`
+	ServiceNodeVersion string `json:"service_node_version"`
 
 	// StakingRequirement units; 10^9 are 1 TUN
+	//
+	// Example: 12500000000
 	StakingRequirement Amount    `json:"staking_requirement"`
 	State              NodeState `json:"state"`
 	StoragePort        int       `json:"storage_port"`
 	SwarmId            string    `json:"swarm_id"`
 
 	// TotalContributed units; 10^9 are 1 TUN
+	//
+	// Example: 12500000000
 	TotalContributed Amount `json:"total_contributed"`
 }
 
-// SignedMessage defines model for SignedMessage.
+// SignedMessage Example: {"kind":"transfer","message":{"amount":"12500000000","fee":"1000","nonce":"0","to":"0xd8dA6BF26964aF9D7eEd9e03E53415D37aA96045","validUntil":"500"},"signature":"0x8f1c5b1a6f0d3e9b7c2a4d6e8f0a1b3c5d7e9f1a2b4c6d8e0f2a4b6c8d0e2f4a1b3d5f7a9c1e3f5b7d9f1a3c5e7f9b1d3f5a7c9e1f3b5d7f9a1c3e5f7b9d1f3a1b"}
 type SignedMessage struct {
 	// Kind transfer, register, contribute, request-unlock, withdraw, submit-proof
 	Kind string `json:"kind"`
 
-	// Message the EIP-712 message
+	// Message the EIP-712 message; integers as decimal strings, bytes as 0x hex, nothing left out
 	Message map[string]interface{} `json:"message"`
 
 	// Signature R, S, V; V is 0, 1, 27 or 28
@@ -449,23 +575,45 @@ type Slash struct {
 	Basis SlashBasis `json:"basis"`
 
 	// Burned units; 10^9 are 1 TUN
-	Burned   Amount         `json:"burned"`
-	Epoch    int64          `json:"epoch"`
-	Height   int64          `json:"height"`
-	Kind     string         `json:"kind"`
-	Losses   []Contribution `json:"losses"`
-	Node     NodeID         `json:"node"`
-	Offence  Hash           `json:"offence"`
-	Operator Address        `json:"operator"`
-	Reporter Address        `json:"reporter"`
+	//
+	// Example: 12500000000
+	Burned Amount         `json:"burned"`
+	Epoch  int64          `json:"epoch"`
+	Height int64          `json:"height"`
+	Kind   string         `json:"kind"`
+	Losses []Contribution `json:"losses"`
+
+	// Node a node's Ed25519 identity key
+	//
+	// Example: d75a980182b10ab7d54bfed3c964073a0ee172f3daa62325af021a68f707511a
+	Node NodeID `json:"node"`
+
+	// Offence Example: 9f86d081884c7d659a2feaa0c55ad015a3bf4f1b2b0b822cd15d6c15b0f00a08
+	Offence Hash `json:"offence"`
+
+	// Operator EIP-55 in answers
+	//
+	// Example: 0xd8dA6BF26964aF9D7eEd9e03E53415D37aA96045
+	Operator Address `json:"operator"`
+
+	// Reporter EIP-55 in answers
+	//
+	// Example: 0xd8dA6BF26964aF9D7eEd9e03E53415D37aA96045
+	Reporter Address `json:"reporter"`
 
 	// Reward units; 10^9 are 1 TUN
+	//
+	// Example: 12500000000
 	Reward Amount `json:"reward"`
 
 	// Slashed units; 10^9 are 1 TUN
+	//
+	// Example: 12500000000
 	Slashed Amount `json:"slashed"`
 
 	// Stake units; 10^9 are 1 TUN
+	//
+	// Example: 12500000000
 	Stake  Amount `json:"stake"`
 	TimeMs int64  `json:"time_ms"`
 }
@@ -487,13 +635,25 @@ type Stake struct {
 	FeeBps        int            `json:"fee_bps"`
 	FullyStaked   bool           `json:"fully_staked"`
 	LockedUntilMs *int64         `json:"locked_until_ms,omitempty"`
-	Node          NodeID         `json:"node"`
-	Operator      Address        `json:"operator"`
+
+	// Node a node's Ed25519 identity key
+	//
+	// Example: d75a980182b10ab7d54bfed3c964073a0ee172f3daa62325af021a68f707511a
+	Node NodeID `json:"node"`
+
+	// Operator EIP-55 in answers
+	//
+	// Example: 0xd8dA6BF26964aF9D7eEd9e03E53415D37aA96045
+	Operator Address `json:"operator"`
 
 	// Requirement units; 10^9 are 1 TUN
+	//
+	// Example: 12500000000
 	Requirement Amount `json:"requirement"`
 
 	// Total units; 10^9 are 1 TUN
+	//
+	// Example: 12500000000
 	Total      Amount `json:"total"`
 	UnlockAtMs *int64 `json:"unlock_at_ms,omitempty"`
 }
@@ -508,8 +668,13 @@ type StakePage struct {
 
 // StateProof defines model for StateProof.
 type StateProof struct {
-	Header     Base64 `json:"header"`
-	Key        Base64 `json:"key"`
+	// Header canonical bytes in base64
+	Header Base64 `json:"header"`
+
+	// Key canonical bytes in base64
+	Key Base64 `json:"key"`
+
+	// Membership canonical bytes in base64
 	Membership Base64 `json:"membership"`
 	Part       string `json:"part"`
 
@@ -517,40 +682,58 @@ type StateProof struct {
 	Parts []struct {
 		Count int64  `json:"count"`
 		Name  string `json:"name"`
-		Root  Hash   `json:"root"`
+
+		// Root Example: 9f86d081884c7d659a2feaa0c55ad015a3bf4f1b2b0b822cd15d6c15b0f00a08
+		Root Hash `json:"root"`
 	} `json:"parts"`
 }
 
 // Statement defines model for Statement.
 type Statement struct {
-	Epoch    int64  `json:"epoch"`
-	Fork     int64  `json:"fork"`
-	Label    string `json:"label"`
-	Node     NodeID `json:"node"`
+	Epoch int64  `json:"epoch"`
+	Fork  int64  `json:"fork"`
+	Label string `json:"label"`
+
+	// Node a node's Ed25519 identity key
+	//
+	// Example: d75a980182b10ab7d54bfed3c964073a0ee172f3daa62325af021a68f707511a
+	Node NodeID `json:"node"`
+
+	// Sequence epoch << 20 | counter
 	Sequence string `json:"sequence"`
 }
 
 // Status defines model for Status.
 type Status struct {
 	// Bonded units; 10^9 are 1 TUN
+	//
+	// Example: 12500000000
 	Bonded Amount `json:"bonded"`
 
 	// Burned units; 10^9 are 1 TUN
+	//
+	// Example: 12500000000
 	Burned  Amount `json:"burned"`
 	ChainId int64  `json:"chain_id"`
 
 	// Circulating units; 10^9 are 1 TUN
+	//
+	// Example: 12500000000
 	Circulating Amount `json:"circulating"`
 
 	// Claim what traffic is protected against
-	Claim       string `json:"claim"`
-	Dev         bool   `json:"dev"`
-	Epoch       int64  `json:"epoch"`
-	Fork        int64  `json:"fork"`
-	GenesisHash Hash   `json:"genesis_hash"`
-	Head        Hash   `json:"head"`
-	Height      int64  `json:"height"`
-	Listed      int    `json:"listed"`
+	Claim string `json:"claim"`
+	Dev   bool   `json:"dev"`
+	Epoch int64  `json:"epoch"`
+	Fork  int64  `json:"fork"`
+
+	// GenesisHash Example: 9f86d081884c7d659a2feaa0c55ad015a3bf4f1b2b0b822cd15d6c15b0f00a08
+	GenesisHash Hash `json:"genesis_hash"`
+
+	// Head Example: 9f86d081884c7d659a2feaa0c55ad015a3bf4f1b2b0b822cd15d6c15b0f00a08
+	Head   Hash  `json:"head"`
+	Height int64 `json:"height"`
+	Listed int   `json:"listed"`
 
 	// Nodes count by state
 	Nodes map[string]int `json:"nodes"`
@@ -560,12 +743,18 @@ type Status struct {
 	Profile string `json:"profile"`
 
 	// RewardPool units; 10^9 are 1 TUN
+	//
+	// Example: 12500000000
 	RewardPool Amount `json:"reward_pool"`
 
 	// RewardsOutstanding units; 10^9 are 1 TUN
+	//
+	// Example: 12500000000
 	RewardsOutstanding Amount `json:"rewards_outstanding"`
 
 	// Supply units; 10^9 are 1 TUN
+	//
+	// Example: 12500000000
 	Supply  Amount `json:"supply"`
 	TimeMs  int64  `json:"time_ms"`
 	Version string `json:"version"`
@@ -573,6 +762,7 @@ type Status struct {
 
 // Submitted defines model for Submitted.
 type Submitted struct {
+	// Id Example: 9f86d081884c7d659a2feaa0c55ad015a3bf4f1b2b0b822cd15d6c15b0f00a08
 	Id Hash `json:"id"`
 }
 
@@ -583,16 +773,24 @@ type Transaction struct {
 
 	// Height of its block, or of the block that left it out
 	Height *int64 `json:"height,omitempty"`
-	Id     Hash   `json:"id"`
+
+	// Id Example: 9f86d081884c7d659a2feaa0c55ad015a3bf4f1b2b0b822cd15d6c15b0f00a08
+	Id Hash `json:"id"`
 
 	// Index place in its block
 	Index   *int                    `json:"index,omitempty"`
 	Kind    *string                 `json:"kind,omitempty"`
 	Message *map[string]interface{} `json:"message,omitempty"`
-	Raw     *Base64                 `json:"raw,omitempty"`
+
+	// Raw canonical bytes in base64
+	Raw *Base64 `json:"raw,omitempty"`
 
 	// Result ok, or the code of a refusal; absent while pending
-	Result    *string    `json:"result,omitempty"`
+	Result *string `json:"result,omitempty"`
+
+	// Sender EIP-55 in answers
+	//
+	// Example: 0xd8dA6BF26964aF9D7eEd9e03E53415D37aA96045
 	Sender    *Address   `json:"sender,omitempty"`
 	Statement *Statement `json:"statement,omitempty"`
 
@@ -605,6 +803,7 @@ type TransactionStatus string
 
 // TransactionBrief defines model for TransactionBrief.
 type TransactionBrief struct {
+	// Id Example: 9f86d081884c7d659a2feaa0c55ad015a3bf4f1b2b0b822cd15d6c15b0f00a08
 	Id   Hash   `json:"id"`
 	Kind string `json:"kind"`
 
@@ -614,12 +813,18 @@ type TransactionBrief struct {
 
 // Verdict defines model for Verdict.
 type Verdict struct {
-	Basis             *string `json:"basis,omitempty"`
-	Code              *string `json:"code,omitempty"`
-	Kind              *string `json:"kind,omitempty"`
-	Node              *NodeID `json:"node,omitempty"`
-	Offence           *Hash   `json:"offence,omitempty"`
-	PunishableUntilMs *int64  `json:"punishable_until_ms,omitempty"`
+	Basis *string `json:"basis,omitempty"`
+	Code  *string `json:"code,omitempty"`
+	Kind  *string `json:"kind,omitempty"`
+
+	// Node a node's Ed25519 identity key
+	//
+	// Example: d75a980182b10ab7d54bfed3c964073a0ee172f3daa62325af021a68f707511a
+	Node *NodeID `json:"node,omitempty"`
+
+	// Offence Example: 9f86d081884c7d659a2feaa0c55ad015a3bf4f1b2b0b822cd15d6c15b0f00a08
+	Offence           *Hash  `json:"offence,omitempty"`
+	PunishableUntilMs *int64 `json:"punishable_until_ms,omitempty"`
 	Steps             []struct {
 		Detail *string `json:"detail,omitempty"`
 		Name   string  `json:"name"`
@@ -631,7 +836,9 @@ type Verdict struct {
 // VerdictVerdict defines model for Verdict.Verdict.
 type VerdictVerdict string
 
-// ParamAddress defines model for ParamAddress.
+// ParamAddress EIP-55 in answers
+//
+// Example: 0xd8dA6BF26964aF9D7eEd9e03E53415D37aA96045
 type ParamAddress = Address
 
 // ParamBlock defines model for ParamBlock.
@@ -643,10 +850,12 @@ type ParamCursor = string
 // ParamLimit defines model for ParamLimit.
 type ParamLimit = int
 
-// ParamNode defines model for ParamNode.
+// ParamNode a node's Ed25519 identity key
+//
+// Example: d75a980182b10ab7d54bfed3c964073a0ee172f3daa62325af021a68f707511a
 type ParamNode = NodeID
 
-// ProblemResponse defines model for ProblemResponse.
+// ProblemResponse Example: {"code":"nonce_used","detail":"nonce 3, the account's next is 4","instance":"/v1/transactions","status":409,"title":"Conflict","type":"about:blank"}
 type ProblemResponse = Problem
 
 // ListAccountsParams defines parameters for ListAccounts.
@@ -681,6 +890,7 @@ type GetDirectoryParams struct {
 
 // GetDirectoryDeltaParams defines parameters for GetDirectoryDelta.
 type GetDirectoryDeltaParams struct {
+	// Since epoch of the list that the caller has
 	Since int64 `form:"since" json:"since"`
 
 	// Epoch default is the head's epoch
@@ -708,9 +918,13 @@ type ListNodesParams struct {
 	Limit *ParamLimit `form:"limit,omitempty" json:"limit,omitempty"`
 
 	// Cursor next_cursor of the page before; pins the height
-	Cursor   *ParamCursor `form:"cursor,omitempty" json:"cursor,omitempty"`
-	State    *NodeState   `form:"state,omitempty" json:"state,omitempty"`
-	Operator *Address     `form:"operator,omitempty" json:"operator,omitempty"`
+	Cursor *ParamCursor `form:"cursor,omitempty" json:"cursor,omitempty"`
+
+	// State only nodes in this state
+	State *NodeState `form:"state,omitempty" json:"state,omitempty"`
+
+	// Operator only nodes of this operator
+	Operator *Address `form:"operator,omitempty" json:"operator,omitempty"`
 }
 
 // ListSlashesParams defines parameters for ListSlashes.
@@ -720,7 +934,9 @@ type ListSlashesParams struct {
 
 	// Cursor next_cursor of the page before; pins the height
 	Cursor *ParamCursor `form:"cursor,omitempty" json:"cursor,omitempty"`
-	Node   *NodeID      `form:"node,omitempty" json:"node,omitempty"`
+
+	// Node only offences of this node
+	Node *NodeID `form:"node,omitempty" json:"node,omitempty"`
 }
 
 // ListStakesParams defines parameters for ListStakes.
@@ -845,6 +1061,14 @@ type ClientInterface interface {
 	GetBlock(ctx context.Context, block ParamBlock, reqEditors ...RequestEditorFn) (*http.Response, error)
 
 	// GetEip712 EIP-712 domain and types, one primary type for each kind of account transaction
+	//
+	// All that a wallet needs beside the message. With ethers, for a `kind` such as `transfer`:
+	//
+	//     const type = typed.kinds[kind];
+	//     const signature = await wallet.signTypedData(typed.domain, { [type]: typed.types[type] }, message);
+	//     // POST /v1/transactions {kind, message, signature}
+	//
+	// `eth_signTypedData_v4` wants `EIP712Domain` among the types too: it is there.
 	//
 	// Corresponds with GET /v1/chain/eip712 (the `GetEip712` operationId).
 	GetEip712(ctx context.Context, reqEditors ...RequestEditorFn) (*http.Response, error)
@@ -1068,6 +1292,14 @@ func (c *Client) GetBlock(ctx context.Context, block ParamBlock, reqEditors ...R
 }
 
 // GetEip712 EIP-712 domain and types, one primary type for each kind of account transaction
+//
+// All that a wallet needs beside the message. With ethers, for a `kind` such as `transfer`:
+//
+//	const type = typed.kinds[kind];
+//	const signature = await wallet.signTypedData(typed.domain, { [type]: typed.types[type] }, message);
+//	// POST /v1/transactions {kind, message, signature}
+//
+// `eth_signTypedData_v4` wants `EIP712Domain` among the types too: it is there.
 //
 // Corresponds with GET /v1/chain/eip712 (the `GetEip712` operationId).
 func (c *Client) GetEip712(ctx context.Context, reqEditors ...RequestEditorFn) (*http.Response, error) {
@@ -2650,6 +2882,14 @@ type ClientWithResponsesInterface interface {
 
 	// GetEip712WithResponse EIP-712 domain and types, one primary type for each kind of account transaction
 	//
+	// All that a wallet needs beside the message. With ethers, for a `kind` such as `transfer`:
+	//
+	//     const type = typed.kinds[kind];
+	//     const signature = await wallet.signTypedData(typed.domain, { [type]: typed.types[type] }, message);
+	//     // POST /v1/transactions {kind, message, signature}
+	//
+	// `eth_signTypedData_v4` wants `EIP712Domain` among the types too: it is there.
+	//
 	// Returns a wrapper object for the known response body format(s).
 	//
 	// Corresponds with GET /v1/chain/eip712 (the `GetEip712` operationId).
@@ -3251,11 +3491,18 @@ func (r GetDirectoryResponse) ContentType() string {
 	return ""
 }
 
+// GetDirectoryDeltaResponse200Headers the declared response headers of an HTTP 200 response for GetDirectoryDelta
+type GetDirectoryDeltaResponse200Headers struct {
+	ETag *string
+}
+
 type GetDirectoryDeltaResponse struct {
 	Body         []byte
 	HTTPResponse *http.Response
 	// ApplicationproblemJSONDefault the response for an HTTP default `application/problem+json` response
 	ApplicationproblemJSONDefault *ProblemResponse
+	// Headers200 the parsed response headers for an HTTP 200 response
+	Headers200 *GetDirectoryDeltaResponse200Headers
 }
 
 // GetApplicationproblemJSONDefault returns the response for an HTTP default `application/problem+json` response
@@ -4146,6 +4393,14 @@ func (c *ClientWithResponses) GetBlockWithResponse(ctx context.Context, block Pa
 
 // GetEip712WithResponse EIP-712 domain and types, one primary type for each kind of account transaction
 //
+// All that a wallet needs beside the message. With ethers, for a `kind` such as `transfer`:
+//
+//	const type = typed.kinds[kind];
+//	const signature = await wallet.signTypedData(typed.domain, { [type]: typed.types[type] }, message);
+//	// POST /v1/transactions {kind, message, signature}
+//
+// `eth_signTypedData_v4` wants `EIP712Domain` among the types too: it is there.
+//
 // Returns a wrapper object for the known response body format(s).
 //
 // Corresponds with GET /v1/chain/eip712 (the `GetEip712` operationId).
@@ -4769,6 +5024,9 @@ func ParseGetDirectoryDeltaResponse(rsp *http.Response) (*GetDirectoryDeltaRespo
 	}
 
 	switch {
+	case rsp.StatusCode == 304:
+		break // No content-type
+
 	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && true:
 		var dest ProblemResponse
 		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
@@ -4776,6 +5034,19 @@ func ParseGetDirectoryDeltaResponse(rsp *http.Response) (*GetDirectoryDeltaRespo
 		}
 		response.ApplicationproblemJSONDefault = &dest
 
+	}
+
+	switch {
+	case rsp.StatusCode == 200:
+		var headers GetDirectoryDeltaResponse200Headers
+		if values := rsp.Header.Values("ETag"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "ETag", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.ETag = &value
+		}
+		response.Headers200 = &headers
 	}
 
 	return response, nil

@@ -5,7 +5,6 @@ import (
 	"errors"
 	"fmt"
 	"io"
-	"log/slog"
 	"os"
 	"path/filepath"
 
@@ -48,7 +47,7 @@ func (f *Feed) save() {
 		err = durable.WriteFile(filepath.Join(f.cfg.Dir, CacheFile), b, 0o600)
 	}
 	if err != nil {
-		f.log.Warn("directory not kept on disk", slog.Any("error", err))
+		f.log.Warn("directory not kept on disk", "error", err)
 		return
 	}
 	f.saved = h.Seal
@@ -72,7 +71,7 @@ func (f *Feed) restore() error {
 		err = f.restoreList(b)
 	}
 	if err != nil {
-		f.log.Warn("directory on disk is not used; it is fetched again", slog.Any("error", err))
+		f.log.Warn("directory on disk is not used; it is fetched again", "error", err)
 	}
 	return nil
 }
@@ -132,7 +131,7 @@ func (f *Feed) restoreConflict() error {
 	}
 	two, err := ParseConflict(b, f.cfg.Network)
 	if err != nil {
-		f.log.Warn("file of two heads is not used", slog.String("file", path), slog.Any("error", err))
+		f.log.Warn("file of two heads is not used", "file", path, "error", err)
 		return nil
 	}
 	return fmt.Errorf("halted before, see %s; move the file away to begin again: %w", path, two)

@@ -6,7 +6,6 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
-	"log/slog"
 	"net/http"
 	"sync"
 	"time"
@@ -78,7 +77,7 @@ func (w *follower) run(ctx context.Context) {
 		}
 		fruitless++
 		f.failed(s)
-		f.log.Debug("event stream ended, opened again", slog.String("ledger", s.name), slog.Any("error", err))
+		f.log.Debug("event stream ended, opened again", "ledger", s.name, "error", err)
 		timer := time.NewTimer(f.pause(fruitless))
 		select {
 		case <-timer.C:

@@ -285,7 +285,7 @@ func (f *Feed) fallBack(ctx context.Context, cause error) (*directory.List, chai
 		return nil, chain.SealedHeader{}, cause
 	}
 	f.log.Warn("no ledger gave the newest list; the last verified one is used",
-		slog.Uint64("epoch", uint64(l.Epoch)), slog.Uint64("height", uint64(h.Header.Height)), slog.Any("error", cause))
+		"epoch", uint64(l.Epoch), "height", uint64(h.Header.Height), "error", cause)
 	return l, h, nil
 }
 

@@ -5,7 +5,6 @@ import (
 	"encoding/pem"
 	"errors"
 	"fmt"
-	"log/slog"
 	"path/filepath"
 	"strings"
 	"time"
@@ -49,7 +48,7 @@ func (f *Feed) crossCheck(ctx context.Context, from, other *server, s chain.Seal
 	ctx, cancel := context.WithTimeout(ctx, min(crossLimit, f.cfg.Timeout))
 	defer cancel()
 	if err := f.confirm(ctx, from, other, s); err != nil && f.Conflict() == nil {
-		f.log.Debug("no second ledger confirmed the epoch's header", slog.String("ledger", other.name), slog.Any("error", err))
+		f.log.Debug("no second ledger confirmed the epoch's header", "ledger", other.name, "error", err)
 		if !errors.Is(err, context.Canceled) {
 			f.failed(other)
 		}
@@ -128,12 +127,12 @@ func (f *Feed) contradict(first, second chain.SealedHeader) {
 func (f *Feed) stop(two *light.TwoHeads) {
 	f.halt()
 	f.log.Error("the ledger sealed two headers for one height; halted",
-		slog.Uint64("height", uint64(two.First.Header.Height)),
-		slog.String("first", two.First.Header.Hash().String()), slog.String("second", two.Second.Header.Hash().String()))
+		"height", uint64(two.First.Header.Height),
+		"first", two.First.Header.Hash().String(), "second", two.Second.Header.Hash().String())
 	if f.cfg.Dir != "" {
 		path := filepath.Join(f.cfg.Dir, ConflictFile)
 		if err := SaveConflict(path, two); err != nil {
-			f.log.Error("evidence of two heads not saved", slog.Any("error", err))
+			f.log.Error("evidence of two heads not saved", "error", err)
 		}
 	}
 	if f.cfg.OnConflict != nil {

@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"log/slog"
 	"maps"
 	"slices"
 
@@ -180,7 +179,7 @@ func (f *Feed) fresh() error {
 	f.mu.Unlock()
 	if warn {
 		f.log.Warn("the ledger has stalled; its last keys and list are used for at most a day",
-			slog.Uint64("height", uint64(newest.Header.Height)), slog.Uint64("epoch", uint64(newest.Header.DirEpoch)))
+			"height", uint64(newest.Header.Height), "epoch", uint64(newest.Header.DirEpoch))
 	}
 	if state == light.Expired {
 		return ErrStale

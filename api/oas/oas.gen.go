@@ -162,17 +162,28 @@ func (e VerdictVerdict) Valid() bool {
 
 // Account defines model for Account.
 type Account struct {
+	// Address EIP-55 in answers
+	//
+	// Example: 0xd8dA6BF26964aF9D7eEd9e03E53415D37aA96045
 	Address Address `json:"address"`
 
 	// Balance units; 10^9 are 1 TUN
+	//
+	// Example: 12500000000
 	Balance Amount `json:"balance"`
 	Height  int64  `json:"height"`
 
-	// NextNonce counts transactions that wait
-	NextNonce *string         `json:"next_nonce,omitempty"`
-	Nonce     string          `json:"nonce"`
-	Proof     *StateProof     `json:"proof,omitempty"`
-	Stakes    *[]AccountStake `json:"stakes,omitempty"`
+	// NextNonce what the next transaction should carry: counts those that wait
+	//
+	// Example: 6
+	NextNonce *string `json:"next_nonce,omitempty"`
+
+	// Nonce the first unused one in the head's state
+	//
+	// Example: 4
+	Nonce  string          `json:"nonce"`
+	Proof  *StateProof     `json:"proof,omitempty"`
+	Stakes *[]AccountStake `json:"stakes,omitempty"`
 }
 
 // AccountPage defines model for AccountPage.
@@ -186,21 +197,31 @@ type AccountPage struct {
 // AccountStake defines model for AccountStake.
 type AccountStake struct {
 	// Amount units; 10^9 are 1 TUN
-	Amount Amount           `json:"amount"`
-	Node   NodeID           `json:"node"`
-	Role   AccountStakeRole `json:"role"`
+	//
+	// Example: 12500000000
+	Amount Amount `json:"amount"`
+
+	// Node a node's Ed25519 identity key
+	//
+	// Example: d75a980182b10ab7d54bfed3c964073a0ee172f3daa62325af021a68f707511a
+	Node NodeID           `json:"node"`
+	Role AccountStakeRole `json:"role"`
 }
 
 // AccountStakeRole defines model for AccountStake.Role.
 type AccountStakeRole string
 
-// Address defines model for Address.
+// Address EIP-55 in answers
+//
+// Example: 0xd8dA6BF26964aF9D7eEd9e03E53415D37aA96045
 type Address = string
 
 // Amount units; 10^9 are 1 TUN
+//
+// Example: 12500000000
 type Amount = string
 
-// Base64 defines model for Base64.
+// Base64 canonical bytes in base64
 type Base64 = []byte
 
 // Block defines model for Block.
@@ -219,9 +240,14 @@ type BlockPage struct {
 
 // Contribution defines model for Contribution.
 type Contribution struct {
+	// Account EIP-55 in answers
+	//
+	// Example: 0xd8dA6BF26964aF9D7eEd9e03E53415D37aA96045
 	Account Address `json:"account"`
 
 	// Amount units; 10^9 are 1 TUN
+	//
+	// Example: 12500000000
 	Amount Amount `json:"amount"`
 }
 
@@ -230,36 +256,60 @@ type Directory struct {
 	Count   int              `json:"count"`
 	Entries []DirectoryEntry `json:"entries"`
 	Epoch   int64            `json:"epoch"`
-	Header  Base64           `json:"header"`
-	Root    Hash             `json:"root"`
+
+	// Header canonical bytes in base64
+	Header Base64 `json:"header"`
+
+	// Root Example: 9f86d081884c7d659a2feaa0c55ad015a3bf4f1b2b0b822cd15d6c15b0f00a08
+	Root Hash `json:"root"`
 }
 
 // DirectoryEntry defines model for DirectoryEntry.
 type DirectoryEntry struct {
-	Endpoints     []string `json:"endpoints"`
-	Family        []NodeID `json:"family"`
-	Node          NodeID   `json:"node"`
-	Onion         OnionKey `json:"onion"`
-	OnionNext     OnionKey `json:"onion_next"`
-	Operator      Address  `json:"operator"`
-	Performance   int      `json:"performance"`
-	PreviousSwarm string   `json:"previous_swarm"`
+	Endpoints []string `json:"endpoints"`
+	Family    []NodeID `json:"family"`
+
+	// Node a node's Ed25519 identity key
+	//
+	// Example: d75a980182b10ab7d54bfed3c964073a0ee172f3daa62325af021a68f707511a
+	Node      NodeID   `json:"node"`
+	Onion     OnionKey `json:"onion"`
+	OnionNext OnionKey `json:"onion_next"`
+
+	// Operator EIP-55 in answers
+	//
+	// Example: 0xd8dA6BF26964aF9D7eEd9e03E53415D37aA96045
+	Operator      Address `json:"operator"`
+	Performance   int     `json:"performance"`
+	PreviousSwarm string  `json:"previous_swarm"`
 
 	// Stake units; 10^9 are 1 TUN
+	//
+	// Example: 12500000000
 	Stake   Amount `json:"stake"`
 	Swarm   string `json:"swarm"`
 	Version string `json:"version"`
-	VrfKey  Hash   `json:"vrf_key"`
+
+	// VrfKey Example: 9f86d081884c7d659a2feaa0c55ad015a3bf4f1b2b0b822cd15d6c15b0f00a08
+	VrfKey Hash `json:"vrf_key"`
 }
 
 // DirectoryProof defines model for DirectoryProof.
 type DirectoryProof struct {
-	Entry      *DirectoryEntry `json:"entry,omitempty"`
-	Epoch      int64           `json:"epoch"`
-	Header     Base64          `json:"header"`
-	Listed     bool            `json:"listed"`
-	Membership Base64          `json:"membership"`
-	Node       NodeID          `json:"node"`
+	Entry *DirectoryEntry `json:"entry,omitempty"`
+	Epoch int64           `json:"epoch"`
+
+	// Header canonical bytes in base64
+	Header Base64 `json:"header"`
+	Listed bool   `json:"listed"`
+
+	// Membership canonical bytes in base64
+	Membership Base64 `json:"membership"`
+
+	// Node a node's Ed25519 identity key
+	//
+	// Example: d75a980182b10ab7d54bfed3c964073a0ee172f3daa62325af021a68f707511a
+	Node NodeID `json:"node"`
 
 	// Removed removed since the epoch began
 	Removed bool `json:"removed"`
@@ -282,28 +332,49 @@ type Eip712 struct {
 	} `json:"types"`
 }
 
-// Hash defines model for Hash.
+// Hash Example: 9f86d081884c7d659a2feaa0c55ad015a3bf4f1b2b0b822cd15d6c15b0f00a08
 type Hash = string
 
 // Header defines model for Header.
 type Header struct {
-	Beacon         Hash     `json:"beacon"`
-	DirectoryCount int      `json:"directory_count"`
-	DirectoryRoot  Hash     `json:"directory_root"`
-	Epoch          int64    `json:"epoch"`
-	Fork           int64    `json:"fork"`
-	GenesisHash    Hash     `json:"genesis_hash"`
-	Hash           Hash     `json:"hash"`
-	Height         int64    `json:"height"`
-	Parent         Hash     `json:"parent"`
-	Proposer       NodeID   `json:"proposer"`
-	Removals       []NodeID `json:"removals"`
-	ResultRoot     Hash     `json:"result_root"`
-	Seal           string   `json:"seal"`
-	StateRoot      Hash     `json:"state_root"`
-	TimeMs         int64    `json:"time_ms"`
-	TxCount        int      `json:"tx_count"`
-	TxRoot         Hash     `json:"tx_root"`
+	// Beacon Example: 9f86d081884c7d659a2feaa0c55ad015a3bf4f1b2b0b822cd15d6c15b0f00a08
+	Beacon         Hash `json:"beacon"`
+	DirectoryCount int  `json:"directory_count"`
+
+	// DirectoryRoot Example: 9f86d081884c7d659a2feaa0c55ad015a3bf4f1b2b0b822cd15d6c15b0f00a08
+	DirectoryRoot Hash  `json:"directory_root"`
+	Epoch         int64 `json:"epoch"`
+	Fork          int64 `json:"fork"`
+
+	// GenesisHash Example: 9f86d081884c7d659a2feaa0c55ad015a3bf4f1b2b0b822cd15d6c15b0f00a08
+	GenesisHash Hash `json:"genesis_hash"`
+
+	// Hash Example: 9f86d081884c7d659a2feaa0c55ad015a3bf4f1b2b0b822cd15d6c15b0f00a08
+	Hash   Hash  `json:"hash"`
+	Height int64 `json:"height"`
+
+	// Parent Example: 9f86d081884c7d659a2feaa0c55ad015a3bf4f1b2b0b822cd15d6c15b0f00a08
+	Parent Hash `json:"parent"`
+
+	// Proposer a node's Ed25519 identity key
+	//
+	// Example: d75a980182b10ab7d54bfed3c964073a0ee172f3daa62325af021a68f707511a
+	Proposer NodeID   `json:"proposer"`
+	Removals []NodeID `json:"removals"`
+
+	// ResultRoot Example: 9f86d081884c7d659a2feaa0c55ad015a3bf4f1b2b0b822cd15d6c15b0f00a08
+	ResultRoot Hash `json:"result_root"`
+
+	// Seal the proposer's Ed25519 signature under the hash
+	Seal string `json:"seal"`
+
+	// StateRoot Example: 9f86d081884c7d659a2feaa0c55ad015a3bf4f1b2b0b822cd15d6c15b0f00a08
+	StateRoot Hash  `json:"state_root"`
+	TimeMs    int64 `json:"time_ms"`
+	TxCount   int   `json:"tx_count"`
+
+	// TxRoot Example: 9f86d081884c7d659a2feaa0c55ad015a3bf4f1b2b0b822cd15d6c15b0f00a08
+	TxRoot Hash `json:"tx_root"`
 }
 
 // Health defines model for Health.
@@ -321,8 +392,16 @@ type Node struct {
 	LastHeartbeatMs *int64    `json:"last_heartbeat_ms,omitempty"`
 
 	// Listed in the head's directory and not removed since
-	Listed   bool    `json:"listed"`
-	Node     NodeID  `json:"node"`
+	Listed bool `json:"listed"`
+
+	// Node a node's Ed25519 identity key
+	//
+	// Example: d75a980182b10ab7d54bfed3c964073a0ee172f3daa62325af021a68f707511a
+	Node NodeID `json:"node"`
+
+	// Operator EIP-55 in answers
+	//
+	// Example: 0xd8dA6BF26964aF9D7eEd9e03E53415D37aA96045
 	Operator Address `json:"operator"`
 
 	// Performance permille
@@ -330,26 +409,41 @@ type Node struct {
 	RegisteredHeight int64 `json:"registered_height"`
 
 	// Requirement units; 10^9 are 1 TUN
+	//
+	// Example: 12500000000
 	Requirement Amount `json:"requirement"`
 
 	// Staked units; 10^9 are 1 TUN
+	//
+	// Example: 12500000000
 	Staked  Amount    `json:"staked"`
 	State   NodeState `json:"state"`
 	Swarm   string    `json:"swarm"`
 	Version *string   `json:"version,omitempty"`
-	VrfKey  Hash      `json:"vrf_key"`
+
+	// VrfKey Example: 9f86d081884c7d659a2feaa0c55ad015a3bf4f1b2b0b822cd15d6c15b0f00a08
+	VrfKey Hash `json:"vrf_key"`
 }
 
 // NodeDetail defines model for NodeDetail.
 type NodeDetail struct {
+	// Descriptor canonical bytes in base64
 	Descriptor      *Base64     `json:"descriptor,omitempty"`
 	Endpoints       *[]string   `json:"endpoints,omitempty"`
 	History         []NodeEvent `json:"history"`
 	LastHeartbeatMs *int64      `json:"last_heartbeat_ms,omitempty"`
 
 	// Listed in the head's directory and not removed since
-	Listed   bool    `json:"listed"`
-	Node     NodeID  `json:"node"`
+	Listed bool `json:"listed"`
+
+	// Node a node's Ed25519 identity key
+	//
+	// Example: d75a980182b10ab7d54bfed3c964073a0ee172f3daa62325af021a68f707511a
+	Node NodeID `json:"node"`
+
+	// Operator EIP-55 in answers
+	//
+	// Example: 0xd8dA6BF26964aF9D7eEd9e03E53415D37aA96045
 	Operator Address `json:"operator"`
 
 	// Performance permille
@@ -357,28 +451,38 @@ type NodeDetail struct {
 	RegisteredHeight int64 `json:"registered_height"`
 
 	// Requirement units; 10^9 are 1 TUN
+	//
+	// Example: 12500000000
 	Requirement Amount `json:"requirement"`
 	Stake       *Stake `json:"stake,omitempty"`
 
 	// Staked units; 10^9 are 1 TUN
+	//
+	// Example: 12500000000
 	Staked  Amount    `json:"staked"`
 	State   NodeState `json:"state"`
 	Swarm   string    `json:"swarm"`
 	Version *string   `json:"version,omitempty"`
-	VrfKey  Hash      `json:"vrf_key"`
+
+	// VrfKey Example: 9f86d081884c7d659a2feaa0c55ad015a3bf4f1b2b0b822cd15d6c15b0f00a08
+	VrfKey Hash `json:"vrf_key"`
 }
 
 // NodeEvent defines model for NodeEvent.
 type NodeEvent struct {
-	From   string    `json:"from"`
-	Height int64     `json:"height"`
+	From   string `json:"from"`
+	Height int64  `json:"height"`
+
+	// Proof Example: 9f86d081884c7d659a2feaa0c55ad015a3bf4f1b2b0b822cd15d6c15b0f00a08
 	Proof  *Hash     `json:"proof,omitempty"`
 	Reason string    `json:"reason"`
 	TimeMs int64     `json:"time_ms"`
 	To     NodeState `json:"to"`
 }
 
-// NodeID defines model for NodeID.
+// NodeID a node's Ed25519 identity key
+//
+// Example: d75a980182b10ab7d54bfed3c964073a0ee172f3daa62325af021a68f707511a
 type NodeID = string
 
 // NodePage defines model for NodePage.
@@ -395,18 +499,24 @@ type NodeState string
 // OnionKey defines model for OnionKey.
 type OnionKey struct {
 	FirstEpoch int64 `json:"first_epoch"`
-	Key        Hash  `json:"key"`
+
+	// Key Example: 9f86d081884c7d659a2feaa0c55ad015a3bf4f1b2b0b822cd15d6c15b0f00a08
+	Key Hash `json:"key"`
 }
 
-// Problem defines model for Problem.
+// Problem Example: {"code":"nonce_used","detail":"nonce 3, the account's next is 4","instance":"/v1/transactions","status":409,"title":"Conflict","type":"about:blank"}
 type Problem struct {
-	// Code stable
+	// Code stable; what programs look at
 	Code   string  `json:"code"`
 	Detail *string `json:"detail,omitempty"`
+
+	// Errors the parameters or members at fault
 	Errors *[]struct {
 		Detail *string `json:"detail,omitempty"`
 		Field  *string `json:"field,omitempty"`
 	} `json:"errors,omitempty"`
+
+	// Instance the path that was asked
 	Instance *string `json:"instance,omitempty"`
 	Status   int     `json:"status"`
 	Title    string  `json:"title"`
@@ -420,30 +530,46 @@ type ServiceNode struct {
 	Funded bool `json:"funded"`
 
 	// LastUptimeProof seconds since the Unix epoch
-	LastUptimeProof    int64   `json:"last_uptime_proof"`
-	OperatorAddress    Address `json:"operator_address"`
-	PubkeyEd25519      NodeID  `json:"pubkey_ed25519"`
-	PubkeyX25519       string  `json:"pubkey_x25519"`
-	PublicIp           string  `json:"public_ip"`
-	ServiceNodePubkey  NodeID  `json:"service_node_pubkey"`
-	ServiceNodeVersion string  `json:"service_node_version"`
+	LastUptimeProof int64 `json:"last_uptime_proof"`
+
+	// OperatorAddress EIP-55 in answers
+	//
+	// Example: 0xd8dA6BF26964aF9D7eEd9e03E53415D37aA96045
+	OperatorAddress Address `json:"operator_address"`
+
+	// PubkeyEd25519 a node's Ed25519 identity key
+	//
+	// Example: d75a980182b10ab7d54bfed3c964073a0ee172f3daa62325af021a68f707511a
+	PubkeyEd25519 NodeID `json:"pubkey_ed25519"`
+	PubkeyX25519  string `json:"pubkey_x25519"`
+	PublicIp      string `json:"public_ip"`
+
+	// ServiceNodePubkey a node's Ed25519 identity key
+	//
+	// Example: d75a980182b10ab7d54bfed3c964073a0ee172f3daa62325af021a68f707511a
+	ServiceNodePubkey  NodeID `json:"service_node_pubkey"`
+	ServiceNodeVersion string `json:"service_node_version"`
 
 	// StakingRequirement units; 10^9 are 1 TUN
+	//
+	// Example: 12500000000
 	StakingRequirement Amount    `json:"staking_requirement"`
 	State              NodeState `json:"state"`
 	StoragePort        int       `json:"storage_port"`
 	SwarmId            string    `json:"swarm_id"`
 
 	// TotalContributed units; 10^9 are 1 TUN
+	//
+	// Example: 12500000000
 	TotalContributed Amount `json:"total_contributed"`
 }
 
-// SignedMessage defines model for SignedMessage.
+// SignedMessage Example: {"kind":"transfer","message":{"amount":"12500000000","fee":"1000","nonce":"0","to":"0xd8dA6BF26964aF9D7eEd9e03E53415D37aA96045","validUntil":"500"},"signature":"0x8f1c5b1a6f0d3e9b7c2a4d6e8f0a1b3c5d7e9f1a2b4c6d8e0f2a4b6c8d0e2f4a1b3d5f7a9c1e3f5b7d9f1a3c5e7f9b1d3f5a7c9e1f3b5d7f9a1c3e5f7b9d1f3a1b"}
 type SignedMessage struct {
 	// Kind transfer, register, contribute, request-unlock, withdraw, submit-proof
 	Kind string `json:"kind"`
 
-	// Message the EIP-712 message
+	// Message the EIP-712 message; integers as decimal strings, bytes as 0x hex, nothing left out
 	Message map[string]interface{} `json:"message"`
 
 	// Signature R, S, V; V is 0, 1, 27 or 28
@@ -455,23 +581,45 @@ type Slash struct {
 	Basis SlashBasis `json:"basis"`
 
 	// Burned units; 10^9 are 1 TUN
-	Burned   Amount         `json:"burned"`
-	Epoch    int64          `json:"epoch"`
-	Height   int64          `json:"height"`
-	Kind     string         `json:"kind"`
-	Losses   []Contribution `json:"losses"`
-	Node     NodeID         `json:"node"`
-	Offence  Hash           `json:"offence"`
-	Operator Address        `json:"operator"`
-	Reporter Address        `json:"reporter"`
+	//
+	// Example: 12500000000
+	Burned Amount         `json:"burned"`
+	Epoch  int64          `json:"epoch"`
+	Height int64          `json:"height"`
+	Kind   string         `json:"kind"`
+	Losses []Contribution `json:"losses"`
+
+	// Node a node's Ed25519 identity key
+	//
+	// Example: d75a980182b10ab7d54bfed3c964073a0ee172f3daa62325af021a68f707511a
+	Node NodeID `json:"node"`
+
+	// Offence Example: 9f86d081884c7d659a2feaa0c55ad015a3bf4f1b2b0b822cd15d6c15b0f00a08
+	Offence Hash `json:"offence"`
+
+	// Operator EIP-55 in answers
+	//
+	// Example: 0xd8dA6BF26964aF9D7eEd9e03E53415D37aA96045
+	Operator Address `json:"operator"`
+
+	// Reporter EIP-55 in answers
+	//
+	// Example: 0xd8dA6BF26964aF9D7eEd9e03E53415D37aA96045
+	Reporter Address `json:"reporter"`
 
 	// Reward units; 10^9 are 1 TUN
+	//
+	// Example: 12500000000
 	Reward Amount `json:"reward"`
 
 	// Slashed units; 10^9 are 1 TUN
+	//
+	// Example: 12500000000
 	Slashed Amount `json:"slashed"`
 
 	// Stake units; 10^9 are 1 TUN
+	//
+	// Example: 12500000000
 	Stake  Amount `json:"stake"`
 	TimeMs int64  `json:"time_ms"`
 }
@@ -493,13 +641,25 @@ type Stake struct {
 	FeeBps        int            `json:"fee_bps"`
 	FullyStaked   bool           `json:"fully_staked"`
 	LockedUntilMs *int64         `json:"locked_until_ms,omitempty"`
-	Node          NodeID         `json:"node"`
-	Operator      Address        `json:"operator"`
+
+	// Node a node's Ed25519 identity key
+	//
+	// Example: d75a980182b10ab7d54bfed3c964073a0ee172f3daa62325af021a68f707511a
+	Node NodeID `json:"node"`
+
+	// Operator EIP-55 in answers
+	//
+	// Example: 0xd8dA6BF26964aF9D7eEd9e03E53415D37aA96045
+	Operator Address `json:"operator"`
 
 	// Requirement units; 10^9 are 1 TUN
+	//
+	// Example: 12500000000
 	Requirement Amount `json:"requirement"`
 
 	// Total units; 10^9 are 1 TUN
+	//
+	// Example: 12500000000
 	Total      Amount `json:"total"`
 	UnlockAtMs *int64 `json:"unlock_at_ms,omitempty"`
 }
@@ -514,8 +674,13 @@ type StakePage struct {
 
 // StateProof defines model for StateProof.
 type StateProof struct {
-	Header     Base64 `json:"header"`
-	Key        Base64 `json:"key"`
+	// Header canonical bytes in base64
+	Header Base64 `json:"header"`
+
+	// Key canonical bytes in base64
+	Key Base64 `json:"key"`
+
+	// Membership canonical bytes in base64
 	Membership Base64 `json:"membership"`
 	Part       string `json:"part"`
 
@@ -523,40 +688,58 @@ type StateProof struct {
 	Parts []struct {
 		Count int64  `json:"count"`
 		Name  string `json:"name"`
-		Root  Hash   `json:"root"`
+
+		// Root Example: 9f86d081884c7d659a2feaa0c55ad015a3bf4f1b2b0b822cd15d6c15b0f00a08
+		Root Hash `json:"root"`
 	} `json:"parts"`
 }
 
 // Statement defines model for Statement.
 type Statement struct {
-	Epoch    int64  `json:"epoch"`
-	Fork     int64  `json:"fork"`
-	Label    string `json:"label"`
-	Node     NodeID `json:"node"`
+	Epoch int64  `json:"epoch"`
+	Fork  int64  `json:"fork"`
+	Label string `json:"label"`
+
+	// Node a node's Ed25519 identity key
+	//
+	// Example: d75a980182b10ab7d54bfed3c964073a0ee172f3daa62325af021a68f707511a
+	Node NodeID `json:"node"`
+
+	// Sequence epoch << 20 | counter
 	Sequence string `json:"sequence"`
 }
 
 // Status defines model for Status.
 type Status struct {
 	// Bonded units; 10^9 are 1 TUN
+	//
+	// Example: 12500000000
 	Bonded Amount `json:"bonded"`
 
 	// Burned units; 10^9 are 1 TUN
+	//
+	// Example: 12500000000
 	Burned  Amount `json:"burned"`
 	ChainId int64  `json:"chain_id"`
 
 	// Circulating units; 10^9 are 1 TUN
+	//
+	// Example: 12500000000
 	Circulating Amount `json:"circulating"`
 
 	// Claim what traffic is protected against
-	Claim       string `json:"claim"`
-	Dev         bool   `json:"dev"`
-	Epoch       int64  `json:"epoch"`
-	Fork        int64  `json:"fork"`
-	GenesisHash Hash   `json:"genesis_hash"`
-	Head        Hash   `json:"head"`
-	Height      int64  `json:"height"`
-	Listed      int    `json:"listed"`
+	Claim string `json:"claim"`
+	Dev   bool   `json:"dev"`
+	Epoch int64  `json:"epoch"`
+	Fork  int64  `json:"fork"`
+
+	// GenesisHash Example: 9f86d081884c7d659a2feaa0c55ad015a3bf4f1b2b0b822cd15d6c15b0f00a08
+	GenesisHash Hash `json:"genesis_hash"`
+
+	// Head Example: 9f86d081884c7d659a2feaa0c55ad015a3bf4f1b2b0b822cd15d6c15b0f00a08
+	Head   Hash  `json:"head"`
+	Height int64 `json:"height"`
+	Listed int   `json:"listed"`
 
 	// Nodes count by state
 	Nodes map[string]int `json:"nodes"`
@@ -566,12 +749,18 @@ type Status struct {
 	Profile string `json:"profile"`
 
 	// RewardPool units; 10^9 are 1 TUN
+	//
+	// Example: 12500000000
 	RewardPool Amount `json:"reward_pool"`
 
 	// RewardsOutstanding units; 10^9 are 1 TUN
+	//
+	// Example: 12500000000
 	RewardsOutstanding Amount `json:"rewards_outstanding"`
 
 	// Supply units; 10^9 are 1 TUN
+	//
+	// Example: 12500000000
 	Supply  Amount `json:"supply"`
 	TimeMs  int64  `json:"time_ms"`
 	Version string `json:"version"`
@@ -579,6 +768,7 @@ type Status struct {
 
 // Submitted defines model for Submitted.
 type Submitted struct {
+	// Id Example: 9f86d081884c7d659a2feaa0c55ad015a3bf4f1b2b0b822cd15d6c15b0f00a08
 	Id Hash `json:"id"`
 }
 
@@ -589,16 +779,24 @@ type Transaction struct {
 
 	// Height of its block, or of the block that left it out
 	Height *int64 `json:"height,omitempty"`
-	Id     Hash   `json:"id"`
+
+	// Id Example: 9f86d081884c7d659a2feaa0c55ad015a3bf4f1b2b0b822cd15d6c15b0f00a08
+	Id Hash `json:"id"`
 
 	// Index place in its block
 	Index   *int                    `json:"index,omitempty"`
 	Kind    *string                 `json:"kind,omitempty"`
 	Message *map[string]interface{} `json:"message,omitempty"`
-	Raw     *Base64                 `json:"raw,omitempty"`
+
+	// Raw canonical bytes in base64
+	Raw *Base64 `json:"raw,omitempty"`
 
 	// Result ok, or the code of a refusal; absent while pending
-	Result    *string    `json:"result,omitempty"`
+	Result *string `json:"result,omitempty"`
+
+	// Sender EIP-55 in answers
+	//
+	// Example: 0xd8dA6BF26964aF9D7eEd9e03E53415D37aA96045
 	Sender    *Address   `json:"sender,omitempty"`
 	Statement *Statement `json:"statement,omitempty"`
 
@@ -611,6 +809,7 @@ type TransactionStatus string
 
 // TransactionBrief defines model for TransactionBrief.
 type TransactionBrief struct {
+	// Id Example: 9f86d081884c7d659a2feaa0c55ad015a3bf4f1b2b0b822cd15d6c15b0f00a08
 	Id   Hash   `json:"id"`
 	Kind string `json:"kind"`
 
@@ -620,12 +819,18 @@ type TransactionBrief struct {
 
 // Verdict defines model for Verdict.
 type Verdict struct {
-	Basis             *string `json:"basis,omitempty"`
-	Code              *string `json:"code,omitempty"`
-	Kind              *string `json:"kind,omitempty"`
-	Node              *NodeID `json:"node,omitempty"`
-	Offence           *Hash   `json:"offence,omitempty"`
-	PunishableUntilMs *int64  `json:"punishable_until_ms,omitempty"`
+	Basis *string `json:"basis,omitempty"`
+	Code  *string `json:"code,omitempty"`
+	Kind  *string `json:"kind,omitempty"`
+
+	// Node a node's Ed25519 identity key
+	//
+	// Example: d75a980182b10ab7d54bfed3c964073a0ee172f3daa62325af021a68f707511a
+	Node *NodeID `json:"node,omitempty"`
+
+	// Offence Example: 9f86d081884c7d659a2feaa0c55ad015a3bf4f1b2b0b822cd15d6c15b0f00a08
+	Offence           *Hash  `json:"offence,omitempty"`
+	PunishableUntilMs *int64 `json:"punishable_until_ms,omitempty"`
 	Steps             []struct {
 		Detail *string `json:"detail,omitempty"`
 		Name   string  `json:"name"`
@@ -637,7 +842,9 @@ type Verdict struct {
 // VerdictVerdict defines model for Verdict.Verdict.
 type VerdictVerdict string
 
-// ParamAddress defines model for ParamAddress.
+// ParamAddress EIP-55 in answers
+//
+// Example: 0xd8dA6BF26964aF9D7eEd9e03E53415D37aA96045
 type ParamAddress = Address
 
 // ParamBlock defines model for ParamBlock.
@@ -649,10 +856,12 @@ type ParamCursor = string
 // ParamLimit defines model for ParamLimit.
 type ParamLimit = int
 
-// ParamNode defines model for ParamNode.
+// ParamNode a node's Ed25519 identity key
+//
+// Example: d75a980182b10ab7d54bfed3c964073a0ee172f3daa62325af021a68f707511a
 type ParamNode = NodeID
 
-// ProblemResponse defines model for ProblemResponse.
+// ProblemResponse Example: {"code":"nonce_used","detail":"nonce 3, the account's next is 4","instance":"/v1/transactions","status":409,"title":"Conflict","type":"about:blank"}
 type ProblemResponse = Problem
 
 // ListAccountsParams defines parameters for ListAccounts.
@@ -687,6 +896,7 @@ type GetDirectoryParams struct {
 
 // GetDirectoryDeltaParams defines parameters for GetDirectoryDelta.
 type GetDirectoryDeltaParams struct {
+	// Since epoch of the list that the caller has
 	Since int64 `form:"since" json:"since"`
 
 	// Epoch default is the head's epoch
@@ -714,9 +924,13 @@ type ListNodesParams struct {
 	Limit *ParamLimit `form:"limit,omitempty" json:"limit,omitempty"`
 
 	// Cursor next_cursor of the page before; pins the height
-	Cursor   *ParamCursor `form:"cursor,omitempty" json:"cursor,omitempty"`
-	State    *NodeState   `form:"state,omitempty" json:"state,omitempty"`
-	Operator *Address     `form:"operator,omitempty" json:"operator,omitempty"`
+	Cursor *ParamCursor `form:"cursor,omitempty" json:"cursor,omitempty"`
+
+	// State only nodes in this state
+	State *NodeState `form:"state,omitempty" json:"state,omitempty"`
+
+	// Operator only nodes of this operator
+	Operator *Address `form:"operator,omitempty" json:"operator,omitempty"`
 }
 
 // ListSlashesParams defines parameters for ListSlashes.
@@ -726,7 +940,9 @@ type ListSlashesParams struct {
 
 	// Cursor next_cursor of the page before; pins the height
 	Cursor *ParamCursor `form:"cursor,omitempty" json:"cursor,omitempty"`
-	Node   *NodeID      `form:"node,omitempty" json:"node,omitempty"`
+
+	// Node only offences of this node
+	Node *NodeID `form:"node,omitempty" json:"node,omitempty"`
 }
 
 // ListStakesParams defines parameters for ListStakes.
@@ -2018,8 +2234,13 @@ type GetDirectoryDeltaResponseObject interface {
 	VisitGetDirectoryDeltaResponse(w http.ResponseWriter) error
 }
 
+type GetDirectoryDelta200ResponseHeaders struct {
+	ETag *string
+}
+
 type GetDirectoryDelta200ApplicationoctetStreamResponse struct {
 	Body          io.Reader
+	Headers       GetDirectoryDelta200ResponseHeaders
 	ContentLength int64
 }
 
@@ -2029,6 +2250,9 @@ func (response GetDirectoryDelta200ApplicationoctetStreamResponse) VisitGetDirec
 	if response.ContentLength != 0 {
 		w.Header().Set("Content-Length", fmt.Sprint(response.ContentLength))
 	}
+	if response.Headers.ETag != nil {
+		w.Header().Set("ETag", fmt.Sprint(*response.Headers.ETag))
+	}
 	w.WriteHeader(200)
 
 	if closer, ok := response.Body.(io.ReadCloser); ok {
@@ -2036,6 +2260,14 @@ func (response GetDirectoryDelta200ApplicationoctetStreamResponse) VisitGetDirec
 	}
 	_, err := io.Copy(w, response.Body)
 	return err
+}
+
+type GetDirectoryDelta304Response struct {
+}
+
+func (response GetDirectoryDelta304Response) VisitGetDirectoryDeltaResponse(w http.ResponseWriter) error {
+	w.WriteHeader(304)
+	return nil
 }
 
 type GetDirectoryDeltadefaultApplicationProblemPlusJSONResponse struct {
@@ -3589,91 +3821,115 @@ func (sh *strictHandler) GetTransaction(ctx *gin.Context, id Hash) {
 // const string: with thousands of chunks the chained `+` fold is several
 // times slower for the Go compiler than parsing a slice literal.
 var swaggerSpec = []string{
-	"7D1rd9s2ln8Fh9tz2jlLW7bz6NQ+8yFpMtvMZtOcJtP90HhkiLySMCYBFgAtqx7/9z24APgQQYlU5NTb",
-	"3U+JSBC4uC/cJ3wXJSIvBAeuVXR+FxVU0hw0SPz13vx6kaYSFP5mPDqPCqqXURxxmkN0HlH3No4k/Foy",
-	"CWl0rmUJcaSSJeTUfPaVhHl0Hv3bpF5rYt+qiZ/9/j62y73MRHLds9gM321bqqBagzRf/uObX06Ovru8",
-	"O41Pv7v/V0Y1KP0v84gezS/vnj+9/9NXURzpdWEmVloyvqiB+L6USkgzYQoqkazQTJhJOdzqaYIviZgT",
-	"vQRS0AWQGcyFhAtSMK7w6RLYYqmj2O7i1xLkut6GnSBqwp3T27fAF3oZnZ89e94L11uWM90FK4U5LTNN",
-	"Tk9OLoi4AWn+d0KYIhLmpYK0B5AMp2vC4WaKzk9PTmIDFcvLHH+Zn4y7nxWAjGtYgKwhfCdS6KEeN6/2",
-	"5RMz75tX0b1ZSIIqBFdgeVSKWQb5T+6ZeZQIroEjnmhRZCyhBk+Two78938qg7S7gQu7+e3KbbQX1Su/",
-	"C4ToRZKI0i5fSFGA1MyCSmtJGiQScTSjGeUJ7PwixwXv48jx3fldNBcyp9qS6PnTqEux2HIzF26B9t5w",
-	"C4poSbmiiXloGJtqsqLIMhsMGkfVPJ03hRRivmsLHzTV8B5HGmxqem1xxjTkuzFmMf7BfGU+dyBQKek6",
-	"shzjee6Xhsby2PXAV+i7rKYQs39Cgph1a7ynC+hSdhTaqy2N2Vt3W3FTGwURr4Wm2SCgNlBUaS87gwd5",
-	"C1os6rscn3tJGMa+3GmPIZogjqTIcDRwo5R+iczKVKNmNSpAsllpfl2G1Glzu04xOWDdvMHN1gLcOGhO",
-	"bt2x8uLor5d3T0/uvwrJx4sKFW1BKznT6oKcnvzjO0IlkFPy8e/vori5gD/IznqmfkkVPH/aIvRsrSE4",
-	"1J+um/xLU5C7MP+DHWU4q6EWBnPyx/qjl5LBfKekOqg2lgsRBrf1xUWzgY9HKJnfexFg9rjbkMz6kBp4",
-	"Fo2T5U2l65arpglB/IpJSLSQ6y64FbBdmoHZ5ojDolrlNddyHaIeFCJZDuSYYZLjJBR1ltiJwx+oWnYw",
-	"aIFyE8SRR2clIx4NWxFrt9zBLvC0EMy5ABUSu1y7gac5zVm2Hoz4WnF3xGWU2hfccfS24T+aQf8J6+qD",
-	"qZHJUV/502S4iBQgkWXallCDWwoJN0yUaqpWVOZBJCt/kg47MfsnugGpHKK67+R8eg3rvRjRnZZ+irh5",
-	"7NaMVHGHB7Gz+RpCv2lP2hbF2ljdyt3vvaG5yd2O6cdphYfUAhlT2mCzIs1MiAwoN+9yyGcg1ZIVw+cb",
-	"aTdBLm7s8m1bxL0givEE0I9FJJAZLCivN14BG+YMr6ncJuv1GtqqsckQSV+z4tvTsy4pU5FTFjjNkiVl",
-	"/E061O9BfzQkezTTI2VpEwVm6iZne8jc5KHNXjOeev+QGUrQ7H1rdx1w2lQz3xMtSCFZTuWamOExUWWy",
-	"JNR5cHOQ5+Sj+18UgME82ApDpeHbiO9FpX0wEF046LIHrOZBsTFgYzbHHX43HrOhiVGztc34ZmwoaGb/",
-	"UAl5GwczoMnuA8nq0jhKvaKZbrFp6kHD7YVxGmsu5PXAoQvgoJiaLh3OhoAyauwYC72gEvhgjBhCCbVb",
-	"M2/oRpqpA1g1ElSZ6VEUVGDdgpBVoGHUVJrlMLXgD0Crvt3Gjvp2urfdWnksyBIb3OT4sIa2InC9aAO4",
-	"Nk5bWOnITFfS6pOpInLshbfBKo4KQa0BNNPLz/QxDdClasUtrnfHKNxXW0NUPvZ6EOM+o0pPl0ClngHV",
-	"wzmpNm3apxTjLjBO068VqWhDKE8JF5q0bI+ArTHaS/hs830j2AsyZ1kGwU1LWJhtS0ino3jBUTiHMUEy",
-	"NJbTUeP1IMRhDPZ3dSoarkTtX1j4G/akQ0AbfSEitEnq99UnOq9AU4bql2bZj/Po/JfdKIvu446N6thG",
-	"jPAHlkz5uMfgQ+f1DYTDwoM8SBcr31TWDo4uii4dkuyqHSUzlyLMMOMO9yGZAn/ASaCqhxNHnn1ihHD0",
-	"xuOqAwxRgbNWMPZx3JtXY21Q89UXj3M6Rn+UUc6aNI0DtdYEURzRRLMbI/0pJCLPmTIKDN+k0BpY8kwk",
-	"1wb2OMpgbtfPZ0rj8MsANapwUVcemFR6OsYg31dzNleys4TQ5LOYgcBqGjjslKazLJhASCsl2XkFUgq5",
-	"zVnc8u2cQZaG/cWdTiHjStO+5GNtbQUEn+nsc7xXfOuniWsTDXEaosIHkDcsgbCd5vi0z3CqLSYuVkH7",
-	"aF7ytC+ohNZcWaCWqrTsBs0hETxVjeDP3zm7JZ6zBrCwP72n4xPdRTm7hvUU0rNnz06/G27lue9uq8+6",
-	"2edylrFkaqNpXfawFJka+2NqJxu+eOvjbZaROZEZX0z3NffGmm9aSLqAaSFkj0OHhtCUpf1qe1plUIeb",
-	"mpsuSwC3HUpvkrChrx0/1wZgh79CsIax3UOskGA0sNPkng20BsWbLTik/wVKuRM6HEyb00xBvCH914wH",
-	"nCYfvIuJP6liUm/WPP21BKWP7NEVkxXTy1TSVUxUOcuZPvJb6hA53wWlLc7ZAGcJ5PWb90ffnp4RP0EA",
-	"D4otONWlDCizn2LyISY/X5CfCVPkJCanMTn7lghJzv7cTnq3s+qnT4K57w2OQyTWe2tCEqRX5qOA7Xge",
-	"Vazln9ezGCOBcrVyFsONQL5UkM2PUkgyKnsMhVkp+RiXbVzuYYTh59msA2EmlBqRRG0llz8/ozefw4Ay",
-	"J2/57+HaSzBSC+M+WVE5xs023DTSLx+T6Rvj1GzIhcdv7CXEsngccLv9cR9wbHySzm+0QlHF3w08VxzV",
-	"K3hf3I2x4v5I/ZieAqqkIWeHk845wHRW9FjF8zLL1tM6yBQwJkVyDem05Jplw93sBw/f7WVdVbQdNtwe",
-	"tNPhAdGdcS5Pi5pJ2nZLmwM2yNPLSV9euMK1l49GuHxx6Z6lb3WoboCHUA/eJ5dfUBlOQpsXKpC0F0Ir",
-	"DKO7ml1XmD5nN0Dwm5gwToS0mfce37zK/nxO/nzvJJHLA7dqm3bng/vKBS2iHCYtxXZWHCCL5MHY5gOl",
-	"VTM6g3AwZJymVMYHCIc/NhBkV6xO/erD+tRH8PvQUwbYZiZ8zGGY/hxrCGP5hHNUB+A0YTIpM6rN7oev",
-	"kVGWd+VqtaSaaEnnc5YYZ6WQQkOiISV0QRlXOhweuwmfmY8pNw80fZDcfKeqaeP0H1Lk0iyC6DYkkNma",
-	"+GhAh0cL4KkjfMCL9k0MK8q0jfEG8w9z1hMStLbutBBihLlgP1JTUWqlaQXeQP+gLIps/TAOwoiSpo1a",
-	"JhsX2cjie8RZAfAiFfQikPs2NI5nj2aOz26+LdKx1zctj6OmSxjhNWcENRsGShzftpUbS/c6zFjYLmuU",
-	"v28LjbdZV8wJtU1cNIvJXEhSgCjCoflaVjtzMK3IzIaI6s41fGCbejKYa8I0EaUeFuplgzUI4yncBtLp",
-	"GU3A2CUVaOPiFQPjVx0qSLoaUayN1SYBjFo8GiQmIgXSpNIFoTMFXJPVkmVAPOvFodgzT0dFJFTTRtnZ",
-	"TJVDHT8uQ3ajbQ0kgoPCzhPjchgbCVJkNGp3YIOKotRmu0yS2VqjpPrgWL1BxpOsTJ1Q2rbDnWUtLK0T",
-	"JzuExvaM7C2kW3hpHzJHg3bmwi1ugdAGfwaZskRviUJ2wPUpu86L3g0+aDSuKDlTSzrLYGxEQGko9swX",
-	"9rog4jpkf4XdDXE9qOj0piaRZ/obmjHbVOv/l9PM7Bi5H24L5nLPmQSarqcWR0MEwi/msdMF8B6V6lx0",
-	"+fXjEkgG6QIkuoN1xhAZ92PJWUI46JWQ18fE2g1W8lNIWE4zYmFCDxLb0sg32JZm/181p/0pJuY4xyef",
-	"eM6yjG3LHcbEGAmgXKVXCoSldrbnT8kSbknKFsw4qS6rA4okVMo18dmGZ89IsoTkWpX58Sf+GrPM+P1P",
-	"f/2efPf02bfENeISyzAKNRahxGaxyZURmKtj8k7oJeMLsgQJBiaiBZkB0bI0Nse5PYVUTKwfqWJijBEE",
-	"+xPHPIpdVYG8gZTYtCyTJKFccJbQzKpGooUg31ylIlETVUByZdCFC92AZHNW+w+4QUcPYsyn40+YkWIJ",
-	"uEZm1zj9oqDJEo7Ojk+iOCplFp1HS60LdT6ZrFarY4qvj4VcTNy3avL2zfev3314jd/Ume7I8oDlkUaZ",
-	"+nl06mJunBYsOo+eHJ8cP7H5mCWK4oQWbNJMoeHTBaBU2GgWE1iBH/0H6Eae294M0OjXPjs52dKj3e3N",
-	"HhZ9aiTWu2GCji9hN4CPXbt7ePoK8Mlmlzm2fJd5TuXaECjLkLMVocqcpwRXdmzIyZVNaV4Rp4+sIbfE",
-	"YlLH2kY/0oXCKvaqC+7SrDKx437bhm9Xl/qZmN7R6mhWCOCSZuwGDohLo8QKKRJQynjddvoaO44HHW5Q",
-	"u25FzU9mxO+DGQTOYObZyZM9sHJQjLpjQZbc6mGj/mhtdweRe3M6cW2b/cL+lin9wg+KW9eH9FRP1kMm",
-	"jSst7uNho93FHPeXD0jRZqd/iOH9dg+oP9yU/uByFxMY4xNvJogJVYm1s8lsTRrlD45wFUwdyk3u3Oj7",
-	"bVLyomrP3YOCtYeyaZDQNLXHsEaZNmZI4+hzpeBV2DZ0Q0lVklFRrmPafQFW2MIGB+SCl5bqsaU5iqm9",
-	"B+OC/AZSWKeMe+oTDjcgibvdpZ8RrFWzVYBf2iF/EPGt7wIIUM1h44BEc0YjhxUoTbAas0EPDJltEmNy",
-	"h/9ulciXTjXvQRL76cPjGDHRnEMkGvSR0hJo3p6rvpeCcYryvekF3YdqjVzIiirytw8/vjPq0AWMNmzu",
-	"qrMUN/r6I120l+8sdh9HT06eBu53EprkIkUz/YBM8iP30bbZ2l0N5d0MdI4wzPApspdUfYr6+Qd/TqDq",
-	"ju3jHtc/+4Ac4FYIEW5dQEpSqukBMeirzmyLJ+pGbPKM0dxudr6imgSaLAn2xZozx+rE5l1G/RhOm3dQ",
-	"OPR2vWxHO6ZcplUqTVyY1XZMCxmTFTqa1i9YgQ2w1S1OceNTjMGaE8/Yu5mLz+bnOMKWm33iyZLyBRj3",
-	"IlubqW1VsHFRUS60Ir6rjaQitqeHIKkAhS+NUFj/ssMs9bUbHXUTvmaMqeb57SP5oePbvwtoAh8Wqi4V",
-	"Owlk/B9Sh9XbfnA9hlTyQQmgGaSeg5Dy2JagMR7B9IXRcZ2YQs1zmNZQlnFiMoOl4XJKnh6ZkSSzl8g9",
-	"cn1oRGguxW/AHQPPjWHjokWrpchgiz/cFNJJCpmmvaJ6hZJ2RU48y0Je6HW1phXVk9gIChIC6+zNjH48",
-	"woLjj7dKzisEoyM+IZHw/Y391+CNE5H4f5uUHlS6NhjfHgxLaEsZqlpeUzcOiNgBufu/UaZRXaeGzXM8",
-	"oxDJXyvLfFoQyoVegvxaxaQASWwDzECuvzOHyv2kauToMwM2bkbZy5qsuhz/T5wF7gbC4F2P9mrCAzEJ",
-	"LmS1DnVRcYVmIFOEC40s6nWi45rt3AE30A7UtOHHvk1yhVboVUxYSv5SWaLGViN/IXdeWrDpQS0hvT/v",
-	"ClMtYj7JqOoPXFTcGe6f+AxTqc6g6cbKj4kDKyn1VQ2H7Zp0i2fUHRDEqoxaU2MgXhLgqbr4xO1HyI9C",
-	"TFUmVgabSSYUpCHD5wPO9tpibYfhY600iy67PlNkRbmGNK7vgUW5FhfkBE1QG9y/1VWQbdthcDDlX2Gs",
-	"CeyKKqIA+AVZGHPQXlZbNdojXFUQxgH2lip9hMg5evMq6rlht3HBbqg3Y7fAarjVlnGD58FO7e8+OmAg",
-	"zjHVEWbwEbLan7AeHCp06vG7zZVwJtgQb/+HRuniI3T3/UWHD20nOw2DlrIxiI3i+YO4/20d+plhAJc0",
-	"3MZR79yQz+SKEbU1gTRbI7d5YO+hObXPr5qpqITU8o+xuZysugwvUaKUCWzLd2zPbL5lSvuc5hcLlcY9",
-	"boSrghx+e3Z1gUF4wkZLwtib2x9S9VQXHnzRNC6G1uvLATbyL66IocFIFpI2GzkrfauQ2kLsva3yh0a8",
-	"uxGlB/UH1pCI1Ur1+5tIenFsKzLQIhEqgN6/lekCvN/j+mRfinR9IM+0cWH/k7Nvn/85eMK1ffz7B6SW",
-	"LyMLkMpXFB2OWohaQl1Kz6hgojQUtjgbigvjwGClDVOuD1m3klTYQIj1uJ6YtqVwu+b94Mb8/rrX90+M",
-	"+8MFDymsdUNlyEp2iDuguNoKQeP42bq2DQXpKgjbOrKX6pM7N36rrrTdm+EQW/vvTNTdrvv9qQlX1P3g",
-	"9Oql1aFNTzNnrVl97+8IuuyONFkGDEeZHguJDuqu1Lrv8LVPfuKtNKr+Qka/wrRD/iBp/bqtNRgIwK0e",
-	"MK2P5axijvk4tDx22oDd0gsL1QA78IPrrH+UhqC/KS6M9ANz/0zYnK1wBuEu/LoIZL8Z+N6GJuuOiEdr",
-	"DJ4djmKVzRWuW4JCY6hWCxu5FCI7ZGTbYtyFtb9WdaC4P3zTE+eoW1e2SI69c+sh2d+sEOZ/fHMwzP0A",
-	"NI19GtQ6or7fMSZVQ1xv8GLzj7KEBcIyx8dWLcQwiRiJt9ZlSJ8TOvx/6WrwiF0d6wDHlLU0eWNyx9Kt",
-	"x1GbOXZbcyx9zLZ2czehuHPz9QETCY15MWWG7eQzSGgOtlQoRCx3qZzHte31mOD57sZWTSFe/I2N5v+u",
-	"IE7TeNAoVb5rOq+tB3UusfGwMjjvL+//JwAA//8=",
+	"7D1rc+M2kn8FpduqJHW0TcmSn5UPMxlnM3u5yVRmsvshnpVAoilhTQJaALSs9fq/X+FFUiKoh0eendu7",
+	"fMhYIgg0+t2NRuuxl/JizhkwJXtXj705FrgABcJ8eq8/vSJEgDSfCchU0LminPWuegV9AIJSLAEVpVQo",
+	"xUIskZoBunn7/mg0QukM0jtZFteIM7ADca7/pBIpfAcMYYmoQlT2oh7VU86xmvWiHsMF9K562K0c9QT8",
+	"vaQCSO9KiRKinkxnUGAN0h8EZL2r3n+c1Ps4sU/liYf86SmyW3md8/SuvZEZ0OlMRWgGmIBAMyxnEeIC",
+	"5ViBVGHYEjPVJsjmWCkQ+s2/fvt7fHT56bEf9S+f/mln/af+Ch9lnx7Phk/f/aEX9dRyrieWSlA2rWH+",
+	"oRSSizbQDB7UODUPEc8M2ud4CiiBjAu4RnPKpPnW7s7v4u8liGW9DTtBrwl3gR9+BjZVs97VYHTWCdfP",
+	"tKCqDRaBDJe5Qv04vkb8HoT+K9YUF5CVEkgHILmZrgmHm6l31Y/jSENFi7Iwn/RHytzHCkDKFExB1BC+",
+	"4wTaAGqUME7gG4luyGA06l8iSoApqpboDpZhausXns2GGo63b3pPGjABcs6ZBCtegic5FL+67/RXKWcK",
+	"mMErns9zmmIN9sncjvzPv0m9h8cdF3bz25VXsTCvHvldGIhepSkv7fJzwecgFLWg4loJ7CRxUS/BOWYp",
+	"bH2jMAs+RU4K9fiMiwIrS9KzYa9N4chyP+NugdW9LWZYGc7Xg5ASmEmc6mdIzniZE6uorpDZqpYRLgEp",
+	"/dICGx6EB1zMc73iWVsuo17HsnrFjAqpUMk0oxulR5mTQUy+kUgqrGBlgWFogbngPNuGuA96rvdmpKah",
+	"1qeGPFRBsZ1Ols4f9Fv6dQcCFgIve5ZPPaf/3lDDnqYeBxXRPlVT8ORvkBp6ujXe4ym0+WkvYldb2mdv",
+	"7W1FTZ2pZ2khXnGF852AWkNRpWPtDB7kDWixqG/LWeHlbzehYU7H7aJ/op7guRkNTKvO33t6ZayM/teK",
+	"R9Ck1J8+hZR+c7tOHTpg3bzBzXb5Ds5DoAxhJhfa3WhKRfxALsirs9c/Ds4uz4b4x8s353BDLiE+vRmd",
+	"DvujN6fn+NXlWTwc9aKmnY0fnFV9dfTjp8dh/PSHkHi9qnC8ClPJqJLXqB//9RJhAaiPPv72bgWu/mAU",
+	"u/9WF/b2fdCx5Gss4WzYXjLFjDOa4hwlSwVS4yOxQ6OaB/Wj4KTem1kXLe3FbGOKn+wozfS1gtxdyD7W",
+	"L70WFLKtSsRBtbZciGfMtr641mjg4ytUGj946aTW/q8pjdpq72ic91Mz6/bALVdNE4L4DRWQKi6WbXAr",
+	"YNs0A73NPexYtcoNU2IZoh7MeTrbkWN2kxwny0ad8q04/AnLWQuDFig3QdTz6KxkxKNhI2LtllvYBUbm",
+	"nLpwrkJim2vX8JThgubLnRFf25SWuOxlkThzHL1p+C960H/BsnphrGVyr7e8odtdROYgDMs4X6/NLXMB",
+	"95SXciwXWBRBJEtv5Hcz5t0T3YOQDlHtZyIb68DlOYzoDLmfImp6BDUjVdzhQWxtvobQb9qTdoViq1jd",
+	"yN3vvQ+8zt2O6ffTCi+pBXIqlcZmRZqE8xww088KKBIQckbnu8+3p0sHBb+3y6+6Fu4BkpSlYIIQgwSU",
+	"wBSzeuMVsGHO8JrKbbJer6GtGpsMkfSGzs/7gzYpCS8wDVizdIYpe0t2DQRNgB6SPZyrPWVpHQV66iZn",
+	"e8jc5KHN3lFGfMBMNSVw/n5ldy1wVqmm30eKo7mgBRZLpIdHSJbpDGFpY9kMxBX66P7qBWDQX2yEodLw",
+	"q4jvRKX9Ykd0mUGfOsBqGoq1AWuzOe7wu/GYDU1sNJvWDZWffpldnJH4on9xMUzPydnoEg8ywDhORyNM",
+	"4v4InybZMOsngyROLgaDlPRH5Cztj5I4i2McX7Sde5+pC3r3P1UaYxWhCeB0u3WzijnqEa+1xhscpHrQ",
+	"7s7Hfuov4+Jux6FTYCCpHM8cAXYBZa+x+7j7cyyA7YwRTSgut6v5NUWLc3kAF0mALHO1FwUl2BijnXLy",
+	"O2nkMyWdMqxKAahkBITNQOmJwmzdH1yE+dqkq/YCU9ECxhY1O5BMPWxidfUwfraDXYVWbtsrnOp4vIa2",
+	"Yp560QZwq/RawUpLHttSXJvQioEirxgabOgoHFRvgHM1+8xgWANdypXcz932PI97a2Oaz2fZDxKF5Fiq",
+	"8QywUAlgtTsn1T7YqoCspl8r2iDMCGJcoRUnKeAU7R3OfHacsZamB1HQPIfgpgVM9bYFkPFevOAoXMA+",
+	"iUbj1ZO9xqudEGfy2P/S6KcR89SBkE/VV46vQ8Aq+kJEWCWp31eX6LwBhalR7TjPf8l6V79vR1nvKWo5",
+	"045t+B6By4xKn6DZ2aDd3EM4tb5TqOvOG9aVtYOjjaJPDkl21ZaSyQQPM8x+jsMupy3ewAnAsoMT97R9",
+	"fA/h6EwcVgbMoMLMWsHYxXFv37T1DN5yJFq71uR8hC8v4v7FIOnHODkno2GSATlNL8+G8fkpjgH654Ps",
+	"lGB8NjgdjHAWD/r47CI7j89H/T7e07XWAH/xXLCTsa8yE1xzRcOW10qoF/Vwqui9VjwEUl4UVGrdaZ4Q",
+	"WBlYspyndxr2qJdDZtcvEqnM8E8BalQptbYoUiHVeJ8447lKu7mSnSWEJn/03QwLH3upMeb28HLsihGI",
+	"U8D2W3QaGY/B5bi/kfYQmUo0NJUBUllD3Tu575+sHGXUPtYwvtSiqYy8/MBZltNU1TjACS/VVZJjducj",
+	"kWZuPFSzIBVOcrhG5mR7LvhU4EKinPM7hFVIbEhlVVqPQAguZEcsUVX/IC6Qy+sgrJCtxIi6Mgcblsso",
+	"5CScPNiaIajRHQZWzfyxvURYWuscDGJK2RFiWCI9O+VhnvppotpdNlQMseUHEPc0hbDP7AS3y4mtvVfG",
+	"F0FfNdPhXkcm0njW5dxYjMrirXEZpJwR2cgY/sboA/KitoNMe09qvH+5yLxM7mA5Bmt/dve43XsP1Wvt",
+	"aooyyWk6tinYNntYioy1/RvbyXZffOXlTV6q9o4om46f63rv60orLvAUxnMuOoJr45SOKem2Y+OqImB3",
+	"t389fAzgtkXpdRI2DJjj59oZb/FXCNYwtjuIFRKMBnaa3LOG1qB40ykD8t8gpXNZwhnYDOcSoqZhuqOM",
+	"aLVWZ3WLxiTusHat/CADU5JgP7iapF5sncA9SyjucU7Jb0wZOziKY8MhPolkJrvI+uko6eOzLCancJmc",
+	"pwM8JGdwkcW4n5ymI3IOl1kfD5JhekYuIM4GeJicpRckhkE21GPIKDvHl2kfTrNRck706NN0BOfZZdIn",
+	"p9kIn6eX0M9OkxE5zy5xPz2FUXaeXJJ+dor7SdtWWqS1TIPDYYS8sxOhmj30t38vQaoj6/1EaEHVjAi8",
+	"iJAsk4KqI88ELbEottHVFgW2LdXN2/dH5/0BchNcIyeI2mohAiktcI7sOjJylSBYovgBzeAhQoyrGWVT",
+	"pH00xEsVyvk3qLWOkF8j9CFCf75Gf9ZuTByhfoQG59rADy42lc/0T4PFLGsybohQ46YJSVBCcpf/XcuU",
+	"Y0lXslP1LNpPtTVCRrbvudEEEvLsiECaY9HhqyalYPskLPY7Itwj9vBs2oIw51LuUeuwUgPy+QfvWQY7",
+	"lGf6uPcZiS0BWk/Cfq8ssNgnyaS5ac+s1D4H8vuE9Gty4fEbeQmxLB4Fkk7ewQqE9f4s3W+0QlHF3w08",
+	"VxzVKXhfPJK24v6VhtIdJZhpQ84OJ50ZwDiZd8QhWZnny3GdYg247zy9AzIutY3ePcn04snrZ/mzFW13",
+	"G24N9Xj344CtWV5Pi5pJVj3FVQ5YI08nJ3154QpXb381wuXL059ZoVonqneIyerBzym5mWMRrhXRDwK5",
+	"EsG5kuYQyd0hcBdwMnpvkihKRogyxIUtkOnImlRnn59T5vLsI1JXrrFSgri9bKOrqtciymHSUmxrYZBh",
+	"kSKY2X+hgoUcJxBOU+2nKaWOIYKJKVtjdVvG8Wlq/48GMfqn5ZNmuU6HO20hrLyEaqHaSzDb7UJnGWCz",
+	"hPus0G76dl/H2VRFuVTCDjRIqUjLHCu9+93XyDEtum76CJxlNNXBzVxwBakCgvAUUyY7cqP3YRv7NVXJ",
+	"ACYvUiXTKlZc8xZ2qV1rliOt3mbQ5ELJsrrn1OLROTDiCB+I2l0q3VzDsscSwdO6jHYkba1vPJ5zvod7",
+	"YV+SY14qqXAF3o7xRDmf58uXCSj2qFRcK1G0mau1mhePOCsAXqSCUYfhvjWN49mjeSJuN78q0pHXNysR",
+	"Sk2XMMJrzghqNpOYcXy7qtwoeZbxo2E/rnGrZdMhxyrr8gxhe7kV5xHKuEBz4PM8eGWnltXWHFRJlNiU",
+	"VH2j13xhDzlM9of6BNAuzuTOGoQyAg+B4pMcp+YGYwXafvmNHfNlLSoIvNjjDoapzQpg1OJRIzHlBFCT",
+	"StcIJxKYQosZzQF51gsdHgEje2UwZNOn2Xp9s4A6w1+G/Ex7ZRpxBtJcSdMhivapgBhGw3YHNonJS3Pr",
+	"lQqbQTQV/DaZVm+QsjQviRNKex17axEYJfXR1hahsVfBni2kG3jpOWTu7bQzl55xC4Q2+GcQhKZqQ9ay",
+	"Ba4/xm096Nzgi2bv5iWjcoaTHPbNIEgF80014xtOfjtDFn4X8r/C4Qm/26mW/L4mkWd6c6ZhWN7/VeBc",
+	"79hwPzzMqSuXyAVgshxbHO0iEH4xj502gE9GqWa8za8fZ4ByIFMQJnysz3QN434sGU0RA7Xg4u4YWb/B",
+	"Sv7aMYEeb+6rom/NfVX7d3Vr9bsIaXNuvrllBc1zuul0NzLlwSBdXSQBRImd7WyIZvCACJ1SHdS6czeQ",
+	"3c0+jm/Zu9IWDhi7VeAlgocUgKDBX0en6Ft7nCUjZM6sZIR8kKP/XGBRyO9COz6+ZbfsxhQvmMe//vgD",
+	"uhyOzpFrZYAsK0qjCxFGtmYCTbQoTq7QMI7RxPHC2J0BTSI0MX0nxorzcY7FFPRXfpTNoEyiWzapWGec",
+	"cLKcXKNhPEQTxseyTGdjwUsFE62HJjbmM+c15k8YM67GGS8ZMW+N0KQANePEfI/znC/APjnT86kxTlOY",
+	"G9An17ds2D9FE71kA8JrNOyP0KRk2v/iQgEZF0AoHmsm1E8Hl2gisIKx2RuQiUXJr6DE8uhVpkBco5FF",
+	"hwLBcD7Rn0/NfrTrZ3ZsmXQ8w7meIUITDUCB2XIslQBcSP1dAYV26sZZmeeTY/QX33jBcbg1MVIzl/na",
+	"6eVvJOILZvT1FRoOBmgxAwGIcRs33LLUdGmwmNAuz7eTBJNxdSRkVq4I4ryMSYSOj4+/i9AwvnQTUoUI",
+	"aNsnEWdosQbcjOdEIsYX6NtJXRBk9k6ZLHVISYGpcVYyIt3sx2hCeCpP5BzSEzynxwWZIO0PS4Tz3Dlt",
+	"heXUexBL9Mebj/6CO/rp5tUbpDiPjJSBeW5qWH55//HtL+8+HKPf2B3TmKnLcKKqCGdK74EhtaApWINn",
+	"dyPACAPjykx7y5TANKds6o8RBfjGK8fonTtINK8ZonCUAFKi1B79lfXxpO+DIyO/NT2vORW180kQ90Bc",
+	"awsq0PoldsU5+rZG1EQrI7PQPQia0To6d006jLZDOjg5vjUn8jQF1w7FtV95NcfpDI4Gx3Ev6pUi7131",
+	"ZkrN5dXJyWKxOMbm8TEX0xP3rjz5+e0PN+8+3Jh36kqfntWwlgUad7uuen2XAWd4TntXvdPj+PjUno7O",
+	"jKHT5D5plhCYb6dgbI7NLVNurq31/giqUedj2xc1ur4M4nhDp5d2h5fdcsGNwqJ20q4VqdsNmK9dk53w",
+	"9BXgJ+u9akzjmLIosFhqAuW5sRvm3JozzZQCL50qZmhiSzomyFl7GybNzMUGZzi094Gn0lz9qq6Of9Kr",
+	"nNhx/9iEb3dH4jMxvaU/gF4hgEuc03s4IC4/2ks9KUiJqFYsthjGY8fxoMON8V02ouZXPeJfgxkDnMbM",
+	"KD59BlYOilFvkkpmvRyt/nAd1QaRe98/cXWg3cL+M5XqlR8UrfRP66jkr4ecNBppPUW7jXbtwJ4+vSBF",
+	"m517Qgzvt3tA/eGm9M6bazSkLZ2xzRHCMrVRLEqWqFH+5QhXwdSi3MmjG/20SUpeVT0tnkHBOv5v1dUT",
+	"Yl1RZWRaO/kN0+euJVWHKKG+aFVJWkW5VuD0BVhhAxsckAteW6q7yMCIqe1rdY3+AYLblAfz1EdM+1DI",
+	"lXF3M4L1ajYK8Gs75N9EfOsGOgGqOWwckGjOaWSwAKlsB7QGPUxCep0YJ4/m340S+dqp5meQxL768jg2",
+	"mGjOwVMF6sgGSKtz1c2cKMNGvtdzDE+hykGXEMYS/enDL++0OnTp2DWfu2rHYDZ68xFPV5dvLfYU9U7j",
+	"QEMqxhUqODFu+gGZ5Bfmc9nJEnW127zt2daYt71u/jEfT6BqKeG4Z3UT2hs1ARJGC5znoBADIBIlICmx",
+	"uQ8XNR6jv2iDAzqSkpHLqU7uKCOTqunCxFeUTq50YIcQQik3Knw5B/S9+Yccm/YEv+v/f7puDqrvYn+P",
+	"8AJT5UA61g8+6lffYIW/tZPYpgcRekS/6y8+XbnJTQ8E+xV6ijzw37mFTk7Q+18+fETrV1LQowanGh7V",
+	"sDzpjUxAzcYrUIzvhxO0wNoOT27evj/vD94YgCYIF5xNDeIMKDrEu7KdW20QagO3lgy71h8vKIduhZD4",
+	"6F0hghU+IB/7Sl5LKGOhDEIiE/Q0m3YYXgKczpBp6aEtv7VMzYaU3XxOmu2zgkz+0TkQIBwVXPNJd5Rk",
+	"CxG4iKrsio7OFmAPEepLz1HjVSMz2u9YSWdc2QtRJotxy9IZZlPQQV6+1FPbuyk51SsLs7K/546IS3VI",
+	"jggHaR5q1dTBLHXHsJbSD7eYpbLpRfnTypAT5Z8F9LFPfVcNZeNAFdRLWpJ62y9uTQyVfHoUcA7Ec5Ch",
+	"vLktqExWiKprbWlamZ2a58zRrbSME6EEZprLMRoe6ZEotw2Ev3KrpEUoE/wfwBwDZ9q9dBnxxYznsCEr",
+	"0RTSEwK5wp2iOjGSNkGxZ1ko5mpZrWlFNY60oPi8HjIz+vEGFjP+eKPkvDFgbBEfpxmyWnCrRVNtmoxF",
+	"7hAk3yehuxHyfoIV/W+T7YPK5Jq4WHMyg1XZNAqa1TwRBQTzaxc0czBgLQfRElcYc2ko9410PMgRZlw7",
+	"E9/ICM1BIHtzdEcBfNT27emkutnYFVWs9Zd7VnhRtWD4P2GWXIvpYAtx23v6QExiFvJ+uz2ElCYuoNKe",
+	"bxiHa4VrNnMH3MNq5m6tBbF+jCYmLJlEiBL0fRWaaLcRfY8evQiaW4ByBuTpqi2htdz6mg5Zv+A7gNtI",
+	"7pbZ9r5O/bYPT46RAyst1aSGw7Z0cIvn2NkqZPVQrb/NyYxAwIi8vmX2JcOPnI9lzhcam2nOJZCQD/bB",
+	"zHZjsbbFiFiH0aLLrk+lCR2ARPXPERi55tcoNt5w1ZLdZ103WZiDWZQKY01gF1giCcCu0VR7pvY3E6ou",
+	"QNT+KITLyjnAfsZSHRnkHL190+v4oYfG7zyErs5tF1gFD8oybtDIbDUp7qUDZmYdUx2ZgikDWR3a2JDe",
+	"KHTs8bspqnFGapf0z0+NyvKvMP/j20W/tMvuNIxx2rVvrhXPv0k+aFWHfmZeyJ0ib+Kod27IZ3LFHqWM",
+	"gXPXxmH3gQOZ5tT+wF1PhQUQyz/a53Ky6o78keSlSGHTAdjmo+6fqVT+kPuL5c5bKt7kImyCw1hbWv/S",
+	"RtDEuGe7/3pL1YZpw8rG6FGJGvfMQos3Hu/7I0Yvqc+qPktftFjAHODUPYnWTvlcIVqDOy0kq7zpXP+N",
+	"km8v0zzb1X9pxLsecB2oP7DaNVit7InvvdaJY1v3Y9wcLgPo/VNJpuCDKVdX95qT5YFi6MaPUZ0Ozs8u",
+	"gmZzNRvx9ILU8qXAAVL5qtDDUcugFmF3cKz1OpIK5vaCDcyvq8YQWt9VVyQaujzHcmbuVHhi2mvkm9X5",
+	"BzfmX67QXY1zrVndnbiQVvXX5fb7Pa6XlOv6vn3IS3c4PqBke2T5MuY1XeqQuapOOxnk5NGN36hW7eX+",
+	"Fp8Efj6tbobwvF9Qc3d4XpxenbQ6tOur56yVsG8NsQddtme6LAOGs1xfC4kOGi7VavLwxXh+4o00qn6C",
+	"rVu32iH/JnUmddeDYCLCbPWAdSbm9gLPzNGkcVK2uovtWiAL1Q4u4wfXeOWr9Bl9G90w0g/M/Qm3x9fc",
+	"+Y7b8OsyoN0e43ubGq0vwH21fuPgcBSr3LNwIR3MlUkVK24zp5znh8ysW4yjqstvRabu9FFHnqW+qbhB",
+	"cmwTzJdkf71CmP/Nk4Nh7ifAJPInwjZm9dfbI1Tdf+5Mnqz/tF5YICxzfFwpC9lNIvbE20p3ws9JXf6/",
+	"dDV4xK5uClP3qfBp8sbJIyUbzdEqc2z35ij5mn3t5m5Cee/m4wMeZDR/CRgzYm+EJZDiAmzVVIhYrsur",
+	"x7W9fHRi7Lsb2/GjLOb+hj8Z9MlZc+nAV5b4dKTTGu0w2N/HsgeZEVop7nPV0d7c1r/obSAPTGaLq+2L",
+	"2qg33mlU9LevoOd46a6CAbEF+faumTvAtBkkCnI1Gg/Npbrrba4sNdKcmuPTdMa5tC2eJXK97d3k9UFv",
+	"IG/go2CPd3drzZUnqRk0Jqo8+KdPT/8TAAD//w==",
 }
 
 // decodeSpec returns the embedded OpenAPI spec as raw JSON bytes,

@@ -3,22 +3,17 @@ package beacon_test
 import (
 	"encoding/binary"
 	"encoding/hex"
-	"encoding/json"
-	"flag"
 	"math"
 	"math/big"
-	"os"
 	"slices"
 	"testing"
 
-	"github.com/google/go-cmp/cmp"
 	"pgregory.net/rapid"
 
 	"tunic/chain"
 	"tunic/chain/beacon"
+	"tunic/internal/testenv"
 )
-
-var rewrite = flag.Bool("rewrite", false, "write testdata anew")
 
 func unhex(t testing.TB, s string) []byte {
 	t.Helper()
@@ -315,24 +310,5 @@ func TestVectors(t *testing.T) {
 		want.Order = append(want.Order, len(want.Order))
 	}
 	d.Shuffle(10, func(i, j int) { want.Order[i], want.Order[j] = want.Order[j], want.Order[i] })
-	if *rewrite {
-		b, err := json.MarshalIndent(want, "", "  ")
-		if err != nil {
-			t.Fatal(err)
-		}
-		if err := os.WriteFile(path, append(b, '\n'), 0o644); err != nil {
-			t.Fatal(err)
-		}
-	}
-	b, err := os.ReadFile(path)
-	if err != nil {
-		t.Fatal(err)
-	}
-	var got file
-	if err := json.Unmarshal(b, &got); err != nil {
-		t.Fatal(err)
-	}
-	if diff := cmp.Diff(got, want); diff != "" {
-		t.Errorf("%s (-file +code):\n%s", path, diff)
-	}
+	testenv.Golden(t, path, want)
 }

@@ -117,8 +117,9 @@ func (g Genesis) Hash() chain.Hash { return g.HashWith(g.AllocationRoot()) }
 // Supply is all units that exist: allocations and the reward pool. The boolean
 // is false where the sum does not fit.
 func (g Genesis) Supply() (chain.Amount, bool) {
-	sum, ok := g.RewardPool, true
+	sum := g.RewardPool
 	for _, a := range g.Allocations {
+		var ok bool
 		if sum, ok = sum.Add(a.Balance); !ok {
 			return 0, false
 		}

@@ -5,9 +5,7 @@ import (
 	"encoding/hex"
 	"encoding/json"
 	"errors"
-	"flag"
 	"math"
-	"os"
 	"reflect"
 	"strings"
 	"testing"
@@ -16,9 +14,8 @@ import (
 
 	"tunic/chain"
 	"tunic/chain/genesis"
+	"tunic/internal/testenv"
 )
-
-var rewrite = flag.Bool("rewrite", false, "write testdata anew")
 
 var profiles = []genesis.Profile{genesis.Mainnet, genesis.Private, genesis.Dev}
 
@@ -304,20 +301,5 @@ func TestVectors(t *testing.T) {
 		}
 		want.Vectors = append(want.Vectors, vector{p, b, hex.EncodeToString(g.Core.Encode()), g.AllocationRoot(), g.Hash()})
 	}
-	out, err := json.MarshalIndent(want, "", "  ")
-	if err != nil {
-		t.Fatal(err)
-	}
-	if *rewrite {
-		if err := os.WriteFile(path, append(out, '\n'), 0o644); err != nil {
-			t.Fatal(err)
-		}
-	}
-	got, err := os.ReadFile(path)
-	if err != nil {
-		t.Fatal(err)
-	}
-	if diff := cmp.Diff(string(got), string(out)+"\n"); diff != "" {
-		t.Errorf("%s (-file +code):\n%s", path, diff)
-	}
+	testenv.Golden(t, path, want)
 }

@@ -3,18 +3,15 @@ package statement_test
 import (
 	"bytes"
 	"encoding/hex"
-	"encoding/json"
 	"errors"
 	"math"
-	"os"
 	"reflect"
 	"strings"
 	"testing"
 
-	"github.com/google/go-cmp/cmp"
-
 	"tunic/chain"
 	"tunic/chain/statement"
+	"tunic/internal/testenv"
 	"tunic/internal/wire"
 )
 
@@ -236,24 +233,5 @@ func TestVectors(t *testing.T) {
 	seal := array32(8)
 	raw("header seal", domain, statement.LabelSeal, seal[:])
 	raw("registration (fork 0)", statement.Domain{Genesis: domain.Genesis}, statement.LabelRegistration, statement.RegistrationBody(chain.Address{1}, array32(2)))
-	if *rewrite {
-		out, err := json.MarshalIndent(want, "", "  ")
-		if err != nil {
-			t.Fatal(err)
-		}
-		if err := os.WriteFile(path, append(out, '\n'), 0o644); err != nil {
-			t.Fatal(err)
-		}
-	}
-	in, err := os.ReadFile(path)
-	if err != nil {
-		t.Fatal(err)
-	}
-	var got file
-	if err := json.Unmarshal(in, &got); err != nil {
-		t.Fatal(err)
-	}
-	if diff := cmp.Diff(got, want); diff != "" {
-		t.Errorf("%s (-file +code):\n%s", path, diff)
-	}
+	testenv.Golden(t, path, want)
 }

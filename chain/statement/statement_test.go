@@ -5,7 +5,6 @@ import (
 	"crypto/ed25519"
 	"encoding/binary"
 	"errors"
-	"flag"
 	"reflect"
 	"strings"
 	"testing"
@@ -14,8 +13,6 @@ import (
 	"tunic/chain/statement"
 	"tunic/internal/wire"
 )
-
-var rewrite = flag.Bool("rewrite", false, "write testdata anew")
 
 var domain = statement.Domain{Genesis: chain.Hash{1, 31: 2}, Fork: 3}
 

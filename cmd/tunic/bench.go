@@ -3,6 +3,7 @@ package main
 import (
 	"bytes"
 	"context"
+	"encoding/json"
 	"fmt"
 	"io"
 	"os"
@@ -13,6 +14,7 @@ import (
 
 	"github.com/spf13/cobra"
 
+	"tunic/devnet"
 	"tunic/devnet/bench"
 )
 
@@ -35,13 +37,15 @@ func (a *app) benchPeel() *cobra.Command {
 	return &cobra.Command{
 		Use: "peel", Short: "Removing one onion layer, beside one X25519", Args: cobra.NoArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error {
+			stop := a.busy("measuring")
 			r, err := bench.Peel(cmd.Context(), bench.PeelOptions{})
+			stop()
 			if err != nil {
 				return err
 			}
 			return a.show(r, func(w io.Writer) {
 				for _, f := range r.Figures {
-					fmt.Fprintf(w, "peel %-6s  %7d ns  %6d/s  %4.2f x one X25519 (%d ns), %d allocations; wrap %.2f x\n",
+					fmt.Fprintf(w, "peel %-6s    %d ns, %d/s  %.2f x one X25519 (%d ns); %d allocations; wrap %.2f x\n",
 						f.Geometry, f.PeelNS, f.PeelsPerS, f.Ratio, f.LimitNS, f.Allocs, f.WrapRatio)
 				}
 			})
@@ -53,7 +57,9 @@ func (a *app) benchLedger() *cobra.Command {
 	return &cobra.Command{
 		Use: "ledger", Short: "Importing blocks, beside parallel signature recovery", Args: cobra.NoArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error {
+			stop := a.busy("measuring")
 			r, err := bench.Ledger(cmd.Context(), bench.LedgerOptions{})
+			stop()
 			if err != nil {
 				return err
 			}
@@ -72,12 +78,17 @@ func (a *app) benchStart() *cobra.Command {
 	c := &cobra.Command{
 		Use: "start", Short: "Cold start of relays to the first confirmed message; exit 1 over 2 s", Args: cobra.NoArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error {
+			if relays < 5 || relays > devnet.MaxRelays || runs < 1 || runs > 1000 {
+				return usage("--relays must be 5 to %d, --runs 1 to 1000", devnet.MaxRelays)
+			}
+			stop := a.busy("measuring")
 			r, err := coldStarts(cmd.Context(), relays, runs)
+			stop()
 			if err != nil {
 				return err
 			}
 			if err := a.show(r, func(w io.Writer) {
-				fmt.Fprintf(w, "cold start of %d relays to the first confirmed message: %d ms (median of %d; goal %d ms)\n", relays, r.MedianMS, runs, r.GoalMS)
+				fmt.Fprintf(w, "cold start     %d ms  %.2f of the goal (%d ms); %d relays to the first confirmed message, median of %d\n", r.MedianMS, r.Ratio, r.GoalMS, relays, runs)
 			}); err != nil {
 				return err
 			}
@@ -108,13 +119,16 @@ func coldStarts(ctx context.Context, relays, runs int) (startFigures, error) {
 	if err != nil {
 		return f, fmt.Errorf("find this program: %w", err)
 	}
-	for range max(runs, 1) {
+	for range runs {
 		var errs bytes.Buffer
 		cmd := exec.CommandContext(ctx, exe, "demo", "--relays", strconv.Itoa(relays), "--only-message", "-o", "json")
 		cmd.Stderr = &errs
 		begin := time.Now()
 		if err := cmd.Run(); err != nil {
-			return f, fmt.Errorf("cold start: %w: %s", err, lastLine(errs.Bytes()))
+			p := fail(exitFailed, "failed", "failed", "%v", err)
+			_ = json.Unmarshal([]byte(lastLine(errs.Bytes())), p) // it runs with -o json
+			p.Title = "cold start: " + p.Title
+			return f, p
 		}
 		f.MS = append(f.MS, time.Since(begin).Milliseconds())
 	}

@@ -114,6 +114,8 @@ func problemOf(err error) *problem {
 		return fail(exitFailed, "disk_full", "the disk is full", "%v; free some space and start again: what was acknowledged is kept", err)
 	case errors.Is(err, syscall.EACCES), errors.Is(err, syscall.EPERM), errors.Is(err, syscall.EROFS):
 		return fail(exitFailed, "no_permission", "not allowed", "%v; choose a folder and ports that this user may use", err)
+	case errors.Is(err, syscall.ENOTDIR), errors.Is(err, syscall.EISDIR):
+		return fail(exitFailed, "wrong_file", "a file where a folder should be, or a folder where a file should", "%v; check the path", err)
 	case errors.Is(err, devnet.ErrSpec):
 		return usage("%v", err)
 	case errors.As(err, &op):
@@ -121,9 +123,9 @@ func problemOf(err error) *problem {
 	case errors.Is(err, durable.ErrLocked):
 		return fail(exitFailed, "locked", "data directory in use", "%v", err)
 	case errors.Is(err, genesis.ErrGenesis), errors.Is(err, genesis.ErrParams):
-		return fail(exitFailed, "bad_network_file", "unusable genesis or network file", "%s", strings.TrimPrefix(err.Error(), genesis.ErrGenesis.Error()+": "))
+		return fail(exitFailed, "bad_network_file", "unusable genesis or network file", "%s", strings.Replace(err.Error(), genesis.ErrGenesis.Error()+": ", "", 1))
 	case errors.Is(err, chain.ErrID), errors.Is(err, chain.ErrAmount):
-		return usage("%s", strings.TrimPrefix(strings.TrimPrefix(err.Error(), chain.ErrID.Error()+": "), chain.ErrAmount.Error()+": "))
+		return usage("%s", strings.TrimPrefix(err.Error(), "chain: "))
 	}
 	return fail(exitFailed, "failed", "failed", "%v", err)
 }

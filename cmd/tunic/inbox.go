@@ -258,9 +258,11 @@ func (a *app) outboxCommand() *cobra.Command {
 						return
 					}
 					table(w, rows...)
+					gap := "\n"
 					for _, v := range views {
 						if v.Why != "" {
-							fmt.Fprintf(w, "\n%s to %s is %s: %s\n", excerpt(v.Text), v.To, v.State, v.Why)
+							fmt.Fprintf(w, "%s%s to %s, %s: %s\n", gap, excerpt(v.Text), v.To, v.State, v.Why)
+							gap = ""
 						}
 					}
 				})

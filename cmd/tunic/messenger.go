@@ -121,7 +121,7 @@ func (m *messenger) problem(err error) error {
 	case errors.Is(err, client.ErrPassphrase):
 		return fail(exitFailed, "wrong_passphrase", "wrong passphrase", "it does not open %s", m.keystore())
 	case errors.Is(err, client.ErrKeystore):
-		return fail(exitFailed, "bad_keystore", "unusable account file", "%v", err)
+		return fail(exitFailed, "bad_keystore", "unusable account file", "%s: %v; the mnemonic restores it: `tunic account restore` with another --dir", m.keystore(), err)
 	case errors.Is(err, client.ErrStore):
 		return fail(exitFailed, "foreign_state", "the messages in the folder cannot be read",
 			"those in %s belong to another account or network, or were damaged; pass the network file that they were written with, or another --dir", m.dir)

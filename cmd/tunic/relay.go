@@ -9,11 +9,13 @@ import (
 	"io/fs"
 	"net/netip"
 	"path/filepath"
+	"strings"
 
 	"github.com/spf13/cobra"
 
 	"tunic/chain"
 	"tunic/node"
+	"tunic/relay"
 	"tunic/staking"
 )
 
@@ -36,7 +38,7 @@ func (a *app) relayKeys() *cobra.Command {
 			}
 			k, created, err := node.CreateRelayKeys(dir)
 			if err != nil {
-				return err
+				return relayFailed(dir, err)
 			}
 			file := filepath.Join(dir, node.RelayKeyFile)
 			v := map[string]any{"node": k.ID, "vrf_key": hex.EncodeToString(k.VRF[:]), "file": file, "created": created}
@@ -61,7 +63,7 @@ func loadKeys(dir string) (node.RelayKeys, error) {
 	if errors.Is(err, fs.ErrNotExist) {
 		return k, fail(exitFailed, "no_keys", "no node keys in "+dir, "make them with `tunic relay keys --dir %s`", dir)
 	}
-	return k, err
+	return k, relayFailed(dir, err)
 }
 
 func (a *app) relayRun() *cobra.Command {
@@ -91,12 +93,23 @@ func (a *app) relayRun() *cobra.Command {
 			if err != nil {
 				return err
 			}
+			k, _, err := node.CreateRelayKeys(dir)
+			if err != nil {
+				return relayFailed(dir, err)
+			}
 			// A ledger that is down now may come back; one of another network will not.
 			var p *problem
-			if _, err := r.header(cmd.Context(), "latest"); errors.As(err, &p) && p.exit == exitFalse {
-				return err
-			} else if err != nil && cmd.Context().Err() == nil {
+			if _, err = r.header(cmd.Context(), "latest"); err == nil {
+				_, err = r.node(cmd.Context(), k.ID.String())
+			}
+			switch {
+			case err == nil || cmd.Context().Err() != nil:
+			case !errors.As(err, &p) || p.exit == exitUnreachable:
 				log.Warn("no ledger answers; the relay waits for it", "why", oneLine(err.Error()))
+			case p.exit == exitFalse:
+				return err
+			case p.Code == "node_not_found":
+				log.Warn("this node is not registered, so nobody uses it; `tunic tx register --relay " + dir + "` stakes for it")
 			}
 			var after error
 			err = node.RunRelay(cmd.Context(), node.RelayConfig{
@@ -107,7 +120,7 @@ func (a *app) relayRun() *cobra.Command {
 						fmt.Sprintf("relay %s ready at %s (%s: %s)", id, listen, r.net.Profile, claim))
 				},
 			})
-			return cmp.Or(verified(err), after)
+			return cmp.Or(verified(relayFailed(dir, err)), after)
 		},
 	}
 	relayDir(c, &dir)
@@ -117,6 +130,19 @@ func (a *app) relayRun() *cobra.Command {
 	c.Flags().StringSliceVar(&family, "family", nil, "node ids of the same owner's other relays")
 	readyFlag(c, &ready)
 	return c
+}
+
+// relayFailed says what to do about a relay that does not start.
+func relayFailed(dir string, err error) error {
+	switch {
+	case errors.Is(err, node.ErrMailDamaged):
+		return fail(exitFailed, "corrupt", "the mailboxes are damaged", "%s; `tunic db repair --dir %s` keeps what can be read", strings.TrimSuffix(err.Error(), "; stop the relay and run tunic db repair"), dir)
+	case errors.Is(err, relay.ErrKeyFile) && strings.Contains(err.Error(), "one folder for each network"):
+		return fail(exitFailed, "foreign_keys", "the relay's folder is of another network", "%v", err)
+	case errors.Is(err, relay.ErrKeyFile):
+		return fail(exitFailed, "bad_keys", "a file of the relay is damaged", "%v; restore it in %s from a copy, or begin with a new folder and register that node", err, dir)
+	}
+	return err
 }
 
 func reachable(s string) bool {

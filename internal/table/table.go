@@ -261,6 +261,20 @@ func (t *Table[K, V]) All() iter.Seq2[K, V] {
 	}
 }
 
+// From gives the rows from k on, ascending by encoded key, as of the last
+// Commit. To begin costs O(log n) and nothing is copied; the loop must not write.
+func (t *Table[K, V]) From(k K) iter.Seq2[K, V] {
+	return func(yield func(K, V) bool) {
+		keys := t.part.keys
+		for i, _ := slices.BinarySearch(keys, string(t.Key(k))); i < len(keys) && keys[i][0] == t.codec.Prefix; i++ {
+			at := t.codec.ReadKey(wire.NewReader([]byte(keys[i][1:])))
+			if v, ok := t.rows[at]; ok && !yield(at, v) {
+				return
+			}
+		}
+	}
+}
+
 func (t *Table[K, V]) encode(key string) ([]byte, bool) {
 	r := wire.NewReader([]byte(key[1:]))
 	v, ok := t.rows[t.codec.ReadKey(r)]

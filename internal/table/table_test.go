@@ -2,6 +2,7 @@ package table_test
 
 import (
 	"bytes"
+	"slices"
 	"testing"
 
 	"pgregory.net/rapid"
@@ -54,6 +55,23 @@ func TestPartAgainstARebuild(t *testing.T) {
 		}
 		if p.Root() != q.Root() || p.Count() != q.Count() || p.Count() != a.Len()+b.Len() {
 			t.Fatalf("roots or counts differ: %d %d %d", p.Count(), q.Count(), a.Len()+b.Len())
+		}
+		for from := range uint16(22) {
+			var all, some []uint16
+			for k := range a.All() {
+				if k >= from {
+					all = append(all, k)
+				}
+			}
+			for k, v := range a.From(from) {
+				some = append(some, k)
+				if want, _ := a.Get(k); v != want {
+					t.Fatalf("from %d: another value under %d", from, k)
+				}
+			}
+			if !slices.Equal(all, some) {
+				t.Fatalf("from %d: %v, want %v", from, some, all)
+			}
 		}
 		for k := range uint16(22) {
 			want, has := a.Get(k)

@@ -1,5 +1,5 @@
-// Package testenv says what a test needs from the machine it runs on. Tests
-// alone import it.
+// Package testenv says what a test needs from the machine it runs on, and holds
+// what a test gives against golden files. Tests alone import it.
 //
 // A fresh machine has Go, a C compiler, make and git, and there a test that
 // needs more is skipped with its reason. Where TUNIC_TEST_ALL=1 is set, as in

@@ -228,6 +228,12 @@ func TestTwoHeadsHalts(t *testing.T) {
 	if err := v.Accept(all[2], 0, false); !errors.Is(err, light.ErrTwoHeads) {
 		t.Errorf("goes on: %v", err)
 	}
+	if err := v.Header(all[0]); !errors.Is(err, light.ErrTwoHeads) {
+		t.Errorf("lists and rows are still verified: %v", err)
+	}
+	if err := v.CheckHeader(all[0]); err != nil {
+		t.Errorf("no evidence is verified any more: %v", err)
+	}
 }
 
 func TestCheckpoint(t *testing.T) {

@@ -40,6 +40,15 @@ func (m *Machine) AccountKey(a chain.Address) []byte { return m.accounts.Key(a) 
 // Accounts gives all accounts that were ever used, ascending by address.
 func (m *Machine) Accounts() iter.Seq2[chain.Address, Account] { return m.accounts.All() }
 
+// AccountsFrom gives the accounts of the head from a on, ascending by address,
+// at a cost that does not depend on how many there are.
+func (m *Machine) AccountsFrom(a chain.Address) iter.Seq2[chain.Address, Account] {
+	return m.accounts.From(a)
+}
+
+// AccountCount is the number of accounts that were ever used.
+func (m *Machine) AccountCount() int { return m.accounts.Len() }
+
 // purse is what one transaction sees of the accounts: writes stay in it until
 // keep, so that a refusal after the fee was taken changes nothing. A
 // transaction touches a few accounts; they are kept in order of first touch.

@@ -2,7 +2,6 @@ package machine_test
 
 import (
 	"bytes"
-	"flag"
 	"fmt"
 	"os"
 	"strconv"
@@ -11,9 +10,8 @@ import (
 	"time"
 
 	"tunic/chain"
+	"tunic/internal/testenv"
 )
-
-var rewrite = flag.Bool("rewrite", false, "write golden files anew: go test ./ledger/machine -run TestScript -rewrite")
 
 // TestScript runs testdata/life.script and compares what every block did with
 // testdata/life.golden, roots included: the protocol's bytes do not change
@@ -68,18 +66,7 @@ func TestScript(t *testing.T) {
 		fmt.Fprintf(&out, "  beacon %s\n  directory %s\n  state %s\n  header %s\n", h.Beacon, h.Directory, h.State, h.Hash())
 	}
 	const golden = "testdata/life.golden"
-	if *rewrite {
-		if err := os.WriteFile(golden, out.Bytes(), 0o644); err != nil {
-			t.Fatal(err)
-		}
-	}
-	want, err := os.ReadFile(golden)
-	if err != nil {
-		t.Fatal(err)
-	}
-	if !bytes.Equal(out.Bytes(), want) {
-		t.Fatalf("%s differs; the command in the flag's text writes it anew. Have:\n%s", golden, out.Bytes())
-	}
+	testenv.Golden(t, golden, out.Bytes())
 }
 
 // act makes the transaction of one action of the script.

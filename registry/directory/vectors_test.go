@@ -4,17 +4,14 @@ import (
 	"bytes"
 	"encoding/hex"
 	"encoding/json"
-	"flag"
-	"os"
 	"path/filepath"
 	"testing"
 
 	"tunic/chain"
+	"tunic/internal/testenv"
 	"tunic/internal/wire"
 	"tunic/registry/directory"
 )
-
-var rewrite = flag.Bool("rewrite", false, "write testdata anew")
 
 const vectorFile = "directory.json"
 
@@ -83,23 +80,7 @@ func makeVectors() vectors {
 // The golden bytes decode to what they were made from, and are still written.
 func TestVectors(t *testing.T) {
 	file := filepath.Join("testdata", vectorFile)
-	want, err := json.MarshalIndent(makeVectors(), "", "  ")
-	if err != nil {
-		t.Fatal(err)
-	}
-	want = append(want, '\n')
-	if *rewrite {
-		if err := os.WriteFile(file, want, 0o644); err != nil {
-			t.Fatal(err)
-		}
-	}
-	got, err := os.ReadFile(file)
-	if err != nil {
-		t.Fatal(err)
-	}
-	if !bytes.Equal(got, want) {
-		t.Fatal("the encodings are no longer those of " + file)
-	}
+	got := testenv.Golden(t, file, makeVectors())
 	var v vectors
 	if err := json.Unmarshal(got, &v); err != nil {
 		t.Fatal(err)
