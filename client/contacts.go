@@ -235,12 +235,16 @@ func (c *Client) ask(ctx context.Context, id mail.AccountID) error {
 		c.mu.Unlock()
 		return ErrNoContact
 	}
-	content, work := r.Mine.Request, int(r.Mine.Work)
+	content, work, asked := r.Mine.Request, int(r.Mine.Work), r.Mine.asked
 	c.mu.Unlock()
 	var full bool
 	wait := waitPath
 	members := c.ranked(mail.AccountMailbox(id))
-	for _, m := range members[:min(len(members), 3)] {
+	members = members[:min(len(members), pollRanks)]
+	for i := range members {
+		// A member that takes requests and shows them to nobody is passed by
+		// the next time.
+		m := members[(asked+i)%len(members)]
 		reply, err := c.sendRequest(ctx, m, id, content, work)
 		switch {
 		case errors.Is(err, ErrTimeout):
@@ -255,6 +259,7 @@ func (c *Client) ask(ctx context.Context, id mail.AccountID) error {
 			defer c.mu.Unlock()
 			if r := c.contacts[id]; r != nil && r.Mine != nil && bytes.Equal(r.Mine.Request, content) {
 				r.Mine.Accepted, r.Mine.Member = true, m
+				r.Mine.asked++
 				return c.saveLocked(r.row())
 			}
 			return nil

@@ -50,18 +50,19 @@ type fakeRelay struct {
 	pool   *link.Pool
 	served chan struct{}
 
-	mu      sync.Mutex
-	clients map[onion.Token]*link.Link
-	boxes   map[mail.ID][]*fakeItem
-	bundles map[mail.AccountID]mail.Bundle
-	gone    map[chain.Hash][32]byte // tokens of what was deleted, by deleter
-	asked   int                     // for the head
-	brought [][]byte                // answers that a meddling guard has kept
-	history map[mail.ID][][]byte    // all that was ever stored
-	cursor  uint64
-	stores  int // stores taken
-	deletes int
-	faults  fakeFaults
+	mu       sync.Mutex
+	clients  map[onion.Token]*link.Link
+	boxes    map[mail.ID][]*fakeItem
+	bundles  map[mail.AccountID]mail.Bundle
+	gone     map[chain.Hash][32]byte // tokens of what was deleted, by deleter
+	asked    int                     // for the head
+	requests int                     // taken
+	brought  [][]byte                // answers that a meddling guard has kept
+	history  map[mail.ID][][]byte    // all that was ever stored
+	cursor   uint64
+	stores   int // stores taken
+	deletes  int
+	faults   fakeFaults
 }
 
 type fakeFaults struct {
@@ -351,6 +352,7 @@ func (r *fakeRelay) handle(cmd mail.Command) []mail.Reply {
 		if cmd.Request.Bits() < mail.DefaultWork {
 			return one(mail.CodeWork)
 		}
+		r.requests++
 		r.put(mail.AccountMailbox(cmd.Request.Account), &fakeItem{content: bytes.Clone(cmd.Request.Content)})
 		return one(mail.CodeAccepted)
 	case cmd.PutBundle != nil:

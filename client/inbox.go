@@ -285,6 +285,10 @@ func (c *Client) confirmLocked(r *contactRecord, seed key32, id MessageID) []row
 	now := c.now()
 	o := &outRecord{Kind: kindConfirm, ID: id, Contact: r.ID, Seed: seed, Sent: now,
 		Expiry: now + chain.Time(c.cfg.Core.Params.MailboxTTL), State: uint8(Queued), Parts: 1}
+	if in := c.in[inKey{key.to, id}]; in != nil {
+		o.rounds = in.confirmed
+		in.confirmed++
+	}
 	c.out[key] = o
 	return []row{o.row()}
 }

@@ -55,23 +55,42 @@ func TestOneMembersRefusalDoesNotEndAMessage(t *testing.T) {
 	}
 }
 
-// A member that always has more, none of it mail, keeps the client from nothing.
+// A member that always has more, none of it mail, keeps the client from nothing,
+// whichever of the two mailboxes is its own; what it took is sent elsewhere,
+// confirmations too.
 func TestEndlessMembersKeepNobodyAway(t *testing.T) {
 	n := newFakeNet(t, 6)
 	alice, bob := n.person("alice").ready(), n.person("bob").ready()
 	alice.add(bob)
-	for _, r := range n.relays[:2] {
+	alice.delivered(alice.send(bob, "before"))
+	for i, r := range n.relays {
 		r.fault(func(f *fakeFaults) { f.endless = true })
+		alice.delivered(alice.send(bob, "after"+string(rune('0'+i))))
+		if i == 0 {
+			if err := bob.PollNow(within(t)); err != nil {
+				t.Fatal(err)
+			}
+		}
+		r.fault(func(f *fakeFaults) { f.endless = false })
 	}
-	for _, text := range []string{"one", "two", "three"} {
-		alice.delivered(alice.send(bob, text))
-	}
-	if err := bob.PollNow(within(t)); err != nil {
-		t.Fatal(err)
-	}
-	if got := bob.got(); len(got) != 3 {
+	if got := bob.got(); len(got) != 1+len(n.relays) {
 		t.Errorf("bob has %q", got)
 	}
+}
+
+// A member takes a contact request and shows it to nobody, each time it is sent.
+func TestAMemberSwallowsRequests(t *testing.T) {
+	n := newFakeNet(t, 6)
+	n.all(func(f *fakeFaults) { f.forget = true })
+	alice, bob := n.person("alice").ready(), n.person("bob").ready()
+	alice.add(bob)
+	id := alice.send(bob, "hello")
+	alice.until(id, client.Stored)
+	for _, r := range n.relays {
+		took := r.count(func(r *fakeRelay) int { return r.requests }) > 0
+		r.fault(func(f *fakeFaults) { f.forget = took })
+	}
+	alice.delivered(id)
 }
 
 func TestOtherRelaysAreAskedForTheirHead(t *testing.T) {

@@ -48,6 +48,8 @@ type secretRecord struct {
 	Work     uint8  // bits that it must carry
 	Accepted bool   // a member took the request
 	Member   chain.NodeID
+
+	asked int // how often a member took it, so that the next takes it then
 }
 
 // contactRecord is one contact. There are up to two secrets: the one that we
@@ -100,6 +102,8 @@ type inRecord struct {
 	Sent     chain.Time
 	Received chain.Time
 	Order    uint64
+
+	confirmed int // how often, so that each goes to another member
 }
 
 // fragmentRecord collects the parts of a message.

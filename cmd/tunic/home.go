@@ -60,8 +60,17 @@ func passphraseFlag(c *cobra.Command, path *string) {
 	c.Flags().StringVar(path, "passphrase-file", "", "file whose first line is the passphrase (else $TUNIC_PASSPHRASE, else asked for)")
 }
 
-// passphrase gets the passphrase for a key file; confirm asks twice.
+// passphrase gets the passphrase for a key file; with confirm, for a new one: it
+// is asked for twice and must not be empty.
 func (a *app) passphrase(path string, confirm bool) (string, error) {
+	p, err := a.readPassphrase(path, confirm)
+	if err == nil && confirm && p == "" {
+		return "", usage("the passphrase is empty; whoever reads the file would have the key")
+	}
+	return p, err
+}
+
+func (a *app) readPassphrase(path string, confirm bool) (string, error) {
 	if path != "" {
 		b, err := durable.ReadFile(path, 4096)
 		if err != nil {

@@ -108,9 +108,8 @@ func (a *app) relayRun() *cobra.Command {
 				log.Warn("no ledger answers; the relay waits for it", "why", oneLine(err.Error()))
 			case p.exit == exitFalse:
 				return err
-			case p.Code == "node_not_found":
-				log.Warn("this node is not registered, so nobody uses it; `tunic tx register --relay " + dir + "` stakes for it")
 			}
+			unregistered := p != nil && p.Code == "node_not_found"
 			var after error
 			err = node.RunRelay(cmd.Context(), node.RelayConfig{
 				Dir: dir, Network: r.net, Listen: listen, Advertise: advertise, Family: ids, Logger: log,
@@ -118,6 +117,9 @@ func (a *app) relayRun() *cobra.Command {
 					claim := r.net.Params.Claim()
 					after = a.ready(ready, map[string]any{"ready": true, "node": id, "listen": listen, "claim": claim},
 						fmt.Sprintf("relay %s ready at %s (%s: %s)", id, listen, r.net.Profile, claim))
+					if unregistered {
+						log.Warn("this node is not registered, so nobody uses it; `tunic tx register --relay " + dir + "` stakes for it")
+					}
 				},
 			})
 			return cmp.Or(verified(relayFailed(dir, err)), after)
