@@ -13,8 +13,9 @@ import (
 // Kind numbers the kinds of transactions; the number is part of the encoding.
 type Kind uint8
 
-// The kinds. Publish carries a node's statement and no account signature; all
-// others are EIP-712 messages signed by an account. Numbers are never reused.
+// The kinds. Publish carries a node's statement and Dev what a dev network's
+// sealer did by hand, neither with an account signature; all others are EIP-712
+// messages signed by an account. Numbers are never reused.
 const (
 	KindPublish       Kind = 1
 	KindTransfer      Kind = 2
@@ -23,7 +24,11 @@ const (
 	KindRequestUnlock Kind = 5
 	KindWithdraw      Kind = 6
 	KindSubmitProof   Kind = 7
+	KindDev           Kind = 8
 )
+
+// Signed reports whether transactions of this kind carry an account signature.
+func (k Kind) Signed() bool { return k != KindPublish && k != KindDev }
 
 // MaxTx bounds the encoding of one transaction in bytes.
 const MaxTx = 1 << 15
@@ -41,20 +46,20 @@ var (
 	ErrSignature = errors.New("chain: invalid account signature")
 )
 
-// Tx is a transaction: a kind, its canonical payload and, unless it is a
-// publish, the account's signature over the EIP-712 digest.
+// Tx is a transaction: a kind, its canonical payload and, where the kind is
+// signed, the account's signature over the EIP-712 digest.
 type Tx struct {
 	Kind    Kind
 	Payload []byte
-	Sig     [SignatureSize]byte // zero for a publish
+	Sig     [SignatureSize]byte // zero where the kind is not signed
 }
 
-// Encode is the canonical encoding: kind, payload, signature (none for publish).
+// Encode is the canonical encoding: kind, payload, signature (where the kind is signed).
 func (t Tx) Encode() []byte {
 	b := make([]byte, 0, 5+len(t.Payload)+SignatureSize)
 	b = append(b, byte(t.Kind))
 	b = wire.AppendBytes(b, t.Payload)
-	if t.Kind != KindPublish {
+	if t.Kind.Signed() {
 		b = append(b, t.Sig[:]...)
 	}
 	return b
@@ -67,7 +72,7 @@ func DecodeTx(b []byte) (Tx, error) {
 	}
 	r := wire.NewReader(b)
 	t := Tx{Kind: Kind(r.Uint8()), Payload: r.Bytes(MaxTx)}
-	if t.Kind != KindPublish {
+	if t.Kind.Signed() {
 		r.Copy(t.Sig[:])
 	}
 	if err := r.Done(); err != nil {

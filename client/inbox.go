@@ -10,6 +10,7 @@ import (
 	"time"
 
 	"tunic/chain"
+	"tunic/chain/genesis"
 	"tunic/client/ratchet"
 	"tunic/onion/mail"
 )
@@ -129,7 +130,9 @@ func (c *Client) sortReplies(replies []mail.Reply, member chain.NodeID, after ui
 		case r.Code == mail.CodeNone:
 		case r.Code == mail.CodeItem:
 			it, err := mail.DecodeItem(r.Body)
-			if err != nil || it.Cursor <= after {
+			// Cursors begin at the time of storing; one far ahead would hide
+			// what the member gets later.
+			if err != nil || it.Cursor <= after || it.Cursor > uint64(c.now())+uint64(24*genesis.Hour) {
 				c.blame(member)
 				return nil, fmt.Errorf("%w: a member's items are malformed", errWait("malformed"))
 			}

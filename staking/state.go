@@ -140,3 +140,15 @@ func (s *Staking) AddBurned(x chain.Amount) {
 		s.set(t)
 	}
 }
+
+// TakePool takes x, which the caller credits, out of the rewards to come; false
+// where they are less. Dev networks fund accounts with it.
+func (s *Staking) TakePool(x chain.Amount) bool {
+	t := s.get()
+	if x > t.pool {
+		return false
+	}
+	t.pool -= x
+	s.set(t)
+	return true
+}

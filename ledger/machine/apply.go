@@ -32,7 +32,7 @@ type Input struct {
 	Height   chain.Height
 	Time     chain.Time // not below the head's
 	Proposer chain.NodeID
-	Fork     uint32 // not below the machine's; above it on dev networks alone
+	Fork     uint32 // the machine's or, where the first transaction says so (Dev), above it
 	Txs      []Prepared
 }
 
@@ -71,6 +71,7 @@ type block struct {
 	time   chain.Time
 	epoch  chain.Epoch
 	fork   uint32
+	raise  bool // the fork rises here, and the transaction that says so is to come
 }
 
 // Apply executes a block as it is: every transaction gets a result, a refused
@@ -105,6 +106,7 @@ func (m *Machine) run(in Input, propose bool) (Output, error) {
 	}
 	b := &block{height: in.Height, time: in.Time, epoch: m.core.EpochAt(in.Time), fork: in.Fork}
 	if in.Fork != m.fork {
+		b.raise = true
 		m.setFork(in.Fork)
 	}
 	m.reward()
@@ -149,6 +151,8 @@ func (m *Machine) follows(in Input, propose bool) error {
 		return fmt.Errorf("%w: fork %d after %d", ErrInput, in.Fork, m.fork)
 	case in.Fork != m.fork && !m.core.Dev:
 		return fmt.Errorf("%w: fork %d, and only dev networks have any", ErrInput, in.Fork)
+	case in.Fork != m.fork && !raises(in):
+		return fmt.Errorf("%w: fork %d after %d, and the first transaction is not a revert or load that says so", ErrInput, in.Fork, m.fork)
 	case propose:
 		return nil
 	case len(in.Txs) > chain.MaxBlockTxs:
@@ -218,6 +222,14 @@ func (m *Machine) one(b *block, p *purse, t *Prepared, publishes int) *chain.Ref
 		p.keep()
 		return nil
 	}
+	if d, ok := t.msg.(*Dev); ok {
+		p.touched = p.touched[:0]
+		if err := m.dev(b, p, d); err != nil {
+			return refusal(err)
+		}
+		p.keep()
+		return nil
+	}
 	if why := m.admit(t, b.height); why != nil {
 		return why
 	}
@@ -258,6 +270,9 @@ func (m *Machine) admit(t *Prepared, height chain.Height) *chain.Refusal {
 func (m *Machine) CheckTx(t *Prepared, now chain.Time) error {
 	if t.Err != nil {
 		return t.Err
+	}
+	if t.Tx.Kind == chain.KindDev {
+		return chain.Refuse(CodeDevOnly, "made by a dev network's sealer alone")
 	}
 	b := m.next(now)
 	var err error

@@ -24,6 +24,8 @@ const (
 	CodeTooManyPublishes  = "too_many_publishes"
 	CodeWrongFork         = "wrong_fork"
 	CodeUnknownNode       = "unknown_node"
+	CodeDevOnly           = "dev_only"      // a control of dev networks, elsewhere or from outside
+	CodeDevMisplaced      = "dev_misplaced" // of another height or fork, or not where a fork begins
 	CodeRefused           = "refused" // a reducer's error without a code of its own
 )
 

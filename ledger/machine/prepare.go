@@ -65,6 +65,14 @@ func (in *Intake) Prepare(tx []byte) Prepared {
 		}
 		return p
 	}
+	if t.Kind == chain.KindDev {
+		d, err := DecodeDev(t.Payload)
+		if err != nil {
+			p.Err = chain.Refuse(CodeMalformed, "%v", err)
+		}
+		p.msg = &d
+		return p
+	}
 	k, ok := kinds[t.Kind]
 	if !ok {
 		p.Err = chain.Refuse(CodeUnknownKind, "kind %d", t.Kind)
