@@ -46,6 +46,11 @@ func (c *Client) Send(ctx context.Context, to mail.AccountID, text string) (Mess
 		rows = append(rows, r.row())
 	}
 	now := c.now()
+	for _, o := range c.out { // two texts of one instant keep their order
+		if o.Kind == kindText && o.Sent >= now {
+			now = o.Sent + 1
+		}
+	}
 	o := &outRecord{Kind: kindText, ID: id, Contact: key32(to), Text: text, Sent: now,
 		Expiry: now + chain.Time(c.cfg.Core.Params.MailboxTTL), State: uint8(Queued), Parts: len(split(text))}
 	c.out[o.key()] = o

@@ -18,10 +18,6 @@ func DBDir(dir string) string { return filepath.Join(dir, ledgerDB) }
 // RelayKeyFile is the name of the file with a node's keys in a relay's folder.
 const RelayKeyFile = relay.KeyFile
 
-// relayMail is the folder of the mailboxes in a relay's folder, as package relay
-// has it.
-const relayMail = "mailbox"
-
 // RelayKeys are the public halves of the keys in a relay's folder, and what its
 // operator's registration needs of the private ones.
 type RelayKeys struct {
@@ -66,7 +62,7 @@ func RepairRelay(dir string) error {
 		return fmt.Errorf("repair relay: %w", err)
 	}
 	defer unlock()
-	mail := filepath.Join(dir, relayMail)
+	mail := filepath.Join(dir, relay.MailFolder)
 	if _, err := os.Stat(mail); err != nil {
 		return fmt.Errorf("repair relay: no mailboxes in %s; a relay makes them when it is first run", dir)
 	}

@@ -14,7 +14,7 @@ import (
 const (
 	bootFile    = "boot"
 	bootIDPath  = "/proc/sys/kernel/random/boot_id"
-	mailFolder  = "mailbox"
+	MailFolder  = "mailbox" // the mailboxes
 	proofFolder = "proofs"
 )
 

@@ -51,9 +51,11 @@ func NewKeys(rand io.Reader) (Keys, error) {
 
 const keyFileHead = "tunic node key 1\n"
 
-// Encode is the key file's text.
+// Encode is the key file's text: the two seeds, and the public keys that they
+// give, so that a damaged file is not another node's.
 func (k Keys) Encode() []byte {
-	return fmt.Appendf(nil, "%sidentity %x\nvrf %x\n", keyFileHead, k.Identity.Seed(), k.VRF[:])
+	vrf := k.VRFPublic()
+	return fmt.Appendf(nil, "%sidentity %x\nvrf %x\nnode %s\nvrf-key %x\n", keyFileHead, k.Identity.Seed(), k.VRF[:], k.ID(), vrf[:])
 }
 
 // DecodeKeys reads a key file's text; ErrKeyFile for anything that Encode does
@@ -61,7 +63,7 @@ func (k Keys) Encode() []byte {
 func DecodeKeys(b []byte) (Keys, error) {
 	var k Keys
 	fields := bytes.Fields(b)
-	if len(fields) == 8 && len(fields[5]) == 64 && len(fields[7]) == 64 {
+	if len(fields) == 12 && len(fields[5]) == 64 && len(fields[7]) == 64 {
 		seed := make([]byte, 32)
 		_, err := hex.Decode(seed, fields[5])
 		if _, err2 := hex.Decode(k.VRF[:], fields[7]); err == nil && err2 == nil {

@@ -68,7 +68,7 @@ func (r *Relay) open(f *folder) (_ *owner, closeState func() error, err error) {
 	case f.dir == "":
 		store = new(mailbox.Memory)
 	default:
-		l, err := mailbox.OpenLevel(filepath.Join(f.dir, mailFolder), r.cfg.StoreBuffer)
+		l, err := mailbox.OpenLevel(filepath.Join(f.dir, MailFolder), r.cfg.StoreBuffer)
 		if err != nil {
 			r.replay.close()
 			return nil, nil, err
