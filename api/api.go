@@ -131,7 +131,7 @@ func (s *server) engine() (*gin.Engine, error) {
 	if err != nil {
 		return nil, err
 	}
-	group := e.Group("", routes.validate)
+	group := e.Group("", s.guardControls, routes.validate)
 	strict := oas.NewStrictHandlerWithOptions(s, nil, oas.StrictGinServerOptions{
 		RequestErrorHandlerFunc:  func(c *gin.Context, err error) { s.failed(c, requestProblem(err)) },
 		HandlerErrorFunc:         s.failed,

@@ -181,6 +181,9 @@ func kindOf(tx []byte) string {
 	if k == chain.KindPublish {
 		return "publish"
 	}
+	if k == chain.KindDev {
+		return "dev"
+	}
 	if schema, ok := machine.SchemaOf(k); ok {
 		return kindName(schema)
 	}

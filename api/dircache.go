@@ -139,8 +139,9 @@ func (d *directories) settle(e chain.Epoch) (settled, error) {
 		}
 		last = sealed.Header
 	}
+	// Of the epoch's last fork: who knows of a revert refuses headers of before.
 	s.header, err = d.first(last.Height, func(h chain.Header) bool {
-		return h.DirEpoch == e && len(h.Removals) >= len(last.Removals)
+		return h.DirEpoch == e && len(h.Removals) >= len(last.Removals) && h.Fork == last.Fork
 	})
 	if err != nil {
 		return s, err

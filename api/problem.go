@@ -38,6 +38,9 @@ const (
 	codeStakeUnknown    = "stake_not_found"
 	codeNodeUnknown     = "node_not_found"
 	codeEpochUnknown    = "epoch_not_found"
+	codeSnapshotUnknown = "snapshot_not_found"
+	codeSnapshot        = "snapshot_refused"
+	codeClock           = "clock_cannot_move"
 	codeOffenceUnknown  = "offence_not_found"
 	retryAfterNoHead    = 1
 	retryAfterTooMany   = 5

@@ -129,9 +129,9 @@ func bodyOf(ctx context.Context) signedMessage {
 	return m
 }
 
-// readBody reads a body of one of the declared types within its limit. The only
-// JSON body of the API is a signed message: it is decoded strictly here, since
-// the generated code would let duplicate keys pass.
+// readBody reads a body of one of the declared types within its limit. A
+// JSON body is a signed message or a control's: it is decoded strictly here,
+// since the generated code would let duplicate keys pass.
 func readBody(c *gin.Context, content openapi3.Content) (answer, bool) {
 	r := c.Request
 	given := mediaType(r)
@@ -163,6 +163,12 @@ func readBody(c *gin.Context, content openapi3.Content) (answer, bool) {
 	r.Body, r.ContentLength = io.NopCloser(bytes.NewReader(body)), int64(len(body))
 	r.GetBody = func() (io.ReadCloser, error) { return io.NopCloser(bytes.NewReader(body)), nil }
 	if given == typeJSON {
+		if isControl(c) {
+			if err := httpx.DecodeStrict(bytes.NewReader(body), limit, &devBody{}); err != nil {
+				return bodyProblem(err), false
+			}
+			return answer{}, true
+		}
 		var m signedMessage
 		if err := httpx.DecodeStrict(bytes.NewReader(body), limit, &m); err != nil {
 			return bodyProblem(err), false

@@ -3,9 +3,7 @@ package client_test
 import (
 	"bytes"
 	"crypto/rand"
-	"encoding/json"
 	"errors"
-	"flag"
 	"fmt"
 	"io/fs"
 	"os"
@@ -15,10 +13,9 @@ import (
 	"testing"
 
 	"tunic/client"
+	"tunic/internal/testenv"
 	"tunic/onion/mail"
 )
-
-var rewrite = flag.Bool("rewrite", false, "write the golden files anew")
 
 type accountVector struct {
 	Mnemonic string `json:"mnemonic"`
@@ -32,7 +29,6 @@ type accountVectors struct {
 }
 
 func TestVectors(t *testing.T) {
-	const file = "testdata/accounts.json"
 	mnemonics := []string{
 		strings.Repeat("abandon ", 11) + "about",
 		strings.Repeat("abandon ", 23) + "art",
@@ -57,17 +53,7 @@ func TestVectors(t *testing.T) {
 			t.Error("the safety number depends on who asks")
 		}
 	}
-	b, _ := json.MarshalIndent(got, "", "  ")
-	b = append(b, '\n')
-	if *rewrite {
-		if err := os.WriteFile(file, b, 0o644); err != nil {
-			t.Fatal(err)
-		}
-	}
-	want, err := os.ReadFile(file)
-	if err != nil || !bytes.Equal(b, want) {
-		t.Errorf("accounts differ from %s: %v\n%s", file, err, b)
-	}
+	testenv.Golden(t, "testdata/accounts.json", got)
 }
 
 func TestNewMnemonic(t *testing.T) {

@@ -46,7 +46,8 @@ type answer struct {
 func (c *Client) newPool() *link.Pool {
 	return link.NewPool(c.cfg.Transport, c.endpoint, link.PoolConfig{
 		OnOpen: func(l *link.Link) {
-			l.Send(link.Frame{Type: link.Control, Data: append([]byte{attach}, c.token[:]...)})
+			// Fails only where the link is closing; OnOpen comes again with the next.
+			_ = l.Send(link.Frame{Type: link.Control, Data: append([]byte{attach}, c.token[:]...)})
 		},
 		OnFrame:     c.frame,
 		DialTimeout: c.cfg.Timeout,
@@ -94,7 +95,7 @@ func (c *Client) hello(b []byte) {
 		c.log.Warn("a guard's greeting holds no header")
 		return
 	}
-	c.Witness(s)
+	_ = c.Witness(s) // has halted the client where it fails
 }
 
 // answered hands an answer to whoever waits: reply block id 16 | zeros to the

@@ -89,7 +89,8 @@ func TestPairMailboxes(t *testing.T) {
 		}
 		seen[p.id] = true
 	}
-	if newPairBox([32]byte{1}, [32]byte{9}, a, b, 0).id != newPairBox([32]byte{1}, [32]byte{9}, a, b, 0).id {
+	first, again := newPairBox([32]byte{1}, [32]byte{9}, a, b, 0), newPairBox([32]byte{1}, [32]byte{9}, a, b, 0)
+	if first.id != again.id {
 		t.Error("a mailbox is not the same for both")
 	}
 }

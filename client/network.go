@@ -244,12 +244,13 @@ func (c *Client) listChanged(v *view) {
 		_, listed := v.list.Find(id)
 		return !listed || slices.Contains(v.head.Header.Removals, id)
 	}
+	var rows []row
 	unheard := map[key32]bool{} // contacts whose request went with its member
 	for _, r := range c.contacts {
 		if r.Mine != nil && r.Mine.Accepted && r.State != uint8(Connected) && gone(r.Mine.Member) {
 			r.Mine.Accepted = false
 			unheard[r.ID] = true
-			c.saveLocked(r.row())
+			rows = append(rows, r.row())
 		}
 	}
 	for _, o := range c.out {
@@ -272,13 +273,13 @@ func (c *Client) listChanged(v *view) {
 		if lost {
 			o.due, o.tries, o.rounds, o.State, o.Reason = time.Time{}, 0, 0, uint8(Sent), ""
 			c.statusEvent(o)
-			c.saveLocked(o.row())
+			rows = append(rows, o.row())
 		}
 	}
 	for k, d := range c.deletes {
 		if gone(d.Member) {
 			delete(c.deletes, k)
-			c.saveLocked(d.gone())
+			rows = append(rows, d.gone())
 		}
 	}
 	live := map[mail.ID]bool{}
@@ -288,9 +289,10 @@ func (c *Client) listChanged(v *view) {
 	for k := range c.cursors {
 		if _, listed := v.list.Find(k.member); !listed || !live[k.mailbox] {
 			delete(c.cursors, k)
-			c.saveLocked(k.gone())
+			rows = append(rows, k.gone())
 		}
 	}
+	c.persistLocked(rows...)
 	c.changedLocked()
 	c.wakeUp()
 	select {

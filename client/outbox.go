@@ -53,10 +53,10 @@ func (c *Client) Send(ctx context.Context, to mail.AccountID, text string) (Mess
 	}
 	o := &outRecord{Kind: kindText, ID: id, Contact: key32(to), Text: text, Sent: now,
 		Expiry: now + chain.Time(c.cfg.Core.Params.MailboxTTL), State: uint8(Queued), Parts: len(split(text))}
-	c.out[o.key()] = o
 	if err := c.saveLocked(append(rows, o.row())...); err != nil {
 		return id, err
 	}
+	c.out[o.key()] = o
 	c.statusEvent(o)
 	c.wakeUp()
 	return id, nil
@@ -78,7 +78,8 @@ func (c *Client) SendWithConfirmation(ctx context.Context, to mail.AccountID, te
 func (c *Client) WaitDelivered(ctx context.Context, id MessageID) error {
 	for {
 		c.mu.Lock()
-		o, halted, changed := c.textLocked(id), c.halted, c.changed
+		o, changed := c.textLocked(id), c.changed
+		stopped := cmp.Or(c.halted, c.broken)
 		var state State
 		var reason string
 		if o != nil {
@@ -94,8 +95,8 @@ func (c *Client) WaitDelivered(ctx context.Context, id MessageID) error {
 			return fmt.Errorf("%w: %s", ErrExpired, explain(reason))
 		case state == Failed:
 			return fmt.Errorf("%w: %s", ErrFailed, explain(reason))
-		case halted != nil:
-			return halted
+		case stopped != nil:
+			return stopped
 		}
 		select {
 		case <-changed:
@@ -205,7 +206,7 @@ func (c *Client) statusEvent(o *outRecord) {
 	c.changedLocked()
 }
 
-// setLocked moves a message on and saves it.
+// setLocked moves a message on; what is not on disk is not shown.
 func (c *Client) setLocked(o *outRecord, s State, reason string) error {
 	if State(o.State) == s && o.Reason == reason {
 		return nil
@@ -214,8 +215,11 @@ func (c *Client) setLocked(o *outRecord, s State, reason string) error {
 	if s.Final() {
 		o.Items = nil
 	}
+	if err := c.saveLocked(o.row()); err != nil {
+		return err
+	}
 	c.statusEvent(o)
-	return c.saveLocked(o.row())
+	return nil
 }
 
 // expire ends what was not delivered in time.
@@ -223,29 +227,35 @@ func (c *Client) expire() {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	now := c.now()
+	var rows []row
 	for k, o := range c.out {
 		if State(o.State).Final() || now < o.Expiry {
 			continue
 		}
 		if o.Kind == kindConfirm {
 			delete(c.out, k)
-			c.saveLocked(o.gone())
-			c.changedLocked()
+			rows = append(rows, o.gone())
 			continue
 		}
-		c.setLocked(o, Expired, o.Reason)
+		if c.setLocked(o, Expired, o.Reason) != nil {
+			return // Run ends with it
+		}
 	}
 	for k, f := range c.fragments {
 		if now >= f.Since+chain.Time(c.cfg.Core.Params.MailboxTTL) {
 			delete(c.fragments, k)
-			c.saveLocked(f.gone())
+			rows = append(rows, f.gone())
 		}
 	}
 	for k, d := range c.deletes {
 		if now >= d.Until {
 			delete(c.deletes, k)
-			c.saveLocked(d.gone())
+			rows = append(rows, d.gone())
 		}
+	}
+	if len(rows) > 0 {
+		c.persistLocked(rows...)
+		c.changedLocked()
 	}
 }
 

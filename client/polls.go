@@ -159,7 +159,7 @@ func (c *Client) deleteItem(ctx context.Context, d *deleteRecord) {
 	defer c.mu.Unlock()
 	if d.tries++; err == nil && !reply.Code.Refused() || d.tries >= 5 {
 		delete(c.deletes, d.Token)
-		c.saveLocked(d.gone())
+		c.persistLocked(d.gone())
 		c.changedLocked()
 		return
 	}

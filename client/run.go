@@ -1,6 +1,7 @@
 package client
 
 import (
+	"cmp"
 	"context"
 	"crypto/rand"
 	"errors"
@@ -89,7 +90,7 @@ func New(cfg Config) (*Client, error) {
 		err = haltedBefore(c.meta)
 	}
 	if err != nil {
-		s.close()
+		_ = s.close()
 		return nil, fmt.Errorf("new client: %w", err)
 	}
 	return c, nil
@@ -172,6 +173,9 @@ func (c *Client) Run(ctx context.Context) error {
 	c.mu.Lock()
 	c.stop = stop
 	c.pool = c.newPool()
+	if err := cmp.Or(c.halted, c.broken); err != nil {
+		stop(err) // halted, or the store failed, before there was a Run to end
+	}
 	c.mu.Unlock()
 	c.wg.Go(func() { c.watch(ctx) })
 	c.wg.Go(func() { c.publish(ctx) })
@@ -202,6 +206,7 @@ func (c *Client) Close() error {
 	defer c.mu.Unlock()
 	if c.broken == nil {
 		c.broken = fmt.Errorf("%w: closed", ErrNotRunning)
+		c.changedLocked()
 	}
 	return c.store.close()
 }
@@ -338,9 +343,12 @@ func (c *Client) start(ctx context.Context, workers chan struct{}) (next time.Ti
 	return next
 }
 
-// saveLocked writes rows; after a failure nothing may leave, so Run ends.
+// saveLocked writes rows, all or none. After a failure nothing may leave any
+// more: memory is ahead of the disk, and a session's next state must be on disk
+// before what it sealed is seen. So it lasts, Run ends with it, and whoever
+// waits is told.
 func (c *Client) saveLocked(rows ...row) error {
-	if c.broken != nil {
+	if c.broken != nil || len(rows) == 0 {
 		return c.broken
 	}
 	if err := c.store.commit(rows...); err != nil {
@@ -352,6 +360,9 @@ func (c *Client) saveLocked(rows ...row) error {
 	}
 	return nil
 }
+
+// persistLocked is saveLocked for what nobody waits for: Run reports its failure.
+func (c *Client) persistLocked(rows ...row) { _ = c.saveLocked(rows...) }
 
 func (c *Client) changedLocked() {
 	close(c.changed)

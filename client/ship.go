@@ -31,10 +31,14 @@ func (c *Client) serve(ctx context.Context, to mail.AccountID, due []*outRecord)
 			return
 		}
 		c.mu.Lock()
+		var broken error
 		if c.liveLocked(o) {
-			c.shippedLocked(o, err)
+			broken = c.shippedLocked(o, err)
 		}
 		c.mu.Unlock()
+		if broken != nil {
+			return // Run ends with it
+		}
 	}
 }
 
@@ -44,27 +48,28 @@ func (c *Client) liveLocked(o *outRecord) bool { return c.out[o.key()] == o && !
 // errOver means that a message became final while it was worked on.
 var errOver = errors.New("client: message is over")
 
-// shippedLocked records the outcome of one round.
-func (c *Client) shippedLocked(o *outRecord, err error) {
+// shippedLocked records the outcome of one round; the error is the store's.
+func (c *Client) shippedLocked(o *outRecord, err error) error {
 	switch {
 	case State(o.State) == Stored:
 		// It was sent again; whatever came of it, a member has it already.
 		c.restLocked(o)
+		return nil
 	case err == nil && o.Kind == kindConfirm:
 		delete(c.out, o.key())
-		c.saveLocked(o.gone())
 		c.changedLocked()
+		return c.saveLocked(o.gone())
 	case err == nil:
 		c.restLocked(o)
-		c.setLocked(o, Stored, "")
-	default:
-		code := codeOf(err)
-		if final(code) {
-			c.setLocked(o, Failed, code)
-			return
-		}
-		c.retryLocked(o, code)
+		return c.setLocked(o, Stored, "")
 	}
+	code := codeOf(err)
+	if final(code) {
+		return c.setLocked(o, Failed, code)
+	}
+	o.due = time.Now().Add(c.pause(o.tries))
+	o.tries++
+	return c.setLocked(o, State(o.State), code)
 }
 
 // codeOf is the stable code of what went wrong. It names nobody, so that it may
@@ -89,12 +94,6 @@ func (c *Client) restLocked(o *outRecord) {
 	o.tries = 0
 	o.due = time.Now().Add(min(c.cfg.Resend<<min(o.rounds, 16), max(time.Hour, c.cfg.Resend)))
 	o.rounds++
-}
-
-func (c *Client) retryLocked(o *outRecord, code string) {
-	o.due = time.Now().Add(c.pause(o.tries))
-	o.tries++
-	c.setLocked(o, State(o.State), code)
 }
 
 // final reports whether sending the same again is pointless.
@@ -151,7 +150,7 @@ func (c *Client) ship(ctx context.Context, to mail.AccountID, o *outRecord) erro
 func (c *Client) askAgainLocked(to mail.AccountID) {
 	if r := c.contacts[to]; r != nil && r.Mine != nil && r.State != uint8(Connected) && r.Mine.Accepted {
 		r.Mine.Accepted = false
-		c.saveLocked(r.row())
+		c.persistLocked(r.row())
 	}
 }
 

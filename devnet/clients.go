@@ -75,13 +75,3 @@ func (n *Network) makeClient(i int) (*Client, error) {
 	}
 	return &Client{Name: ClientName(i), Account: account, Client: c}, nil
 }
-
-// ClientNamed is the client with this name; nil if there is none.
-func (n *Network) ClientNamed(name string) *Client {
-	for _, c := range n.Clients {
-		if c.Name == name {
-			return c
-		}
-	}
-	return nil
-}

@@ -1,7 +1,7 @@
 // Package devnet is a whole network as a Go value: a ledger with its API, any
 // number of relays and messenger clients, in one process, with real stores, one
 // clock and one seed. `tunic devnet up` and `tunic demo` are the same for
-// people.
+// people, and docs/spec/scenarios.md is the language of scripts for it.
 //
 // Most callers Start one in a test:
 //
@@ -153,6 +153,7 @@ func (n *Network) start(ctx context.Context) error {
 		n.runRelay(r)
 	}
 	n.Ledger.SetBarrier(n.barrier)
+	n.Ledger.SetReverting(n.heightsAgain)
 	if err := n.barrier(ctx, n.Ledger.Head().Header.Height); err != nil {
 		return err
 	}

@@ -46,7 +46,7 @@ func (r *Relay) Name() string { return r.name() }
 func (r *Relay) onSynced(h chain.Height) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	r.synced = max(r.synced, h)
+	r.synced = h // lower than before after a revert
 	close(r.wake)
 	r.wake = make(chan struct{})
 }

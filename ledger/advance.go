@@ -73,18 +73,26 @@ func (l *Ledger) instant(ctx context.Context) error {
 		if err != nil {
 			return err
 		}
-		l.barrierMu.Lock()
-		barrier := l.barrier
-		l.barrierMu.Unlock()
-		if barrier != nil {
-			if err := barrier(ctx, s.Header.Height); err != nil {
-				return fmt.Errorf("barrier after block %d: %w", s.Header.Height, err)
-			}
+		if err := l.awaitBarrier(ctx, s); err != nil {
+			return err
 		}
 		if n == maxAnswers || !l.pool.waiting() {
 			return nil
 		}
 	}
+}
+
+func (l *Ledger) awaitBarrier(ctx context.Context, s chain.SealedHeader) error {
+	l.barrierMu.Lock()
+	barrier := l.barrier
+	l.barrierMu.Unlock()
+	if barrier == nil {
+		return nil
+	}
+	if err := barrier(ctx, s.Header.Height); err != nil {
+		return fmt.Errorf("barrier after block %d: %w", s.Header.Height, err)
+	}
+	return nil
 }
 
 // dueAfter is the next instant after now at which something is due.

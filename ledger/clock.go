@@ -78,6 +78,23 @@ func (c *Clock) Set(t chain.Time) error {
 	return nil
 }
 
+// restore shows t now, which may be in the past: a revert brings back its time.
+// A clock that cannot be moved stays as it is.
+func (c *Clock) restore(t chain.Time) {
+	if c.real {
+		return
+	}
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if c.still {
+		c.at = t
+	} else {
+		c.offset = time.Until(time.UnixMilli(int64(t)))
+	}
+	close(c.changed)
+	c.changed = make(chan struct{})
+}
+
 // until returns a timer that fires at t, nil where only Set can bring t about,
 // and a channel that is closed when the clock is moved.
 func (c *Clock) until(t chain.Time) (*time.Timer, <-chan struct{}) {

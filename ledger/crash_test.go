@@ -65,6 +65,18 @@ func child(point string, n int, dir string) {
 			return
 		}
 		fmt.Println("block", s.Header.Height, s.Header.Hash(), id)
+		if !strings.HasSuffix(point, "-revert") {
+			continue
+		}
+		if s.Header.Height == 3 {
+			_, err = l.Snapshot("three")
+		} else if s.Header.Height == 6 {
+			_, err = l.Revert(ctx, "three")
+		}
+		if err != nil {
+			fmt.Println("error", err)
+			return
+		}
 	}
 }
 

@@ -155,11 +155,14 @@ func (l *Ledger) report() DBReport {
 	return r
 }
 
-// line is one line of an export: the genesis in the first, then a block each.
+// line is one line of an export: the genesis in the first, then a block each;
+// of a dump, then a transaction each.
 type line struct {
 	Genesis *genesis.Genesis `json:"genesis,omitempty"`
+	Dump    *dumpHead        `json:"dump,omitempty"`
 	Height  chain.Height     `json:"height,omitempty"`
 	Block   string           `json:"block,omitempty"` // base64 of the canonical encoding
+	Waiting string           `json:"waiting,omitempty"`
 }
 
 // Export writes the genesis and all blocks as lines of JSON. Where the database
@@ -194,6 +197,13 @@ func Export(ctx context.Context, dir string, w io.Writer) (chain.Height, error) 
 // ImportFile makes a new database in dir from what Export wrote, verifying and
 // replaying every block.
 func ImportFile(ctx context.Context, dir string, r io.Reader) (DBReport, error) {
+	report, _, _, _, err := importLines(ctx, dir, r)
+	return report, err
+}
+
+// importLines is ImportFile for exports and dumps; of a dump it also gives what
+// stands beside the blocks.
+func importLines(ctx context.Context, dir string, r io.Reader) (report DBReport, g genesis.Genesis, dump *dumpHead, waiting [][]byte, err error) {
 	in := bufio.NewScanner(r)
 	in.Buffer(make([]byte, 0, 1<<16), maxLine)
 	read := func() (l line, ok bool, err error) {
@@ -208,44 +218,61 @@ func ImportFile(ctx context.Context, dir string, r io.Reader) (DBReport, error) 
 		return l, true, err
 	}
 	first, ok, err := read()
-	if err != nil || !ok || first.Genesis == nil || first.Height != 0 || first.Block != "" {
-		return DBReport{}, fmt.Errorf("%w: the first line is not a genesis", errors.Join(ErrBlock, err))
+	if err != nil || !ok || first.Genesis == nil || first.Height != 0 || first.Block != "" || first.Waiting != "" {
+		return report, g, nil, nil, fmt.Errorf("%w: the first line is not a genesis", errors.Join(ErrBlock, err))
 	}
+	g, dump = *first.Genesis, first.Dump
 	if _, err := os.Stat(filepath.Join(dir, dbFolder)); err == nil {
-		return DBReport{}, fmt.Errorf("%w: %s holds a database", ErrConfig, dir)
+		return report, g, nil, nil, fmt.Errorf("%w: %s holds a database", ErrConfig, dir)
 	}
-	l, err := Open(ctx, Config{Dir: dir, Genesis: *first.Genesis, Clock: fixed(*first.Genesis)})
+	l, err := Open(ctx, Config{Dir: dir, Genesis: g, Clock: fixed(g)})
 	if err != nil {
-		return DBReport{}, err
+		return report, g, nil, nil, err
 	}
 	defer l.Close()
 	var blocks iter.Seq2[[]byte, error] = func(yield func([]byte, error) bool) {
-		for h := chain.Height(1); ; h++ {
+		for h := chain.Height(1); ; {
 			x, ok, err := read()
 			if !ok && err == nil {
 				return
 			}
-			if err == nil && (x.Genesis != nil || x.Height != h) {
+			text, behind := x.Block, x.Waiting != ""
+			switch {
+			case err != nil:
+			case x.Genesis != nil || x.Dump != nil || behind && (dump == nil || x.Block != "" || x.Height != 0):
+				err = errors.New("a line of another kind than was to come")
+			case behind:
+				text = x.Waiting
+			case x.Height != h || len(waiting) > 0:
 				err = fmt.Errorf("a line of height %d where %d was to come", x.Height, h)
 			}
 			var b []byte
 			if err == nil {
-				b, err = base64.StdEncoding.DecodeString(x.Block)
+				b, err = decodeLine(text)
 			}
-			if err == nil && base64.StdEncoding.EncodeToString(b) != x.Block {
-				err = errors.New("base64 with other characters in it")
+			if err == nil && behind && (len(b) > chain.MaxTx || len(waiting) >= dump.Waiting) {
+				err = errors.New("more transactions than the dump says, or too long a one")
 			}
 			if err != nil {
-				yield(nil, fmt.Errorf("%w: line %d: %w", ErrBlock, h+1, err))
+				yield(nil, fmt.Errorf("%w: line %d: %w", ErrBlock, uint64(h)+1+uint64(len(waiting)), err))
 				return
 			}
-			if !yield(b, nil) {
+			if behind {
+				waiting = append(waiting, b)
+				continue
+			}
+			if h++; !yield(b, nil) {
 				return
 			}
 		}
 	}
 	if _, err := l.Import(ctx, blocks); err != nil {
-		return l.report(), err
+		return l.report(), g, nil, nil, err
 	}
-	return l.report(), l.Close()
+	report = l.report()
+	if dump != nil && (report.Height != dump.Height || len(waiting) != dump.Waiting) {
+		return report, g, nil, nil, fmt.Errorf("%w: the dump ends early: %d blocks of %d, %d transactions of %d",
+			ErrBlock, report.Height, dump.Height, len(waiting), dump.Waiting)
+	}
+	return report, g, dump, waiting, l.Close()
 }

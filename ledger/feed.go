@@ -54,13 +54,24 @@ func (f *feed) close() {
 // ones as they come, until ctx or the ledger ends: then the channel is closed. A
 // slow reader costs nothing but its place: blocks are read from the database
 // when it is ready for them.
+//
+// On a dev network a revert takes the subscription back to the block after the
+// restored one, which is of a higher fork. Whoever asks for what is above the
+// head has seen a fork that was given up, and gets the present one from its
+// first block.
 func (l *Ledger) Subscribe(ctx context.Context, since chain.Height) <-chan Event {
 	out := make(chan Event, subscriberQueue)
 	go func() {
 		defer close(out)
-		for next := since + 1; ; {
+		next, reverts := l.firstAfter(since)
+		for {
 			changed := l.feed.changed()
-			if next > l.Head().Header.Height {
+			e, ok, err := l.next(&next, &reverts)
+			if err != nil {
+				l.log.Error("subscription ends", "height", next, "error", err)
+				return
+			}
+			if !ok {
 				if l.Err() != nil {
 					return
 				}
@@ -70,11 +81,6 @@ func (l *Ledger) Subscribe(ctx context.Context, since chain.Height) <-chan Event
 				case <-changed:
 				}
 				continue
-			}
-			e, err := l.event(next)
-			if err != nil {
-				l.log.Error("subscription ends", "height", next, "error", err)
-				return
 			}
 			select {
 			case <-ctx.Done():
@@ -87,6 +93,34 @@ func (l *Ledger) Subscribe(ctx context.Context, since chain.Height) <-chan Event
 		}
 	}()
 	return out
+}
+
+// firstAfter is the first height that a subscriber who has since gets, and how many
+// reverts that takes into account.
+func (l *Ledger) firstAfter(since chain.Height) (chain.Height, int) {
+	l.mu.RLock()
+	defer l.mu.RUnlock()
+	if l.forkAt > 0 && since > l.head.Header.Height {
+		return l.forkAt, len(l.reverts)
+	}
+	return since + 1, len(l.reverts)
+}
+
+// next reads the event at next, which it first takes back by the reverts that
+// the subscriber has not seen; false where there is no such block yet. No
+// revert happens meanwhile.
+func (l *Ledger) next(next *chain.Height, reverts *int) (Event, bool, error) {
+	l.mu.RLock()
+	defer l.mu.RUnlock()
+	for _, h := range l.reverts[*reverts:] {
+		*next = min(*next, h)
+	}
+	*reverts = len(l.reverts)
+	if *next > l.head.Header.Height {
+		return Event{}, false, nil
+	}
+	e, err := l.event(*next)
+	return e, err == nil, err
 }
 
 // event is what subscribers see of the block at h.

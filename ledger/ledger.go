@@ -3,11 +3,12 @@
 // implements docs/spec/chain.md, section Sealing.
 //
 // Most callers Open one, Submit transactions, read with Head, Block, Tx, List
-// and View, and follow it with Subscribe. Dev networks move time with Advance.
+// and View, and follow it with Subscribe. Dev networks move time with Advance and
+// go back with Snapshot and Revert (docs/spec/dev.md).
 //
 // A block is on stable storage (one synced batch) before anybody sees it: Head,
 // subscribers and queries show it only afterwards. After a crash the same block
-// is shown again, and no height is ever sealed twice. At Open the chain of
+// is shown again, and no height of a fork is ever sealed twice. At Open the chain of
 // headers, their seals and the state are verified against each other.
 package ledger
 
@@ -49,6 +50,10 @@ var (
 	ErrNotFound = errors.New("ledger: not found")
 	// ErrHalted means that a write failed: nothing is accepted or sealed any more.
 	ErrHalted = errors.New("ledger: halted")
+	// ErrNotDev means that a control of dev networks was asked for elsewhere.
+	ErrNotDev = errors.New("ledger: not a dev network")
+	// ErrSnapshot means that a snapshot cannot be taken under this name.
+	ErrSnapshot = errors.New("ledger: snapshot refused")
 	// ErrNoSealer means that this ledger has no key to seal with.
 	ErrNoSealer = errors.New("ledger: no sealer key")
 )
@@ -62,7 +67,7 @@ type Config struct {
 	Clock     *Clock             // default: the machine's
 	Pool      PoolLimits         // default: DefaultPoolLimits
 	Logger    *slog.Logger       // default: discards
-	Hook      func(point string) // for crash tests: called at before-batch, after-batch, after-publish
+	Hook      func(point string) // for crash tests: called at before-batch, after-batch, after-publish, before-revert, after-revert
 }
 
 // Barrier is called by Advance after each block, with its height, so that
@@ -89,6 +94,8 @@ type Ledger struct {
 	head    chain.SealedHeader
 	signed  chain.Height // highest that this process has signed or found sealed
 	halted  error
+	forkAt  chain.Height   // of the present fork's first block; 0 where there was no revert
+	reverts []chain.Height // of each revert of this process: the new fork's first block
 
 	pool *pool
 	feed feed
@@ -97,6 +104,7 @@ type Ledger struct {
 	driving   sync.Mutex    // held by Advance: the loop does not seal meanwhile
 	barrierMu sync.Mutex
 	barrier   Barrier
+	reverting func()
 
 	stop context.CancelFunc
 	done chan struct{}
@@ -142,6 +150,10 @@ func Open(ctx context.Context, cfg Config) (*Ledger, error) {
 		}
 	}
 	l.signed = l.head.Header.Height
+	if err := l.takeWaiting(); err != nil {
+		db.close()
+		return nil, fmt.Errorf("open ledger: %w", err)
+	}
 	if cfg.SealerKey != nil && cfg.Mode != ModeManual && l.due() {
 		if _, err := l.seal(ctx); err != nil {
 			db.close()
@@ -204,6 +216,14 @@ func (l *Ledger) Close() error {
 func (l *Ledger) SetBarrier(b Barrier) {
 	l.barrierMu.Lock()
 	l.barrier = b
+	l.barrierMu.Unlock()
+}
+
+// SetReverting sets what is called when a revert is on stable storage and not
+// shown yet: heights up to the head will come again. It must not call the ledger.
+func (l *Ledger) SetReverting(f func()) {
+	l.barrierMu.Lock()
+	l.reverting = f
 	l.barrierMu.Unlock()
 }
 

@@ -44,6 +44,9 @@ func (l *Ledger) load(ctx context.Context) error {
 		}
 	}
 	l.machine, l.head = m, head
+	if l.forkAt, err = l.db.forkAt(head.Header); err != nil {
+		return fmt.Errorf("open ledger: %w", err)
+	}
 	l.log.Info("ledger opened", "height", head.Header.Height, "epoch", head.Header.DirEpoch, "hash", head.Header.Hash())
 	return nil
 }

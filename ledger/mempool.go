@@ -17,6 +17,7 @@ const (
 	CodeSenderFull      = "too_many_pending"
 	CodeUnderpriced     = "replacement_underpriced"
 	CodeAlreadyPending  = "already_pending"
+	CodeForked          = "forked" // a revert has taken it back, or what it needs
 	codeNonceGapTooWide = machine.CodeNonceGap
 )
 
@@ -136,6 +137,10 @@ func (p *pool) refusal(id chain.Hash) (refused, bool) {
 func (p *pool) add(t *machine.Prepared, sender machine.Account) error {
 	p.mu.Lock()
 	defer p.mu.Unlock()
+	return p.addLocked(t, sender)
+}
+
+func (p *pool) addLocked(t *machine.Prepared, sender machine.Account) error {
 	var old *machine.Prepared
 	if t.IsPublish() {
 		s := slot{t.St.Node, t.St.Label}

@@ -43,15 +43,17 @@ func (l *Ledger) Head() chain.SealedHeader {
 
 // Header returns the sealed header at h.
 func (l *Ledger) Header(h chain.Height) (chain.SealedHeader, error) {
+	l.mu.RLock() // while blocks are read no revert replaces them
+	defer l.mu.RUnlock()
 	if err := l.within(h); err != nil {
 		return chain.SealedHeader{}, err
 	}
 	return l.db.header(h)
 }
 
-// within refuses heights that have no block.
+// within refuses heights that have no block; mu is held.
 func (l *Ledger) within(h chain.Height) error {
-	if head := l.Head().Header.Height; h == 0 || h > head {
+	if head := l.head.Header.Height; h == 0 || h > head {
 		return fmt.Errorf("%w: block %d, the head is %d", ErrNotFound, h, head)
 	}
 	return nil
@@ -59,6 +61,12 @@ func (l *Ledger) within(h chain.Height) error {
 
 // Block returns the block at h; ErrNotFound above the head and for 0.
 func (l *Ledger) Block(h chain.Height) (chain.Block, error) {
+	l.mu.RLock()
+	defer l.mu.RUnlock()
+	return l.block(h)
+}
+
+func (l *Ledger) block(h chain.Height) (chain.Block, error) {
 	if err := l.within(h); err != nil {
 		return chain.Block{}, err
 	}
@@ -67,15 +75,19 @@ func (l *Ledger) Block(h chain.Height) (chain.Block, error) {
 
 // BlockByHash returns the block whose header has this hash.
 func (l *Ledger) BlockByHash(hash chain.Hash) (chain.Block, error) {
+	l.mu.RLock()
+	defer l.mu.RUnlock()
 	h, err := l.db.heightOf(hash)
 	if err != nil {
 		return chain.Block{}, err
 	}
-	return l.Block(h)
+	return l.block(h)
 }
 
 // Results are what became of each transaction of the block at h.
 func (l *Ledger) Results(h chain.Height) ([]machine.Result, error) {
+	l.mu.RLock()
+	defer l.mu.RUnlock()
 	if err := l.within(h); err != nil {
 		return nil, err
 	}
@@ -88,8 +100,10 @@ func (l *Ledger) Tx(id chain.Hash) (TxStatus, error) {
 	if p, ok := l.pool.get(id); ok {
 		return TxStatus{ID: id, State: TxPending, Bytes: p.Bytes}, nil
 	}
+	l.mu.RLock()
+	defer l.mu.RUnlock()
 	at, err := l.db.tx(id)
-	if err == nil && at.height <= l.Head().Header.Height {
+	if err == nil && at.height <= l.head.Header.Height {
 		b, err := l.db.block(at.height)
 		if err != nil {
 			return TxStatus{}, err
@@ -147,8 +161,8 @@ func (l *Ledger) NextNonce(a chain.Address) uint64 {
 // skipped, has not come, or is more than KeptLists back.
 func (l *Ledger) List(e chain.Epoch) (*directory.List, chain.SealedHeader, error) {
 	l.mu.RLock()
+	defer l.mu.RUnlock()
 	head, list := l.head, l.machine.List()
-	l.mu.RUnlock()
 	if e == 0 || e == head.Header.DirEpoch {
 		return list, head, nil
 	}

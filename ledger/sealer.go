@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"slices"
 	"time"
 
 	"tunic/chain"
@@ -103,26 +104,41 @@ func (l *Ledger) Seal(ctx context.Context) (chain.SealedHeader, error) {
 
 // seal makes, stores and then shows one block.
 func (l *Ledger) seal(ctx context.Context) (chain.SealedHeader, error) {
+	s, _, err := l.sealWith(ctx, nil)
+	return s, err
+}
+
+// sealWith seals a block that begins with a control of dev networks, made by
+// lead (which is called under mu) for its height, or without where that is
+// refused. Of a nil lead it is seal.
+func (l *Ledger) sealWith(ctx context.Context, lead func(chain.Height) machine.Dev) (chain.SealedHeader, *chain.Refusal, error) {
 	l.sealing.Lock()
 	defer l.sealing.Unlock()
 	if err := ctx.Err(); err != nil {
-		return chain.SealedHeader{}, err
+		return chain.SealedHeader{}, nil, err
 	}
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	if l.halted != nil {
-		return chain.SealedHeader{}, l.halted
+		return chain.SealedHeader{}, nil, l.halted
 	}
 	now := max(l.clock.Now(), l.core.Time, l.head.Header.Time)
-	txs := l.pool.ready(l.nonce)
+	txs, fork := l.pool.ready(l.nonce), l.machine.Fork()
+	if lead != nil {
+		d := lead(l.head.Header.Height + 1)
+		if d.Op == machine.DevLoad {
+			fork = d.Fork
+		}
+		txs = slices.Insert(txs, 0, l.intake.Prepare(d.Tx().Encode()))
+	}
 	out, err := l.machine.Propose(machine.Input{
-		Height: l.head.Header.Height + 1, Time: now, Proposer: l.self, Fork: l.machine.Fork(), Txs: txs,
+		Height: l.head.Header.Height + 1, Time: now, Proposer: l.self, Fork: fork, Txs: txs,
 	})
 	if err != nil {
-		return chain.SealedHeader{}, l.halt(err)
+		return chain.SealedHeader{}, nil, l.halt(err)
 	}
 	if out.Header.Height <= l.signed {
-		return chain.SealedHeader{}, l.halt(fmt.Errorf("height %d is sealed already", out.Header.Height))
+		return chain.SealedHeader{}, nil, l.halt(fmt.Errorf("height %d is sealed already", out.Header.Height))
 	}
 	blk := chain.Block{SealedHeader: chain.SealedHeader{Header: out.Header}}
 	included := make([]machine.Prepared, len(out.Included))
@@ -131,22 +147,26 @@ func (l *Ledger) seal(ctx context.Context) (chain.SealedHeader, error) {
 		blk.Txs = append(blk.Txs, txs[i].Bytes)
 	}
 	if err := l.store(blk, &out); err != nil {
-		return chain.SealedHeader{}, err
+		return chain.SealedHeader{}, nil, err
 	}
 	// Signed only now: whatever happens, no other header can take this height.
 	l.signed = out.Header.Height
 	blk.SealedHeader = light.Seal(l.cfg.SealerKey, out.Header)
 	if err := l.db.putSeal(out.Header.Height, blk.Seal); err != nil {
-		return chain.SealedHeader{}, l.halt(err)
+		return chain.SealedHeader{}, nil, l.halt(err)
 	}
 	left := make([]machine.Prepared, len(out.Refused))
 	why := make([]*chain.Refusal, len(out.Refused))
+	var refused *chain.Refusal // of lead
 	for n, r := range out.Refused {
 		left[n], why[n] = txs[r.Tx], r.Why
+		if r.Tx == 0 && lead != nil {
+			refused = r.Why
+		}
 	}
 	l.pool.settle(blk.Header.Height, included, left, why, l.nonce)
 	l.show(blk.SealedHeader)
-	return blk.SealedHeader, nil
+	return blk.SealedHeader, refused, nil
 }
 
 // store writes the block. What this ledger seals has no seal before this returns.

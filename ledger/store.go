@@ -24,7 +24,7 @@ import (
 
 // The database's keys. docs/spec/state.md, section Database.
 const (
-	keyMeta    = 'm' // m genesis: JSON; m head: height 8 | header hash 32
+	keyMeta    = 'm' // m genesis: JSON; m head: height 8 | header hash 32; m snapshot/NAME, m waiting: see keySnapshot, keyWaiting
 	keyBlock   = 'b' // height 8: block's canonical encoding; the seal is zero where keySeal has it
 	keySeal    = 's' // height 8: seal 64, written after the block is on stable storage
 	keyResults = 'c' // height 8: count 4, results
@@ -47,6 +47,8 @@ type store struct {
 // options: every checksum is verified on every read, and nothing corrupt is
 // skipped over.
 var options = opt.Options{Strict: opt.StrictAll, Filter: nil}
+
+var synced = &opt.WriteOptions{Sync: true}
 
 func openStore(dir string) (*store, error) {
 	o := options
@@ -219,6 +221,11 @@ type place struct {
 	code   string
 }
 
+func (p place) encode() []byte {
+	b := wire.AppendUint64(make([]byte, 0, 12+len(p.code)), uint64(p.height))
+	return append(wire.AppendUint32(b, p.index), p.code...)
+}
+
 func (s *store) tx(id chain.Hash) (place, error) {
 	v, err := s.get("transaction "+id.String(), key(keyTx, id[:]))
 	if err != nil {
@@ -230,6 +237,14 @@ func (s *store) tx(id chain.Hash) (place, error) {
 		return p, corrupt("index of transaction %s", id)
 	}
 	return p, nil
+}
+
+func encodeResults(all []machine.Result) []byte {
+	b := wire.AppendUint32(nil, uint32(len(all)))
+	for _, r := range all {
+		b = append(b, r.Encode()...)
+	}
+	return b
 }
 
 func (s *store) results(h chain.Height) ([]machine.Result, error) {
@@ -346,10 +361,8 @@ func (s *store) put(blk chain.Block, out *machine.Output) error {
 	b.Put(key(keyBlock, h), enc)
 	b.Put(key(keyHash, hash[:]), h)
 	b.Put(key(keyMeta, []byte("head")), append(append([]byte(nil), h...), hash[:]...))
-	results := wire.AppendUint32(nil, uint32(len(out.Results)))
 	applied := map[chain.Hash]bool{}
 	for i, r := range out.Results {
-		results = append(results, r.Encode()...)
 		// A transaction refused here may be applied by a later block; one that was
 		// applied keeps its place when a later block repeats it.
 		if r.Code == "" {
@@ -359,9 +372,9 @@ func (s *store) put(blk chain.Block, out *machine.Output) error {
 		} else if err != nil && !errors.Is(err, ErrNotFound) {
 			return err
 		}
-		b.Put(key(keyTx, r.Tx[:]), append(wire.AppendUint32(append(make([]byte, 0, 12+len(r.Code)), h...), uint32(i)), r.Code...))
+		b.Put(key(keyTx, r.Tx[:]), place{blk.Header.Height, uint32(i), r.Code}.encode())
 	}
-	b.Put(key(keyResults, h), results)
+	b.Put(key(keyResults, h), encodeResults(out.Results))
 	for i, changes := range out.Changes {
 		for _, c := range changes {
 			k := key(keyRow, []byte{byte(i)}, c.Key)
@@ -396,7 +409,7 @@ func (s *store) forget(b *leveldb.Batch, e chain.Epoch) error {
 }
 
 func (s *store) write(b *leveldb.Batch) error {
-	if err := s.db.Write(b, &opt.WriteOptions{Sync: true}); err != nil {
+	if err := s.db.Write(b, synced); err != nil {
 		return dbError("write block", err)
 	}
 	return nil

@@ -1,6 +1,7 @@
 package ledger
 
 import (
+	"bytes"
 	"context"
 	"encoding/binary"
 	"fmt"
@@ -94,9 +95,7 @@ func verifyBeside(db *store, b chain.Block, want []machine.Result, places map[ch
 		if got[i] != r {
 			return corrupt("stored result %d of block %d", i, h)
 		}
-		if before, known := places[r.Tx]; !known || before.code != "" || r.Code == "" {
-			places[r.Tx] = place{h, uint32(i), r.Code}
-		}
+		note(places, r, place{h, uint32(i), r.Code})
 	}
 	return nil
 }
@@ -114,7 +113,15 @@ func verifyKeys(db *store, head chain.Height, places map[chain.Hash]place, lists
 		switch prefix {
 		case keyRow:
 		case keyMeta:
-			if string(rest) != "genesis" && string(rest) != "head" {
+			if name, ok := bytes.CutPrefix(rest, []byte(keySnapshot)); ok {
+				if err := verifySnapshot(db, string(name), it.Value(), head); err != nil {
+					return err
+				}
+			} else if string(rest) == keyWaiting {
+				if _, err := readWaiting(it.Value()); err != nil {
+					return err
+				}
+			} else if string(rest) != "genesis" && string(rest) != "head" {
 				return corrupt("unknown key %q", k)
 			}
 		case keyBlock, keySeal, keyResults:
@@ -149,6 +156,21 @@ func verifyKeys(db *store, head chain.Height, places map[chain.Hash]place, lists
 		if count[prefix] != want {
 			return corrupt("%d rows under %q, the blocks give %d", count[prefix], prefix, want)
 		}
+	}
+	return nil
+}
+
+// verifySnapshot holds a snapshot against the block that it names.
+func verifySnapshot(db *store, name string, value []byte, head chain.Height) error {
+	x, err := readSnapshot(name, value)
+	if err != nil || x.Height == 0 {
+		return err
+	}
+	if x.Height > head {
+		return corrupt("snapshot %s is of height %d, the head is %d", name, x.Height, head)
+	}
+	if b, err := db.header(x.Height); err != nil || b.Header.Hash() != x.Hash {
+		return corrupt("snapshot %s is not of this history: %v", name, err)
 	}
 	return nil
 }

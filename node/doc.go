@@ -3,7 +3,8 @@
 // holds no rules of its own.
 //
 // Commands and devnet fill a config and call RunLedger, RunRelay or OpenClient;
-// the config's field comments are the manual.
+// the config's field comments are the manual. What runs is described in
+// docs/spec: api.md for the ledger's API, relay.md and messenger.md.
 package node
 
 // Version is the version of this program, as nodes declare it.

@@ -11,7 +11,7 @@ import (
 	"os"
 	"testing"
 
-	"golang.org/x/crypto/poly1305"
+	"golang.org/x/crypto/poly1305" //nolint:staticcheck // the bare primitive is what the specification names
 	"lukechampine.com/adiantum"
 )
 

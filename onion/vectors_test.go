@@ -5,17 +5,14 @@ import (
 	"crypto/sha256"
 	"encoding/hex"
 	"encoding/json"
-	"flag"
 	"io"
-	"os"
 	"path/filepath"
 	"testing"
 
 	"tunic/chain"
+	"tunic/internal/testenv"
 	. "tunic/onion"
 )
-
-var rewrite = flag.Bool("rewrite", false, "write testdata anew")
 
 const vectorCommand = "go test ./onion -run TestVectors -rewrite"
 
@@ -97,19 +94,7 @@ func TestVectors(t *testing.T) {
 	for _, c := range vectorCases {
 		t.Run(c.name, func(t *testing.T) {
 			file := filepath.Join("testdata", c.name+".json")
-			if *rewrite {
-				b, err := json.MarshalIndent(makeVector(t, c.name, c.geo, c.layers, c.reply), "", "  ")
-				if err != nil {
-					t.Fatal(err)
-				}
-				if err := os.WriteFile(file, append(b, '\n'), 0o644); err != nil {
-					t.Fatal(err)
-				}
-			}
-			b, err := os.ReadFile(file)
-			if err != nil {
-				t.Fatal(err)
-			}
+			b := testenv.Golden(t, file, makeVector(t, c.name, c.geo, c.layers, c.reply))
 			var v vector
 			d := json.NewDecoder(bytes.NewReader(b))
 			d.DisallowUnknownFields()

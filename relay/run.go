@@ -133,7 +133,7 @@ func (r *Relay) serve(ctx context.Context, o *owner) error {
 	r.mu.Unlock()
 
 	for _, l := range listeners {
-		r.wg.Go(func() { r.pool.Serve(ctx, l) })
+		r.wg.Go(func() { _ = r.pool.Serve(ctx, l) }) // fails only where the pool has ended before
 	}
 	for range r.cfg.Workers {
 		r.wg.Go(func() { r.worker(ctx) })

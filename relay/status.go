@@ -1,9 +1,6 @@
 package relay
 
-import (
-	"tunic/chain"
-	"tunic/onion/link"
-)
+import "tunic/chain"
 
 // Status is a snapshot for the operator. It names no peer.
 type Status struct {
@@ -45,6 +42,3 @@ func (r *Relay) Status() Status {
 
 // Counters returns the totals since the relay started.
 func (r *Relay) Counters() Counters { return r.count.snapshot() }
-
-// LinkStats are the totals of the relay's links.
-func (r *Relay) LinkStats() *link.Stats { return &r.stats }

@@ -12,8 +12,8 @@ import (
 	"tunic/registry/directory"
 )
 
-// ListLag is how many epochs after the offence's the carried list may be: the
-// longest life of an onion key that any genesis allows, so that whoever holds
+// ListLag is how many epochs after the offence's the carried list may be: twice
+// the longest life of an onion key that a genesis allows, so that whoever holds
 // a descriptor that still counts can use the directory of the day. It may be
 // one epoch older than the offence's, since a descriptor is signed and shown in
 // the epoch before the one that it is for.

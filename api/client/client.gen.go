@@ -245,6 +245,57 @@ type Contribution struct {
 	Amount Amount `json:"amount"`
 }
 
+// DevAdvance defines model for DevAdvance.
+type DevAdvance struct {
+	Ms int64 `json:"ms"`
+}
+
+// DevFund defines model for DevFund.
+type DevFund struct {
+	// Address EIP-55 in answers
+	//
+	// Example: 0xd8dA6BF26964aF9D7eEd9e03E53415D37aA96045
+	Address Address `json:"address"`
+
+	// Amount units; 10^9 are 1 TUN
+	//
+	// Example: 12500000000
+	Amount Amount `json:"amount"`
+}
+
+// DevHead defines model for DevHead.
+type DevHead struct {
+	Epoch int64 `json:"epoch"`
+	Fork  int64 `json:"fork"`
+
+	// Hash Example: 9f86d081884c7d659a2feaa0c55ad015a3bf4f1b2b0b822cd15d6c15b0f00a08
+	Hash   Hash  `json:"hash"`
+	Height int64 `json:"height"`
+	TimeMs int64 `json:"time_ms"`
+}
+
+// DevMine defines model for DevMine.
+type DevMine struct {
+	Blocks int `json:"blocks"`
+}
+
+// DevName defines model for DevName.
+type DevName struct {
+	Name DevSnapshotName `json:"name"`
+}
+
+// DevSnapshot defines model for DevSnapshot.
+type DevSnapshot struct {
+	// Hash Example: 9f86d081884c7d659a2feaa0c55ad015a3bf4f1b2b0b822cd15d6c15b0f00a08
+	Hash   Hash            `json:"hash"`
+	Height int64           `json:"height"`
+	Name   DevSnapshotName `json:"name"`
+	TimeMs int64           `json:"time_ms"`
+}
+
+// DevSnapshotName defines model for DevSnapshotName.
+type DevSnapshotName = string
+
 // Directory defines model for Directory.
 type Directory struct {
 	Count   int              `json:"count"`
@@ -948,6 +999,21 @@ type ListStakesParams struct {
 	Cursor *ParamCursor `form:"cursor,omitempty" json:"cursor,omitempty"`
 }
 
+// DevAdvanceJSONRequestBody defines body for DevAdvance for application/json ContentType.
+type DevAdvanceJSONRequestBody = DevAdvance
+
+// DevFundJSONRequestBody defines body for DevFund for application/json ContentType.
+type DevFundJSONRequestBody = DevFund
+
+// DevMineJSONRequestBody defines body for DevMine for application/json ContentType.
+type DevMineJSONRequestBody = DevMine
+
+// DevRevertJSONRequestBody defines body for DevRevert for application/json ContentType.
+type DevRevertJSONRequestBody = DevName
+
+// DevSnapshotJSONRequestBody defines body for DevSnapshot for application/json ContentType.
+type DevSnapshotJSONRequestBody = DevName
+
 // SubmitTransactionJSONRequestBody defines body for SubmitTransaction for application/json ContentType.
 type SubmitTransactionJSONRequestBody = SignedMessage
 
@@ -1029,6 +1095,91 @@ type ClientInterface interface {
 	//
 	// Corresponds with GET /api/service_nodes (the `GetServiceNodes` operationId).
 	GetServiceNodes(ctx context.Context, reqEditors ...RequestEditorFn) (*http.Response, error)
+
+	// DevAdvanceWithBody Move the clock forward and seal what falls due on the way
+	//
+	// Takes any type of body and a specified content type.
+	//
+	// Corresponds with POST /dev/advance (the `DevAdvance` operationId).
+	DevAdvanceWithBody(ctx context.Context, contentType string, body io.Reader, reqEditors ...RequestEditorFn) (*http.Response, error)
+
+	// DevAdvance Move the clock forward and seal what falls due on the way
+	//
+	// Takes a body of the `application/json` content type.
+	//
+	// Corresponds with POST /dev/advance (the `DevAdvance` operationId).
+	DevAdvance(ctx context.Context, body DevAdvanceJSONRequestBody, reqEditors ...RequestEditorFn) (*http.Response, error)
+
+	// DevDump Genesis, clock, blocks and waiting account transactions, as lines of JSON
+	//
+	// Corresponds with GET /dev/dump (the `DevDump` operationId).
+	DevDump(ctx context.Context, reqEditors ...RequestEditorFn) (*http.Response, error)
+
+	// DevFundWithBody Give an account units of the reward pool
+	//
+	// Takes any type of body and a specified content type.
+	//
+	// Corresponds with POST /dev/fund (the `DevFund` operationId).
+	DevFundWithBody(ctx context.Context, contentType string, body io.Reader, reqEditors ...RequestEditorFn) (*http.Response, error)
+
+	// DevFund Give an account units of the reward pool
+	//
+	// Takes a body of the `application/json` content type.
+	//
+	// Corresponds with POST /dev/fund (the `DevFund` operationId).
+	DevFund(ctx context.Context, body DevFundJSONRequestBody, reqEditors ...RequestEditorFn) (*http.Response, error)
+
+	// DevMineWithBody Seal blocks at the present time
+	//
+	// Takes any type of body and a specified content type.
+	//
+	// Corresponds with POST /dev/mine (the `DevMine` operationId).
+	DevMineWithBody(ctx context.Context, contentType string, body io.Reader, reqEditors ...RequestEditorFn) (*http.Response, error)
+
+	// DevMine Seal blocks at the present time
+	//
+	// Takes a body of the `application/json` content type.
+	//
+	// Corresponds with POST /dev/mine (the `DevMine` operationId).
+	DevMine(ctx context.Context, body DevMineJSONRequestBody, reqEditors ...RequestEditorFn) (*http.Response, error)
+
+	// DevRevertWithBody Go back to a snapshot in a new fork
+	//
+	// Takes any type of body and a specified content type.
+	//
+	// Corresponds with POST /dev/revert (the `DevRevert` operationId).
+	DevRevertWithBody(ctx context.Context, contentType string, body io.Reader, reqEditors ...RequestEditorFn) (*http.Response, error)
+
+	// DevRevert Go back to a snapshot in a new fork
+	//
+	// Takes a body of the `application/json` content type.
+	//
+	// Corresponds with POST /dev/revert (the `DevRevert` operationId).
+	DevRevert(ctx context.Context, body DevRevertJSONRequestBody, reqEditors ...RequestEditorFn) (*http.Response, error)
+
+	// DevListSnapshots Snapshots that can be reverted to
+	//
+	// Corresponds with GET /dev/snapshots (the `DevListSnapshots` operationId).
+	DevListSnapshots(ctx context.Context, reqEditors ...RequestEditorFn) (*http.Response, error)
+
+	// DevSnapshotWithBody Name the present state
+	//
+	// Takes any type of body and a specified content type.
+	//
+	// Corresponds with POST /dev/snapshots (the `DevSnapshot` operationId).
+	DevSnapshotWithBody(ctx context.Context, contentType string, body io.Reader, reqEditors ...RequestEditorFn) (*http.Response, error)
+
+	// DevSnapshot Name the present state
+	//
+	// Takes a body of the `application/json` content type.
+	//
+	// Corresponds with POST /dev/snapshots (the `DevSnapshot` operationId).
+	DevSnapshot(ctx context.Context, body DevSnapshotJSONRequestBody, reqEditors ...RequestEditorFn) (*http.Response, error)
+
+	// DevDropSnapshot Forget a snapshot
+	//
+	// Corresponds with DELETE /dev/snapshots/{name} (the `DevDropSnapshot` operationId).
+	DevDropSnapshot(ctx context.Context, name DevSnapshotName, reqEditors ...RequestEditorFn) (*http.Response, error)
 
 	// GetHealth The process is alive
 	//
@@ -1191,6 +1342,221 @@ type ClientInterface interface {
 // Corresponds with GET /api/service_nodes (the `GetServiceNodes` operationId).
 func (c *Client) GetServiceNodes(ctx context.Context, reqEditors ...RequestEditorFn) (*http.Response, error) {
 	req, err := NewGetServiceNodesRequest(c.Server)
+	if err != nil {
+		return nil, err
+	}
+	req = req.WithContext(ctx)
+	if err := c.applyEditors(ctx, req, reqEditors); err != nil {
+		return nil, err
+	}
+	return c.Client.Do(req)
+}
+
+// DevAdvanceWithBody Move the clock forward and seal what falls due on the way
+//
+// Takes any type of body and a specified content type.
+//
+// Corresponds with POST /dev/advance (the `DevAdvance` operationId).
+func (c *Client) DevAdvanceWithBody(ctx context.Context, contentType string, body io.Reader, reqEditors ...RequestEditorFn) (*http.Response, error) {
+	req, err := NewDevAdvanceRequestWithBody(c.Server, contentType, body)
+	if err != nil {
+		return nil, err
+	}
+	req = req.WithContext(ctx)
+	if err := c.applyEditors(ctx, req, reqEditors); err != nil {
+		return nil, err
+	}
+	return c.Client.Do(req)
+}
+
+// DevAdvance Move the clock forward and seal what falls due on the way
+//
+// Takes a body of the `application/json` content type.
+//
+// Corresponds with POST /dev/advance (the `DevAdvance` operationId).
+func (c *Client) DevAdvance(ctx context.Context, body DevAdvanceJSONRequestBody, reqEditors ...RequestEditorFn) (*http.Response, error) {
+	req, err := NewDevAdvanceRequest(c.Server, body)
+	if err != nil {
+		return nil, err
+	}
+	req = req.WithContext(ctx)
+	if err := c.applyEditors(ctx, req, reqEditors); err != nil {
+		return nil, err
+	}
+	return c.Client.Do(req)
+}
+
+// DevDump Genesis, clock, blocks and waiting account transactions, as lines of JSON
+//
+// Corresponds with GET /dev/dump (the `DevDump` operationId).
+func (c *Client) DevDump(ctx context.Context, reqEditors ...RequestEditorFn) (*http.Response, error) {
+	req, err := NewDevDumpRequest(c.Server)
+	if err != nil {
+		return nil, err
+	}
+	req = req.WithContext(ctx)
+	if err := c.applyEditors(ctx, req, reqEditors); err != nil {
+		return nil, err
+	}
+	return c.Client.Do(req)
+}
+
+// DevFundWithBody Give an account units of the reward pool
+//
+// Takes any type of body and a specified content type.
+//
+// Corresponds with POST /dev/fund (the `DevFund` operationId).
+func (c *Client) DevFundWithBody(ctx context.Context, contentType string, body io.Reader, reqEditors ...RequestEditorFn) (*http.Response, error) {
+	req, err := NewDevFundRequestWithBody(c.Server, contentType, body)
+	if err != nil {
+		return nil, err
+	}
+	req = req.WithContext(ctx)
+	if err := c.applyEditors(ctx, req, reqEditors); err != nil {
+		return nil, err
+	}
+	return c.Client.Do(req)
+}
+
+// DevFund Give an account units of the reward pool
+//
+// Takes a body of the `application/json` content type.
+//
+// Corresponds with POST /dev/fund (the `DevFund` operationId).
+func (c *Client) DevFund(ctx context.Context, body DevFundJSONRequestBody, reqEditors ...RequestEditorFn) (*http.Response, error) {
+	req, err := NewDevFundRequest(c.Server, body)
+	if err != nil {
+		return nil, err
+	}
+	req = req.WithContext(ctx)
+	if err := c.applyEditors(ctx, req, reqEditors); err != nil {
+		return nil, err
+	}
+	return c.Client.Do(req)
+}
+
+// DevMineWithBody Seal blocks at the present time
+//
+// Takes any type of body and a specified content type.
+//
+// Corresponds with POST /dev/mine (the `DevMine` operationId).
+func (c *Client) DevMineWithBody(ctx context.Context, contentType string, body io.Reader, reqEditors ...RequestEditorFn) (*http.Response, error) {
+	req, err := NewDevMineRequestWithBody(c.Server, contentType, body)
+	if err != nil {
+		return nil, err
+	}
+	req = req.WithContext(ctx)
+	if err := c.applyEditors(ctx, req, reqEditors); err != nil {
+		return nil, err
+	}
+	return c.Client.Do(req)
+}
+
+// DevMine Seal blocks at the present time
+//
+// Takes a body of the `application/json` content type.
+//
+// Corresponds with POST /dev/mine (the `DevMine` operationId).
+func (c *Client) DevMine(ctx context.Context, body DevMineJSONRequestBody, reqEditors ...RequestEditorFn) (*http.Response, error) {
+	req, err := NewDevMineRequest(c.Server, body)
+	if err != nil {
+		return nil, err
+	}
+	req = req.WithContext(ctx)
+	if err := c.applyEditors(ctx, req, reqEditors); err != nil {
+		return nil, err
+	}
+	return c.Client.Do(req)
+}
+
+// DevRevertWithBody Go back to a snapshot in a new fork
+//
+// Takes any type of body and a specified content type.
+//
+// Corresponds with POST /dev/revert (the `DevRevert` operationId).
+func (c *Client) DevRevertWithBody(ctx context.Context, contentType string, body io.Reader, reqEditors ...RequestEditorFn) (*http.Response, error) {
+	req, err := NewDevRevertRequestWithBody(c.Server, contentType, body)
+	if err != nil {
+		return nil, err
+	}
+	req = req.WithContext(ctx)
+	if err := c.applyEditors(ctx, req, reqEditors); err != nil {
+		return nil, err
+	}
+	return c.Client.Do(req)
+}
+
+// DevRevert Go back to a snapshot in a new fork
+//
+// Takes a body of the `application/json` content type.
+//
+// Corresponds with POST /dev/revert (the `DevRevert` operationId).
+func (c *Client) DevRevert(ctx context.Context, body DevRevertJSONRequestBody, reqEditors ...RequestEditorFn) (*http.Response, error) {
+	req, err := NewDevRevertRequest(c.Server, body)
+	if err != nil {
+		return nil, err
+	}
+	req = req.WithContext(ctx)
+	if err := c.applyEditors(ctx, req, reqEditors); err != nil {
+		return nil, err
+	}
+	return c.Client.Do(req)
+}
+
+// DevListSnapshots Snapshots that can be reverted to
+//
+// Corresponds with GET /dev/snapshots (the `DevListSnapshots` operationId).
+func (c *Client) DevListSnapshots(ctx context.Context, reqEditors ...RequestEditorFn) (*http.Response, error) {
+	req, err := NewDevListSnapshotsRequest(c.Server)
+	if err != nil {
+		return nil, err
+	}
+	req = req.WithContext(ctx)
+	if err := c.applyEditors(ctx, req, reqEditors); err != nil {
+		return nil, err
+	}
+	return c.Client.Do(req)
+}
+
+// DevSnapshotWithBody Name the present state
+//
+// Takes any type of body and a specified content type.
+//
+// Corresponds with POST /dev/snapshots (the `DevSnapshot` operationId).
+func (c *Client) DevSnapshotWithBody(ctx context.Context, contentType string, body io.Reader, reqEditors ...RequestEditorFn) (*http.Response, error) {
+	req, err := NewDevSnapshotRequestWithBody(c.Server, contentType, body)
+	if err != nil {
+		return nil, err
+	}
+	req = req.WithContext(ctx)
+	if err := c.applyEditors(ctx, req, reqEditors); err != nil {
+		return nil, err
+	}
+	return c.Client.Do(req)
+}
+
+// DevSnapshot Name the present state
+//
+// Takes a body of the `application/json` content type.
+//
+// Corresponds with POST /dev/snapshots (the `DevSnapshot` operationId).
+func (c *Client) DevSnapshot(ctx context.Context, body DevSnapshotJSONRequestBody, reqEditors ...RequestEditorFn) (*http.Response, error) {
+	req, err := NewDevSnapshotRequest(c.Server, body)
+	if err != nil {
+		return nil, err
+	}
+	req = req.WithContext(ctx)
+	if err := c.applyEditors(ctx, req, reqEditors); err != nil {
+		return nil, err
+	}
+	return c.Client.Do(req)
+}
+
+// DevDropSnapshot Forget a snapshot
+//
+// Corresponds with DELETE /dev/snapshots/{name} (the `DevDropSnapshot` operationId).
+func (c *Client) DevDropSnapshot(ctx context.Context, name DevSnapshotName, reqEditors ...RequestEditorFn) (*http.Response, error) {
+	req, err := NewDevDropSnapshotRequest(c.Server, name)
 	if err != nil {
 		return nil, err
 	}
@@ -1636,6 +2002,294 @@ func NewGetServiceNodesRequest(server string) (*http.Request, error) {
 	}
 
 	req, err := http.NewRequest(http.MethodGet, queryURL.String(), nil)
+	if err != nil {
+		return nil, err
+	}
+
+	return req, nil
+}
+
+// NewDevAdvanceRequest calls the generic DevAdvance builder with application/json body
+func NewDevAdvanceRequest(server string, body DevAdvanceJSONRequestBody) (*http.Request, error) {
+	var bodyReader io.Reader
+	buf, err := json.Marshal(body)
+	if err != nil {
+		return nil, err
+	}
+	bodyReader = bytes.NewReader(buf)
+	return NewDevAdvanceRequestWithBody(server, "application/json", bodyReader)
+}
+
+// NewDevAdvanceRequestWithBody constructs an http.Request for the DevAdvance method, with any body, and a specified content type
+func NewDevAdvanceRequestWithBody(server string, contentType string, body io.Reader) (*http.Request, error) {
+	var err error
+
+	serverURL, err := url.Parse(server)
+	if err != nil {
+		return nil, err
+	}
+
+	operationPath := fmt.Sprintf("/dev/advance")
+	if operationPath[0] == '/' {
+		operationPath = "." + operationPath
+	}
+
+	queryURL, err := serverURL.Parse(operationPath)
+	if err != nil {
+		return nil, err
+	}
+
+	req, err := http.NewRequest(http.MethodPost, queryURL.String(), body)
+	if err != nil {
+		return nil, err
+	}
+
+	req.Header.Add("Content-Type", contentType)
+
+	return req, nil
+}
+
+// NewDevDumpRequest constructs an http.Request for the DevDump method
+func NewDevDumpRequest(server string) (*http.Request, error) {
+	var err error
+
+	serverURL, err := url.Parse(server)
+	if err != nil {
+		return nil, err
+	}
+
+	operationPath := fmt.Sprintf("/dev/dump")
+	if operationPath[0] == '/' {
+		operationPath = "." + operationPath
+	}
+
+	queryURL, err := serverURL.Parse(operationPath)
+	if err != nil {
+		return nil, err
+	}
+
+	req, err := http.NewRequest(http.MethodGet, queryURL.String(), nil)
+	if err != nil {
+		return nil, err
+	}
+
+	return req, nil
+}
+
+// NewDevFundRequest calls the generic DevFund builder with application/json body
+func NewDevFundRequest(server string, body DevFundJSONRequestBody) (*http.Request, error) {
+	var bodyReader io.Reader
+	buf, err := json.Marshal(body)
+	if err != nil {
+		return nil, err
+	}
+	bodyReader = bytes.NewReader(buf)
+	return NewDevFundRequestWithBody(server, "application/json", bodyReader)
+}
+
+// NewDevFundRequestWithBody constructs an http.Request for the DevFund method, with any body, and a specified content type
+func NewDevFundRequestWithBody(server string, contentType string, body io.Reader) (*http.Request, error) {
+	var err error
+
+	serverURL, err := url.Parse(server)
+	if err != nil {
+		return nil, err
+	}
+
+	operationPath := fmt.Sprintf("/dev/fund")
+	if operationPath[0] == '/' {
+		operationPath = "." + operationPath
+	}
+
+	queryURL, err := serverURL.Parse(operationPath)
+	if err != nil {
+		return nil, err
+	}
+
+	req, err := http.NewRequest(http.MethodPost, queryURL.String(), body)
+	if err != nil {
+		return nil, err
+	}
+
+	req.Header.Add("Content-Type", contentType)
+
+	return req, nil
+}
+
+// NewDevMineRequest calls the generic DevMine builder with application/json body
+func NewDevMineRequest(server string, body DevMineJSONRequestBody) (*http.Request, error) {
+	var bodyReader io.Reader
+	buf, err := json.Marshal(body)
+	if err != nil {
+		return nil, err
+	}
+	bodyReader = bytes.NewReader(buf)
+	return NewDevMineRequestWithBody(server, "application/json", bodyReader)
+}
+
+// NewDevMineRequestWithBody constructs an http.Request for the DevMine method, with any body, and a specified content type
+func NewDevMineRequestWithBody(server string, contentType string, body io.Reader) (*http.Request, error) {
+	var err error
+
+	serverURL, err := url.Parse(server)
+	if err != nil {
+		return nil, err
+	}
+
+	operationPath := fmt.Sprintf("/dev/mine")
+	if operationPath[0] == '/' {
+		operationPath = "." + operationPath
+	}
+
+	queryURL, err := serverURL.Parse(operationPath)
+	if err != nil {
+		return nil, err
+	}
+
+	req, err := http.NewRequest(http.MethodPost, queryURL.String(), body)
+	if err != nil {
+		return nil, err
+	}
+
+	req.Header.Add("Content-Type", contentType)
+
+	return req, nil
+}
+
+// NewDevRevertRequest calls the generic DevRevert builder with application/json body
+func NewDevRevertRequest(server string, body DevRevertJSONRequestBody) (*http.Request, error) {
+	var bodyReader io.Reader
+	buf, err := json.Marshal(body)
+	if err != nil {
+		return nil, err
+	}
+	bodyReader = bytes.NewReader(buf)
+	return NewDevRevertRequestWithBody(server, "application/json", bodyReader)
+}
+
+// NewDevRevertRequestWithBody constructs an http.Request for the DevRevert method, with any body, and a specified content type
+func NewDevRevertRequestWithBody(server string, contentType string, body io.Reader) (*http.Request, error) {
+	var err error
+
+	serverURL, err := url.Parse(server)
+	if err != nil {
+		return nil, err
+	}
+
+	operationPath := fmt.Sprintf("/dev/revert")
+	if operationPath[0] == '/' {
+		operationPath = "." + operationPath
+	}
+
+	queryURL, err := serverURL.Parse(operationPath)
+	if err != nil {
+		return nil, err
+	}
+
+	req, err := http.NewRequest(http.MethodPost, queryURL.String(), body)
+	if err != nil {
+		return nil, err
+	}
+
+	req.Header.Add("Content-Type", contentType)
+
+	return req, nil
+}
+
+// NewDevListSnapshotsRequest constructs an http.Request for the DevListSnapshots method
+func NewDevListSnapshotsRequest(server string) (*http.Request, error) {
+	var err error
+
+	serverURL, err := url.Parse(server)
+	if err != nil {
+		return nil, err
+	}
+
+	operationPath := fmt.Sprintf("/dev/snapshots")
+	if operationPath[0] == '/' {
+		operationPath = "." + operationPath
+	}
+
+	queryURL, err := serverURL.Parse(operationPath)
+	if err != nil {
+		return nil, err
+	}
+
+	req, err := http.NewRequest(http.MethodGet, queryURL.String(), nil)
+	if err != nil {
+		return nil, err
+	}
+
+	return req, nil
+}
+
+// NewDevSnapshotRequest calls the generic DevSnapshot builder with application/json body
+func NewDevSnapshotRequest(server string, body DevSnapshotJSONRequestBody) (*http.Request, error) {
+	var bodyReader io.Reader
+	buf, err := json.Marshal(body)
+	if err != nil {
+		return nil, err
+	}
+	bodyReader = bytes.NewReader(buf)
+	return NewDevSnapshotRequestWithBody(server, "application/json", bodyReader)
+}
+
+// NewDevSnapshotRequestWithBody constructs an http.Request for the DevSnapshot method, with any body, and a specified content type
+func NewDevSnapshotRequestWithBody(server string, contentType string, body io.Reader) (*http.Request, error) {
+	var err error
+
+	serverURL, err := url.Parse(server)
+	if err != nil {
+		return nil, err
+	}
+
+	operationPath := fmt.Sprintf("/dev/snapshots")
+	if operationPath[0] == '/' {
+		operationPath = "." + operationPath
+	}
+
+	queryURL, err := serverURL.Parse(operationPath)
+	if err != nil {
+		return nil, err
+	}
+
+	req, err := http.NewRequest(http.MethodPost, queryURL.String(), body)
+	if err != nil {
+		return nil, err
+	}
+
+	req.Header.Add("Content-Type", contentType)
+
+	return req, nil
+}
+
+// NewDevDropSnapshotRequest constructs an http.Request for the DevDropSnapshot method
+func NewDevDropSnapshotRequest(server string, name DevSnapshotName) (*http.Request, error) {
+	var err error
+
+	var pathParam0 string
+
+	pathParam0, err = runtime.StyleParamWithOptions("simple", false, "name", name, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationPath, Type: "string", Format: ""})
+	if err != nil {
+		return nil, err
+	}
+
+	serverURL, err := url.Parse(server)
+	if err != nil {
+		return nil, err
+	}
+
+	operationPath := fmt.Sprintf("/dev/snapshots/%s", pathParam0)
+	if operationPath[0] == '/' {
+		operationPath = "." + operationPath
+	}
+
+	queryURL, err := serverURL.Parse(operationPath)
+	if err != nil {
+		return nil, err
+	}
+
+	req, err := http.NewRequest(http.MethodDelete, queryURL.String(), nil)
 	if err != nil {
 		return nil, err
 	}
@@ -2838,6 +3492,97 @@ type ClientWithResponsesInterface interface {
 	// Corresponds with GET /api/service_nodes (the `GetServiceNodes` operationId).
 	GetServiceNodesWithResponse(ctx context.Context, reqEditors ...RequestEditorFn) (*GetServiceNodesResponse, error)
 
+	// DevAdvanceWithBodyWithResponse Move the clock forward and seal what falls due on the way
+	//
+	// Takes any type of body and a specified content type, and returns a wrapper object for the known response body format(s).
+	//
+	// Corresponds with POST /dev/advance (the `DevAdvance` operationId).
+	DevAdvanceWithBodyWithResponse(ctx context.Context, contentType string, body io.Reader, reqEditors ...RequestEditorFn) (*DevAdvanceResponse, error)
+
+	// DevAdvanceWithResponse Move the clock forward and seal what falls due on the way
+	//
+	// Takes a body of the `application/json` content type, and returns a wrapper object for the known response body format(s).
+	//
+	// Corresponds with POST /dev/advance (the `DevAdvance` operationId).
+	DevAdvanceWithResponse(ctx context.Context, body DevAdvanceJSONRequestBody, reqEditors ...RequestEditorFn) (*DevAdvanceResponse, error)
+
+	// DevDumpWithResponse Genesis, clock, blocks and waiting account transactions, as lines of JSON
+	//
+	// Returns a wrapper object for the known response body format(s).
+	//
+	// Corresponds with GET /dev/dump (the `DevDump` operationId).
+	DevDumpWithResponse(ctx context.Context, reqEditors ...RequestEditorFn) (*DevDumpResponse, error)
+
+	// DevFundWithBodyWithResponse Give an account units of the reward pool
+	//
+	// Takes any type of body and a specified content type, and returns a wrapper object for the known response body format(s).
+	//
+	// Corresponds with POST /dev/fund (the `DevFund` operationId).
+	DevFundWithBodyWithResponse(ctx context.Context, contentType string, body io.Reader, reqEditors ...RequestEditorFn) (*DevFundResponse, error)
+
+	// DevFundWithResponse Give an account units of the reward pool
+	//
+	// Takes a body of the `application/json` content type, and returns a wrapper object for the known response body format(s).
+	//
+	// Corresponds with POST /dev/fund (the `DevFund` operationId).
+	DevFundWithResponse(ctx context.Context, body DevFundJSONRequestBody, reqEditors ...RequestEditorFn) (*DevFundResponse, error)
+
+	// DevMineWithBodyWithResponse Seal blocks at the present time
+	//
+	// Takes any type of body and a specified content type, and returns a wrapper object for the known response body format(s).
+	//
+	// Corresponds with POST /dev/mine (the `DevMine` operationId).
+	DevMineWithBodyWithResponse(ctx context.Context, contentType string, body io.Reader, reqEditors ...RequestEditorFn) (*DevMineResponse, error)
+
+	// DevMineWithResponse Seal blocks at the present time
+	//
+	// Takes a body of the `application/json` content type, and returns a wrapper object for the known response body format(s).
+	//
+	// Corresponds with POST /dev/mine (the `DevMine` operationId).
+	DevMineWithResponse(ctx context.Context, body DevMineJSONRequestBody, reqEditors ...RequestEditorFn) (*DevMineResponse, error)
+
+	// DevRevertWithBodyWithResponse Go back to a snapshot in a new fork
+	//
+	// Takes any type of body and a specified content type, and returns a wrapper object for the known response body format(s).
+	//
+	// Corresponds with POST /dev/revert (the `DevRevert` operationId).
+	DevRevertWithBodyWithResponse(ctx context.Context, contentType string, body io.Reader, reqEditors ...RequestEditorFn) (*DevRevertResponse, error)
+
+	// DevRevertWithResponse Go back to a snapshot in a new fork
+	//
+	// Takes a body of the `application/json` content type, and returns a wrapper object for the known response body format(s).
+	//
+	// Corresponds with POST /dev/revert (the `DevRevert` operationId).
+	DevRevertWithResponse(ctx context.Context, body DevRevertJSONRequestBody, reqEditors ...RequestEditorFn) (*DevRevertResponse, error)
+
+	// DevListSnapshotsWithResponse Snapshots that can be reverted to
+	//
+	// Returns a wrapper object for the known response body format(s).
+	//
+	// Corresponds with GET /dev/snapshots (the `DevListSnapshots` operationId).
+	DevListSnapshotsWithResponse(ctx context.Context, reqEditors ...RequestEditorFn) (*DevListSnapshotsResponse, error)
+
+	// DevSnapshotWithBodyWithResponse Name the present state
+	//
+	// Takes any type of body and a specified content type, and returns a wrapper object for the known response body format(s).
+	//
+	// Corresponds with POST /dev/snapshots (the `DevSnapshot` operationId).
+	DevSnapshotWithBodyWithResponse(ctx context.Context, contentType string, body io.Reader, reqEditors ...RequestEditorFn) (*DevSnapshotResponse, error)
+
+	// DevSnapshotWithResponse Name the present state
+	//
+	// Takes a body of the `application/json` content type, and returns a wrapper object for the known response body format(s).
+	//
+	// Corresponds with POST /dev/snapshots (the `DevSnapshot` operationId).
+	DevSnapshotWithResponse(ctx context.Context, body DevSnapshotJSONRequestBody, reqEditors ...RequestEditorFn) (*DevSnapshotResponse, error)
+
+	// DevDropSnapshotWithResponse Forget a snapshot
+	//
+	// Returns a wrapper object for the known response body format(s).
+	//
+	// Corresponds with DELETE /dev/snapshots/{name} (the `DevDropSnapshot` operationId).
+	DevDropSnapshotWithResponse(ctx context.Context, name DevSnapshotName, reqEditors ...RequestEditorFn) (*DevDropSnapshotResponse, error)
+
 	// GetHealthWithResponse The process is alive
 	//
 	// Returns a wrapper object for the known response body format(s).
@@ -3080,6 +3825,376 @@ func (r GetServiceNodesResponse) StatusCode() int {
 
 // ContentType is a convenience method to retrieve the Content-Type value from the HTTP response headers
 func (r GetServiceNodesResponse) ContentType() string {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.Header.Get("Content-Type")
+	}
+	return ""
+}
+
+type DevAdvanceResponse struct {
+	Body         []byte
+	HTTPResponse *http.Response
+	// JSON200 the response for an HTTP 200 `application/json` response
+	JSON200 *DevHead
+	// ApplicationproblemJSONDefault the response for an HTTP default `application/problem+json` response
+	ApplicationproblemJSONDefault *ProblemResponse
+}
+
+// GetJSON200 returns the response for an HTTP 200 `application/json` response
+func (r DevAdvanceResponse) GetJSON200() *DevHead {
+	return r.JSON200
+}
+
+// GetApplicationproblemJSONDefault returns the response for an HTTP default `application/problem+json` response
+func (r DevAdvanceResponse) GetApplicationproblemJSONDefault() *ProblemResponse {
+	return r.ApplicationproblemJSONDefault
+}
+
+// GetBody returns the raw response body bytes
+func (r DevAdvanceResponse) GetBody() []byte {
+	return r.Body
+}
+
+// Status returns HTTPResponse.Status
+func (r DevAdvanceResponse) Status() string {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.Status
+	}
+	return http.StatusText(0)
+}
+
+// StatusCode returns HTTPResponse.StatusCode
+func (r DevAdvanceResponse) StatusCode() int {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.StatusCode
+	}
+	return 0
+}
+
+// ContentType is a convenience method to retrieve the Content-Type value from the HTTP response headers
+func (r DevAdvanceResponse) ContentType() string {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.Header.Get("Content-Type")
+	}
+	return ""
+}
+
+type DevDumpResponse struct {
+	Body         []byte
+	HTTPResponse *http.Response
+	// ApplicationproblemJSONDefault the response for an HTTP default `application/problem+json` response
+	ApplicationproblemJSONDefault *ProblemResponse
+}
+
+// GetApplicationproblemJSONDefault returns the response for an HTTP default `application/problem+json` response
+func (r DevDumpResponse) GetApplicationproblemJSONDefault() *ProblemResponse {
+	return r.ApplicationproblemJSONDefault
+}
+
+// GetBody returns the raw response body bytes
+func (r DevDumpResponse) GetBody() []byte {
+	return r.Body
+}
+
+// Status returns HTTPResponse.Status
+func (r DevDumpResponse) Status() string {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.Status
+	}
+	return http.StatusText(0)
+}
+
+// StatusCode returns HTTPResponse.StatusCode
+func (r DevDumpResponse) StatusCode() int {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.StatusCode
+	}
+	return 0
+}
+
+// ContentType is a convenience method to retrieve the Content-Type value from the HTTP response headers
+func (r DevDumpResponse) ContentType() string {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.Header.Get("Content-Type")
+	}
+	return ""
+}
+
+type DevFundResponse struct {
+	Body         []byte
+	HTTPResponse *http.Response
+	// JSON200 the response for an HTTP 200 `application/json` response
+	JSON200 *DevHead
+	// ApplicationproblemJSONDefault the response for an HTTP default `application/problem+json` response
+	ApplicationproblemJSONDefault *ProblemResponse
+}
+
+// GetJSON200 returns the response for an HTTP 200 `application/json` response
+func (r DevFundResponse) GetJSON200() *DevHead {
+	return r.JSON200
+}
+
+// GetApplicationproblemJSONDefault returns the response for an HTTP default `application/problem+json` response
+func (r DevFundResponse) GetApplicationproblemJSONDefault() *ProblemResponse {
+	return r.ApplicationproblemJSONDefault
+}
+
+// GetBody returns the raw response body bytes
+func (r DevFundResponse) GetBody() []byte {
+	return r.Body
+}
+
+// Status returns HTTPResponse.Status
+func (r DevFundResponse) Status() string {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.Status
+	}
+	return http.StatusText(0)
+}
+
+// StatusCode returns HTTPResponse.StatusCode
+func (r DevFundResponse) StatusCode() int {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.StatusCode
+	}
+	return 0
+}
+
+// ContentType is a convenience method to retrieve the Content-Type value from the HTTP response headers
+func (r DevFundResponse) ContentType() string {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.Header.Get("Content-Type")
+	}
+	return ""
+}
+
+type DevMineResponse struct {
+	Body         []byte
+	HTTPResponse *http.Response
+	// JSON200 the response for an HTTP 200 `application/json` response
+	JSON200 *DevHead
+	// ApplicationproblemJSONDefault the response for an HTTP default `application/problem+json` response
+	ApplicationproblemJSONDefault *ProblemResponse
+}
+
+// GetJSON200 returns the response for an HTTP 200 `application/json` response
+func (r DevMineResponse) GetJSON200() *DevHead {
+	return r.JSON200
+}
+
+// GetApplicationproblemJSONDefault returns the response for an HTTP default `application/problem+json` response
+func (r DevMineResponse) GetApplicationproblemJSONDefault() *ProblemResponse {
+	return r.ApplicationproblemJSONDefault
+}
+
+// GetBody returns the raw response body bytes
+func (r DevMineResponse) GetBody() []byte {
+	return r.Body
+}
+
+// Status returns HTTPResponse.Status
+func (r DevMineResponse) Status() string {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.Status
+	}
+	return http.StatusText(0)
+}
+
+// StatusCode returns HTTPResponse.StatusCode
+func (r DevMineResponse) StatusCode() int {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.StatusCode
+	}
+	return 0
+}
+
+// ContentType is a convenience method to retrieve the Content-Type value from the HTTP response headers
+func (r DevMineResponse) ContentType() string {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.Header.Get("Content-Type")
+	}
+	return ""
+}
+
+type DevRevertResponse struct {
+	Body         []byte
+	HTTPResponse *http.Response
+	// JSON200 the response for an HTTP 200 `application/json` response
+	JSON200 *DevHead
+	// ApplicationproblemJSONDefault the response for an HTTP default `application/problem+json` response
+	ApplicationproblemJSONDefault *ProblemResponse
+}
+
+// GetJSON200 returns the response for an HTTP 200 `application/json` response
+func (r DevRevertResponse) GetJSON200() *DevHead {
+	return r.JSON200
+}
+
+// GetApplicationproblemJSONDefault returns the response for an HTTP default `application/problem+json` response
+func (r DevRevertResponse) GetApplicationproblemJSONDefault() *ProblemResponse {
+	return r.ApplicationproblemJSONDefault
+}
+
+// GetBody returns the raw response body bytes
+func (r DevRevertResponse) GetBody() []byte {
+	return r.Body
+}
+
+// Status returns HTTPResponse.Status
+func (r DevRevertResponse) Status() string {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.Status
+	}
+	return http.StatusText(0)
+}
+
+// StatusCode returns HTTPResponse.StatusCode
+func (r DevRevertResponse) StatusCode() int {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.StatusCode
+	}
+	return 0
+}
+
+// ContentType is a convenience method to retrieve the Content-Type value from the HTTP response headers
+func (r DevRevertResponse) ContentType() string {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.Header.Get("Content-Type")
+	}
+	return ""
+}
+
+type DevListSnapshotsResponse struct {
+	Body         []byte
+	HTTPResponse *http.Response
+	// JSON200 the response for an HTTP 200 `application/json` response
+	JSON200 *[]DevSnapshot
+	// ApplicationproblemJSONDefault the response for an HTTP default `application/problem+json` response
+	ApplicationproblemJSONDefault *ProblemResponse
+}
+
+// GetJSON200 returns the response for an HTTP 200 `application/json` response
+func (r DevListSnapshotsResponse) GetJSON200() *[]DevSnapshot {
+	return r.JSON200
+}
+
+// GetApplicationproblemJSONDefault returns the response for an HTTP default `application/problem+json` response
+func (r DevListSnapshotsResponse) GetApplicationproblemJSONDefault() *ProblemResponse {
+	return r.ApplicationproblemJSONDefault
+}
+
+// GetBody returns the raw response body bytes
+func (r DevListSnapshotsResponse) GetBody() []byte {
+	return r.Body
+}
+
+// Status returns HTTPResponse.Status
+func (r DevListSnapshotsResponse) Status() string {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.Status
+	}
+	return http.StatusText(0)
+}
+
+// StatusCode returns HTTPResponse.StatusCode
+func (r DevListSnapshotsResponse) StatusCode() int {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.StatusCode
+	}
+	return 0
+}
+
+// ContentType is a convenience method to retrieve the Content-Type value from the HTTP response headers
+func (r DevListSnapshotsResponse) ContentType() string {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.Header.Get("Content-Type")
+	}
+	return ""
+}
+
+type DevSnapshotResponse struct {
+	Body         []byte
+	HTTPResponse *http.Response
+	// JSON200 the response for an HTTP 200 `application/json` response
+	JSON200 *DevSnapshot
+	// ApplicationproblemJSONDefault the response for an HTTP default `application/problem+json` response
+	ApplicationproblemJSONDefault *ProblemResponse
+}
+
+// GetJSON200 returns the response for an HTTP 200 `application/json` response
+func (r DevSnapshotResponse) GetJSON200() *DevSnapshot {
+	return r.JSON200
+}
+
+// GetApplicationproblemJSONDefault returns the response for an HTTP default `application/problem+json` response
+func (r DevSnapshotResponse) GetApplicationproblemJSONDefault() *ProblemResponse {
+	return r.ApplicationproblemJSONDefault
+}
+
+// GetBody returns the raw response body bytes
+func (r DevSnapshotResponse) GetBody() []byte {
+	return r.Body
+}
+
+// Status returns HTTPResponse.Status
+func (r DevSnapshotResponse) Status() string {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.Status
+	}
+	return http.StatusText(0)
+}
+
+// StatusCode returns HTTPResponse.StatusCode
+func (r DevSnapshotResponse) StatusCode() int {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.StatusCode
+	}
+	return 0
+}
+
+// ContentType is a convenience method to retrieve the Content-Type value from the HTTP response headers
+func (r DevSnapshotResponse) ContentType() string {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.Header.Get("Content-Type")
+	}
+	return ""
+}
+
+type DevDropSnapshotResponse struct {
+	Body         []byte
+	HTTPResponse *http.Response
+	// ApplicationproblemJSONDefault the response for an HTTP default `application/problem+json` response
+	ApplicationproblemJSONDefault *ProblemResponse
+}
+
+// GetApplicationproblemJSONDefault returns the response for an HTTP default `application/problem+json` response
+func (r DevDropSnapshotResponse) GetApplicationproblemJSONDefault() *ProblemResponse {
+	return r.ApplicationproblemJSONDefault
+}
+
+// GetBody returns the raw response body bytes
+func (r DevDropSnapshotResponse) GetBody() []byte {
+	return r.Body
+}
+
+// Status returns HTTPResponse.Status
+func (r DevDropSnapshotResponse) Status() string {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.Status
+	}
+	return http.StatusText(0)
+}
+
+// StatusCode returns HTTPResponse.StatusCode
+func (r DevDropSnapshotResponse) StatusCode() int {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.StatusCode
+	}
+	return 0
+}
+
+// ContentType is a convenience method to retrieve the Content-Type value from the HTTP response headers
+func (r DevDropSnapshotResponse) ContentType() string {
 	if r.HTTPResponse != nil {
 		return r.HTTPResponse.Header.Get("Content-Type")
 	}
@@ -4313,6 +5428,175 @@ func (c *ClientWithResponses) GetServiceNodesWithResponse(ctx context.Context, r
 	return ParseGetServiceNodesResponse(rsp)
 }
 
+// DevAdvanceWithBodyWithResponse Move the clock forward and seal what falls due on the way
+//
+// Takes any type of body and a specified content type, and returns a wrapper object for the known response body format(s).
+//
+// Corresponds with POST /dev/advance (the `DevAdvance` operationId).
+func (c *ClientWithResponses) DevAdvanceWithBodyWithResponse(ctx context.Context, contentType string, body io.Reader, reqEditors ...RequestEditorFn) (*DevAdvanceResponse, error) {
+	rsp, err := c.DevAdvanceWithBody(ctx, contentType, body, reqEditors...)
+	if err != nil {
+		return nil, err
+	}
+	return ParseDevAdvanceResponse(rsp)
+}
+
+// DevAdvanceWithResponse Move the clock forward and seal what falls due on the way
+//
+// Takes a body of the `application/json` content type, and returns a wrapper object for the known response body format(s).
+//
+// Corresponds with POST /dev/advance (the `DevAdvance` operationId).
+func (c *ClientWithResponses) DevAdvanceWithResponse(ctx context.Context, body DevAdvanceJSONRequestBody, reqEditors ...RequestEditorFn) (*DevAdvanceResponse, error) {
+	rsp, err := c.DevAdvance(ctx, body, reqEditors...)
+	if err != nil {
+		return nil, err
+	}
+	return ParseDevAdvanceResponse(rsp)
+}
+
+// DevDumpWithResponse Genesis, clock, blocks and waiting account transactions, as lines of JSON
+//
+// Returns a wrapper object for the known response body format(s).
+//
+// Corresponds with GET /dev/dump (the `DevDump` operationId).
+func (c *ClientWithResponses) DevDumpWithResponse(ctx context.Context, reqEditors ...RequestEditorFn) (*DevDumpResponse, error) {
+	rsp, err := c.DevDump(ctx, reqEditors...)
+	if err != nil {
+		return nil, err
+	}
+	return ParseDevDumpResponse(rsp)
+}
+
+// DevFundWithBodyWithResponse Give an account units of the reward pool
+//
+// Takes any type of body and a specified content type, and returns a wrapper object for the known response body format(s).
+//
+// Corresponds with POST /dev/fund (the `DevFund` operationId).
+func (c *ClientWithResponses) DevFundWithBodyWithResponse(ctx context.Context, contentType string, body io.Reader, reqEditors ...RequestEditorFn) (*DevFundResponse, error) {
+	rsp, err := c.DevFundWithBody(ctx, contentType, body, reqEditors...)
+	if err != nil {
+		return nil, err
+	}
+	return ParseDevFundResponse(rsp)
+}
+
+// DevFundWithResponse Give an account units of the reward pool
+//
+// Takes a body of the `application/json` content type, and returns a wrapper object for the known response body format(s).
+//
+// Corresponds with POST /dev/fund (the `DevFund` operationId).
+func (c *ClientWithResponses) DevFundWithResponse(ctx context.Context, body DevFundJSONRequestBody, reqEditors ...RequestEditorFn) (*DevFundResponse, error) {
+	rsp, err := c.DevFund(ctx, body, reqEditors...)
+	if err != nil {
+		return nil, err
+	}
+	return ParseDevFundResponse(rsp)
+}
+
+// DevMineWithBodyWithResponse Seal blocks at the present time
+//
+// Takes any type of body and a specified content type, and returns a wrapper object for the known response body format(s).
+//
+// Corresponds with POST /dev/mine (the `DevMine` operationId).
+func (c *ClientWithResponses) DevMineWithBodyWithResponse(ctx context.Context, contentType string, body io.Reader, reqEditors ...RequestEditorFn) (*DevMineResponse, error) {
+	rsp, err := c.DevMineWithBody(ctx, contentType, body, reqEditors...)
+	if err != nil {
+		return nil, err
+	}
+	return ParseDevMineResponse(rsp)
+}
+
+// DevMineWithResponse Seal blocks at the present time
+//
+// Takes a body of the `application/json` content type, and returns a wrapper object for the known response body format(s).
+//
+// Corresponds with POST /dev/mine (the `DevMine` operationId).
+func (c *ClientWithResponses) DevMineWithResponse(ctx context.Context, body DevMineJSONRequestBody, reqEditors ...RequestEditorFn) (*DevMineResponse, error) {
+	rsp, err := c.DevMine(ctx, body, reqEditors...)
+	if err != nil {
+		return nil, err
+	}
+	return ParseDevMineResponse(rsp)
+}
+
+// DevRevertWithBodyWithResponse Go back to a snapshot in a new fork
+//
+// Takes any type of body and a specified content type, and returns a wrapper object for the known response body format(s).
+//
+// Corresponds with POST /dev/revert (the `DevRevert` operationId).
+func (c *ClientWithResponses) DevRevertWithBodyWithResponse(ctx context.Context, contentType string, body io.Reader, reqEditors ...RequestEditorFn) (*DevRevertResponse, error) {
+	rsp, err := c.DevRevertWithBody(ctx, contentType, body, reqEditors...)
+	if err != nil {
+		return nil, err
+	}
+	return ParseDevRevertResponse(rsp)
+}
+
+// DevRevertWithResponse Go back to a snapshot in a new fork
+//
+// Takes a body of the `application/json` content type, and returns a wrapper object for the known response body format(s).
+//
+// Corresponds with POST /dev/revert (the `DevRevert` operationId).
+func (c *ClientWithResponses) DevRevertWithResponse(ctx context.Context, body DevRevertJSONRequestBody, reqEditors ...RequestEditorFn) (*DevRevertResponse, error) {
+	rsp, err := c.DevRevert(ctx, body, reqEditors...)
+	if err != nil {
+		return nil, err
+	}
+	return ParseDevRevertResponse(rsp)
+}
+
+// DevListSnapshotsWithResponse Snapshots that can be reverted to
+//
+// Returns a wrapper object for the known response body format(s).
+//
+// Corresponds with GET /dev/snapshots (the `DevListSnapshots` operationId).
+func (c *ClientWithResponses) DevListSnapshotsWithResponse(ctx context.Context, reqEditors ...RequestEditorFn) (*DevListSnapshotsResponse, error) {
+	rsp, err := c.DevListSnapshots(ctx, reqEditors...)
+	if err != nil {
+		return nil, err
+	}
+	return ParseDevListSnapshotsResponse(rsp)
+}
+
+// DevSnapshotWithBodyWithResponse Name the present state
+//
+// Takes any type of body and a specified content type, and returns a wrapper object for the known response body format(s).
+//
+// Corresponds with POST /dev/snapshots (the `DevSnapshot` operationId).
+func (c *ClientWithResponses) DevSnapshotWithBodyWithResponse(ctx context.Context, contentType string, body io.Reader, reqEditors ...RequestEditorFn) (*DevSnapshotResponse, error) {
+	rsp, err := c.DevSnapshotWithBody(ctx, contentType, body, reqEditors...)
+	if err != nil {
+		return nil, err
+	}
+	return ParseDevSnapshotResponse(rsp)
+}
+
+// DevSnapshotWithResponse Name the present state
+//
+// Takes a body of the `application/json` content type, and returns a wrapper object for the known response body format(s).
+//
+// Corresponds with POST /dev/snapshots (the `DevSnapshot` operationId).
+func (c *ClientWithResponses) DevSnapshotWithResponse(ctx context.Context, body DevSnapshotJSONRequestBody, reqEditors ...RequestEditorFn) (*DevSnapshotResponse, error) {
+	rsp, err := c.DevSnapshot(ctx, body, reqEditors...)
+	if err != nil {
+		return nil, err
+	}
+	return ParseDevSnapshotResponse(rsp)
+}
+
+// DevDropSnapshotWithResponse Forget a snapshot
+//
+// Returns a wrapper object for the known response body format(s).
+//
+// Corresponds with DELETE /dev/snapshots/{name} (the `DevDropSnapshot` operationId).
+func (c *ClientWithResponses) DevDropSnapshotWithResponse(ctx context.Context, name DevSnapshotName, reqEditors ...RequestEditorFn) (*DevDropSnapshotResponse, error) {
+	rsp, err := c.DevDropSnapshot(ctx, name, reqEditors...)
+	if err != nil {
+		return nil, err
+	}
+	return ParseDevDropSnapshotResponse(rsp)
+}
+
 // GetHealthWithResponse The process is alive
 //
 // Returns a wrapper object for the known response body format(s).
@@ -4688,6 +5972,259 @@ func ParseGetServiceNodesResponse(rsp *http.Response) (*GetServiceNodesResponse,
 			return nil, err
 		}
 		response.JSON200 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && true:
+		var dest ProblemResponse
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationproblemJSONDefault = &dest
+
+	}
+
+	return response, nil
+}
+
+// ParseDevAdvanceResponse parses an HTTP response from a DevAdvanceWithResponse call
+func ParseDevAdvanceResponse(rsp *http.Response) (*DevAdvanceResponse, error) {
+	bodyBytes, err := io.ReadAll(rsp.Body)
+	defer func() { _ = rsp.Body.Close() }()
+	if err != nil {
+		return nil, err
+	}
+
+	response := &DevAdvanceResponse{
+		Body:         bodyBytes,
+		HTTPResponse: rsp,
+	}
+
+	switch {
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 200:
+		var dest DevHead
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.JSON200 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && true:
+		var dest ProblemResponse
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationproblemJSONDefault = &dest
+
+	}
+
+	return response, nil
+}
+
+// ParseDevDumpResponse parses an HTTP response from a DevDumpWithResponse call
+func ParseDevDumpResponse(rsp *http.Response) (*DevDumpResponse, error) {
+	bodyBytes, err := io.ReadAll(rsp.Body)
+	defer func() { _ = rsp.Body.Close() }()
+	if err != nil {
+		return nil, err
+	}
+
+	response := &DevDumpResponse{
+		Body:         bodyBytes,
+		HTTPResponse: rsp,
+	}
+
+	switch {
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && true:
+		var dest ProblemResponse
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationproblemJSONDefault = &dest
+
+	}
+
+	return response, nil
+}
+
+// ParseDevFundResponse parses an HTTP response from a DevFundWithResponse call
+func ParseDevFundResponse(rsp *http.Response) (*DevFundResponse, error) {
+	bodyBytes, err := io.ReadAll(rsp.Body)
+	defer func() { _ = rsp.Body.Close() }()
+	if err != nil {
+		return nil, err
+	}
+
+	response := &DevFundResponse{
+		Body:         bodyBytes,
+		HTTPResponse: rsp,
+	}
+
+	switch {
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 200:
+		var dest DevHead
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.JSON200 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && true:
+		var dest ProblemResponse
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationproblemJSONDefault = &dest
+
+	}
+
+	return response, nil
+}
+
+// ParseDevMineResponse parses an HTTP response from a DevMineWithResponse call
+func ParseDevMineResponse(rsp *http.Response) (*DevMineResponse, error) {
+	bodyBytes, err := io.ReadAll(rsp.Body)
+	defer func() { _ = rsp.Body.Close() }()
+	if err != nil {
+		return nil, err
+	}
+
+	response := &DevMineResponse{
+		Body:         bodyBytes,
+		HTTPResponse: rsp,
+	}
+
+	switch {
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 200:
+		var dest DevHead
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.JSON200 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && true:
+		var dest ProblemResponse
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationproblemJSONDefault = &dest
+
+	}
+
+	return response, nil
+}
+
+// ParseDevRevertResponse parses an HTTP response from a DevRevertWithResponse call
+func ParseDevRevertResponse(rsp *http.Response) (*DevRevertResponse, error) {
+	bodyBytes, err := io.ReadAll(rsp.Body)
+	defer func() { _ = rsp.Body.Close() }()
+	if err != nil {
+		return nil, err
+	}
+
+	response := &DevRevertResponse{
+		Body:         bodyBytes,
+		HTTPResponse: rsp,
+	}
+
+	switch {
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 200:
+		var dest DevHead
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.JSON200 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && true:
+		var dest ProblemResponse
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationproblemJSONDefault = &dest
+
+	}
+
+	return response, nil
+}
+
+// ParseDevListSnapshotsResponse parses an HTTP response from a DevListSnapshotsWithResponse call
+func ParseDevListSnapshotsResponse(rsp *http.Response) (*DevListSnapshotsResponse, error) {
+	bodyBytes, err := io.ReadAll(rsp.Body)
+	defer func() { _ = rsp.Body.Close() }()
+	if err != nil {
+		return nil, err
+	}
+
+	response := &DevListSnapshotsResponse{
+		Body:         bodyBytes,
+		HTTPResponse: rsp,
+	}
+
+	switch {
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 200:
+		var dest []DevSnapshot
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.JSON200 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && true:
+		var dest ProblemResponse
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationproblemJSONDefault = &dest
+
+	}
+
+	return response, nil
+}
+
+// ParseDevSnapshotResponse parses an HTTP response from a DevSnapshotWithResponse call
+func ParseDevSnapshotResponse(rsp *http.Response) (*DevSnapshotResponse, error) {
+	bodyBytes, err := io.ReadAll(rsp.Body)
+	defer func() { _ = rsp.Body.Close() }()
+	if err != nil {
+		return nil, err
+	}
+
+	response := &DevSnapshotResponse{
+		Body:         bodyBytes,
+		HTTPResponse: rsp,
+	}
+
+	switch {
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 200:
+		var dest DevSnapshot
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.JSON200 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && true:
+		var dest ProblemResponse
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationproblemJSONDefault = &dest
+
+	}
+
+	return response, nil
+}
+
+// ParseDevDropSnapshotResponse parses an HTTP response from a DevDropSnapshotWithResponse call
+func ParseDevDropSnapshotResponse(rsp *http.Response) (*DevDropSnapshotResponse, error) {
+	bodyBytes, err := io.ReadAll(rsp.Body)
+	defer func() { _ = rsp.Body.Close() }()
+	if err != nil {
+		return nil, err
+	}
+
+	response := &DevDropSnapshotResponse{
+		Body:         bodyBytes,
+		HTTPResponse: rsp,
+	}
+
+	switch {
+	case rsp.StatusCode == 204:
+		break // No content-type
 
 	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && true:
 		var dest ProblemResponse

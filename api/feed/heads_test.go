@@ -193,6 +193,40 @@ func TestRevert(t *testing.T) {
 	}
 }
 
+// TestEventsRevert: a stream goes on with a block of a higher fork below the
+// last, leaves out what comes late of the former, and nothing else may go back.
+func TestEventsRevert(t *testing.T) {
+	w := newWorld(t, genesis.ClockLedger, 25)
+	r := w.branch(t, 18, 0)
+	h := r.next(t)
+	h.Fork = 1
+	r.headers = append(r.headers, light.Seal(r.sealer, h))
+	r.grow(t, 3)
+	l := serve(t, w)
+	l.event = func(h chain.SealedHeader, said [][]byte, send func(name, data string)) {
+		send("block", eventJSON(h, said))
+		if h.Header.Height == 25 {
+			for _, h := range r.headers[18:] {
+				send("block", eventJSON(h, nil))
+			}
+		}
+	}
+	f := open(t, feed.Config{}, l)
+	got := take(t, follow(t, f, 22), 7)
+	if heights(got) != "23 24 25 19 20 21 22 " || got[3].Header.Header.Fork != 1 {
+		t.Error(heights(got))
+	}
+	// One that begins below the fork gets what is of it.
+	l.event = nil
+	l.change(func() { l.world = r })
+	if got := heights(take(t, follow(t, f, 15), 4)); got != "19 20 21 22 " {
+		t.Error(got)
+	}
+	if f.Conflict() != nil {
+		t.Error("halted")
+	}
+}
+
 func TestConflictFile(t *testing.T) {
 	w := newWorld(t, genesis.ClockReal, 22)
 	two := &light.TwoHeads{First: w.head(), Second: w.branch(t, 18, 4).head()}

@@ -251,6 +251,57 @@ type Contribution struct {
 	Amount Amount `json:"amount"`
 }
 
+// DevAdvance defines model for DevAdvance.
+type DevAdvance struct {
+	Ms int64 `json:"ms"`
+}
+
+// DevFund defines model for DevFund.
+type DevFund struct {
+	// Address EIP-55 in answers
+	//
+	// Example: 0xd8dA6BF26964aF9D7eEd9e03E53415D37aA96045
+	Address Address `json:"address"`
+
+	// Amount units; 10^9 are 1 TUN
+	//
+	// Example: 12500000000
+	Amount Amount `json:"amount"`
+}
+
+// DevHead defines model for DevHead.
+type DevHead struct {
+	Epoch int64 `json:"epoch"`
+	Fork  int64 `json:"fork"`
+
+	// Hash Example: 9f86d081884c7d659a2feaa0c55ad015a3bf4f1b2b0b822cd15d6c15b0f00a08
+	Hash   Hash  `json:"hash"`
+	Height int64 `json:"height"`
+	TimeMs int64 `json:"time_ms"`
+}
+
+// DevMine defines model for DevMine.
+type DevMine struct {
+	Blocks int `json:"blocks"`
+}
+
+// DevName defines model for DevName.
+type DevName struct {
+	Name DevSnapshotName `json:"name"`
+}
+
+// DevSnapshot defines model for DevSnapshot.
+type DevSnapshot struct {
+	// Hash Example: 9f86d081884c7d659a2feaa0c55ad015a3bf4f1b2b0b822cd15d6c15b0f00a08
+	Hash   Hash            `json:"hash"`
+	Height int64           `json:"height"`
+	Name   DevSnapshotName `json:"name"`
+	TimeMs int64           `json:"time_ms"`
+}
+
+// DevSnapshotName defines model for DevSnapshotName.
+type DevSnapshotName = string
+
 // Directory defines model for Directory.
 type Directory struct {
 	Count   int              `json:"count"`
@@ -954,6 +1005,21 @@ type ListStakesParams struct {
 	Cursor *ParamCursor `form:"cursor,omitempty" json:"cursor,omitempty"`
 }
 
+// DevAdvanceJSONRequestBody defines body for DevAdvance for application/json ContentType.
+type DevAdvanceJSONRequestBody = DevAdvance
+
+// DevFundJSONRequestBody defines body for DevFund for application/json ContentType.
+type DevFundJSONRequestBody = DevFund
+
+// DevMineJSONRequestBody defines body for DevMine for application/json ContentType.
+type DevMineJSONRequestBody = DevMine
+
+// DevRevertJSONRequestBody defines body for DevRevert for application/json ContentType.
+type DevRevertJSONRequestBody = DevName
+
+// DevSnapshotJSONRequestBody defines body for DevSnapshot for application/json ContentType.
+type DevSnapshotJSONRequestBody = DevName
+
 // SubmitTransactionJSONRequestBody defines body for SubmitTransaction for application/json ContentType.
 type SubmitTransactionJSONRequestBody = SignedMessage
 
@@ -962,6 +1028,30 @@ type ServerInterface interface {
 	// GetServiceNodes All nodes as one array with an `active` boolean, for health checks
 	// (GET /api/service_nodes)
 	GetServiceNodes(c *gin.Context)
+	// DevAdvance Move the clock forward and seal what falls due on the way
+	// (POST /dev/advance)
+	DevAdvance(c *gin.Context)
+	// DevDump Genesis, clock, blocks and waiting account transactions, as lines of JSON
+	// (GET /dev/dump)
+	DevDump(c *gin.Context)
+	// DevFund Give an account units of the reward pool
+	// (POST /dev/fund)
+	DevFund(c *gin.Context)
+	// DevMine Seal blocks at the present time
+	// (POST /dev/mine)
+	DevMine(c *gin.Context)
+	// DevRevert Go back to a snapshot in a new fork
+	// (POST /dev/revert)
+	DevRevert(c *gin.Context)
+	// DevListSnapshots Snapshots that can be reverted to
+	// (GET /dev/snapshots)
+	DevListSnapshots(c *gin.Context)
+	// DevSnapshot Name the present state
+	// (POST /dev/snapshots)
+	DevSnapshot(c *gin.Context)
+	// DevDropSnapshot Forget a snapshot
+	// (DELETE /dev/snapshots/{name})
+	DevDropSnapshot(c *gin.Context, name DevSnapshotName)
 	// GetHealth The process is alive
 	// (GET /healthz)
 	GetHealth(c *gin.Context)
@@ -1059,6 +1149,122 @@ func (siw *ServerInterfaceWrapper) GetServiceNodes(c *gin.Context) {
 	}
 
 	siw.Handler.GetServiceNodes(c)
+}
+
+// DevAdvance operation middleware
+func (siw *ServerInterfaceWrapper) DevAdvance(c *gin.Context) {
+
+	for _, middleware := range siw.HandlerMiddlewares {
+		middleware(c)
+		if c.IsAborted() {
+			return
+		}
+	}
+
+	siw.Handler.DevAdvance(c)
+}
+
+// DevDump operation middleware
+func (siw *ServerInterfaceWrapper) DevDump(c *gin.Context) {
+
+	for _, middleware := range siw.HandlerMiddlewares {
+		middleware(c)
+		if c.IsAborted() {
+			return
+		}
+	}
+
+	siw.Handler.DevDump(c)
+}
+
+// DevFund operation middleware
+func (siw *ServerInterfaceWrapper) DevFund(c *gin.Context) {
+
+	for _, middleware := range siw.HandlerMiddlewares {
+		middleware(c)
+		if c.IsAborted() {
+			return
+		}
+	}
+
+	siw.Handler.DevFund(c)
+}
+
+// DevMine operation middleware
+func (siw *ServerInterfaceWrapper) DevMine(c *gin.Context) {
+
+	for _, middleware := range siw.HandlerMiddlewares {
+		middleware(c)
+		if c.IsAborted() {
+			return
+		}
+	}
+
+	siw.Handler.DevMine(c)
+}
+
+// DevRevert operation middleware
+func (siw *ServerInterfaceWrapper) DevRevert(c *gin.Context) {
+
+	for _, middleware := range siw.HandlerMiddlewares {
+		middleware(c)
+		if c.IsAborted() {
+			return
+		}
+	}
+
+	siw.Handler.DevRevert(c)
+}
+
+// DevListSnapshots operation middleware
+func (siw *ServerInterfaceWrapper) DevListSnapshots(c *gin.Context) {
+
+	for _, middleware := range siw.HandlerMiddlewares {
+		middleware(c)
+		if c.IsAborted() {
+			return
+		}
+	}
+
+	siw.Handler.DevListSnapshots(c)
+}
+
+// DevSnapshot operation middleware
+func (siw *ServerInterfaceWrapper) DevSnapshot(c *gin.Context) {
+
+	for _, middleware := range siw.HandlerMiddlewares {
+		middleware(c)
+		if c.IsAborted() {
+			return
+		}
+	}
+
+	siw.Handler.DevSnapshot(c)
+}
+
+// DevDropSnapshot operation middleware
+func (siw *ServerInterfaceWrapper) DevDropSnapshot(c *gin.Context) {
+
+	var err error
+	_ = err
+
+	// ------------- Path parameter "name" -------------
+	var name DevSnapshotName
+
+	err = runtime.BindStyledParameterWithOptions("simple", "name", c.Param("name"), &name, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationPath, Explode: false, Required: true, Type: "string", Format: "", ValueIsUnescaped: true})
+	if err != nil {
+		siw.ErrorHandler(c, fmt.Errorf("Invalid format for parameter name: %w", err), http.StatusBadRequest)
+		return
+	}
+
+	for _, middleware := range siw.HandlerMiddlewares {
+		middleware(c)
+		if c.IsAborted() {
+			return
+		}
+	}
+
+	siw.Handler.DevDropSnapshot(c, name)
 }
 
 // GetHealth operation middleware
@@ -1774,6 +1980,14 @@ func RegisterHandlersWithOptions(router gin.IRouter, si ServerInterface, options
 	router.GET(options.BaseURL+"/v1/slashes/:offence/proof", wrapper.GetSlashProof)
 	router.POST(options.BaseURL+"/v1/proofs", wrapper.JudgeProof)
 	router.GET(options.BaseURL+"/api/service_nodes", wrapper.GetServiceNodes)
+	router.POST(options.BaseURL+"/dev/mine", wrapper.DevMine)
+	router.POST(options.BaseURL+"/dev/advance", wrapper.DevAdvance)
+	router.GET(options.BaseURL+"/dev/snapshots", wrapper.DevListSnapshots)
+	router.POST(options.BaseURL+"/dev/snapshots", wrapper.DevSnapshot)
+	router.DELETE(options.BaseURL+"/dev/snapshots/:name", wrapper.DevDropSnapshot)
+	router.POST(options.BaseURL+"/dev/revert", wrapper.DevRevert)
+	router.POST(options.BaseURL+"/dev/fund", wrapper.DevFund)
+	router.GET(options.BaseURL+"/dev/dump", wrapper.DevDump)
 }
 
 type ProblemResponseApplicationProblemPlusJSONResponse Problem
@@ -1805,6 +2019,316 @@ type GetServiceNodesdefaultApplicationProblemPlusJSONResponse struct {
 }
 
 func (response GetServiceNodesdefaultApplicationProblemPlusJSONResponse) VisitGetServiceNodesResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(response.StatusCode)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type DevAdvanceRequestObject struct {
+	Body *DevAdvanceJSONRequestBody
+}
+
+type DevAdvanceResponseObject interface {
+	VisitDevAdvanceResponse(w http.ResponseWriter) error
+}
+
+type DevAdvance200JSONResponse DevHead
+
+func (response DevAdvance200JSONResponse) VisitDevAdvanceResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	w.WriteHeader(200)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type DevAdvancedefaultApplicationProblemPlusJSONResponse struct {
+	Body       Problem
+	StatusCode int
+}
+
+func (response DevAdvancedefaultApplicationProblemPlusJSONResponse) VisitDevAdvanceResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(response.StatusCode)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type DevDumpRequestObject struct {
+}
+
+type DevDumpResponseObject interface {
+	VisitDevDumpResponse(w http.ResponseWriter) error
+}
+
+type DevDump200ApplicationoctetStreamResponse struct {
+	Body          io.Reader
+	ContentLength int64
+}
+
+func (response DevDump200ApplicationoctetStreamResponse) VisitDevDumpResponse(w http.ResponseWriter) error {
+
+	w.Header().Set("Content-Type", "application/octet-stream")
+	if response.ContentLength != 0 {
+		w.Header().Set("Content-Length", fmt.Sprint(response.ContentLength))
+	}
+	w.WriteHeader(200)
+
+	if closer, ok := response.Body.(io.ReadCloser); ok {
+		defer closer.Close()
+	}
+	_, err := io.Copy(w, response.Body)
+	return err
+}
+
+type DevDumpdefaultApplicationProblemPlusJSONResponse struct {
+	Body       Problem
+	StatusCode int
+}
+
+func (response DevDumpdefaultApplicationProblemPlusJSONResponse) VisitDevDumpResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(response.StatusCode)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type DevFundRequestObject struct {
+	Body *DevFundJSONRequestBody
+}
+
+type DevFundResponseObject interface {
+	VisitDevFundResponse(w http.ResponseWriter) error
+}
+
+type DevFund200JSONResponse DevHead
+
+func (response DevFund200JSONResponse) VisitDevFundResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	w.WriteHeader(200)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type DevFunddefaultApplicationProblemPlusJSONResponse struct {
+	Body       Problem
+	StatusCode int
+}
+
+func (response DevFunddefaultApplicationProblemPlusJSONResponse) VisitDevFundResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(response.StatusCode)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type DevMineRequestObject struct {
+	Body *DevMineJSONRequestBody
+}
+
+type DevMineResponseObject interface {
+	VisitDevMineResponse(w http.ResponseWriter) error
+}
+
+type DevMine200JSONResponse DevHead
+
+func (response DevMine200JSONResponse) VisitDevMineResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	w.WriteHeader(200)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type DevMinedefaultApplicationProblemPlusJSONResponse struct {
+	Body       Problem
+	StatusCode int
+}
+
+func (response DevMinedefaultApplicationProblemPlusJSONResponse) VisitDevMineResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(response.StatusCode)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type DevRevertRequestObject struct {
+	Body *DevRevertJSONRequestBody
+}
+
+type DevRevertResponseObject interface {
+	VisitDevRevertResponse(w http.ResponseWriter) error
+}
+
+type DevRevert200JSONResponse DevHead
+
+func (response DevRevert200JSONResponse) VisitDevRevertResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	w.WriteHeader(200)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type DevRevertdefaultApplicationProblemPlusJSONResponse struct {
+	Body       Problem
+	StatusCode int
+}
+
+func (response DevRevertdefaultApplicationProblemPlusJSONResponse) VisitDevRevertResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(response.StatusCode)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type DevListSnapshotsRequestObject struct {
+}
+
+type DevListSnapshotsResponseObject interface {
+	VisitDevListSnapshotsResponse(w http.ResponseWriter) error
+}
+
+type DevListSnapshots200JSONResponse []DevSnapshot
+
+func (response DevListSnapshots200JSONResponse) VisitDevListSnapshotsResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	w.WriteHeader(200)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type DevListSnapshotsdefaultApplicationProblemPlusJSONResponse struct {
+	Body       Problem
+	StatusCode int
+}
+
+func (response DevListSnapshotsdefaultApplicationProblemPlusJSONResponse) VisitDevListSnapshotsResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(response.StatusCode)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type DevSnapshotRequestObject struct {
+	Body *DevSnapshotJSONRequestBody
+}
+
+type DevSnapshotResponseObject interface {
+	VisitDevSnapshotResponse(w http.ResponseWriter) error
+}
+
+type DevSnapshot200JSONResponse DevSnapshot
+
+func (response DevSnapshot200JSONResponse) VisitDevSnapshotResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	w.WriteHeader(200)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type DevSnapshotdefaultApplicationProblemPlusJSONResponse struct {
+	Body       Problem
+	StatusCode int
+}
+
+func (response DevSnapshotdefaultApplicationProblemPlusJSONResponse) VisitDevSnapshotResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(response.StatusCode)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type DevDropSnapshotRequestObject struct {
+	Name DevSnapshotName `json:"name"`
+}
+
+type DevDropSnapshotResponseObject interface {
+	VisitDevDropSnapshotResponse(w http.ResponseWriter) error
+}
+
+type DevDropSnapshot204Response struct {
+}
+
+func (response DevDropSnapshot204Response) VisitDevDropSnapshotResponse(w http.ResponseWriter) error {
+	w.WriteHeader(204)
+	return nil
+}
+
+type DevDropSnapshotdefaultApplicationProblemPlusJSONResponse struct {
+	Body       Problem
+	StatusCode int
+}
+
+func (response DevDropSnapshotdefaultApplicationProblemPlusJSONResponse) VisitDevDropSnapshotResponse(w http.ResponseWriter) error {
 
 	var buf bytes.Buffer
 	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
@@ -2993,6 +3517,30 @@ type StrictServerInterface interface {
 	// GetServiceNodes All nodes as one array with an `active` boolean, for health checks
 	// (GET /api/service_nodes)
 	GetServiceNodes(ctx context.Context, request GetServiceNodesRequestObject) (GetServiceNodesResponseObject, error)
+	// DevAdvance Move the clock forward and seal what falls due on the way
+	// (POST /dev/advance)
+	DevAdvance(ctx context.Context, request DevAdvanceRequestObject) (DevAdvanceResponseObject, error)
+	// DevDump Genesis, clock, blocks and waiting account transactions, as lines of JSON
+	// (GET /dev/dump)
+	DevDump(ctx context.Context, request DevDumpRequestObject) (DevDumpResponseObject, error)
+	// DevFund Give an account units of the reward pool
+	// (POST /dev/fund)
+	DevFund(ctx context.Context, request DevFundRequestObject) (DevFundResponseObject, error)
+	// DevMine Seal blocks at the present time
+	// (POST /dev/mine)
+	DevMine(ctx context.Context, request DevMineRequestObject) (DevMineResponseObject, error)
+	// DevRevert Go back to a snapshot in a new fork
+	// (POST /dev/revert)
+	DevRevert(ctx context.Context, request DevRevertRequestObject) (DevRevertResponseObject, error)
+	// DevListSnapshots Snapshots that can be reverted to
+	// (GET /dev/snapshots)
+	DevListSnapshots(ctx context.Context, request DevListSnapshotsRequestObject) (DevListSnapshotsResponseObject, error)
+	// DevSnapshot Name the present state
+	// (POST /dev/snapshots)
+	DevSnapshot(ctx context.Context, request DevSnapshotRequestObject) (DevSnapshotResponseObject, error)
+	// DevDropSnapshot Forget a snapshot
+	// (DELETE /dev/snapshots/{name})
+	DevDropSnapshot(ctx context.Context, request DevDropSnapshotRequestObject) (DevDropSnapshotResponseObject, error)
 	// GetHealth The process is alive
 	// (GET /healthz)
 	GetHealth(ctx context.Context, request GetHealthRequestObject) (GetHealthResponseObject, error)
@@ -3144,6 +3692,290 @@ func (sh *strictHandler) GetServiceNodes(ctx *gin.Context) {
 		sh.options.HandlerErrorFunc(ctx, err)
 	} else if validResponse, ok := response.(GetServiceNodesResponseObject); ok {
 		if err := validResponse.VisitGetServiceNodesResponse(ctx.Writer); err != nil {
+			sh.options.ResponseErrorHandlerFunc(ctx, err)
+		}
+	} else if response != nil {
+		sh.options.ResponseErrorHandlerFunc(ctx, fmt.Errorf("unexpected response type: %T", response))
+	}
+}
+
+// DevAdvance operation middleware
+func (sh *strictHandler) DevAdvance(ctx *gin.Context) {
+	var request DevAdvanceRequestObject
+
+	var body DevAdvanceJSONRequestBody
+	var err error
+	// A request validator built on kin-openapi's openapi3filter with
+	// KeepValidatedValue leaves the value it validated on the body. Bind
+	// that value, matching member names exactly, so the handler receives
+	// what was validated instead of a second, case-insensitive decode.
+	if vb, ok := ctx.Request.Body.(interface{ ValidatedValue() any }); !ok || runtime.BindJSONValue(vb.ValidatedValue(), &body) != nil {
+		err = ctx.ShouldBindJSON(&body)
+	} else if binding.Validator != nil {
+		// ShouldBindJSON runs the struct validator after decoding; keep that.
+		err = binding.Validator.ValidateStruct(&body)
+	}
+	if err != nil {
+		sh.options.RequestErrorHandlerFunc(ctx, err)
+		return
+	}
+	request.Body = &body
+
+	handler := func(ctx *gin.Context, request interface{}) (interface{}, error) {
+		return sh.ssi.DevAdvance(ctx, request.(DevAdvanceRequestObject))
+	}
+	for _, middleware := range sh.middlewares {
+		handler = middleware(handler, "DevAdvance")
+	}
+
+	response, err := handler(ctx, request)
+
+	if err != nil {
+		sh.options.HandlerErrorFunc(ctx, err)
+	} else if validResponse, ok := response.(DevAdvanceResponseObject); ok {
+		if err := validResponse.VisitDevAdvanceResponse(ctx.Writer); err != nil {
+			sh.options.ResponseErrorHandlerFunc(ctx, err)
+		}
+	} else if response != nil {
+		sh.options.ResponseErrorHandlerFunc(ctx, fmt.Errorf("unexpected response type: %T", response))
+	}
+}
+
+// DevDump operation middleware
+func (sh *strictHandler) DevDump(ctx *gin.Context) {
+	var request DevDumpRequestObject
+
+	handler := func(ctx *gin.Context, request interface{}) (interface{}, error) {
+		return sh.ssi.DevDump(ctx, request.(DevDumpRequestObject))
+	}
+	for _, middleware := range sh.middlewares {
+		handler = middleware(handler, "DevDump")
+	}
+
+	response, err := handler(ctx, request)
+
+	if err != nil {
+		sh.options.HandlerErrorFunc(ctx, err)
+	} else if validResponse, ok := response.(DevDumpResponseObject); ok {
+		if err := validResponse.VisitDevDumpResponse(ctx.Writer); err != nil {
+			sh.options.ResponseErrorHandlerFunc(ctx, err)
+		}
+	} else if response != nil {
+		sh.options.ResponseErrorHandlerFunc(ctx, fmt.Errorf("unexpected response type: %T", response))
+	}
+}
+
+// DevFund operation middleware
+func (sh *strictHandler) DevFund(ctx *gin.Context) {
+	var request DevFundRequestObject
+
+	var body DevFundJSONRequestBody
+	var err error
+	// A request validator built on kin-openapi's openapi3filter with
+	// KeepValidatedValue leaves the value it validated on the body. Bind
+	// that value, matching member names exactly, so the handler receives
+	// what was validated instead of a second, case-insensitive decode.
+	if vb, ok := ctx.Request.Body.(interface{ ValidatedValue() any }); !ok || runtime.BindJSONValue(vb.ValidatedValue(), &body) != nil {
+		err = ctx.ShouldBindJSON(&body)
+	} else if binding.Validator != nil {
+		// ShouldBindJSON runs the struct validator after decoding; keep that.
+		err = binding.Validator.ValidateStruct(&body)
+	}
+	if err != nil {
+		sh.options.RequestErrorHandlerFunc(ctx, err)
+		return
+	}
+	request.Body = &body
+
+	handler := func(ctx *gin.Context, request interface{}) (interface{}, error) {
+		return sh.ssi.DevFund(ctx, request.(DevFundRequestObject))
+	}
+	for _, middleware := range sh.middlewares {
+		handler = middleware(handler, "DevFund")
+	}
+
+	response, err := handler(ctx, request)
+
+	if err != nil {
+		sh.options.HandlerErrorFunc(ctx, err)
+	} else if validResponse, ok := response.(DevFundResponseObject); ok {
+		if err := validResponse.VisitDevFundResponse(ctx.Writer); err != nil {
+			sh.options.ResponseErrorHandlerFunc(ctx, err)
+		}
+	} else if response != nil {
+		sh.options.ResponseErrorHandlerFunc(ctx, fmt.Errorf("unexpected response type: %T", response))
+	}
+}
+
+// DevMine operation middleware
+func (sh *strictHandler) DevMine(ctx *gin.Context) {
+	var request DevMineRequestObject
+
+	var body DevMineJSONRequestBody
+	var err error
+	// A request validator built on kin-openapi's openapi3filter with
+	// KeepValidatedValue leaves the value it validated on the body. Bind
+	// that value, matching member names exactly, so the handler receives
+	// what was validated instead of a second, case-insensitive decode.
+	if vb, ok := ctx.Request.Body.(interface{ ValidatedValue() any }); !ok || runtime.BindJSONValue(vb.ValidatedValue(), &body) != nil {
+		err = ctx.ShouldBindJSON(&body)
+	} else if binding.Validator != nil {
+		// ShouldBindJSON runs the struct validator after decoding; keep that.
+		err = binding.Validator.ValidateStruct(&body)
+	}
+	if err != nil {
+		sh.options.RequestErrorHandlerFunc(ctx, err)
+		return
+	}
+	request.Body = &body
+
+	handler := func(ctx *gin.Context, request interface{}) (interface{}, error) {
+		return sh.ssi.DevMine(ctx, request.(DevMineRequestObject))
+	}
+	for _, middleware := range sh.middlewares {
+		handler = middleware(handler, "DevMine")
+	}
+
+	response, err := handler(ctx, request)
+
+	if err != nil {
+		sh.options.HandlerErrorFunc(ctx, err)
+	} else if validResponse, ok := response.(DevMineResponseObject); ok {
+		if err := validResponse.VisitDevMineResponse(ctx.Writer); err != nil {
+			sh.options.ResponseErrorHandlerFunc(ctx, err)
+		}
+	} else if response != nil {
+		sh.options.ResponseErrorHandlerFunc(ctx, fmt.Errorf("unexpected response type: %T", response))
+	}
+}
+
+// DevRevert operation middleware
+func (sh *strictHandler) DevRevert(ctx *gin.Context) {
+	var request DevRevertRequestObject
+
+	var body DevRevertJSONRequestBody
+	var err error
+	// A request validator built on kin-openapi's openapi3filter with
+	// KeepValidatedValue leaves the value it validated on the body. Bind
+	// that value, matching member names exactly, so the handler receives
+	// what was validated instead of a second, case-insensitive decode.
+	if vb, ok := ctx.Request.Body.(interface{ ValidatedValue() any }); !ok || runtime.BindJSONValue(vb.ValidatedValue(), &body) != nil {
+		err = ctx.ShouldBindJSON(&body)
+	} else if binding.Validator != nil {
+		// ShouldBindJSON runs the struct validator after decoding; keep that.
+		err = binding.Validator.ValidateStruct(&body)
+	}
+	if err != nil {
+		sh.options.RequestErrorHandlerFunc(ctx, err)
+		return
+	}
+	request.Body = &body
+
+	handler := func(ctx *gin.Context, request interface{}) (interface{}, error) {
+		return sh.ssi.DevRevert(ctx, request.(DevRevertRequestObject))
+	}
+	for _, middleware := range sh.middlewares {
+		handler = middleware(handler, "DevRevert")
+	}
+
+	response, err := handler(ctx, request)
+
+	if err != nil {
+		sh.options.HandlerErrorFunc(ctx, err)
+	} else if validResponse, ok := response.(DevRevertResponseObject); ok {
+		if err := validResponse.VisitDevRevertResponse(ctx.Writer); err != nil {
+			sh.options.ResponseErrorHandlerFunc(ctx, err)
+		}
+	} else if response != nil {
+		sh.options.ResponseErrorHandlerFunc(ctx, fmt.Errorf("unexpected response type: %T", response))
+	}
+}
+
+// DevListSnapshots operation middleware
+func (sh *strictHandler) DevListSnapshots(ctx *gin.Context) {
+	var request DevListSnapshotsRequestObject
+
+	handler := func(ctx *gin.Context, request interface{}) (interface{}, error) {
+		return sh.ssi.DevListSnapshots(ctx, request.(DevListSnapshotsRequestObject))
+	}
+	for _, middleware := range sh.middlewares {
+		handler = middleware(handler, "DevListSnapshots")
+	}
+
+	response, err := handler(ctx, request)
+
+	if err != nil {
+		sh.options.HandlerErrorFunc(ctx, err)
+	} else if validResponse, ok := response.(DevListSnapshotsResponseObject); ok {
+		if err := validResponse.VisitDevListSnapshotsResponse(ctx.Writer); err != nil {
+			sh.options.ResponseErrorHandlerFunc(ctx, err)
+		}
+	} else if response != nil {
+		sh.options.ResponseErrorHandlerFunc(ctx, fmt.Errorf("unexpected response type: %T", response))
+	}
+}
+
+// DevSnapshot operation middleware
+func (sh *strictHandler) DevSnapshot(ctx *gin.Context) {
+	var request DevSnapshotRequestObject
+
+	var body DevSnapshotJSONRequestBody
+	var err error
+	// A request validator built on kin-openapi's openapi3filter with
+	// KeepValidatedValue leaves the value it validated on the body. Bind
+	// that value, matching member names exactly, so the handler receives
+	// what was validated instead of a second, case-insensitive decode.
+	if vb, ok := ctx.Request.Body.(interface{ ValidatedValue() any }); !ok || runtime.BindJSONValue(vb.ValidatedValue(), &body) != nil {
+		err = ctx.ShouldBindJSON(&body)
+	} else if binding.Validator != nil {
+		// ShouldBindJSON runs the struct validator after decoding; keep that.
+		err = binding.Validator.ValidateStruct(&body)
+	}
+	if err != nil {
+		sh.options.RequestErrorHandlerFunc(ctx, err)
+		return
+	}
+	request.Body = &body
+
+	handler := func(ctx *gin.Context, request interface{}) (interface{}, error) {
+		return sh.ssi.DevSnapshot(ctx, request.(DevSnapshotRequestObject))
+	}
+	for _, middleware := range sh.middlewares {
+		handler = middleware(handler, "DevSnapshot")
+	}
+
+	response, err := handler(ctx, request)
+
+	if err != nil {
+		sh.options.HandlerErrorFunc(ctx, err)
+	} else if validResponse, ok := response.(DevSnapshotResponseObject); ok {
+		if err := validResponse.VisitDevSnapshotResponse(ctx.Writer); err != nil {
+			sh.options.ResponseErrorHandlerFunc(ctx, err)
+		}
+	} else if response != nil {
+		sh.options.ResponseErrorHandlerFunc(ctx, fmt.Errorf("unexpected response type: %T", response))
+	}
+}
+
+// DevDropSnapshot operation middleware
+func (sh *strictHandler) DevDropSnapshot(ctx *gin.Context, name DevSnapshotName) {
+	var request DevDropSnapshotRequestObject
+
+	request.Name = name
+
+	handler := func(ctx *gin.Context, request interface{}) (interface{}, error) {
+		return sh.ssi.DevDropSnapshot(ctx, request.(DevDropSnapshotRequestObject))
+	}
+	for _, middleware := range sh.middlewares {
+		handler = middleware(handler, "DevDropSnapshot")
+	}
+
+	response, err := handler(ctx, request)
+
+	if err != nil {
+		sh.options.HandlerErrorFunc(ctx, err)
+	} else if validResponse, ok := response.(DevDropSnapshotResponseObject); ok {
+		if err := validResponse.VisitDevDropSnapshotResponse(ctx.Writer); err != nil {
 			sh.options.ResponseErrorHandlerFunc(ctx, err)
 		}
 	} else if response != nil {
@@ -3821,115 +4653,125 @@ func (sh *strictHandler) GetTransaction(ctx *gin.Context, id Hash) {
 // const string: with thousands of chunks the chained `+` fold is several
 // times slower for the Go compiler than parsing a slice literal.
 var swaggerSpec = []string{
-	"7D1rc+M2kn8FpduqJHW0TcmSn5UPMxlnM3u5yVRmsvshnpVAoilhTQJaALSs9fq/X+FFUiKoh0eendu7",
-	"fMhYIgg0+t2NRuuxl/JizhkwJXtXj705FrgABcJ8eq8/vSJEgDSfCchU0LminPWuegV9AIJSLAEVpVQo",
-	"xUIskZoBunn7/mg0QukM0jtZFteIM7ADca7/pBIpfAcMYYmoQlT2oh7VU86xmvWiHsMF9K562K0c9QT8",
-	"vaQCSO9KiRKinkxnUGAN0h8EZL2r3n+c1Ps4sU/liYf86SmyW3md8/SuvZEZ0OlMRWgGmIBAMyxnEeIC",
-	"5ViBVGHYEjPVJsjmWCkQ+s2/fvt7fHT56bEf9S+f/mln/af+Ch9lnx7Phk/f/aEX9dRyrieWSlA2rWH+",
-	"oRSSizbQDB7UODUPEc8M2ud4CiiBjAu4RnPKpPnW7s7v4u8liGW9DTtBrwl3gR9+BjZVs97VYHTWCdfP",
-	"tKCqDRaBDJe5Qv04vkb8HoT+K9YUF5CVEkgHILmZrgmHm6l31Y/jSENFi7Iwn/RHytzHCkDKFExB1BC+",
-	"4wTaAGqUME7gG4luyGA06l8iSoApqpboDpZhausXns2GGo63b3pPGjABcs6ZBCtegic5FL+67/RXKWcK",
-	"mMErns9zmmIN9sncjvzPv0m9h8cdF3bz25VXsTCvHvldGIhepSkv7fJzwecgFLWg4loJ7CRxUS/BOWYp",
-	"bH2jMAs+RU4K9fiMiwIrS9KzYa9N4chyP+NugdW9LWZYGc7Xg5ASmEmc6mdIzniZE6uorpDZqpYRLgEp",
-	"/dICGx6EB1zMc73iWVsuo17HsnrFjAqpUMk0oxulR5mTQUy+kUgqrGBlgWFogbngPNuGuA96rvdmpKah",
-	"1qeGPFRBsZ1Ols4f9Fv6dQcCFgIve5ZPPaf/3lDDnqYeBxXRPlVT8ORvkBp6ujXe4ym0+WkvYldb2mdv",
-	"7W1FTZ2pZ2khXnGF852AWkNRpWPtDB7kDWixqG/LWeHlbzehYU7H7aJ/op7guRkNTKvO33t6ZayM/teK",
-	"R9Ck1J8+hZR+c7tOHTpg3bzBzXb5Ds5DoAxhJhfa3WhKRfxALsirs9c/Ds4uz4b4x8s353BDLiE+vRmd",
-	"DvujN6fn+NXlWTwc9aKmnY0fnFV9dfTjp8dh/PSHkHi9qnC8ClPJqJLXqB//9RJhAaiPPv72bgWu/mAU",
-	"u/9WF/b2fdCx5Gss4WzYXjLFjDOa4hwlSwVS4yOxQ6OaB/Wj4KTem1kXLe3FbGOKn+wozfS1gtxdyD7W",
-	"L70WFLKtSsRBtbZciGfMtr641mjg4ytUGj946aTW/q8pjdpq72ic91Mz6/bALVdNE4L4DRWQKi6WbXAr",
-	"YNs0A73NPexYtcoNU2IZoh7MeTrbkWN2kxwny0ad8q04/AnLWQuDFig3QdTz6KxkxKNhI2LtllvYBUbm",
-	"nLpwrkJim2vX8JThgubLnRFf25SWuOxlkThzHL1p+C960H/BsnphrGVyr7e8odtdROYgDMs4X6/NLXMB",
-	"95SXciwXWBRBJEtv5Hcz5t0T3YOQDlHtZyIb68DlOYzoDLmfImp6BDUjVdzhQWxtvobQb9qTdoViq1jd",
-	"yN3vvQ+8zt2O6ffTCi+pBXIqlcZmRZqE8xww088KKBIQckbnu8+3p0sHBb+3y6+6Fu4BkpSlYIIQgwSU",
-	"wBSzeuMVsGHO8JrKbbJer6GtGpsMkfSGzs/7gzYpCS8wDVizdIYpe0t2DQRNgB6SPZyrPWVpHQV66iZn",
-	"e8jc5KHN3lFGfMBMNSVw/n5ldy1wVqmm30eKo7mgBRZLpIdHSJbpDGFpY9kMxBX66P7qBWDQX2yEodLw",
-	"q4jvRKX9Ykd0mUGfOsBqGoq1AWuzOe7wu/GYDU1sNJvWDZWffpldnJH4on9xMUzPydnoEg8ywDhORyNM",
-	"4v4InybZMOsngyROLgaDlPRH5Cztj5I4i2McX7Sde5+pC3r3P1UaYxWhCeB0u3WzijnqEa+1xhscpHrQ",
-	"7s7Hfuov4+Jux6FTYCCpHM8cAXYBZa+x+7j7cyyA7YwRTSgut6v5NUWLc3kAF0mALHO1FwUl2BijnXLy",
-	"O2nkMyWdMqxKAahkBITNQOmJwmzdH1yE+dqkq/YCU9ECxhY1O5BMPWxidfUwfraDXYVWbtsrnOp4vIa2",
-	"Yp560QZwq/RawUpLHttSXJvQioEirxgabOgoHFRvgHM1+8xgWANdypXcz932PI97a2Oaz2fZDxKF5Fiq",
-	"8QywUAlgtTsn1T7YqoCspl8r2iDMCGJcoRUnKeAU7R3OfHacsZamB1HQPIfgpgVM9bYFkPFevOAoXMA+",
-	"iUbj1ZO9xqudEGfy2P/S6KcR89SBkE/VV46vQ8Aq+kJEWCWp31eX6LwBhalR7TjPf8l6V79vR1nvKWo5",
-	"045t+B6By4xKn6DZ2aDd3EM4tb5TqOvOG9aVtYOjjaJPDkl21ZaSyQQPM8x+jsMupy3ewAnAsoMT97R9",
-	"fA/h6EwcVgbMoMLMWsHYxXFv37T1DN5yJFq71uR8hC8v4v7FIOnHODkno2GSATlNL8+G8fkpjgH654Ps",
-	"lGB8NjgdjHAWD/r47CI7j89H/T7e07XWAH/xXLCTsa8yE1xzRcOW10qoF/Vwqui9VjwEUl4UVGrdaZ4Q",
-	"WBlYspyndxr2qJdDZtcvEqnM8E8BalQptbYoUiHVeJ8447lKu7mSnSWEJn/03QwLH3upMeb28HLsihGI",
-	"U8D2W3QaGY/B5bi/kfYQmUo0NJUBUllD3Tu575+sHGXUPtYwvtSiqYy8/MBZltNU1TjACS/VVZJjducj",
-	"kWZuPFSzIBVOcrhG5mR7LvhU4EKinPM7hFVIbEhlVVqPQAguZEcsUVX/IC6Qy+sgrJCtxIi6Mgcblsso",
-	"5CScPNiaIajRHQZWzfyxvURYWuscDGJK2RFiWCI9O+VhnvppotpdNlQMseUHEPc0hbDP7AS3y4mtvVfG",
-	"F0FfNdPhXkcm0njW5dxYjMrirXEZpJwR2cgY/sboA/KitoNMe09qvH+5yLxM7mA5Bmt/dve43XsP1Wvt",
-	"aooyyWk6tinYNntYioy1/RvbyXZffOXlTV6q9o4om46f63rv60orLvAUxnMuOoJr45SOKem2Y+OqImB3",
-	"t389fAzgtkXpdRI2DJjj59oZb/FXCNYwtjuIFRKMBnaa3LOG1qB40ykD8t8gpXNZwhnYDOcSoqZhuqOM",
-	"aLVWZ3WLxiTusHat/CADU5JgP7iapF5sncA9SyjucU7Jb0wZOziKY8MhPolkJrvI+uko6eOzLCancJmc",
-	"pwM8JGdwkcW4n5ymI3IOl1kfD5JhekYuIM4GeJicpRckhkE21GPIKDvHl2kfTrNRck706NN0BOfZZdIn",
-	"p9kIn6eX0M9OkxE5zy5xPz2FUXaeXJJ+dor7SdtWWqS1TIPDYYS8sxOhmj30t38vQaoj6/1EaEHVjAi8",
-	"iJAsk4KqI88ELbEottHVFgW2LdXN2/dH5/0BchNcIyeI2mohAiktcI7sOjJylSBYovgBzeAhQoyrGWVT",
-	"pH00xEsVyvk3qLWOkF8j9CFCf75Gf9ZuTByhfoQG59rADy42lc/0T4PFLGsybohQ46YJSVBCcpf/XcuU",
-	"Y0lXslP1LNpPtTVCRrbvudEEEvLsiECaY9HhqyalYPskLPY7Itwj9vBs2oIw51LuUeuwUgPy+QfvWQY7",
-	"lGf6uPcZiS0BWk/Cfq8ssNgnyaS5ac+s1D4H8vuE9Gty4fEbeQmxLB4Fkk7ewQqE9f4s3W+0QlHF3w08",
-	"VxzVKXhfPJK24v6VhtIdJZhpQ84OJ50ZwDiZd8QhWZnny3GdYg247zy9AzIutY3ePcn04snrZ/mzFW13",
-	"G24N9Xj344CtWV5Pi5pJVj3FVQ5YI08nJ3154QpXb381wuXL059ZoVonqneIyerBzym5mWMRrhXRDwK5",
-	"EsG5kuYQyd0hcBdwMnpvkihKRogyxIUtkOnImlRnn59T5vLsI1JXrrFSgri9bKOrqtciymHSUmxrYZBh",
-	"kSKY2X+hgoUcJxBOU+2nKaWOIYKJKVtjdVvG8Wlq/48GMfqn5ZNmuU6HO20hrLyEaqHaSzDb7UJnGWCz",
-	"hPus0G76dl/H2VRFuVTCDjRIqUjLHCu9+93XyDEtum76CJxlNNXBzVxwBakCgvAUUyY7cqP3YRv7NVXJ",
-	"ACYvUiXTKlZc8xZ2qV1rliOt3mbQ5ELJsrrn1OLROTDiCB+I2l0q3VzDsscSwdO6jHYkba1vPJ5zvod7",
-	"YV+SY14qqXAF3o7xRDmf58uXCSj2qFRcK1G0mau1mhePOCsAXqSCUYfhvjWN49mjeSJuN78q0pHXNysR",
-	"Sk2XMMJrzghqNpOYcXy7qtwoeZbxo2E/rnGrZdMhxyrr8gxhe7kV5xHKuEBz4PM8eGWnltXWHFRJlNiU",
-	"VH2j13xhDzlM9of6BNAuzuTOGoQyAg+B4pMcp+YGYwXafvmNHfNlLSoIvNjjDoapzQpg1OJRIzHlBFCT",
-	"StcIJxKYQosZzQF51gsdHgEje2UwZNOn2Xp9s4A6w1+G/Ex7ZRpxBtJcSdMhivapgBhGw3YHNonJS3Pr",
-	"lQqbQTQV/DaZVm+QsjQviRNKex17axEYJfXR1hahsVfBni2kG3jpOWTu7bQzl55xC4Q2+GcQhKZqQ9ay",
-	"Ba4/xm096Nzgi2bv5iWjcoaTHPbNIEgF80014xtOfjtDFn4X8r/C4Qm/26mW/L4mkWd6c6ZhWN7/VeBc",
-	"79hwPzzMqSuXyAVgshxbHO0iEH4xj502gE9GqWa8za8fZ4ByIFMQJnysz3QN434sGU0RA7Xg4u4YWb/B",
-	"Sv7aMYEeb+6rom/NfVX7d3Vr9bsIaXNuvrllBc1zuul0NzLlwSBdXSQBRImd7WyIZvCACJ1SHdS6czeQ",
-	"3c0+jm/Zu9IWDhi7VeAlgocUgKDBX0en6Ft7nCUjZM6sZIR8kKP/XGBRyO9COz6+ZbfsxhQvmMe//vgD",
-	"uhyOzpFrZYAsK0qjCxFGtmYCTbQoTq7QMI7RxPHC2J0BTSI0MX0nxorzcY7FFPRXfpTNoEyiWzapWGec",
-	"cLKcXKNhPEQTxseyTGdjwUsFE62HJjbmM+c15k8YM67GGS8ZMW+N0KQANePEfI/znC/APjnT86kxTlOY",
-	"G9An17ds2D9FE71kA8JrNOyP0KRk2v/iQgEZF0AoHmsm1E8Hl2gisIKx2RuQiUXJr6DE8uhVpkBco5FF",
-	"hwLBcD7Rn0/NfrTrZ3ZsmXQ8w7meIUITDUCB2XIslQBcSP1dAYV26sZZmeeTY/QX33jBcbg1MVIzl/na",
-	"6eVvJOILZvT1FRoOBmgxAwGIcRs33LLUdGmwmNAuz7eTBJNxdSRkVq4I4ryMSYSOj4+/i9AwvnQTUoUI",
-	"aNsnEWdosQbcjOdEIsYX6NtJXRBk9k6ZLHVISYGpcVYyIt3sx2hCeCpP5BzSEzynxwWZIO0PS4Tz3Dlt",
-	"heXUexBL9Mebj/6CO/rp5tUbpDiPjJSBeW5qWH55//HtL+8+HKPf2B3TmKnLcKKqCGdK74EhtaApWINn",
-	"dyPACAPjykx7y5TANKds6o8RBfjGK8fonTtINK8ZonCUAFKi1B79lfXxpO+DIyO/NT2vORW180kQ90Bc",
-	"awsq0PoldsU5+rZG1EQrI7PQPQia0To6d006jLZDOjg5vjUn8jQF1w7FtV95NcfpDI4Gx3Ev6pUi7131",
-	"ZkrN5dXJyWKxOMbm8TEX0xP3rjz5+e0PN+8+3Jh36kqfntWwlgUad7uuen2XAWd4TntXvdPj+PjUno7O",
-	"jKHT5D5plhCYb6dgbI7NLVNurq31/giqUedj2xc1ur4M4nhDp5d2h5fdcsGNwqJ20q4VqdsNmK9dk53w",
-	"9BXgJ+u9akzjmLIosFhqAuW5sRvm3JozzZQCL50qZmhiSzomyFl7GybNzMUGZzi094Gn0lz9qq6Of9Kr",
-	"nNhx/9iEb3dH4jMxvaU/gF4hgEuc03s4IC4/2ks9KUiJqFYsthjGY8fxoMON8V02ouZXPeJfgxkDnMbM",
-	"KD59BlYOilFvkkpmvRyt/nAd1QaRe98/cXWg3cL+M5XqlR8UrfRP66jkr4ecNBppPUW7jXbtwJ4+vSBF",
-	"m517Qgzvt3tA/eGm9M6bazSkLZ2xzRHCMrVRLEqWqFH+5QhXwdSi3MmjG/20SUpeVT0tnkHBOv5v1dUT",
-	"Yl1RZWRaO/kN0+euJVWHKKG+aFVJWkW5VuD0BVhhAxsckAteW6q7yMCIqe1rdY3+AYLblAfz1EdM+1DI",
-	"lXF3M4L1ajYK8Gs75N9EfOsGOgGqOWwckGjOaWSwAKlsB7QGPUxCep0YJ4/m340S+dqp5meQxL768jg2",
-	"mGjOwVMF6sgGSKtz1c2cKMNGvtdzDE+hykGXEMYS/enDL++0OnTp2DWfu2rHYDZ68xFPV5dvLfYU9U7j",
-	"QEMqxhUqODFu+gGZ5Bfmc9nJEnW127zt2daYt71u/jEfT6BqKeG4Z3UT2hs1ARJGC5znoBADIBIlICmx",
-	"uQ8XNR6jv2iDAzqSkpHLqU7uKCOTqunCxFeUTq50YIcQQik3Knw5B/S9+Yccm/YEv+v/f7puDqrvYn+P",
-	"8AJT5UA61g8+6lffYIW/tZPYpgcRekS/6y8+XbnJTQ8E+xV6ijzw37mFTk7Q+18+fETrV1LQowanGh7V",
-	"sDzpjUxAzcYrUIzvhxO0wNoOT27evj/vD94YgCYIF5xNDeIMKDrEu7KdW20QagO3lgy71h8vKIduhZD4",
-	"6F0hghU+IB/7Sl5LKGOhDEIiE/Q0m3YYXgKczpBp6aEtv7VMzYaU3XxOmu2zgkz+0TkQIBwVXPNJd5Rk",
-	"CxG4iKrsio7OFmAPEepLz1HjVSMz2u9YSWdc2QtRJotxy9IZZlPQQV6+1FPbuyk51SsLs7K/546IS3VI",
-	"jggHaR5q1dTBLHXHsJbSD7eYpbLpRfnTypAT5Z8F9LFPfVcNZeNAFdRLWpJ62y9uTQyVfHoUcA7Ec5Ch",
-	"vLktqExWiKprbWlamZ2a58zRrbSME6EEZprLMRoe6ZEotw2Ev3KrpEUoE/wfwBwDZ9q9dBnxxYznsCEr",
-	"0RTSEwK5wp2iOjGSNkGxZ1ko5mpZrWlFNY60oPi8HjIz+vEGFjP+eKPkvDFgbBEfpxmyWnCrRVNtmoxF",
-	"7hAk3yehuxHyfoIV/W+T7YPK5Jq4WHMyg1XZNAqa1TwRBQTzaxc0czBgLQfRElcYc2ko9410PMgRZlw7",
-	"E9/ICM1BIHtzdEcBfNT27emkutnYFVWs9Zd7VnhRtWD4P2GWXIvpYAtx23v6QExiFvJ+uz2ElCYuoNKe",
-	"bxiHa4VrNnMH3MNq5m6tBbF+jCYmLJlEiBL0fRWaaLcRfY8evQiaW4ByBuTpqi2htdz6mg5Zv+A7gNtI",
-	"7pbZ9r5O/bYPT46RAyst1aSGw7Z0cIvn2NkqZPVQrb/NyYxAwIi8vmX2JcOPnI9lzhcam2nOJZCQD/bB",
-	"zHZjsbbFiFiH0aLLrk+lCR2ARPXPERi55tcoNt5w1ZLdZ103WZiDWZQKY01gF1giCcCu0VR7pvY3E6ou",
-	"QNT+KITLyjnAfsZSHRnkHL190+v4oYfG7zyErs5tF1gFD8oybtDIbDUp7qUDZmYdUx2ZgikDWR3a2JDe",
-	"KHTs8bspqnFGapf0z0+NyvKvMP/j20W/tMvuNIxx2rVvrhXPv0k+aFWHfmZeyJ0ib+Kod27IZ3LFHqWM",
-	"gXPXxmH3gQOZ5tT+wF1PhQUQyz/a53Ky6o78keSlSGHTAdjmo+6fqVT+kPuL5c5bKt7kImyCw1hbWv/S",
-	"RtDEuGe7/3pL1YZpw8rG6FGJGvfMQos3Hu/7I0Yvqc+qPktftFjAHODUPYnWTvlcIVqDOy0kq7zpXP+N",
-	"km8v0zzb1X9pxLsecB2oP7DaNVit7InvvdaJY1v3Y9wcLgPo/VNJpuCDKVdX95qT5YFi6MaPUZ0Ozs8u",
-	"gmZzNRvx9ILU8qXAAVL5qtDDUcugFmF3cKz1OpIK5vaCDcyvq8YQWt9VVyQaujzHcmbuVHhi2mvkm9X5",
-	"BzfmX67QXY1zrVndnbiQVvXX5fb7Pa6XlOv6vn3IS3c4PqBke2T5MuY1XeqQuapOOxnk5NGN36hW7eX+",
-	"Fp8Efj6tbobwvF9Qc3d4XpxenbQ6tOur56yVsG8NsQddtme6LAOGs1xfC4kOGi7VavLwxXh+4o00qn6C",
-	"rVu32iH/JnUmddeDYCLCbPWAdSbm9gLPzNGkcVK2uovtWiAL1Q4u4wfXeOWr9Bl9G90w0g/M/Qm3x9fc",
-	"+Y7b8OsyoN0e43ubGq0vwH21fuPgcBSr3LNwIR3MlUkVK24zp5znh8ysW4yjqstvRabu9FFHnqW+qbhB",
-	"cmwTzJdkf71CmP/Nk4Nh7ifAJPInwjZm9dfbI1Tdf+5Mnqz/tF5YICxzfFwpC9lNIvbE20p3ws9JXf6/",
-	"dDV4xK5uClP3qfBp8sbJIyUbzdEqc2z35ij5mn3t5m5Cee/m4wMeZDR/CRgzYm+EJZDiAmzVVIhYrsur",
-	"x7W9fHRi7Lsb2/GjLOb+hj8Z9MlZc+nAV5b4dKTTGu0w2N/HsgeZEVop7nPV0d7c1r/obSAPTGaLq+2L",
-	"2qg33mlU9LevoOd46a6CAbEF+faumTvAtBkkCnI1Gg/Npbrrba4sNdKcmuPTdMa5tC2eJXK97d3k9UFv",
-	"IG/go2CPd3drzZUnqRk0Jqo8+KdPT/8TAAD//w==",
+	"7H1rc+M2suhfQeluVZK6tC3Jkp+VDzOxs5m92ZmpzGS36sazEkQ0JaxJgAuAkhWv//spvEhKBPXwyLNz",
+	"cs5+2IxFEGj0uxuN5mMn5lnOGTAlO1ePnRwLnIECYf56r/96RYgAaf4mIGNBc0U561x1MvoABMVYAsoK",
+	"qVCMhVgiNQN0++b90XCI4hnE97LIrhFnYAfiVP+TSqTwPTCEJaIKUdmJOlRPmWM160QdhjPoXHWwWznq",
+	"CPhXQQWQzpUSBUQdGc8gwxqkPwlIOled/3NS7ePEPpUnHvKnp8hu5XXK4/vmRmZApzMVoRlgAgLNsJxF",
+	"iAuUYgVShWGbmKk2QZZjpUDoN//x7W/do8tPj72od/n0bzvrv/VP+Cj59Hg2ePruT52oo5a5nlgqQdm0",
+	"gvmHQkgumkAzeFCj2DxEPDFoz/EU0AQSLuAa5ZRJ86vdnd/FvwoQy2obdoJOHe4MP/wMbKpmnav+8KwV",
+	"rp9pRlUTLAIJLlKFet3uNeJzEPpfXU1xAUkhgbQAkprp6nC4mTpXvW430lDRrMjMX/pPytyfJYCUKZiC",
+	"qCB8ywk0AdQoYZzANxLdkv5w2LtElABTVC3RPSzD1NYvPJsNNRxvbjpPGjABMudMghUvwScpZL+43/RP",
+	"MWcKmMErzvOUxliDfZLbkf/3n1Lv4XHHhd38duVVLOTlI78LA9GrOOaFXT4XPAehqAUVV0pgJ4mLOhOc",
+	"YhbD1jcys+BT5KRQj0+4yLCyJD0bdJoUjiz3M+4WWN3bYoaV4Xw9CCmBmcSxfobkjBcpsYrqCpmtahnh",
+	"EpDSLy2w4UF4wFme6hXPmnIZdVqW1SsmVEiFCqYZ3Sg9ypwMYvKNRFJhBSsLDEIL5ILzZBviPui53puR",
+	"moZanxryUAXZdjpZOn/Qb+nXHQhYCLzsWD71nP5bTQ17mnoclET7VE7BJ/+E2NDTrfEeT6HJT3sRu9zS",
+	"Pntrbiuq60w9SwPxiiuc7gTUGopKHWtn8CBvQItFfVPOMi9/uwkNczpuF/0TdQRPzWhgWnX+1tErY2X0",
+	"v1Y8gk4K/denkNKvb9epQwesmze42TbfwXkIlCHM5EK7G3Wp6D6QC/Lq7PWP/bPLswH+8fLmHG7JJXRP",
+	"b4eng97w5vQcv7o86w6GnahuZ7sPzqq+Ovrx0+Og+/SnkHi9KnG8ClPBqJLXqNf9xyXCAlAPffz17Qpc",
+	"vf6w6/63urC37/2WJV9jCWeD5pIxZpzRGKdoslQgNT4mdmhU8aB+FJzUezProqW9mG1M8ZMdpZm+UpC7",
+	"C9nH6qXXgkKyVYk4qNaWC/GM2dYX1xo1fHyFSuMHL53U2v81pVFZ7R2N835qZt0euOXKaUIQ38D8FZl7",
+	"DwATQjXsOH1fgzzBqYRobTOWVA1clv7faW94eualsOYIdrfiuwW3NzD/sWBkTzD3d4g+D+elDd6Mc83G",
+	"TQaBnMezHcUm4eJ+x6E6UNoqV3rMvt6dohmMWhhhV6Gye3b7qaZ0ULeg76+U7cuvJhCULnCqQpTtMUod",
+	"ajdJC1RvTRCyF1TMvbKJNDcw/8BwLmdcmRUaVl7/2AKSfzGgo1+KKZ61pc/iJbNiVLGU2Vo14xbUeKrV",
+	"3YRXR/8fH/3ePbo8Hh1pf+FsEPYXbqiAWHGxbOK3VPVNDIE2EntEAeUqt0yJZcj27aM4dvM7nCdknFGu",
+	"dmOUNbJ4yTYTRB1vjEoPw6MhSJ/VLTc1JSM5py4ZViKxafPX8JTgjKbLnRFfeeQNZ2Mvf54z5w9sGv5O",
+	"D/p/sCxfGGmPZq+3fJiwu7HLQRiWcfa/yS25gDnlhRzJBRZZEMnSh0i7hULtE81BSIeo5jORjO5h+SxG",
+	"dGGQnyKqx1MVI5Xc4UFsbL6C0G/ak3aFYqtY3cjd730GYZ27HdPvpxVeUgukVCogNdJMOE8BM/0sg2wC",
+	"Qs5ovvt8ewbEkPG5XX41MHMPkKQsBpPCMUhAE5hiVm28BDbMGV5TuU1W69W0VW2TIZLe0vy812+SkvAM",
+	"00AsEM8wZW/Inja1KXs4VXvKUth4VpztIXOThzZ7TxmR7Z5OAJxVqun3keIoFzTDYon08AjJIp4hLG0m",
+	"MAFxhT66f3UCMOgfNsJQaviwx9ViK3ZElxn0qQWsuqFYG7A2m+MOvxuP2dDEPzl/rcpyXCYXZ6R70bu4",
+	"GMTn5Gx4ifsJYNyNh0NMur0hPp0kg6Q36U+6k4t+Pya9ITmLe8NJN+l2cfeimRrx5xxBX+enUmOsOdaA",
+	"4+3WzbuSxGut0QYHqRq0u/MRvVT0NAUGksrRXg7zSznXORbAdsaIJhSX29X8mqLFqTyAiyRAFqnai4IS",
+	"bIammbD3O6mdBkk6ZVgVAlDBCAibv7eef4ite/2LMF+bZP9eYO4TqkQd9bCJ1dXD6NkO9nrAs8KpgYja",
+	"MU+1aA24VXqtYKUhj00prkxoyUCRVww1NnQUDqo3wKmafWYqUQNdyJXM+f32LLl7a+MhiT+jPEgUkmKp",
+	"RjPAQk0Aq905qfLBVgVk9fCqpA3CjCDGFVpxkgJO0d7hzGfHGWuHnCAymqYQ3LSAqd62ADLaixcchTPY",
+	"55jGePVkr/FqJ8SZU8D/aPRTi3mqQMgfdJaOr0PAKvpCRFglqd9Xm+jcgMLUqHacpu+SztVv21HWeYoa",
+	"zrRjG75H4DKj0idodjZot3MIH0zuFOq609p1Ze3gaKLok0OSXbWhZBLBwwyzn+Owy1m1N3ACsGzhxD1t",
+	"H99DOFqPXUoDZlBhZi1hbOO4NzdNPYO3FJRUrjU5H+LLi27voj/pdfHknAwHkwTIaXx5Nuien+IuQO+8",
+	"n5wSjM/6p/0hTrr9Hj67SM6758NeD+/pWmuAv/hJmpOxr/IcreKKmi2vlFAn6uBY0blWPARinmVUat1p",
+	"nhBYGViwlMf3Gvaok0Ji188mUpnhnwLUKFNqTVGkQqrRPnHGc5V2fSU7SwhNvnCoHhY+dmJjzG3px8iV",
+	"chGngO2v6DQyHoM7IfxG2hIcKtHA1FVJZQ1152TeO1k5CK58rEH3UoumMvLyA2dJSmNV4QBPeKGuJilm",
+	"9z4SqefGQxVfUuFJCtfI1AXlgk8FziRKOb9HWIXEhpRWpfEIhOBCtsQSZe0k4gK5vA7CCtk6tqgtc7Bh",
+	"uYRCSsLJg60ZggrdYWDVzBc9SYSltc7BIKaQLSGGJdKzUx7mqZ8mqtxlQ8UQW34AMacxhH1mJ7htTmzl",
+	"vTK+CPqqiQ73WjKRxrMucmMxSou3xmUQc0ZkLWP4K6MPqHYMuU2mvSc12v9sOS8m97AcgbU/u3vc7r2H",
+	"8rVmLVoxSWk8sinYJntYioy0/RvZyXZffOXlTV6q9o4om46e63rv60orLvAURjkXLcG1cUpHlLTbsVFZ",
+	"T7W7278ePgZw26D0OglrBszxc+WMN/grBGsY2y3ECglGDTt17llDa1C86ZQB+StI6VyWjefdNcN0TxnR",
+	"aq3K6ma1SVzZxVrxVgKmoMv+4So6O13rBO5ZgDbHKSW/MmXs4LDbNRzik0hmsoukFw8nPXyWdMkpXE7O",
+	"4z4ekDO4SLq4NzmNh+QcLpMe7k8G8Rm5gG7Sx4PJWXxButBPBnoMGSbn+DLuwWkynJwTPfo0HsJ5cjnp",
+	"kdNkiM/jS+glp5MhOU8ucS8+hWFyPrkkveQU9yZNW2mR1jANDocR8s5OhCr20L/+qwCpjqz3E6EFVTMi",
+	"8CJCsphkVB15JmiIRbaNrrakummpbt+8Pzrv9ZGb4Bo5QdRWCxGIaYZTZNeRkaujwxJ1H9AMHiLEuJpR",
+	"NkXaR0O8UKGcf41a6wj5JUIfIvS3a/Q37cZ0I9SLUP9cG/j+xabiw95psBRwTcYNESrc1CEJSkjq8r9r",
+	"mXIs6Up2qppF+6m2wtLI9pwbTSAhTY4IxCkWLb7qpBBsn4TFfkeEe8Qenk0bEKZcyj1qHVYq6D7/4D1J",
+	"YIfidh/3PiOxJUDrSdjvlQUW+ySZNDftmZXa50D+MypvPH4jLyGWxaNA0sk7WIGw3p+l+42WKCr5u4bn",
+	"kqNaBe+LR9JW3L/SULqlgD2uydnhpDMBGE3yljgkKdJ0OapSrAH3ncf3QEaFttG7J5lePHn9LH+2pO1u",
+	"w62hHu1+HLA1y+tpUTHJqqe4ygFr5GnlpC8vXOG7L1+NcPnLPc+s768S1TvEZNXg55Tc5FiEa0X0g0Cu",
+	"RHCupDlEcjew3PXFhM5NEkXJCFGGuLAFMi1Zk/Ls83PKXJ59ROrKNVZKELeXbbTdibCIcpi0FNtaGGRY",
+	"JAtm9l+oYCHFEwinqfbTlFLHEMHElK2xuiu63dPY/j/qd9G/LZ/Uy3Va3GkLYekllAutVYO3obMIsNmE",
+	"+6zQbvp2X8fZVEW5VMIONIipiIsUK7373ddIMc3a7kkKnCQ01sFNLriCWAFBeIopky250XnYxn5NVTLu",
+	"EsTBq2QaxYpr3sIutWv1cqTVu2CaXGiyLG+JNng0B0Yc4QNRu0ulm0us9lgieFqX0JakrfWNRznne7gX",
+	"9iU54oWSCpfg7RhPFHmeLl8moNijUnGtRNFmrtZqXjzirAB4kQpGHYb7GvdPLHvUT8Tt5ldFOvL6ZiVC",
+	"qegSRnjFGUHNZhIzjm9XlRslzzJ+NOzH1e4EbjrkWGVdniBsWwPgNEIJFygHnqfBC4+VrDbmoEqiiU1J",
+	"Vf0QzA/2kMNkf6hPAO3iTO6sQSgj8BAoPklxbO5/l6Dtl9/YMV/WoILAiz3uYJjarABGLR41EmNOANWp",
+	"dI3wRAJTaDGjKSDPeqHDI2BkrwyGrPs0Wy+/Z1Bl+IuQn2kbTiDOQJoLvTpE0T4VEMNo2O7AJjF5YXoG",
+	"UGEziKaC3ybTqg1SFqcFcUJpm1lsLQKjpDra2iI09iLts4V0Ay89h8ydnXbm0jNugdAG/waC0FhtyFo2",
+	"wPXHuI0HrRt80exdXjAqZ3iSwr4ZBKkg31QzvuHktzVk4fch/yscnvD7nWrJ5xWJPNObMw3D8v5fGU71",
+	"jg33w0NOXblEKgCT5cjiaBeB8It57DQBfDJKNeFNfv04A5QCmYIw4WN1pmsY92PBaIwYqAUX98fI+g1W",
+	"8teOCfR4c9sffWtu+9t/l3f+v4uQNufmlzuW0TSlm053I1MeDNLVRRJAlNjZzgZoBg+I0CnVQa07dwPZ",
+	"3irp+I69LWzhgLFbGV4ieIgBCOr/Y3iKvrXHWTJC5sxKRsgHOfqfCywy+V1ox8d37I7dmuIF8/iXH39A",
+	"l4PhOXKNYJBlRWl0IcLI1kygsRbF8RUadLto7Hhh5M6AxhEam649I8X5KMViCvonP8pmUMbRHRuXrDOa",
+	"cLIcX6NBd4DGjI9kEc9GghcKxloPjW3MZ85rzD9hxLgaJbxgxLw1ROMM1IwT8ztOU74A++RMz6dGOI4h",
+	"N6CPr+/YoHeKxnrJGoTXaNAbonHBtP/FhQIyyoBQPNJMqJ/2L9FYYAUjszcgY4uSX0CJ5dGrRIG4RkOL",
+	"DgWC4XSs/z41+9Gun9mxZdLRDKd6hgiNNQAZZsuRVAJwJvVvGWTaqRslRZqOj9Hffdsax+HWxEjNXOZn",
+	"p5e/kYgvmNHXV2jQ76PFDAQgxm3ccMdi0+PGYkK7PN+OJ5iMyiMhs3JJEOdljCN0fHz8XYQG3Us3IVWI",
+	"gLZ9EnGGFmvAzXhKJGJ8gb4dVwVBZu+UyUKHlBSYGiUFI9LNfozGhMfyROYQn+CcHmdkjLQ/LBFOU+e0",
+	"ZZZT5yCW6M+3H317EPTT7asbpDiPjJSBeW5qWN69//jm3dsPx+hXds80ZqoynKgswpnSOTCkFjQGa/Ds",
+	"bgQYYWBcmWnvmBKYppRN/TGiAN+26hi9dQeJ5jVDFI4mgJQotEd/ZX086buIychvTc9rTkXtfBLEHIhr",
+	"DEQFWm8BojhH31aIGmtlZBaag6AJraJz1+LIaDukg5PjO3MiT2NwzaRc86pXOY5ncNQ/7naiTiHSzlVn",
+	"plQur05OFovFMTaPj7mYnrh35cnPb364ffvh1rxTVfp0rIa1LFC723XV6bkMOMM57Vx1To+7x6f2dHRm",
+	"DJ0m90m9hMD8OgVjc2xumXJzba3zZ1C1Oh/b/K3WM6vf7W7ok9Xsj7VbLrhWWNRM2jUidbsB87NrURae",
+	"vgT8ZL3Tl2m7VWQZFktNoDQ1dsOcW3OmmVLgpVPFDI1tSccYOWtvw6SZudjgDIf2PvBUmqtf5dXxT3qV",
+	"EwLzE1x14si5DCC91q3DWmuQ6jUny71QveVivl/gadUj0GHM02cSecvKpilGgI5WgBZGYg9Izr/yuXUR",
+	"YhN/JlzokN3oLQk4tbo0wWkqESlAa1c9eIGXdSrCvEY/UmR5q8DcwPxGP98LhzxWoI6sMVrFZdV2iDJs",
+	"OvSt+3MNPBrwDoe/P9vUS2TxFznFavDnclu+wLTe3E37VxKlVAd7PEF/+fDubSs+E9fvpVUYTEOYF5ME",
+	"M/vXJQa1VIk17VQdkqJ0DlqTebJZf9tlaWxGC7n8VphgmevL0kow07jlxQhmZv/D660PWjl5YbPuRS7A",
+	"pHp0ONRKHKG9MbWRPL/YIS9GINe/5msjUMLF/TfSdYW0OcADChVHE6yFlut4zTWdMR31yrVbSeaHy01W",
+	"5Wcq1Ydy4Jfww+qNhXbww8pdoMkSMdfv51DCUM5tlGKMmfbBLasDQeaq0Cpuo3b2Lzf1RxOAilrt1Dkg",
+	"UfQuV/RSeVS2mctPHjV3PNmEUgq2HrzpRQme1yhVb4X922OwK7ArAnhWV+Bm961PDVoFOkYmXEy5UsAO",
+	"iNYfuZiCqmmRIEZtwPH7psDNXbZ+QZ5zKwTYDad0fkgF8NF2B4hBSkQlstNXeHHBrMONSYJuRM0vesR/",
+	"BjMGOI2ZYff0GVg5KEZ9bqtg1qGfYYlwdTwWRO68d+Icx3ZzpW3VKz+oIbshqKshJ7V+5k/RbqNdV/aA",
+	"zB6OovUGyiGG99s9YCLCTemzwK7fM+LCppt1iBXb4zBtcmv3SBzhSpgalDt5dKOfNknJq7K16DMoWB0k",
+	"Ni7oEmJz2srINE9Wcmiuv0FZjRVqT1/ebSkp1ziB+QKssIENDsgFry3V3RGDzVuY9uLX6HcQ3J6dMk99",
+	"xLRPhNx90HZGqPpktgrwazvkDyK+VR/jANUcNg5INJd9ZrAAqWzIUaOHqWxZJ8bJo/nvRol87VTzM0hi",
+	"X315HBtMvFhyq8yOmPzSXz68e6vVoavrWEvel33dzEZvP+Lp6vKNxZ6izmnIy2NcoYwTk+8/IJO8Yz7T",
+	"M1mitq+e3HXsF0ruOu38Y/48gbI3neOe1U28SlMbPGG0wGkKCjEAItEEJCXWj3fHT8fo79rggJqZgxNb",
+	"nDG+p4yMy+5tY381bXx1x+4YQgjF3KjwZQ7oe/Mfcmz6nP2m///TdX1Q1dTpe4QXmCoH0rF+8FG/eoMV",
+	"/tZOYrunRegR/aZ/+HTlJjfN1OxP6CnywH/nFjo5Qe/fffiI1u+2o0cNTjk8qmB50hsZg5qNVqAYzQdj",
+	"tMDaDo9v37w/7/VvDEBjhDPOpgZxBhSkOL+yH9Cxp1n2BKghw66H4AvKoVshJD56V4hghQ/Ix/5KoCWU",
+	"sVAGIZE5Pal3/zO8BDieIdMbUFv+Zuq4nc9JvQ9vkMk/OgcChKOCy/a4mjRb0cxFVB7TEpBoAbYaqeqe",
+	"FNVeNTKj/Y6Vc9Er21nBHIfesXiG2RQk4ixd6qntGUJK9crCrOwbZiHizkwlR4SDNA+1amphlqr1cEPp",
+	"h7/0Q2Xdi/JljyEnyj8L6OOyzfumdu4vaUmqbb+4NTFU8nUWgFMgnoNsqolnmaaR4oiqa21pGkfEFc+Z",
+	"GlCXYYzQBGaayzEaHOmRKLXfcfrKrZIWoUTw34E5Bk60e+lKaxYznsKG4826kJ4QSBVuFdWxkbQx6nqW",
+	"hSxXy3JNK6rdSAuKLxBAZkY/3sBixh9vlJwbA8YW8XGaIakEt1w01qbJWOQWQfIN19ozT/sJVvTfTbYP",
+	"KpNr4mLNyQxWZdMoaFbxRBQQzK9d0EyFkbUcREtcZsylodw30vEgR5hx7Ux8IyOUg0C2Bc2OAvio7dvT",
+	"SdkipS2qWGtU/azwouzl9j/CLLkvfQW/5GY/AXYgJjELeb/dVjNKExdQaQuljMO1wjWbuQPmsJq5W/sS",
+	"lH6MxiYsGUeIEvR9GZpotxF9jx69CJp2InIG5OmqKaGV3PricFm94D/EZiO5O2a/suTUb7MK6xg5sOJC",
+	"jSs4bG84t3iKna1CVg9V+tuUeAkEjMjrO2ZfMvzI+UimfKGxGadcAgn5YB/MbLcWa1uMiHUYLbrs+lSa",
+	"0AFIVH0V0sg1v0Zd4w2XX8bzWddNFuZgFqXEWB3YBZZIArBrNNWeqf10ZdlOlNpvc7qsnAPsZyzVkUHO",
+	"0ZubTsv3Nmuf2wz14NgusAoelGXcoJHZalLcSwfMzDqmOjLHXgayKrSxIb1R6Njjd1NU44zULumfn2pX",
+	"VL/C/I//atdLu+xOwxinXfvmWvH8QfJBqzr0M/NCrhx1E0e9dUM+kyv2uBMVKOCsVc0eOJCpT+0rd/VU",
+	"WACx/KN9LierrnYYSV6IGDYdgG2umf2ZSuWrZb9Y7ryh4k0uwiY4jLWl1QdPgybGPdv9I7plP9cNKxuj",
+	"RyWqNawILV57vO+3pF9Sn5UNW79o1bE5wKmam66d8rkbLTXutJCs8qZz/TdKvr2V/2xX/6UR75pJt6D+",
+	"wGrXYLW0J76JcyuO7QWC9hq7vxRkCj6Y2q3GaB8jWfsm+Gn//OwiaDa/XOWRv1MYIJW/XnY4ahnUIuwO",
+	"jrVeR1JBbm/qQ35ddpjT+q68a13T5SmWM3M52xPT9qParM4/uDH/cYXuLktWmtU11whpVd93Y7/Por+k",
+	"XFeNu0JeusPxASXbI8vfh1zTpQ6Zq+q0lUFOHt34jWrVdgnbpV6t6qr2vJI11wzgxenVSqtDu756zkoJ",
+	"+x5ze9Ble6bLMmA4y/W1kOig4VKlJg9fjOcn3kij8kv47brVDvmD1JlU7dOCiQiz1QPWmZhr0DwxR5PG",
+	"SdnqLjZrgSxUO7iMH1wHx6/SZ/Tf4wgj/cDcP+H2+Jo733Ebfl0GtN1jfG9To1Unja/Wb+wfjmKlexYu",
+	"pINcmVSx4jZzynl6yMy6xTgqPxdSkqk9fdSSZ6lanmyQHNtN/yXZX68Q5n/z5GCY+wkwifyJsI1ZfZ+s",
+	"CJWNlFqTJytfmmgVCMscH1fKQl7itsZqm/PPSV3+r3TVL+yY1eu3DHeq8KnzxskjJRvN0SpzbPfmKPma",
+	"fe36bkJ57/rjAx5k1Oa1d3pnWKEJxDgDWzUVIpb7XITHte1icGLsuxvb8nVHc3/Dnwz65Ky5dOArS3w6",
+	"0mmNZhjsGzvYg8xo5dKxr4725raczkIemMwWV9sXtVGvvVOr6G/2skrx0vWUAGIL8m3TCneAaTNIFORq",
+	"NB6aS7XX21xZasQpNcen8Yxzab8VI5H7SJabvDroDeQNfBTs8e7aX7jyJDWD2kSlB9+cx3QS5qlxNwnM",
+	"PflchWj5JR93gd5eLXHtUTIczyiDawSpBFt6N+gOauDDvPP06em/AgAA//8=",
 }
 
 // decodeSpec returns the embedded OpenAPI spec as raw JSON bytes,

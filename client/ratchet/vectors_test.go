@@ -4,14 +4,12 @@ import (
 	"bytes"
 	"encoding/hex"
 	"encoding/json"
-	"flag"
 	"os"
 	"testing"
 
 	"tunic/client/ratchet"
+	"tunic/internal/testenv"
 )
-
-var rewrite = flag.Bool("rewrite", false, "write the golden files anew")
 
 // vectors hold what once was sealed: sealing draws randomness, so that what is
 // fixed is that it opens. Names, network and secrets are those of this test.
@@ -31,7 +29,7 @@ func TestVectors(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if *rewrite {
+	if testenv.Rewriting() {
 		item, _, err := session(t, alice, bob, genesis, secret).Seal([]byte("hello bob"))
 		if err != nil {
 			t.Fatal(err)
@@ -40,11 +38,8 @@ func TestVectors(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		b, _ := json.MarshalIndent(vectors{"go test ./client/ratchet -run TestVectors -rewrite", hex.EncodeToString(session(t, bob, alice, genesis, secret).State()),
-			hex.EncodeToString(item), "hello bob", hex.EncodeToString(q), "it's me"}, "", "  ")
-		if err := os.WriteFile(file, append(b, '\n'), 0o644); err != nil {
-			t.Fatal(err)
-		}
+		testenv.Golden(t, file, vectors{"go test ./client/ratchet -run TestVectors -rewrite", hex.EncodeToString(session(t, bob, alice, genesis, secret).State()),
+			hex.EncodeToString(item), "hello bob", hex.EncodeToString(q), "it's me"})
 	}
 	raw, err := os.ReadFile(file)
 	if err != nil {

@@ -89,9 +89,9 @@ func (a *app) root() *cobra.Command {
 	})
 	root.PersistentFlags().StringVarP(&a.output, "output", "o", "text", "output: text, or json (one object; a line per object for streams)")
 	root.PersistentFlags().StringVar(&a.logLevel, "log", "warn", "log level on stderr: debug, info, warn, error")
+	root.SetHelpCommand(helpCommand())
 	a.commands(root)
 	root.InitDefaultCompletionCmd()
-	root.SetHelpCommand(helpCommand())
 	checkArgs(root)
 	return root
 }
@@ -212,7 +212,7 @@ func (a *app) logger() (*slog.Logger, error) {
 	if err := level.UnmarshalText([]byte(a.logLevel)); err != nil {
 		return nil, usage("--log %q is unknown; use debug, info, warn or error", a.logLevel)
 	}
-	return slog.New(tint.NewHandler(a.err, &tint.Options{Level: level, NoColor: !terminal(a.err) || os.Getenv("NO_COLOR") != "", TimeFormat: "15:04:05.000"})), nil
+	return slog.New(tint.NewTextHandler(a.err, &tint.Options{Level: level, NoColor: !terminal(a.err) || os.Getenv("NO_COLOR") != "", TimeFormat: "15:04:05.000"})), nil
 }
 
 func oneLine(s string) string { return strings.Join(strings.Fields(s), " ") }

@@ -41,14 +41,11 @@ func (a *app) clientRun() *cobra.Command {
 			if err != nil {
 				return err
 			}
-			s, err := a.open(ctx, &m, acceptAll, log)
+			s, err := a.online(ctx, &m, acceptAll, log)
 			if err != nil {
 				return err
 			}
 			defer s.close()
-			if err := a.goOnline(s); err != nil {
-				return err
-			}
 			if s.usable != nil {
 				log.Warn("too few relays; waiting for more", "err", s.usable)
 			}
@@ -187,6 +184,19 @@ func (a *app) goOnline(s *session) error {
 	return nil
 }
 
+// online is open and goOnline.
+func (a *app) online(ctx context.Context, m *messenger, acceptAll bool, log *slog.Logger) (*session, error) {
+	s, err := a.open(ctx, m, acceptAll, log)
+	if err != nil {
+		return nil, err
+	}
+	if err := a.goOnline(s); err != nil {
+		s.close()
+		return nil, err
+	}
+	return s, nil
+}
+
 // close ends the client's work and closes its state.
 func (s *session) close() {
 	s.end()
@@ -199,11 +209,10 @@ func (s *session) close() {
 // paths says why a list gives no path to any of its members, nil if it does.
 func paths(list *directory.List, removed []chain.NodeID, p genesis.Params) error {
 	k := path.New(list, removed, p)
-	err := error(path.ErrTooFew)
 	if k.Usable() > path.DefaultHops {
 		for i := range min(len(list.Entries), 16) {
 			o := path.Options{Target: list.Entries[i].Node}
-			if _, err = k.Choose(o, path.FromReader(rand.Reader)); err == nil {
+			if _, err := k.Choose(o, path.FromReader(rand.Reader)); err == nil {
 				return nil
 			}
 		}

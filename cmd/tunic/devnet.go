@@ -249,7 +249,10 @@ func (a *app) devnetDetach(ctx context.Context, dir string) error {
 			return a.show(r, r.text)
 		}
 		select {
-		case <-ended:
+		case err := <-ended:
+			if cmd.ProcessState == nil {
+				return fmt.Errorf("start in the background: %w", err)
+			}
 			b, _ := durable.ReadFile(logPath, 1<<20)
 			return notStarted(lastLine(b), cmd.ProcessState.ExitCode())
 		case <-ctx.Done():

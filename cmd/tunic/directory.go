@@ -244,16 +244,14 @@ func (r *remote) membership(cmd *cobra.Command, id chain.NodeID, e chain.Epoch) 
 	if err != nil {
 		return m, s, answer(0, nil, err)
 	}
-	if err := answer(res.StatusCode(), res.Body, nil); err != nil {
+	p, err := decoded(res.StatusCode(), res.Body, res.JSON200)
+	if err != nil {
 		return m, s, err
 	}
-	if res.JSON200 == nil {
-		return m, s, answer(0, nil, errNoJSON)
-	}
-	if s, err = chain.DecodeSealedHeader(res.JSON200.Header); err != nil {
+	if s, err = chain.DecodeSealedHeader(p.Header); err != nil {
 		return m, s, notVerified(err)
 	}
-	b := wire.NewReader(res.JSON200.Membership)
+	b := wire.NewReader(p.Membership)
 	m = directory.ReadMembership(b)
 	if err := b.Done(); err != nil {
 		return m, s, notVerified(err)

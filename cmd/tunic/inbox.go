@@ -75,14 +75,11 @@ func (a *app) inboxCommand() *cobra.Command {
 			if err != nil {
 				return err
 			}
-			s, err := a.open(cmd.Context(), &f.messenger, f.acceptAll, log)
+			s, err := a.online(cmd.Context(), &f.messenger, f.acceptAll, log)
 			if err != nil {
 				return err
 			}
 			defer s.close()
-			if err := a.goOnline(s); err != nil {
-				return err
-			}
 			if s.usable != nil {
 				return s.usable
 			}

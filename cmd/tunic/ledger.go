@@ -244,6 +244,7 @@ func drawAccounts() ([]devAccount, error) {
 
 func (a *app) ledgerRun() *cobra.Command {
 	var dir, http, mode, ready string
+	var rate float64
 	c := &cobra.Command{
 		Use: "run", Short: "Run the ledger and its API, until interrupted", Args: cobra.NoArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error {
@@ -257,6 +258,9 @@ func (a *app) ledgerRun() *cobra.Command {
 			if !slices.Contains(modes, ledger.Mode(mode)) {
 				return usage("--mode %q is unknown; use auto, interval, mixed or manual", mode)
 			}
+			if rate < 0 || rate > 1e6 {
+				return usage("--rate %g is out of range; 0 for no limit, 20 for 20 requests a second", rate)
+			}
 			log, err := a.logger()
 			if err != nil {
 				return err
@@ -267,7 +271,7 @@ func (a *app) ledgerRun() *cobra.Command {
 			}
 			var after error // the ready file could not be written
 			err = node.RunLedger(cmd.Context(), node.LedgerConfig{
-				Dir: dir, HTTP: http, Mode: ledger.Mode(mode), Logger: log,
+				Dir: dir, HTTP: http, Mode: ledger.Mode(mode), Rate: rate, Logger: log,
 				Ready: func(url string) {
 					after = a.ready(ready, map[string]any{"ready": true, "url": url, "genesis": g.Hash(), "claim": g.Params.Claim()},
 						fmt.Sprintf("ledger ready at %s, network %s (%s: %s)", url, g.Hash(), g.Profile, g.Params.Claim()))
@@ -279,6 +283,7 @@ func (a *app) ledgerRun() *cobra.Command {
 	c.Flags().StringVar(&dir, "dir", "", "the ledger's folder, which tunic ledger init made")
 	c.Flags().StringVar(&http, "http", defaultHTTP, "address and port of the API")
 	c.Flags().StringVar(&mode, "mode", "", "when to seal: auto, interval, mixed or manual (default mixed on dev networks, else interval)")
+	c.Flags().Float64Var(&rate, "rate", 0, "requests a second from one address, and twice that at once (default no limit)")
 	readyFlag(c, &ready)
 	return c
 }

@@ -16,9 +16,6 @@ import (
 	"tunic/registry/directory"
 )
 
-// pageSize is the most that the ledger gives at once.
-const pageSize = 1000
-
 func (a *app) nodeCommand() *cobra.Command {
 	return noun("node", "The nodes on the ledger: stake, state, history", a.nodeList(), a.nodeShow())
 }
@@ -39,11 +36,7 @@ func (a *app) nodeList() *cobra.Command {
 					return usage("--operator: %v", err)
 				}
 			}
-			r, err := a.remote(net)
-			if err != nil {
-				return err
-			}
-			s, err := r.status(cmd.Context())
+			r, s, err := a.asked(cmd.Context(), net)
 			if err != nil {
 				return err
 			}
@@ -92,23 +85,18 @@ func (r *remote) nodes(ctx context.Context, state, operator string) ([]client.No
 	if operator != "" {
 		p.Operator = &operator
 	}
-	all := []client.Node{}
-	for {
+	return pages(func(cursor *string) ([]client.Node, *string, error) {
+		p.Cursor = cursor
 		res, err := r.api.ListNodesWithResponse(ctx, &p)
 		if err != nil {
-			return nil, answer(0, nil, err)
+			return nil, nil, answer(0, nil, err)
 		}
-		if err := answer(res.StatusCode(), res.Body, nil); err != nil {
-			return nil, err
+		page, err := decoded(res.StatusCode(), res.Body, res.JSON200)
+		if err != nil {
+			return nil, nil, err
 		}
-		if res.JSON200 == nil {
-			return nil, answer(0, nil, errNoJSON)
-		}
-		all = append(all, res.JSON200.Items...)
-		if p.Cursor = res.JSON200.NextCursor; p.Cursor == nil || len(res.JSON200.Items) == 0 {
-			return all, nil
-		}
-	}
+		return page.Items, page.NextCursor, nil
+	})
 }
 
 // node asks for one node by its full id.
@@ -117,27 +105,18 @@ func (r *remote) node(ctx context.Context, id string) (*client.NodeDetail, error
 	if err != nil {
 		return nil, answer(0, nil, err)
 	}
-	if err := answer(res.StatusCode(), res.Body, nil); err != nil {
-		return nil, err
-	}
-	if res.JSON200 == nil {
-		return nil, answer(0, nil, errNoJSON)
-	}
-	return res.JSON200, nil
+	return decoded(res.StatusCode(), res.Body, res.JSON200)
 }
-
-// minPrefix is how many digits of an id must be given.
-const minPrefix = 4
 
 // nodeID reads a node id, or finds the one that begins with what is given. Only
 // commands that read take prefixes: an id that money goes to is given in full.
 func (r *remote) nodeID(ctx context.Context, text string) (chain.NodeID, error) {
-	prefix := strings.ToLower(strings.TrimPrefix(text, "0x"))
-	if len(prefix) >= 64 {
-		return chain.ParseNodeID(text)
+	prefix, err := idDigits(text, "node")
+	if err != nil {
+		return chain.NodeID{}, err
 	}
-	if len(prefix) < minPrefix || strings.Trim(prefix, "0123456789abcdef") != "" {
-		return chain.NodeID{}, usage("%q is no node id; give 64 hex digits, or at least the first %d", text, minPrefix)
+	if len(prefix) == idLen {
+		return chain.ParseNodeID(prefix)
 	}
 	nodes, err := r.nodes(ctx, "", "")
 	if err != nil {

@@ -118,7 +118,7 @@ func (a *app) relayRun() *cobra.Command {
 					after = a.ready(ready, map[string]any{"ready": true, "node": id, "listen": listen, "claim": claim},
 						fmt.Sprintf("relay %s ready at %s (%s: %s)", id, listen, r.net.Profile, claim))
 					if unregistered {
-						log.Warn("this node is not registered, so nobody uses it; `tunic tx register --relay " + dir + "` stakes for it")
+						log.Warn("this node is not registered, so nobody uses it", "stake", "tunic tx register --relay "+dir)
 					}
 				},
 			})
@@ -161,11 +161,7 @@ func (a *app) relayStatus() *cobra.Command {
 			if err != nil {
 				return err
 			}
-			r, err := a.remote(net)
-			if err != nil {
-				return err
-			}
-			s, err := r.status(cmd.Context())
+			r, s, err := a.asked(cmd.Context(), net)
 			if err != nil {
 				return err
 			}

@@ -87,26 +87,75 @@ func answer(status int, body []byte, err error) error {
 	return fail(exit, p.Code, title, "%s", p.Detail)
 }
 
+// errNoJSON means that an answer of the right status holds something else.
+var errNoJSON = errors.New("the answer is not the JSON that it should be")
+
+// decoded is what a call gave: v, read from the body of a 200, or a problem.
+func decoded[T any](status int, body []byte, v *T) (*T, error) {
+	if err := answer(status, body, nil); err != nil {
+		return nil, err
+	}
+	if v == nil {
+		return nil, answer(0, nil, errNoJSON)
+	}
+	return v, nil
+}
+
+// pageSize is the most that the ledger gives at once.
+const pageSize = 1000
+
+// pages reads a list to its end: next gives the page at a cursor, nil for the
+// first, and the cursor of the one behind it.
+func pages[T any](next func(cursor *string) ([]T, *string, error)) ([]T, error) {
+	all := []T{}
+	for cursor := (*string)(nil); ; {
+		items, more, err := next(cursor)
+		if err != nil {
+			return nil, err
+		}
+		all = append(all, items...)
+		if cursor = more; cursor == nil || len(items) == 0 {
+			return all, nil
+		}
+	}
+}
+
+const (
+	idLen     = 64 // hex digits of an id
+	minPrefix = 4  // of which so many must be given
+)
+
+// idDigits are the hex digits of an id, or the first ones of it, in lower case.
+func idDigits(text, of string) (string, error) {
+	digits := strings.ToLower(strings.TrimPrefix(text, "0x"))
+	if len(digits) < minPrefix || len(digits) > idLen || strings.Trim(digits, "0123456789abcdef") != "" {
+		return "", usage("%q is no %s id; give %d hex digits, or at least the first %d", text, of, idLen, minPrefix)
+	}
+	return digits, nil
+}
+
+// account is what the ledger says of one.
 type account struct {
 	Balance chain.Amount
 	Nonce   uint64 // the next that a transaction should carry
 }
 
-func (r *remote) account(ctx context.Context, x chain.Address) (account, error) {
-	res, err := r.api.GetAccountWithResponse(ctx, x.String(), &client.GetAccountParams{})
+func (r *remote) account(ctx context.Context, of chain.Address) (account, error) {
+	res, err := r.api.GetAccountWithResponse(ctx, of.String(), &client.GetAccountParams{})
 	if err != nil {
 		return account{}, answer(0, nil, err)
 	}
-	if err := answer(res.StatusCode(), res.Body, nil); err != nil {
+	x, err := decoded(res.StatusCode(), res.Body, res.JSON200)
+	if err != nil {
 		return account{}, err
 	}
 	var out account
-	if err := out.Balance.UnmarshalText([]byte(res.JSON200.Balance)); err != nil {
+	if err := out.Balance.UnmarshalText([]byte(x.Balance)); err != nil {
 		return out, err
 	}
-	nonce := res.JSON200.Nonce
-	if res.JSON200.NextNonce != nil {
-		nonce = *res.JSON200.NextNonce
+	nonce := x.Nonce
+	if x.NextNonce != nil {
+		nonce = *x.NextNonce
 	}
 	out.Nonce, err = strconv.ParseUint(nonce, 10, 64)
 	return out, err

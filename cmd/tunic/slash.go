@@ -1,6 +1,7 @@
 package main
 
 import (
+	"cmp"
 	"context"
 	"fmt"
 	"io"
@@ -22,11 +23,8 @@ func (a *app) slashList() *cobra.Command {
 	c := &cobra.Command{
 		Use: "list", Short: "Offences that were punished", Args: cobra.NoArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error {
-			r, err := a.remote(net)
+			r, _, err := a.asked(cmd.Context(), net)
 			if err != nil {
-				return err
-			}
-			if _, err := r.status(cmd.Context()); err != nil {
 				return err
 			}
 			var of *string
@@ -65,34 +63,29 @@ func (a *app) slashList() *cobra.Command {
 func (r *remote) slashes(ctx context.Context, node *string) ([]client.Slash, error) {
 	limit := pageSize
 	p := client.ListSlashesParams{Limit: &limit, Node: node}
-	all := []client.Slash{}
-	for {
+	all, err := pages(func(cursor *string) ([]client.Slash, *string, error) {
+		p.Cursor = cursor
 		res, err := r.api.ListSlashesWithResponse(ctx, &p)
 		if err != nil {
-			return nil, answer(0, nil, err)
+			return nil, nil, answer(0, nil, err)
 		}
-		if err := answer(res.StatusCode(), res.Body, nil); err != nil {
-			return nil, err
+		page, err := decoded(res.StatusCode(), res.Body, res.JSON200)
+		if err != nil {
+			return nil, nil, err
 		}
-		if res.JSON200 == nil {
-			return nil, answer(0, nil, errNoJSON)
-		}
-		all = append(all, res.JSON200.Items...)
-		if p.Cursor = res.JSON200.NextCursor; p.Cursor == nil || len(res.JSON200.Items) == 0 {
-			break
-		}
-	}
-	slices.SortStableFunc(all, func(x, y client.Slash) int { return int(x.Height - y.Height) })
-	return all, nil
+		return page.Items, page.NextCursor, nil
+	})
+	slices.SortStableFunc(all, func(x, y client.Slash) int { return cmp.Compare(x.Height, y.Height) })
+	return all, err
 }
 
 // slash finds one by its offence's id or the beginning of it.
 func (r *remote) slash(ctx context.Context, text string) (*client.Slash, error) {
-	prefix := strings.ToLower(strings.TrimPrefix(text, "0x"))
-	if len(prefix) < minPrefix || len(prefix) > 64 || strings.Trim(prefix, "0123456789abcdef") != "" {
-		return nil, usage("%q is no offence id; give 64 hex digits, or at least the first %d", text, minPrefix)
+	prefix, err := idDigits(text, "offence")
+	if err != nil {
+		return nil, err
 	}
-	if len(prefix) < 64 {
+	if len(prefix) < idLen {
 		all, err := r.slashes(ctx, nil)
 		if err != nil {
 			return nil, err
@@ -110,13 +103,7 @@ func (r *remote) slash(ctx context.Context, text string) (*client.Slash, error) 
 	if err != nil {
 		return nil, answer(0, nil, err)
 	}
-	if err := answer(res.StatusCode(), res.Body, nil); err != nil {
-		return nil, err
-	}
-	if res.JSON200 == nil {
-		return nil, answer(0, nil, errNoJSON)
-	}
-	return res.JSON200, nil
+	return decoded(res.StatusCode(), res.Body, res.JSON200)
 }
 
 func (a *app) slashShow() *cobra.Command {

@@ -14,11 +14,7 @@ func (a *app) statusCommand() *cobra.Command {
 	c := &cobra.Command{
 		Use: "status", Short: "Head, epoch, nodes and supply of the network", Args: cobra.NoArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error {
-			r, err := a.remote(net)
-			if err != nil {
-				return err
-			}
-			s, err := r.status(cmd.Context())
+			_, s, err := a.asked(cmd.Context(), net)
 			if err != nil {
 				return err
 			}

@@ -48,13 +48,7 @@ func (r *remote) transaction(ctx context.Context, id string) (*client.Transactio
 	if err != nil {
 		return nil, answer(0, nil, err)
 	}
-	if err := answer(res.StatusCode(), res.Body, nil); err != nil {
-		return nil, err
-	}
-	if res.JSON200 == nil {
-		return nil, answer(0, nil, errNoJSON)
-	}
-	return res.JSON200, nil
+	return decoded(res.StatusCode(), res.Body, res.JSON200)
 }
 
 // await asks until the transaction is in a block or refused.

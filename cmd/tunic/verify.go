@@ -83,24 +83,29 @@ func (r *remote) list(ctx context.Context, e chain.Epoch) (*directory.List, chai
 	return l, s, fed(err)
 }
 
+// asked is the ledger of a network file, which is of this network, and its status.
+func (a *app) asked(ctx context.Context, file string) (*remote, *client.Status, error) {
+	r, err := a.remote(file)
+	if err != nil {
+		return nil, nil, err
+	}
+	s, err := r.status(ctx)
+	return r, s, err
+}
+
 // status asks the ledger for its status and that it is of this network.
 func (r *remote) status(ctx context.Context) (*client.Status, error) {
 	res, err := r.api.GetStatusWithResponse(ctx)
 	if err != nil {
 		return nil, answer(0, nil, err)
 	}
-	if err := answer(res.StatusCode(), res.Body, nil); err != nil {
+	s, err := decoded(res.StatusCode(), res.Body, res.JSON200)
+	if err != nil {
 		return nil, err
 	}
-	if res.JSON200 == nil {
-		return nil, answer(0, nil, errNoJSON)
-	}
-	if got := res.JSON200.GenesisHash; got != r.net.Genesis.String() {
+	if got := s.GenesisHash; got != r.net.Genesis.String() {
 		return nil, fail(exitFalse, "foreign_network", "of another network",
 			"the ledger is of genesis %s, the network file of %s; get the network file from whoever runs this ledger", got, r.net.Genesis)
 	}
-	return res.JSON200, nil
+	return s, nil
 }
-
-// errNoJSON means that an answer of the right status holds something else.
-var errNoJSON = errors.New("the answer is not the JSON that it should be")

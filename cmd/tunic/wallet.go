@@ -43,7 +43,7 @@ func (a *app) walletNew() *cobra.Command {
 	}
 	walletDir(c, &dir)
 	passphraseFlag(c, &pass)
-	c.Flags().BoolVar(&light, "light", false, "cheap encryption, for test networks")
+	lightFlag(c, &light)
 	return c
 }
 
@@ -78,7 +78,7 @@ func (a *app) walletImport() *cobra.Command {
 	}
 	walletDir(c, &dir)
 	passphraseFlag(c, &pass)
-	c.Flags().BoolVar(&light, "light", false, "cheap encryption, for test networks")
+	lightFlag(c, &light)
 	return c
 }
 

@@ -1,6 +1,6 @@
 // Package bench measures the network's parts against the limits that the machine
 // sets them: each figure stands beside the bare operation that it cannot beat,
-// timed in the same run.
+// timed in the same run. docs/performance.md holds the figures.
 package bench
 
 import (
@@ -24,8 +24,10 @@ type PeelOptions struct {
 	Layers int // of the packets, 2 to onion.MaxLayers; 0 means 4: guard, middle, exit, member
 }
 
-// PeelResult is what Peel measured: one row per geometry.
+// PeelResult is what Peel measured: the figures of the small geometry, which is
+// the default, and a row for each.
 type PeelResult struct {
+	PeelFigures
 	Rounds  int           `json:"rounds"`
 	Batch   int           `json:"batch"`
 	Layers  int           `json:"layers"`
@@ -109,6 +111,9 @@ func Peel(ctx context.Context, opts PeelOptions) (PeelResult, error) {
 		f.Ratio = float64(f.PeelNS) / float64(max(1, limit))
 		f.WrapRatio = float64(f.WrapNS) / float64(max(1, limit))
 		res.Figures = append(res.Figures, f)
+		if s.geometry == onion.Small {
+			res.PeelFigures = f
+		}
 	}
 	return res, nil
 }

@@ -21,7 +21,7 @@ func TestPeel(t *testing.T) {
 		t.Fatal(err)
 	}
 	t.Logf("%s", b)
-	if res.Rounds != 5 || res.Batch != 4 || res.Layers != 4 || len(res.Figures) != 2 {
+	if res.Rounds != 5 || res.Batch != 4 || res.Layers != 4 || len(res.Figures) != 2 || res.PeelFigures != res.Figures[0] {
 		t.Fatalf("measured %+v", res)
 	}
 	for i, g := range []onion.Geometry{onion.Small, onion.Large} {

@@ -1,7 +1,8 @@
 // Package fault makes relays misbehave on command, by wrapping what a relay
 // signs and sends with: its Signer and its Transport. Only devnet imports it.
 //
-// A Twin behaves like the honest relay until one of its faults is called.
+// A Twin behaves like the honest relay until one of its faults is called; what a
+// fault makes is an offence of docs/spec/slashing.md.
 package fault
 
 import (

@@ -27,6 +27,8 @@ type Script struct {
 	Name  string
 	Spec  devnet.Spec
 	steps []step
+
+	snapshots map[string]bool // names given while it is parsed
 }
 
 // step is one line that does or expects something.

@@ -109,6 +109,10 @@ func TestMistakesNamePlaceAndWayOut(t *testing.T) {
 		{head + "transfer account-0 account-1 5.", `s:2:30: "5." is not an amount`},
 		{head + "expect slashed relay-1 kind=theft", `s:2:29: "theft" is no kind of offence`},
 		{head + "expect slashed relay-1 fraction=5", `s:2:33: "5" is not a share`},
+		{head + "revert base", `s:2:8: no snapshot "base" is taken before`},
+		{head + "snapshot a\nsnapshot a", `s:3:10: snapshot "a" is taken already`},
+		{head + "snapshot", "s:2:9: a name is missing"},
+		{head + "fund account-0", "s:2:15: an amount of TUN is missing"},
 		{head + "expect listed relay-1 yes please", `s:2:27: "please" is one word too many`},
 		{head + "expect listed relay-1", "s:2:22: answer is missing: yes, no"},
 	} {

@@ -11,6 +11,10 @@ import (
 
 var rewrite = flag.Bool("rewrite", false, "write golden files and vectors anew; the difference is to be read")
 
+// Rewriting reports whether Golden writes, for a test whose output is another
+// each time: it makes new output then, and else reads what was once made.
+func Rewriting() bool { return *rewrite }
+
 // Golden holds got against the file at path: bytes as they are, anything else as
 // indented JSON. With -rewrite it writes the file first. It returns the file's
 // bytes.

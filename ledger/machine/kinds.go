@@ -26,7 +26,7 @@ const (
 	CodeUnknownNode       = "unknown_node"
 	CodeDevOnly           = "dev_only"      // a control of dev networks, elsewhere or from outside
 	CodeDevMisplaced      = "dev_misplaced" // of another height or fork, or not where a fork begins
-	CodeRefused           = "refused" // a reducer's error without a code of its own
+	CodeRefused           = "refused"       // a reducer's error without a code of its own
 )
 
 // Transfer moves Amount from the sender to To.

@@ -198,7 +198,8 @@ func TestInputMustFollow(t *testing.T) {
 	if w.m.Head().Hash() != root.Hash() {
 		t.Fatal("a refused input changed the machine")
 	}
-	out, err := w.m.Apply(machine.Input{Height: 2, Time: w.at(0) + 60, Fork: 3})
+	raise := machine.Dev{Op: machine.DevRevert, Height: 2, Fork: 3}
+	out, err := w.m.Apply(machine.Input{Height: 2, Time: w.at(0) + 60, Fork: 3, Txs: w.m.PrepareAll([][]byte{raise.Tx().Encode()})})
 	if err != nil || out.Header.Fork != 3 || w.m.Fork() != 3 {
 		t.Fatalf("fork raised: %+v, %v", out.Header, err)
 	}

@@ -62,7 +62,9 @@ func TestForksAreOfDevNetworks(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		_, err = m.Apply(machine.Input{Height: 1, Time: g.Time, Proposer: nodeID("sealer"), Fork: 1})
+		raise := machine.Dev{Op: machine.DevRevert, Height: 1, Fork: 1}
+		_, err = m.Apply(machine.Input{Height: 1, Time: g.Time, Proposer: nodeID("sealer"), Fork: 1,
+			Txs: m.PrepareAll([][]byte{raise.Tx().Encode()})})
 		if dev != (err == nil) || !dev && !errors.Is(err, machine.ErrInput) {
 			t.Errorf("dev %v: %v", dev, err)
 		}

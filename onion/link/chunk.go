@@ -38,20 +38,24 @@ func (c *chunkConn) finishWithin(d time.Duration) {
 	defer c.deadlineMu.Unlock()
 	if c.last.IsZero() {
 		c.last = time.Now().Add(d)
-		c.Conn.SetWriteDeadline(c.last)
+		_ = c.Conn.SetWriteDeadline(c.last) // fails where the connection is closed already
 	}
 }
 
-func (c *chunkConn) extend() {
+func (c *chunkConn) extend() error {
 	c.deadlineMu.Lock()
 	defer c.deadlineMu.Unlock()
-	if c.last.IsZero() {
-		c.Conn.SetWriteDeadline(time.Now().Add(c.timeout))
+	if !c.last.IsZero() {
+		return nil
 	}
+	return c.Conn.SetWriteDeadline(time.Now().Add(c.timeout))
 }
 
+// send writes within the deadline, or not at all where none can be set.
 func (c *chunkConn) send(p []byte) (int, error) {
-	c.extend()
+	if err := c.extend(); err != nil {
+		return 0, err
+	}
 	return c.Conn.Write(p)
 }
 

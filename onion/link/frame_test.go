@@ -4,16 +4,13 @@ import (
 	"bytes"
 	"encoding/hex"
 	"errors"
-	"flag"
 	"fmt"
-	"os"
 	"strings"
 	"testing"
 
+	"tunic/internal/testenv"
 	"tunic/onion/link"
 )
-
-var rewrite = flag.Bool("rewrite", false, "write testdata anew")
 
 // vectors are for a body of 64 bytes.
 func vectors() []link.Frame {
@@ -40,19 +37,7 @@ func TestVectors(t *testing.T) {
 			t.Errorf("parse %v: %v %v", f, got, err)
 		}
 	}
-	const file = "testdata/frames.txt"
-	if *rewrite {
-		if err := os.WriteFile(file, []byte(out.String()), 0o644); err != nil {
-			t.Fatal(err)
-		}
-	}
-	want, err := os.ReadFile(file)
-	if err != nil {
-		t.Fatal(err)
-	}
-	if out.String() != string(want) {
-		t.Errorf("vectors changed:\n%s", out.String())
-	}
+	testenv.Golden(t, "testdata/frames.txt", []byte(out.String()))
 }
 
 func TestParseRefusals(t *testing.T) {

@@ -194,7 +194,7 @@ func (p *Pool) attach(l *Link) {
 		pe.failures, pe.retryAt = 0, time.Time{}
 	}
 	for _, f := range pe.pending {
-		l.Send(f) // counts what it refuses
+		_ = l.Send(f) // counts what it refuses
 	}
 	p.pending -= len(pe.pending)
 	pe.pending = nil

@@ -98,6 +98,15 @@ func join(t testing.TB, tr link.Transport, id chain.NodeID, b *book, endpoint st
 	return m
 }
 
+// pair joins two relays that know each other.
+func (n *network) pair(t testing.TB, a, b link.PoolConfig) (alice, bob *member) {
+	t.Helper()
+	var known book
+	ta, ida := n.node(t)
+	tb, idb := n.node(t)
+	return join(t, ta, ida, &known, n.any, a), join(t, tb, idb, &known, n.any, b)
+}
+
 func (m *member) end() { m.Close(); <-m.served }
 
 func (m *member) packets() []int {
@@ -116,13 +125,9 @@ func count(p *link.Pool) int { n, _ := p.Count(); return n }
 
 func TestPoolOpensOnDemandAndAnswersOnTheSameLink(t *testing.T) {
 	both(t, link.Limits{}, func(t *testing.T, n *network) {
-		var b book
-		ta, ida := n.node(t)
-		tb, idb := n.node(t)
-		alice := join(t, ta, ida, &b, n.any, link.PoolConfig{})
-		bob := join(t, tb, idb, &b, n.any, link.PoolConfig{})
+		alice, bob := n.pair(t, link.PoolConfig{}, link.PoolConfig{})
 		for i := range 50 {
-			if err := alice.Send(idb, packet(i)); err != nil {
+			if err := alice.Send(bob.id, packet(i)); err != nil {
 				t.Fatal(err)
 			}
 		}
@@ -132,7 +137,7 @@ func TestPoolOpensOnDemandAndAnswersOnTheSameLink(t *testing.T) {
 				t.Fatalf("out of order: %v", bob.packets())
 			}
 		}
-		if err := bob.Send(ida, packet(1)); err != nil {
+		if err := bob.Send(alice.id, packet(1)); err != nil {
 			t.Fatal(err)
 		}
 		eventually(t, "alice has one", func() bool { return len(alice.packets()) == 1 })
@@ -142,7 +147,7 @@ func TestPoolOpensOnDemandAndAnswersOnTheSameLink(t *testing.T) {
 		if in, out := bob.Stats().FramesIn(), bob.Stats().FramesOut(); in != 51 || out != 2 {
 			t.Errorf("bob counts %d in, %d out", in, out)
 		}
-		if bob.hellos[0] != "from "+ida.Short() || alice.hellos[0] != "from "+idb.Short() {
+		if bob.hellos[0] != "from "+alice.id.Short() || alice.hellos[0] != "from "+bob.id.Short() {
 			t.Error("hellos:", alice.hellos, bob.hellos)
 		}
 	})
@@ -197,16 +202,12 @@ func TestPoolReconnectsAfterARestart(t *testing.T) {
 func TestPoolSimultaneousDial(t *testing.T) {
 	both(t, link.Limits{}, func(t *testing.T, n *network) {
 		for range 10 {
-			var b book
-			ta, ida := n.node(t)
-			tb, idb := n.node(t)
-			alice := join(t, ta, ida, &b, n.any, link.PoolConfig{})
-			bob := join(t, tb, idb, &b, n.any, link.PoolConfig{})
+			alice, bob := n.pair(t, link.PoolConfig{}, link.PoolConfig{})
 			var wg sync.WaitGroup
 			for _, x := range []struct {
 				m  *member
 				to chain.NodeID
-			}{{alice, idb}, {bob, ida}} {
+			}{{alice, bob.id}, {bob, alice.id}} {
 				wg.Go(func() {
 					for i := range 20 {
 						if err := x.m.Send(x.to, packet(i)); err != nil {
@@ -353,14 +354,10 @@ func TestPoolManyNodes(t *testing.T) {
 
 func TestPoolDisconnect(t *testing.T) {
 	both(t, link.Limits{}, func(t *testing.T, n *network) {
-		var b book
-		ta, ida := n.node(t)
-		tb, idb := n.node(t)
-		alice := join(t, ta, ida, &b, n.any, link.PoolConfig{})
-		bob := join(t, tb, idb, &b, n.any, link.PoolConfig{})
-		alice.Send(idb, packet(1))
+		alice, bob := n.pair(t, link.PoolConfig{}, link.PoolConfig{})
+		alice.Send(bob.id, packet(1))
 		eventually(t, "linked", func() bool { return len(bob.packets()) == 1 && len(alice.Links()) == 1 })
-		alice.Disconnect(idb)
+		alice.Disconnect(bob.id)
 		eventually(t, "parted", func() bool { return count(alice.Pool) == 0 && count(bob.Pool) == 0 })
 		if opened, closed := alice.Stats().Links(); opened != 1 || closed != 1 {
 			t.Errorf("%d opened, %d closed", opened, closed)

@@ -153,7 +153,7 @@ func (p *Pool) add(c Conn, dialed bool) (*Link, error) {
 // run lives as long as the link.
 func (p *Pool) run(l *Link) {
 	if l.gate != nil {
-		l.Send(l.gate.challenge())
+		_ = l.Send(l.gate.challenge()) // who does not get it is closed by the timer
 		t := time.AfterFunc(p.cfg.PuzzleTimeout, func() { l.Close() })
 		l.gate.timer = t
 		defer t.Stop()

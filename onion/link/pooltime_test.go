@@ -18,13 +18,9 @@ import (
 func TestIdleLinksClose(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		n := memNetwork(t, link.Limits{})
-		var b book
-		ta, ida := n.node(t)
-		tb, idb := n.node(t)
-		alice := join(t, ta, ida, &b, "", link.PoolConfig{IdleTimeout: time.Minute, AcceptIdleTimeout: time.Hour})
-		bob := join(t, tb, idb, &b, "", link.PoolConfig{IdleTimeout: time.Minute, AcceptIdleTimeout: time.Hour})
+		alice, bob := n.pair(t, link.PoolConfig{IdleTimeout: time.Minute, AcceptIdleTimeout: time.Hour}, link.PoolConfig{IdleTimeout: time.Minute, AcceptIdleTimeout: time.Hour})
 		for range 10 {
-			alice.Send(idb, packet(1))
+			alice.Send(bob.id, packet(1))
 			time.Sleep(50 * time.Second)
 		}
 		if len(alice.opened()) != 1 || count(bob.Pool) != 1 {
@@ -35,7 +31,7 @@ func TestIdleLinksClose(t *testing.T) {
 		if count(alice.Pool) != 0 || count(bob.Pool) != 0 || bob.closed != 1 {
 			t.Fatal("an idle link is open")
 		}
-		alice.Send(idb, packet(2))
+		alice.Send(bob.id, packet(2))
 		synctest.Wait()
 		if len(bob.packets()) != 11 {
 			t.Fatal("no new link on demand")
@@ -184,14 +180,10 @@ func TestWaitingFramesTakeThePeersLink(t *testing.T) {
 func TestSimultaneousDialUsesOneLink(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		n := memNetwork(t, link.Limits{})
-		var b book
-		ta, ida := n.node(t)
-		tb, idb := n.node(t)
-		alice := join(t, ta, ida, &b, "", link.PoolConfig{})
-		bob := join(t, tb, idb, &b, "", link.PoolConfig{})
+		alice, bob := n.pair(t, link.PoolConfig{}, link.PoolConfig{})
 		for range 100 {
-			alice.Send(idb, packet(1))
-			bob.Send(ida, packet(1))
+			alice.Send(bob.id, packet(1))
+			bob.Send(alice.id, packet(1))
 			time.Sleep(10 * time.Second)
 		}
 		if k := count(alice.Pool); k != 1 || count(bob.Pool) != 1 {

@@ -102,13 +102,13 @@ func (c *tlsConn) Recv(ctx context.Context) (Frame, error) {
 		}
 		fired := make(chan struct{})
 		stop := context.AfterFunc(ctx, func() {
-			c.raw.SetReadDeadline(time.Unix(1, 0))
+			_ = c.raw.SetReadDeadline(time.Unix(1, 0)) // fails where a read fails too
 			close(fired)
 		})
 		defer func() {
 			if !stop() {
 				<-fired
-				c.raw.SetReadDeadline(time.Time{})
+				_ = c.raw.SetReadDeadline(time.Time{})
 			}
 		}()
 	}

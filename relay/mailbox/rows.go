@@ -19,10 +19,6 @@ const (
 	rowExpiry = 'x' // time, key of the row that expires
 )
 
-// IsItem reports whether key is that of a stored item, for whoever wraps a
-// Store.
-func IsItem(key []byte) bool { return len(key) == 1+32+8 && key[0] == rowItem }
-
 func itemKey(box mail.ID, cursor uint64) []byte {
 	return wire.AppendUint64(append([]byte{rowItem}, box[:]...), cursor)
 }
