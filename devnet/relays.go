@@ -2,6 +2,7 @@ package devnet
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"net"
 	"path/filepath"
@@ -34,6 +35,8 @@ type Relay struct {
 	wake    chan struct{}      // closed and replaced when synced or stop changes
 	stop    context.CancelFunc // nil while the relay does not run
 	stopped chan struct{}      // closed when the running daemon has ended
+	doomed  bool               // a second head was shown to it
+	halted  bool               // it ended because of two heads
 }
 
 func (r *Relay) name() string { return relayName(r.Index) }
@@ -78,13 +81,13 @@ func (n *Network) runRelay(r *Relay) {
 	ctx, stop := context.WithCancel(n.ctx)
 	stopped := make(chan struct{})
 	r.mu.Lock()
-	r.stop, r.stopped = stop, stopped
+	r.stop, r.stopped, r.doomed, r.halted = stop, stopped, false, false
 	r.mu.Unlock()
 	daemon := r.Daemon
 	n.wg.Go(func() {
 		defer close(stopped)
 		err := daemon.Run(ctx)
-		if ctx.Err() == nil {
+		if ctx.Err() == nil && !r.ended(errors.Is(err, relay.ErrTwoHeads)) {
 			n.fail(fmt.Errorf("devnet: %s ended: %w", r.name(), err))
 		}
 	})

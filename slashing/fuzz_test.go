@@ -19,6 +19,14 @@ func FuzzDecode(f *testing.F) {
 			f.Add(b)
 		}
 	}
+	f.Add(w.doubleSeal().Encode())
+	for _, c := range sealRefusals {
+		p := w.doubleSeal()
+		c.with(w, &p)
+		if b := p.Encode(); len(b) <= slashing.MaxProof {
+			f.Add(b)
+		}
+	}
 	f.Fuzz(func(t *testing.T, b []byte) {
 		p, err := slashing.Decode(b)
 		if err != nil {

@@ -18,14 +18,15 @@ const MaxProof = statement.MaxBody
 
 // Proof is one canonical file that shows one offence: the two statements, and
 // the directory entry with its path and sealed header that show whose key it
-// was. The statements stand in ascending order of their bytes.
+// was. The statements stand in ascending order of their bytes. A double-seal has
+// two sealed headers in their place, and neither Entry nor Header.
 type Proof struct {
 	Version byte
 	Kind    Kind
 	Genesis chain.Hash
 	Fork    uint32
-	First   []byte // encoded statement
-	Second  []byte // encoded statement
+	First   []byte // encoded statement or, of a double-seal, sealed header
+	Second  []byte // likewise
 	Entry   directory.Membership
 	Header  chain.SealedHeader
 }
@@ -38,8 +39,7 @@ func (p Proof) Encode() []byte {
 	b = wire.AppendUint32(b, p.Fork)
 	b = wire.AppendBytes(b, p.First)
 	b = wire.AppendBytes(b, p.Second)
-	b = directory.AppendMembership(b, p.Entry)
-	return append(b, p.Header.Encode()...)
+	return p.appendHolder(b)
 }
 
 // Decode reads a proof, which aliases b. Every failure is malformed_proof.
@@ -59,31 +59,30 @@ func Decode(b []byte) (Proof, error) {
 	p.Fork = r.Uint32()
 	p.First = r.Bytes(MaxProof)
 	p.Second = r.Bytes(MaxProof)
-	p.Entry = directory.ReadMembership(r)
-	p.Header = chain.ReadSealedHeader(r)
+	p.readHolder(r)
 	if err := r.Done(); err != nil {
 		return Proof{}, chain.Refuse(ErrMalformed.Code, "%v", err)
 	}
 	return p, nil
 }
 
-// ID is the offence's id: SHA-256 over "tunic offence", kind, node, genesis
-// hash, fork and sequence. It is the same for every pair of statements that
-// shows the offence; zero where the first statement cannot be read.
+// ID is the offence's id: SHA-256 over "tunic offence", kind, node or proposer,
+// genesis hash, fork and sequence or height. It is the same for every pair that
+// shows the offence; zero where the first of the pair cannot be read.
 func (p Proof) ID() chain.Hash {
-	s, err := statement.Decode(p.First)
-	if err != nil {
+	c, ok := p.claim()
+	if !ok {
 		return chain.Hash{}
 	}
-	return offenceID(p.Kind, s.Node, p.Genesis, p.Fork, s.Sequence)
+	return offenceID(p.Kind, c.node, p.Genesis, p.Fork, c.number)
 }
 
-func offenceID(k Kind, node chain.NodeID, gen chain.Hash, fork uint32, seq statement.Sequence) chain.Hash {
+func offenceID(k Kind, node chain.NodeID, gen chain.Hash, fork uint32, number uint64) chain.Hash {
 	b := append([]byte("tunic offence"), byte(k))
 	b = append(b, node[:]...)
 	b = append(b, gen[:]...)
 	b = wire.AppendUint32(b, fork)
-	return chain.SHA256(wire.AppendUint64(b, uint64(seq)))
+	return chain.SHA256(wire.AppendUint64(b, number))
 }
 
 // Assemble makes the proof of kind from two encoded statements, in any order,
@@ -91,6 +90,9 @@ func offenceID(k Kind, node chain.NodeID, gen chain.Hash, fork uint32, seq state
 // made, so that its refusals are those of Validate. A header with hundreds of
 // removals may make the proof too large: take an earlier one of the epoch.
 func Assemble(kind Kind, a, b []byte, header chain.SealedHeader, list *directory.List) (Proof, error) {
+	if kind == DoubleSeal {
+		return Proof{}, chain.Refuse(ErrMalformed.Code, "a double-seal is made of two headers, not of statements")
+	}
 	first, err := statement.Decode(a)
 	if err != nil {
 		return Proof{}, chain.Refuse(ErrMalformed.Code, "first statement: %v", err)

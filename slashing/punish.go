@@ -94,7 +94,8 @@ func New(p *table.Part, core *genesis.Core) *Slashing {
 }
 
 // Punish verifies p and punishes what it shows, once. It asks all of Verify,
-// then: is the proof of the ledger's fork, is anything bonded to the node, is
+// then: is the proof of the ledger's fork, can its kind be punished here (a
+// double-seal cannot: sealers have no bond), is anything bonded to the node, is
 // the offence young enough, is it punished already. A refusal changes nothing.
 //
 // The penalty is a share of the stake in the epoch of the offence or, where
@@ -131,6 +132,9 @@ func (s *Slashing) check(p Proof, ctx Context, a Anchor, bonds Bonds, nodes Node
 	}
 	if p.Fork != ctx.Fork {
 		return o, chain.Refuse(ErrWrongFork.Code, "the proof is of fork %d, the ledger on fork %d", p.Fork, ctx.Fork)
+	}
+	if o.Kind == DoubleSeal {
+		return o, unpunishable(len(s.core.Sealers))
 	}
 	if !nodes.Known(o.Node) {
 		return o, chain.Refuse(ErrUnknownNode.Code, "node %s is not registered", o.Node)

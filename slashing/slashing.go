@@ -3,7 +3,7 @@
 //
 // Most callers use Decode and Verify to judge a proof file, offline or not,
 // Steps to show how the judgement was reached, and Assemble to make a proof of
-// two statements. The machine joins Slashing to bonds and nodes and calls
+// two statements, AssembleSeals of two headers. The machine joins Slashing to bonds and nodes and calls
 // Punish.
 //
 // The package promises that one offence has one id whatever pair of statements
@@ -119,27 +119,28 @@ var (
 	ErrUnsupportedKind = &chain.Refusal{Code: "unsupported_kind"} // a kind that this version does not judge
 	ErrForeignNetwork  = &chain.Refusal{Code: "foreign_network"}  // of another genesis
 	ErrWrongFork       = &chain.Refusal{Code: "wrong_fork"}       // the parts are of different forks, or of another than the ledger's
-	ErrWrongPair       = &chain.Refusal{Code: "wrong_pair"}       // the statements differ in label, node or sequence
-	ErrSameContent     = &chain.Refusal{Code: "same_content"}     // the statements say the same
+	ErrWrongPair       = &chain.Refusal{Code: "wrong_pair"}       // the statements differ in label, node or sequence, the headers in height or proposer
+	ErrSameContent     = &chain.Refusal{Code: "same_content"}     // the two say the same
 	ErrWrongEpoch      = &chain.Refusal{Code: "wrong_epoch"}      // the list is not of the time of the offence
 	ErrNotListed       = &chain.Refusal{Code: "not_listed"}       // the entry does not show the node in the header's list
-	ErrBadSignature    = &chain.Refusal{Code: "bad_signature"}    // a statement is not the node's
-	ErrBadHeader       = &chain.Refusal{Code: "bad_header"}       // the header is not of this network's history
-	ErrSingleSealer    = &chain.Refusal{Code: "single_sealer"}    // a double-seal where nobody else can seal
+	ErrBadSignature    = &chain.Refusal{Code: "bad_signature"}    // a statement is not the node's, or a seal not the proposer's
+	ErrBadHeader       = &chain.Refusal{Code: "bad_header"}       // the header, or neither of a double-seal's, is of this network's history
 
 	ErrUnknownNode     = &chain.Refusal{Code: "unknown_node"}     // nothing is known, or bonded any more, of the node
 	ErrExpired         = &chain.Refusal{Code: "proof_expired"}    // older than the evidence age
 	ErrAlreadyPunished = &chain.Refusal{Code: "already_punished"} // this offence was, by this proof or another
+	ErrSingleSealer    = &chain.Refusal{Code: "single_sealer"}    // a double-seal where nobody else can seal
+	ErrUnbondedSealer  = &chain.Refusal{Code: "unbonded_sealer"}  // a double-seal where others can seal, and none has a bond
 )
 
 // Offence is what a verified proof shows.
 type Offence struct {
 	ID        chain.Hash // of the offence, not of the proof
 	Kind      Kind
-	Node      chain.NodeID
-	Operator  chain.Address // as the carried directory entry names it
-	Epoch     chain.Epoch   // of the offence: the statements' sequence >> 20
-	ListEpoch chain.Epoch   // of the carried header's directory
+	Node      chain.NodeID  // of a double-seal the proposer
+	Operator  chain.Address // as the carried directory entry names it; zero for a double-seal
+	Epoch     chain.Epoch   // of the offence: the statements' sequence >> 20, or the later of the headers'
+	ListEpoch chain.Epoch   // of the carried header's directory; zero for a double-seal
 	Basis     Basis
-	Height    chain.Height // of the carried header
+	Height    chain.Height // of the carried header, or of the two
 }

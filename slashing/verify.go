@@ -21,7 +21,9 @@ const ListLag = 128
 
 // Anchor is what a proof is held against. CheckHeader returns nil only for a
 // header of this network's history whose seal verifies by a key that the
-// genesis trusts: where it says so on a ledger it must say so offline too.
+// genesis trusts: where it says so on a ledger it must say so offline too. Of a
+// header that it would take but for another that it knows for the height it says
+// so by an error that is a TwoHeads.
 type Anchor interface {
 	Genesis() chain.Hash
 	CheckHeader(chain.SealedHeader) error
@@ -40,6 +42,7 @@ type judgement struct {
 	proof         Proof
 	anchor        Anchor // nil when only validating
 	first, second statement.Statement
+	seals         [2]chain.SealedHeader // of a double-seal
 }
 
 // questions, cheap ones first. Each may rely on the answers before it.
@@ -60,7 +63,8 @@ var questions = []question{
 // Validate judges the proof by itself, without a network: its form and size,
 // that the statements make a pair (one label, node, fork and sequence, in
 // canonical order) with different content, that the carried list is of the time,
-// that the entry stands in the carried header's list, and both signatures.
+// that the entry stands in the carried header's list, and both signatures. Of a
+// double-seal: two headers of one proposer, fork and height, and both seals.
 func (p Proof) Validate() error {
 	_, err := p.judge(nil, nil)
 	return err
@@ -89,7 +93,11 @@ func Steps(p Proof, a Anchor) []Step {
 
 func (p Proof) judge(a Anchor, note func(Step)) (Offence, error) {
 	j := &judgement{proof: p, anchor: a}
-	for _, q := range questions {
+	ask := questions
+	if p.Kind == DoubleSeal {
+		ask = sealQuestions
+	}
+	for _, q := range ask {
 		if q.anchored && a == nil {
 			continue
 		}
@@ -105,6 +113,10 @@ func (p Proof) judge(a Anchor, note func(Step)) (Offence, error) {
 			return Offence{}, no
 		}
 	}
+	if p.Kind == DoubleSeal {
+		node, epoch, _ := p.Accused()
+		return Offence{ID: p.ID(), Kind: p.Kind, Node: node, Epoch: epoch, Basis: p.Kind.Basis(), Height: j.seals[0].Header.Height}, nil
+	}
 	return Offence{
 		ID: p.ID(), Kind: p.Kind, Node: j.first.Node, Operator: p.Entry.Entries[0].Operator,
 		Epoch: j.first.Sequence.Epoch(), ListEpoch: p.Header.Header.DirEpoch,
@@ -113,6 +125,9 @@ func (p Proof) judge(a Anchor, note func(Step)) (Offence, error) {
 }
 
 func askCanonical(j *judgement) (string, *chain.Refusal) {
+	if j.proof.Kind == DoubleSeal && !j.proof.bare() {
+		return "", chain.Refuse(ErrMalformed.Code, "a double-seal has neither entry nor carried header")
+	}
 	b := j.proof.Encode()
 	if _, err := Decode(b); err != nil {
 		var r *chain.Refusal
@@ -124,7 +139,7 @@ func askCanonical(j *judgement) (string, *chain.Refusal) {
 
 func askKind(j *judgement) (string, *chain.Refusal) {
 	k := j.proof.Kind
-	if k != DoubleDescriptor {
+	if k != DoubleDescriptor && k != DoubleSeal {
 		return "", chain.Refuse(ErrUnsupportedKind.Code, "this version does not judge %s", k)
 	}
 	return fmt.Sprintf("%s, on the basis of: %s", k, k.Basis()), nil
@@ -240,7 +255,11 @@ func askHeader(j *judgement) (string, *chain.Refusal) {
 // its epoch plus the evidence age.
 func PunishableUntil(o Offence, core genesis.Core) chain.Time {
 	p := core.Params
-	hi, span := bits.Mul64(uint64(o.Epoch)+1, uint64(p.EpochLength))
+	after := uint64(o.Epoch) + 1
+	if after == 0 { // a header may name any epoch
+		return chain.Time(^uint64(0))
+	}
+	hi, span := bits.Mul64(after, uint64(p.EpochLength))
 	t := uint64(core.Time)
 	for _, add := range []uint64{span, uint64(p.EvidenceAge)} {
 		var carry uint64

@@ -22,6 +22,24 @@ type vectors struct {
 	Note      string `json:"note"`
 }
 
+// sealedItem is the vectors' item from alice to bob.
+func sealedItem(t testing.TB) []byte {
+	t.Helper()
+	raw, err := os.ReadFile("testdata/session.json")
+	if err != nil {
+		t.Fatal(err)
+	}
+	var v vectors
+	if err := json.Unmarshal(raw, &v); err != nil {
+		t.Fatal(err)
+	}
+	item, err := hex.DecodeString(v.Item)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return item
+}
+
 func TestVectors(t *testing.T) {
 	const file = "testdata/session.json"
 	alice, bob := newParty(t, "alice"), newParty(t, "bob")

@@ -14,7 +14,7 @@ func (a *app) commands(root *cobra.Command) {
 		{"ledger", "The ledger", []*cobra.Command{
 			a.ledgerCommand(), a.statusCommand(), a.txCommand(), a.walletCommand()}},
 		{"directory", "The directory", []*cobra.Command{
-			a.directoryCommand(), a.nodeCommand()}},
+			a.directoryCommand(), a.explainCommand(), a.nodeCommand()}},
 		{"slashing", "Slashing", []*cobra.Command{
 			a.proofCommand(), a.slashCommand()}},
 		{"messages", "Messages", []*cobra.Command{

@@ -301,19 +301,22 @@ func (a *app) directoryDiff() *cobra.Command {
 	return c
 }
 
-func (a *app) showDiff(from, to *directory.List) error {
-	type change struct {
-		Node   chain.NodeID `json:"node"`
-		Fields []string     `json:"fields"`
-	}
-	d := directory.Diff(from, to)
-	v := struct {
-		From    chain.Epoch    `json:"from"`
-		To      chain.Epoch    `json:"to"`
-		Added   []chain.NodeID `json:"added"`
-		Removed []chain.NodeID `json:"removed"`
-		Changed []change       `json:"changed"`
-	}{from.Epoch, to.Epoch, []chain.NodeID{}, []chain.NodeID{}, []change{}}
+// diffView is what changed from one list to another, as JSON.
+type diffView struct {
+	From    chain.Epoch    `json:"from"`
+	To      chain.Epoch    `json:"to"`
+	Added   []chain.NodeID `json:"added"`
+	Removed []chain.NodeID `json:"removed"`
+	Changed []changeView   `json:"changed"`
+}
+
+type changeView struct {
+	Node   chain.NodeID `json:"node"`
+	Fields []string     `json:"fields"`
+}
+
+func diffOf(from, to *directory.List, d directory.Delta) diffView {
+	v := diffView{from.Epoch, to.Epoch, []chain.NodeID{}, []chain.NodeID{}, []changeView{}}
 	for i := range d.Added {
 		v.Added = append(v.Added, d.Added[i].Node)
 	}
@@ -321,20 +324,30 @@ func (a *app) showDiff(from, to *directory.List) error {
 		v.Removed = append(v.Removed, from.Entries[i].Node)
 	}
 	for _, c := range d.Changed {
-		v.Changed = append(v.Changed, change{from.Entries[c.Index].Node, c.Fields.Names()})
+		v.Changed = append(v.Changed, changeView{from.Entries[c.Index].Node, c.Fields.Names()})
 	}
+	return v
+}
+
+func (v diffView) print(w io.Writer) {
+	var rows [][]string
+	for _, id := range v.Added {
+		rows = append(rows, []string{"+", id.String()})
+	}
+	for _, id := range v.Removed {
+		rows = append(rows, []string{"-", id.String()})
+	}
+	for _, c := range v.Changed {
+		rows = append(rows, []string{"~", c.Node.String(), strings.Join(c.Fields, " ")})
+	}
+	table(w, rows...)
+}
+
+func (a *app) showDiff(from, to *directory.List) error {
+	d := directory.Diff(from, to)
+	v := diffOf(from, to, d)
 	return a.show(v, func(w io.Writer) {
 		fmt.Fprintf(w, "epoch %d to %d: %d to %d relays, %d bytes as a delta\n", v.From, v.To, len(from.Entries), len(to.Entries), len(d.Encode()))
-		var rows [][]string
-		for _, id := range v.Added {
-			rows = append(rows, []string{"+", id.String()})
-		}
-		for _, id := range v.Removed {
-			rows = append(rows, []string{"-", id.String()})
-		}
-		for _, c := range v.Changed {
-			rows = append(rows, []string{"~", c.Node.String(), strings.Join(c.Fields, " ")})
-		}
-		table(w, rows...)
+		v.print(w)
 	})
 }

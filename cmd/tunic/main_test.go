@@ -39,6 +39,7 @@ func TestScript(t *testing.T) {
 		Cmds: map[string]func(*testscript.TestScript, bool, []string){
 			"exit": exitCmd, "eventually": eventuallyCmd, "waitfor": waitForCmd, "freeport": freePortCmd,
 			"capture": captureCmd, "equivocate": equivocateCmd, "flip": flipCmd,
+			"doubleseal": doubleSealCmd,
 		},
 	})
 }

@@ -12,7 +12,6 @@ import (
 
 	"tunic/api/client"
 	"tunic/chain"
-	"tunic/chain/genesis"
 	"tunic/registry/directory"
 )
 
@@ -165,7 +164,7 @@ func (a *app) showNode(r *remote, s *client.Status, n *client.NodeDetail) error 
 	v := struct {
 		*client.NodeDetail
 		NotListed string `json:"not_listed_because,omitempty"`
-	}{n, notListed(r.net.Params, n, s.TimeMs)}
+	}{n, notListed(r.net.Params, n, chain.Epoch(s.Epoch), s.TimeMs)}
 	return a.show(v, func(w io.Writer) {
 		listed := "yes"
 		if v.NotListed != "" {
@@ -203,43 +202,22 @@ func (a *app) showNode(r *remote, s *client.Status, n *client.NodeDetail) error 
 			[]string{"swarm", swarm})
 		table(w, rows...)
 		fmt.Fprintln(w, "\nhistory")
-		rows = [][]string{a.head("  height", "time", "change", "reason", "offence")}
-		for _, e := range n.History {
-			change := string(e.To)
-			if e.From != change && e.From != "" {
-				change = e.From + " -> " + change
-			}
-			rows = append(rows, []string{fmt.Sprintf("  %d", e.Height), instant(e.TimeMs), change, e.Reason, deref(e.Proof)})
-		}
-		table(w, rows...)
+		a.printHistory(w, n.History)
 	})
+}
+
+func (a *app) printHistory(w io.Writer, history []client.NodeEvent) {
+	rows := [][]string{a.head("  height", "time", "change", "reason", "offence")}
+	for _, e := range history {
+		change := string(e.To)
+		if e.From != change && e.From != "" {
+			change = e.From + " -> " + change
+		}
+		rows = append(rows, []string{fmt.Sprintf("  %d", e.Height), instant(e.TimeMs), change, e.Reason, deref(e.Proof)})
+	}
+	table(w, rows...)
 }
 
 func percent(b chain.BasisPoints) string {
 	return strings.TrimSuffix(strings.TrimRight(fmt.Sprintf("%d.%02d", b/100, b%100), "0"), ".") + " %"
-}
-
-// notListed says in plain words why a node is not in the directory, and what to
-// do; empty where it is.
-func notListed(p genesis.Params, n *client.NodeDetail, now int64) string {
-	var have, want chain.Amount
-	_ = have.UnmarshalText([]byte(n.Staked)) // zero where the ledger answers nonsense
-	_ = want.UnmarshalText([]byte(n.Requirement))
-	switch {
-	case n.Listed:
-		return ""
-	case n.State == client.Tombstoned:
-		return "it is out for good, see its history"
-	case n.State != client.Registered && n.State != client.Active:
-		return "it is " + string(n.State)
-	case have < want:
-		return fmt.Sprintf("%s TUN of stake are missing; `tunic tx contribute` adds them", want-have)
-	case n.Descriptor == nil || n.LastHeartbeatMs == nil:
-		return "it has not announced itself; start it with `tunic relay run`"
-	case *n.LastHeartbeatMs+int64(p.HeartbeatValid) <= now:
-		return fmt.Sprintf("its last heartbeat is older than %s; is `tunic relay run` running, and can it reach the ledger?", span(int64(p.HeartbeatValid)))
-	case len(p.Versions) > 0 && !slices.Contains(p.Versions, deref(n.Version)):
-		return "its software version is not allowed; update it"
-	}
-	return fmt.Sprintf("nothing speaks against it; the list is made anew every epoch, which is %s", span(int64(p.EpochLength)))
 }

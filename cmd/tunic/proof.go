@@ -12,7 +12,6 @@ import (
 
 	"tunic/chain"
 	"tunic/chain/genesis"
-	"tunic/chain/statement"
 	"tunic/internal/durable"
 	"tunic/ledger/light"
 	"tunic/slashing"
@@ -73,9 +72,9 @@ func judge(p slashing.Proof, anchor slashing.Anchor) *judgement {
 		j.offence, j.err = slashing.Verify(p, anchor)
 	}
 	j.Kind, j.Basis = p.Kind.String(), p.Kind.Basis()
-	if s, err := statement.Decode(p.First); err == nil {
+	if node, epoch, ok := p.Accused(); ok {
 		id := p.ID()
-		j.Offence, j.Node, j.Epoch = &id, &s.Node, s.Sequence.Epoch()
+		j.Offence, j.Node, j.Epoch = &id, &node, epoch
 	}
 	if len(p.Entry.Entries) == 1 {
 		j.Operator = &p.Entry.Entries[0].Operator
@@ -140,7 +139,8 @@ func (a *app) proofVerify() *cobra.Command {
 		Long: `Judge a proof, step by step, with the network file alone.
 
 With --ledger the ledger is asked what only it knows: its time, and whether the
-offence was punished already. --at HEIGHT judges as of that block.
+offence was punished already. --at HEIGHT judges as of that block. A double-seal
+is a proof and no penalty, and nothing more is asked of it.
 
 Exits with 0 valid, 3 invalid, 6 malformed, 7 too old to be punished, 8 already
 punished.`,
@@ -158,7 +158,9 @@ punished.`,
 				return err
 			}
 			j := judge(p, anchor)
-			if j.err == nil {
+			if j.err == nil && p.Kind == slashing.DoubleSeal {
+				j.noPenalty(n.Core) // and so neither age nor record
+			} else if j.err == nil {
 				j.Until = slashing.PunishableUntil(j.offence, n.Core)
 				if online || cmd.Flags().Changed("at") {
 					err = a.judgeAt(cmd.Context(), net, j, height)
@@ -250,13 +252,17 @@ func (a *app) proofShow() *cobra.Command {
 				return err
 			}
 			j := judge(p, nil)
+			height := p.Header.Header.Height
+			if s, err := chain.DecodeSealedHeader(p.First); p.Kind == slashing.DoubleSeal && err == nil {
+				height = s.Header.Height
+			}
 			v := struct {
 				*judgement
 				Genesis chain.Hash   `json:"genesis"`
 				Fork    uint32       `json:"fork"`
 				Height  chain.Height `json:"height"`
 				Bytes   int          `json:"bytes"`
-			}{j, p.Genesis, p.Fork, p.Header.Header.Height, len(b)}
+			}{j, p.Genesis, p.Fork, height, len(b)}
 			return a.show(v, func(w io.Writer) {
 				rows := [][]string{{"kind", j.Kind}, {"basis", string(j.Basis)}}
 				if j.Offence != nil {
@@ -265,9 +271,13 @@ func (a *app) proofShow() *cobra.Command {
 				if j.Operator != nil {
 					rows = append(rows, []string{"operator", j.Operator.String()})
 				}
-				rows = append(rows, []string{"network", p.Genesis.String()}, []string{"fork", fmt.Sprint(p.Fork)},
-					[]string{"header", fmt.Sprintf("height %d, list of epoch %d", p.Header.Header.Height, p.Header.Header.DirEpoch)},
-					[]string{"size", fmt.Sprintf("%d bytes", len(b))})
+				rows = append(rows, []string{"network", p.Genesis.String()}, []string{"fork", fmt.Sprint(p.Fork)})
+				if p.Kind != slashing.DoubleSeal {
+					rows = append(rows, []string{"header", fmt.Sprintf("height %d, list of epoch %d", p.Header.Header.Height, p.Header.Header.DirEpoch)})
+				} else {
+					rows = append(rows, []string{"headers", fmt.Sprintf("height %d", height)})
+				}
+				rows = append(rows, []string{"size", fmt.Sprintf("%d bytes", len(b))})
 				table(w, rows...)
 				fmt.Fprintln(w, "\nby itself, without a network")
 				j.print(w)
@@ -321,69 +331,4 @@ func (a *app) keepProof(p slashing.Proof, out string) error {
 	return a.show(v, func(w io.Writer) {
 		fmt.Fprintf(w, "%s, offence %s\nkept in %s; `tunic proof verify %s` judges it\n", p.Kind, p.ID(), out, out)
 	})
-}
-
-func (a *app) proofMake() *cobra.Command {
-	var net, out, kind string
-	c := &cobra.Command{
-		Use: "make STATEMENT STATEMENT", Short: "Make a proof of two statements (files in canonical bytes)", Args: cobra.ExactArgs(2),
-		RunE: func(cmd *cobra.Command, args []string) error {
-			if err := need("out", out, "offence.proof"); err != nil {
-				return err
-			}
-			k, err := slashing.ParseKind(kind)
-			if err != nil {
-				return usage("--kind: %v", err)
-			}
-			var raw [2][]byte
-			for i, path := range args {
-				if raw[i], err = readInput(path, slashing.MaxProof); err != nil {
-					return err
-				}
-			}
-			first, err := statement.Decode(raw[0])
-			if err != nil {
-				return fail(exitMalformed, slashing.ErrMalformed.Code, "no statement", "%s: %v", args[0], err)
-			}
-			r, err := a.remote(net)
-			if err != nil {
-				return err
-			}
-			p, err := r.assemble(cmd.Context(), k, raw[0], raw[1], first)
-			if err != nil {
-				return err
-			}
-			return a.keepProof(p, out)
-		},
-	}
-	networkFlag(c, &net)
-	c.Flags().StringVar(&out, "out", "", "file to write")
-	c.Flags().StringVar(&kind, "kind", slashing.DoubleDescriptor.String(), "what they prove")
-	return c
-}
-
-// assemble takes the list of the statement's epoch or, where the ledger no
-// longer has it, the newest, and verifies what it made.
-func (r *remote) assemble(ctx context.Context, k slashing.Kind, a, b []byte, first statement.Statement) (slashing.Proof, error) {
-	anchor, err := light.New(r.net)
-	if err != nil {
-		return slashing.Proof{}, err
-	}
-	var last error
-	for _, e := range []chain.Epoch{first.Sequence.Epoch(), 0} {
-		l, s, err := r.list(ctx, e)
-		if err != nil {
-			last = err
-			continue
-		}
-		p, err := slashing.Assemble(k, a, b, s, l)
-		if err == nil {
-			_, err = slashing.Verify(p, anchor)
-		}
-		if err == nil {
-			return p, nil
-		}
-		last = (&judgement{err: err}).refused()
-	}
-	return slashing.Proof{}, last
 }

@@ -100,3 +100,17 @@ func (t *Twin) DoubleDescriptor(ctx context.Context, other string, head chain.Se
 	}
 	return first, second, err
 }
+
+// ShowHeader shows a sealed header to a peer, as the greeting of a relay whose
+// ledger told it another story than the peer's.
+func (t *Twin) ShowHeader(ctx context.Context, s chain.SealedHeader, peer chain.NodeID, endpoint string) error {
+	conn, err := t.transport.Dial(ctx, endpoint, peer)
+	if err != nil {
+		return fmt.Errorf("fault: %w", err)
+	}
+	defer conn.Close()
+	if err := conn.Send(link.Frame{Type: link.Hello, Data: relay.Hello{Header: s.Encode()}.Encode()}); err != nil {
+		return fmt.Errorf("fault: %w", err)
+	}
+	return nil
+}

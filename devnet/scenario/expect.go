@@ -22,6 +22,7 @@ func expectations() map[string]verb {
 		"state":      {"expect state RELAY active|tombstoned|…", expectState},
 		"accepted":   {"expect accepted", expectAccepted},
 		"refused":    {"expect refused CODE", expectRefused},
+		"halted":     {"expect halted RELAY [no]", expectHalted},
 		"balance":    {"expect balance ACCOUNT TUN|more|less|same", expectBalance},
 		"epoch":      {"expect epoch N", expectEpoch},
 		"invariants": {"expect invariants", expectInvariants},
@@ -173,6 +174,25 @@ func expectListed(s *Script, l *line) (func(context.Context, *world) error, erro
 		}
 		return expect(yesNo(in) == want, "listed "+want, "listed %s", yesNo(in))
 	}, err
+}
+
+func expectHalted(s *Script, l *line) (func(context.Context, *world) error, error) {
+	i, err := s.relay(l)
+	if err != nil {
+		return nil, err
+	}
+	want := true
+	if l.more() {
+		if _, err := l.oneOf("word", "no"); err != nil {
+			return nil, err
+		}
+		want = false
+	}
+	words := map[bool]string{true: "halted by two heads", false: "not halted"}
+	return func(_ context.Context, w *world) error {
+		is := w.net.Halted(i)
+		return expect(is == want, words[want], "%s", words[is])
+	}, nil
 }
 
 func expectState(s *Script, l *line) (func(context.Context, *world) error, error) {

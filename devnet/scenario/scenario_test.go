@@ -75,6 +75,18 @@ func TestWholeLanguage(t *testing.T) {
 	}
 }
 
+// Who sees no second head does not halt, and what fails says so.
+func TestHaltedFails(t *testing.T) {
+	r := run(t, "network relays=2 clients=0 seed=3\nexpect halted relay-2 no\nexpect halted relay-2\n")
+	if f := r.Failure; r.OK || f == nil || f.Line != 3 || f.Want != "halted by two heads" || f.Is != "not halted" {
+		t.Fatalf("%+v, %+v", r, f)
+	}
+	r = run(t, "network relays=1 clients=0 seed=3\nfault sealer double-seal\n")
+	if f := r.Failure; f == nil || !strings.Contains(f.Error, "needs two running relays") {
+		t.Fatalf("%+v", f)
+	}
+}
+
 func TestFailureNamesTheShortestBeginning(t *testing.T) {
 	r := run(t, "network relays=5 seed=3\nseal\nexpect listed relay-2 no\nexpect invariants\n")
 	f := r.Failure
@@ -99,6 +111,10 @@ func TestMistakesNamePlaceAndWayOut(t *testing.T) {
 		{head + "expect invariant", `s:2:8: expectation "invariant" is unknown; did you mean "invariants"?`},
 		{head + "  fault relay-9 double-descriptor", `s:2:9: "relay-9" is no relay of this network: relay-1 to relay-5`},
 		{head + "fault relay-1 double-descripter", `did you mean "double-descriptor"?`},
+		{head + "fault sealer double-sale", `did you mean "double-seal"?`},
+		{head + "fault sealer", "s:2:13: fault is missing: double-seal"},
+		{head + "expect halted relay-9", `"relay-9" is no relay of this network`},
+		{head + "expect halted relay-2 yes", `s:2:23: word "yes" is unknown`},
 		{head + "send alice bod \"x\"", `s:2:12: "bod" is no client of this network; did you mean "bob"?`},
 		{head + "send alice bob hello", "s:2:16: a client sends a text in quotes to another"},
 		{head + "send alice bob \"hello", "s:2:16: the text has no closing quote"},

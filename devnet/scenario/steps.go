@@ -23,7 +23,7 @@ func verbs() map[string]verb {
 		"send":       {`send FROM TO "text"`, parseSend},
 		"stop":       {"stop RELAY", parseStop},
 		"start":      {"start RELAY", parseStart},
-		"fault":      {"fault RELAY double-descriptor", parseFault},
+		"fault":      {"fault RELAY double-descriptor | fault sealer double-seal", parseFault},
 		"seal":       {"seal [N]", parseSeal},
 		"advance":    {"advance DURATION | advance N epochs", parseAdvance},
 		"snapshot":   {"snapshot NAME", parseSnapshot},
@@ -107,6 +107,14 @@ func parseStart(s *Script, l *line) (func(context.Context, *world) error, error)
 }
 
 func parseFault(s *Script, l *line) (func(context.Context, *world) error, error) {
+	if l.more() && l.words[l.next].text == "sealer" {
+		l.next++
+		_, err := l.oneOf("fault", "double-seal")
+		return func(ctx context.Context, w *world) error {
+			_, err := w.net.DoubleSeal(ctx)
+			return err
+		}, err
+	}
 	i, err := s.relay(l)
 	if err != nil {
 		return nil, err

@@ -79,6 +79,9 @@ func (e *TwoHeads) Error() string {
 
 func (e *TwoHeads) Unwrap() error { return ErrTwoHeads }
 
+// Heads gives both, so that slashing can tell this error (slashing.TwoHeads).
+func (e *TwoHeads) Heads() (first, second chain.SealedHeader) { return e.First, e.Second }
+
 // seen is an accepted header, newest last in Verifier.kept.
 type seen struct {
 	hash   chain.Hash

@@ -1,0 +1,403 @@
+package main
+
+import (
+	"bytes"
+	"context"
+	"encoding/hex"
+	"errors"
+	"fmt"
+	"io"
+	"slices"
+	"strconv"
+	"time"
+
+	"github.com/spf13/cobra"
+
+	"tunic/api/client"
+	"tunic/chain"
+	"tunic/chain/beacon"
+	"tunic/internal/wire"
+	"tunic/ledger/light"
+	"tunic/registry"
+	"tunic/registry/directory"
+)
+
+const (
+	maxRecount  = 20_000   // blocks that are fetched to recount one epoch
+	maxBlock    = 16 << 20 // bytes of one block
+	maxPatience = 30       // seconds that one block is waited for, where the ledger limits the rate
+)
+
+// epochView is an epoch explained, as JSON.
+type epochView struct {
+	Epoch        chain.Epoch    `json:"epoch"`
+	First        blockView      `json:"first"`
+	Last         blockView      `json:"last"` // the head where the epoch still runs
+	Running      bool           `json:"running"`
+	Listed       uint32         `json:"listed"`
+	Root         chain.Hash     `json:"root"`
+	Removals     []chain.NodeID `json:"removals"`
+	Beacon       chain.Hash     `json:"beacon"`
+	Recomputed   chain.Hash     `json:"recomputed"`
+	Equal        bool           `json:"equal"`
+	Blocks       int            `json:"blocks"` // verified for it
+	Before       *closedView    `json:"before,omitempty"`
+	Contributed  []voiceView    `json:"contributed"`
+	Silent       []chain.NodeID `json:"silent"` // listed before, and not among those who contributed
+	NotCounted   []voiceView    `json:"not_counted"`
+	Diff         *diffView      `json:"diff,omitempty"`
+	ListsMissing bool           `json:"lists_missing"` // the ledger keeps them no more: neither silent nor diff
+}
+
+type blockView struct {
+	Height chain.Height `json:"height"`
+	Time   chain.Time   `json:"time_ms"`
+	Hash   chain.Hash   `json:"hash"`
+}
+
+func blockViewOf(h chain.Header) blockView { return blockView{h.Height, h.Time, h.Hash()} }
+
+func (b blockView) String() string { return fmt.Sprintf("%d, %s", b.Height, instant(int64(b.Time))) }
+
+// closedView is the epoch whose heartbeats closed the beacon.
+type closedView struct {
+	Epoch  chain.Epoch `json:"epoch"`
+	Beacon chain.Hash  `json:"beacon"`
+	Listed uint32      `json:"listed"`
+}
+
+type voiceView struct {
+	Node       chain.NodeID `json:"node"`
+	Heartbeats int          `json:"heartbeats"`
+	First      chain.Height `json:"first_height"`
+	Why        string       `json:"why,omitempty"`
+}
+
+func (a *app) explainEpoch() *cobra.Command {
+	var net string
+	c := &cobra.Command{
+		Use: "epoch EPOCH", Short: "Recompute an epoch's beacon from the blocks, and say who could influence it", Args: cobra.ExactArgs(1),
+		Long: "Fetch the blocks whose heartbeats closed an epoch's beacon, verify them, and compute the beacon anew.\n" +
+			"Exits with 0 where it is the header's, with 3 where it is not.",
+		RunE: func(cmd *cobra.Command, args []string) error {
+			e, err := strconv.ParseUint(args[0], 10, 44)
+			if err != nil {
+				return usage("%q is no epoch; epochs count from 0", args[0])
+			}
+			r, err := a.remote(net)
+			if err != nil {
+				return err
+			}
+			lv, err := light.New(r.net)
+			if err != nil {
+				return err
+			}
+			x := &explainer{remote: r, light: lv, headers: map[chain.Height]chain.Header{}}
+			if terminal(a.err) && !a.json() {
+				x.progress = a.err
+			}
+			v, err := x.epoch(cmd.Context(), chain.Epoch(e))
+			if err != nil {
+				return err
+			}
+			if err := a.show(v, func(w io.Writer) { v.print(a, w) }); err != nil || v.Equal {
+				return err
+			}
+			return fail(exitFalse, "beacon_differs", "the beacon is not the one that the blocks give",
+				"epoch %d: recomputed %s; keep the headers, and ask whoever runs the ledger", e, v.Recomputed)
+		},
+	}
+	networkFlag(c, &net)
+	return c
+}
+
+// explainer recounts from a ledger's answers, none of which it trusts.
+type explainer struct {
+	*remote
+	light    *light.Verifier
+	headers  map[chain.Height]chain.Header
+	head     chain.Header
+	progress io.Writer // nil: none
+}
+
+// at is the verified header at a height.
+func (x *explainer) at(ctx context.Context, h chain.Height) (chain.Header, error) {
+	if got, ok := x.headers[h]; ok {
+		return got, nil
+	}
+	s, err := x.header(ctx, strconv.FormatUint(uint64(h), 10))
+	if err == nil && s.Header.Height != h {
+		err = fail(exitFalse, "not_verified", "does not verify", "the header at height %d says height %d", h, s.Header.Height)
+	}
+	if err != nil {
+		return chain.Header{}, err
+	}
+	x.headers[h] = s.Header
+	return s.Header, nil
+}
+
+// firstOf is the lowest height whose header's epoch is e or later; one above the
+// head where there is none.
+func (x *explainer) firstOf(ctx context.Context, e chain.Epoch) (chain.Height, error) {
+	lo, hi := chain.Height(1), x.head.Height+1
+	for lo < hi {
+		mid := lo + (hi-lo)/2
+		h, err := x.at(ctx, mid)
+		if err != nil {
+			return 0, err
+		}
+		if h.DirEpoch >= e {
+			hi = mid
+		} else {
+			lo = mid + 1
+		}
+	}
+	return lo, nil
+}
+
+func (x *explainer) epoch(ctx context.Context, e chain.Epoch) (*epochView, error) {
+	head, err := x.header(ctx, "latest")
+	if err != nil {
+		return nil, err
+	}
+	x.head = head.Header
+	if e > x.head.DirEpoch {
+		return nil, fail(exitFailed, "epoch_unknown", "no such epoch yet", "the newest is %d", x.head.DirEpoch)
+	}
+	at, err := x.firstOf(ctx, e)
+	if err != nil {
+		return nil, err
+	}
+	first, err := x.at(ctx, at)
+	if err != nil {
+		return nil, err
+	}
+	if first.DirEpoch != e {
+		return nil, fail(exitFailed, "epoch_unknown", "no block of this epoch", "block %d begins epoch %d, and the one before it is of an earlier epoch", at, first.DirEpoch)
+	}
+	after, err := x.firstOf(ctx, e+1)
+	if err != nil {
+		return nil, err
+	}
+	last, err := x.at(ctx, after-1)
+	if err != nil {
+		return nil, err
+	}
+	v := &epochView{Epoch: e, First: blockViewOf(first), Last: blockViewOf(last), Running: e == x.head.DirEpoch, Listed: first.DirCount, Root: first.Directory,
+		Removals: append([]chain.NodeID{}, last.Removals...), Beacon: first.Beacon, Contributed: []voiceView{}, Silent: []chain.NodeID{}, NotCounted: []voiceView{}}
+	if err := x.recount(ctx, v, first); err != nil {
+		return nil, err
+	}
+	v.Equal = v.Recomputed == v.Beacon
+	return v, nil
+}
+
+// recount computes the beacon of first, an epoch's first header, from the blocks
+// before it.
+func (x *explainer) recount(ctx context.Context, v *epochView, first chain.Header) error {
+	zero := beacon.Zero(x.net.Genesis)
+	if first.DirEpoch == 0 {
+		v.Recomputed = zero
+		return nil
+	}
+	before := chain.Header{Beacon: zero} // genesis
+	if first.Height > 1 {
+		var err error
+		if before, err = x.at(ctx, first.Height-1); err != nil {
+			return err
+		}
+	}
+	v.Before = &closedView{before.DirEpoch, before.Beacon, before.DirCount}
+	count := registry.NewRecount(x.net.Genesis, before.DirEpoch)
+	if before.DirEpoch > 0 { // nobody was registered before epoch 0
+		from, err := x.firstOf(ctx, before.DirEpoch-1)
+		if err != nil {
+			return err
+		}
+		if v.Blocks, err = x.walk(ctx, first, from, count); err != nil {
+			return err
+		}
+	}
+	now, err := x.listOf(ctx, first)
+	if err != nil {
+		return err
+	}
+	was, err := x.listOf(ctx, before)
+	if err != nil {
+		return err
+	}
+	v.ListsMissing = was == nil || now == nil
+	if !v.ListsMissing {
+		d := diffOf(was, now, directory.Diff(was, now))
+		v.Diff = &d
+	}
+	standing, err := x.standings(ctx, count.Heard(), was, first.Height)
+	if err != nil {
+		return err
+	}
+	voices := count.Voices(func(id chain.NodeID) (registry.Standing, bool) { s, ok := standing[id]; return s, ok })
+	v.Recomputed = registry.Close(before.Beacon, voices)
+	v.sort(voices, was)
+	return nil
+}
+
+// sort says who contributed, who did not, and whose heartbeats do not count.
+func (v *epochView) sort(voices []registry.Voice, was *directory.List) {
+	spoke := map[chain.NodeID]bool{}
+	for _, s := range voices {
+		view := voiceView{s.Node, s.Heartbeats, s.First, s.Why}
+		if spoke[s.Node] = s.Why == ""; spoke[s.Node] {
+			v.Contributed = append(v.Contributed, view)
+		} else {
+			v.NotCounted = append(v.NotCounted, view)
+		}
+	}
+	if was != nil {
+		for _, e := range was.Entries {
+			if !spoke[e.Node] {
+				v.Silent = append(v.Silent, e.Node)
+			}
+		}
+	}
+}
+
+// walk gives count the blocks from the one before child down to from. Each is
+// held against the hash that its child names, its seal, and its transactions'
+// root.
+func (x *explainer) walk(ctx context.Context, child chain.Header, from chain.Height, count *registry.Recount) (int, error) {
+	all := int(min(child.Height-min(from, child.Height), maxRecount+1))
+	if all > maxRecount {
+		return 0, fail(exitFailed, "too_many_blocks", "too long to recount", "over %d blocks; `tunic db verify` replays a whole ledger", maxRecount)
+	}
+	for n := range all {
+		if x.progress != nil && n%50 == 0 {
+			fmt.Fprintf(x.progress, "\rblock %d of %d \x1b[K", n, all)
+		}
+		b, err := x.patient(ctx, child.Height-1)
+		if err == nil && b.Header.Hash() != child.Parent {
+			err = fail(exitFalse, "not_verified", "does not verify", "block %d is not the parent of block %d", child.Height-1, child.Height)
+		}
+		if err == nil {
+			if err = x.light.CheckHeader(b.SealedHeader); err == nil {
+				err = light.CheckTxs(b)
+			}
+			err = verified(err)
+		}
+		if err != nil {
+			return 0, err
+		}
+		count.Block(b)
+		child = b.Header
+	}
+	if x.progress != nil {
+		fmt.Fprint(x.progress, "\r\x1b[K")
+	}
+	return all, nil
+}
+
+// patient asks for a block again where the ledger says that this is too fast.
+func (x *explainer) patient(ctx context.Context, h chain.Height) (chain.Block, error) {
+	for try := 0; ; try++ {
+		b, err := x.block(ctx, h)
+		if p := (*problem)(nil); !errors.As(err, &p) || p.Code != "rate_limited" || try == maxPatience {
+			return b, err
+		}
+		select {
+		case <-ctx.Done():
+			return b, ctx.Err()
+		case <-time.After(time.Second):
+		}
+	}
+}
+
+func (x *explainer) block(ctx context.Context, h chain.Height) (chain.Block, error) {
+	enc, err := x.fetch(ctx, "/v1/blocks/"+strconv.FormatUint(uint64(h), 10), maxBlock)
+	if err != nil {
+		return chain.Block{}, err
+	}
+	b, err := chain.DecodeBlock(enc)
+	if err != nil {
+		return b, answer(0, nil, err)
+	}
+	return b, nil
+}
+
+// listOf is the list that h commits to; nil where the ledger keeps it no more.
+func (x *explainer) listOf(ctx context.Context, h chain.Header) (*directory.List, error) {
+	if h.DirCount == 0 {
+		return directory.NewList(h.DirEpoch, nil)
+	}
+	b, err := x.fetch(ctx, fmt.Sprintf("/v1/directory?epoch=%d", h.DirEpoch), maxDirectory)
+	if p := (*problem)(nil); errors.As(err, &p) && p.exit == exitFailed {
+		return nil, nil
+	}
+	if err != nil {
+		return nil, err
+	}
+	r := wire.NewReader(b)
+	r.Bytes(maxHeader) // a later header of the same epoch
+	body := r.Fixed(r.Len())
+	if r.Err() != nil {
+		return nil, answer(0, nil, r.Err())
+	}
+	l, err := directory.Decode(body)
+	if err == nil {
+		err = l.Check(h)
+	}
+	return l, verified(err)
+}
+
+// standings is how nodes stood before the block at end. Who was listed in was
+// and is active now was never out of it; of all others the history says.
+func (x *explainer) standings(ctx context.Context, heard []chain.NodeID, was *directory.List, end chain.Height) (map[chain.NodeID]registry.Standing, error) {
+	out := map[chain.NodeID]registry.Standing{}
+	if len(heard) == 0 {
+		return out, nil
+	}
+	nodes, err := x.nodes(ctx, "", "")
+	if err != nil {
+		return nil, err
+	}
+	for _, n := range nodes {
+		id, err := chain.ParseNodeID(n.Node)
+		if err != nil {
+			return nil, answer(0, nil, err)
+		}
+		if _, ok := slices.BinarySearchFunc(heard, id, func(a, b chain.NodeID) int { return bytes.Compare(a[:], b[:]) }); !ok {
+			continue
+		}
+		s := registry.Standing{State: registry.Active, Registered: chain.Height(n.RegisteredHeight)}
+		if hex.DecodedLen(len(n.VrfKey)) != len(s.VRF) {
+			return nil, answer(0, nil, fmt.Errorf("VRF key of node %s", id.Short()))
+		}
+		if _, err := hex.Decode(s.VRF[:], []byte(n.VrfKey)); err != nil {
+			return nil, answer(0, nil, err)
+		}
+		listed := false
+		if was != nil {
+			var e directory.Entry
+			if e, listed = was.Find(id); listed {
+				s.VRF = e.VRF
+			}
+		}
+		if !listed || n.State != client.Active {
+			d, err := x.node(ctx, n.Node)
+			if err != nil {
+				return nil, err
+			}
+			s.State = stateAt(d.History, end)
+		}
+		out[id] = s
+	}
+	return out, nil
+}
+
+// stateAt is the state that a history gives before the block at height.
+func stateAt(history []client.NodeEvent, height chain.Height) (s registry.State) {
+	for _, e := range history {
+		if e.Height < int64(height) {
+			s = registry.State(slices.Index(nodeStates, e.To) + 1) // nodeStates has them in order
+		}
+	}
+	return s
+}

@@ -1,0 +1,65 @@
+package devnet
+
+import (
+	"context"
+	"fmt"
+
+	"tunic/chain"
+	"tunic/ledger/light"
+)
+
+// DoubleSeal seals a second header for the head's height with the sealer's key,
+// as a ledger would that tells two stories, and lets the first relay that runs
+// show it to the next. It returns that witness when it has halted.
+func (n *Network) DoubleSeal(ctx context.Context) (witness *Relay, err error) {
+	var running []*Relay
+	for _, r := range n.Relays {
+		r.mu.Lock()
+		if r.stop != nil {
+			running = append(running, r)
+		}
+		r.mu.Unlock()
+	}
+	if len(running) < 2 {
+		return nil, fmt.Errorf("devnet: a double-seal needs two running relays, one to show it to the other; %d run", len(running))
+	}
+	other := n.Ledger.Head().Header
+	other.State = chain.SHA256([]byte("tunic devnet double-seal"), other.State[:])
+	carrier, witness := running[0], running[1]
+	witness.mu.Lock()
+	witness.doomed = true
+	stopped := witness.stopped
+	witness.mu.Unlock()
+	if err := carrier.Twin.ShowHeader(ctx, light.Seal(n.sealer(), other), witness.ID, witness.Endpoint); err != nil {
+		return nil, fmt.Errorf("devnet: %s could not show the second header: %w", carrier.name(), err)
+	}
+	select {
+	case <-stopped:
+		return witness, n.Err()
+	case <-ctx.Done():
+		return nil, fmt.Errorf("devnet: %s did not halt: %w", witness.name(), ctx.Err())
+	}
+}
+
+// Halted reports whether relay i, counted from 0, has halted because it saw two
+// sealed headers for one height.
+func (n *Network) Halted(i int) bool {
+	r := n.Relays[i]
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	return r.halted
+}
+
+// ended notes that the daemon ended by itself and reports whether that was the
+// point of a fault: a relay to which a second head was shown has halted.
+func (r *Relay) ended(twoHeads bool) (expected bool) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	if !twoHeads || !r.doomed {
+		return false
+	}
+	r.halted, r.stop = true, nil
+	close(r.wake) // nobody waits for it any more
+	r.wake = make(chan struct{})
+	return true
+}
