@@ -107,7 +107,7 @@ func (r *remote) nodeWhy(cmd *cobra.Command, id chain.NodeID, n *client.NodeDeta
 	if v.Now, err = r.member(cmd, id, e); err != nil {
 		return nil, err
 	}
-	if e > 0 {
+	if e > 1 { // epoch 0 lists nobody
 		before, err := r.member(cmd, id, e-1)
 		if err != nil {
 			return nil, err

@@ -28,7 +28,7 @@ import (
 func TestExplain(t *testing.T) {
 	t.Parallel()
 	dir := filepath.Join(t.TempDir(), "d")
-	told := demo(t, "--relays", "6", "--seed", "3", "--datadir", dir)
+	told := demo(t, "--relays", "12", "--seed", "3", "--datadir", dir)
 	network, api := serveLeft(t, dir)
 
 	explain := func(network string, e chain.Epoch) (v epochView, code int, errs string) {
