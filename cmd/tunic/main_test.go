@@ -5,13 +5,16 @@ import (
 	"crypto/ed25519"
 	"encoding/hex"
 	"errors"
+	"io/fs"
 	"net"
 	"os"
 	"os/exec"
+	"path/filepath"
 	"regexp"
 	"slices"
 	"strconv"
 	"strings"
+	"syscall"
 	"testing"
 	"time"
 
@@ -34,6 +37,7 @@ func TestScript(t *testing.T) {
 			env.Setenv("TUNIC_HOME", env.WorkDir+"/home")
 			env.Setenv("TUNIC_PASSPHRASE", "open sesame")
 			env.Setenv("NO_COLOR", "1")
+			env.Defer(func() { endDetached(env.WorkDir) })
 			return nil
 		},
 		Cmds: map[string]func(*testscript.TestScript, bool, []string){
@@ -41,6 +45,20 @@ func TestScript(t *testing.T) {
 			"capture": captureCmd, "equivocate": equivocateCmd, "flip": flipCmd,
 			"doubleseal": doubleSealCmd,
 		},
+	})
+}
+
+// endDetached ends the devnets that a script which failed has left below dir.
+func endDetached(dir string) {
+	_ = filepath.WalkDir(dir, func(path string, d fs.DirEntry, err error) error {
+		if err != nil || d.Name() != runningFile {
+			return nil
+		}
+		at := filepath.Dir(path)
+		if r, err := readRunning(at); err == nil && r.alive(at) {
+			_ = syscall.Kill(r.PID, syscall.SIGTERM)
+		}
+		return nil
 	})
 }
 
