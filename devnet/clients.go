@@ -2,7 +2,6 @@ package devnet
 
 import (
 	"bytes"
-	"context"
 	"fmt"
 	"path/filepath"
 	"time"
@@ -30,7 +29,7 @@ func ClientName(i int) string {
 }
 
 // startClients makes the clients and lets them run.
-func (n *Network) startClients(context.Context) error {
+func (n *Network) startClients() error {
 	for i := range n.Spec.Clients {
 		c, err := n.makeClient(i)
 		if err != nil {
@@ -63,7 +62,7 @@ func (n *Network) makeClient(i int) (*Client, error) {
 		return nil, err
 	}
 	cfg := client.Config{
-		Account: account, Core: n.Genesis.Core, Genesis: n.Genesis.Hash(), Ledger: node.FollowLedger(n.ctx, f), Transport: t,
+		Account: account, Core: n.Genesis.Core, Genesis: n.File.Genesis, Ledger: node.FollowLedger(n.ctx, f), Transport: t,
 		AcceptAll: true, Poll: 60 * time.Millisecond, Logger: n.log.With("client", ClientName(i)),
 	}
 	if n.Spec.Dir != "" {

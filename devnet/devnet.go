@@ -89,11 +89,12 @@ type Network struct {
 	Relays   []*Relay
 	Clients  []*Client
 
-	log    *slog.Logger
-	hub    *link.Memory
-	ctx    context.Context
-	cancel context.CancelFunc
-	wg     sync.WaitGroup
+	internal genesis.Network // File for the parts in this process
+	log      *slog.Logger
+	hub      *link.Memory
+	ctx      context.Context
+	cancel   context.CancelFunc
+	wg       sync.WaitGroup
 
 	down   chan struct{} // closed with the first failure
 	mu     sync.Mutex    // guards failed
@@ -140,6 +141,11 @@ func (n *Network) start(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
+	n.internal = n.Genesis.Network(apiInProcess)
+	n.File = n.internal
+	if n.URL != "" {
+		n.File.URLs = []string{n.URL}
+	}
 	if err := n.startLedger(ctx, ln); err != nil {
 		return err
 	}
@@ -160,7 +166,7 @@ func (n *Network) start(ctx context.Context) error {
 	if err := n.Ledger.AdvanceTo(ctx, n.Genesis.EpochStart(1)); err != nil {
 		return fmt.Errorf("devnet: enter epoch 1: %w", err)
 	}
-	return n.startClients(ctx)
+	return n.startClients()
 }
 
 // listen opens the API's port first, so that its URL is known.
@@ -199,10 +205,6 @@ func (n *Network) startLedger(ctx context.Context, ln net.Listener) error {
 		return err
 	}
 	n.Ledger = l
-	n.File = n.Genesis.Network(apiInProcess)
-	if n.URL != "" {
-		n.File = n.Genesis.Network(n.URL)
-	}
 	if n.Handler, err = api.New(api.Config{Ledger: l, Network: n.File, Version: node.Version, Logger: n.log}); err != nil {
 		if ln != nil {
 			ln.Close()
@@ -219,7 +221,7 @@ func (n *Network) startLedger(ctx context.Context, ln net.Listener) error {
 // feed is a verified view of the ledger over the API in process.
 func (n *Network) feed() (*feed.Feed, error) {
 	return feed.New(feed.Config{
-		Network: n.Genesis.Network(apiInProcess),
+		Network: n.internal,
 		HTTP:    &http.Client{Transport: httpx.InMemory(n.Handler)},
 		Logger:  n.log,
 	})
@@ -228,14 +230,12 @@ func (n *Network) feed() (*feed.Feed, error) {
 // run keeps a daemon going until the network closes; what ends it earlier is
 // the network's failure.
 func (n *Network) run(what string, f func(context.Context) error) {
-	n.wg.Add(1)
-	go func() {
-		defer n.wg.Done()
+	n.wg.Go(func() {
 		err := f(n.ctx)
 		if n.ctx.Err() == nil {
 			n.fail(fmt.Errorf("devnet: %s ended: %w", what, err))
 		}
-	}()
+	})
 }
 
 func (n *Network) fail(err error) {

@@ -14,11 +14,9 @@ import (
 func (n *Network) DoubleSeal(ctx context.Context) (witness *Relay, err error) {
 	var running []*Relay
 	for _, r := range n.Relays {
-		r.mu.Lock()
-		if r.stop != nil {
+		if r.runs() {
 			running = append(running, r)
 		}
-		r.mu.Unlock()
 	}
 	if len(running) < 2 {
 		return nil, fmt.Errorf("devnet: a double-seal needs two running relays, one to show it to the other; %d run", len(running))
@@ -31,13 +29,13 @@ func (n *Network) DoubleSeal(ctx context.Context) (witness *Relay, err error) {
 	stopped := witness.stopped
 	witness.mu.Unlock()
 	if err := carrier.Twin.ShowHeader(ctx, light.Seal(n.sealer(), other), witness.ID, witness.Endpoint); err != nil {
-		return nil, fmt.Errorf("devnet: %s could not show the second header: %w", carrier.name(), err)
+		return nil, fmt.Errorf("devnet: %s could not show the second header: %w", carrier.Name(), err)
 	}
 	select {
 	case <-stopped:
 		return witness, n.Err()
 	case <-ctx.Done():
-		return nil, fmt.Errorf("devnet: %s did not halt: %w", witness.name(), ctx.Err())
+		return nil, fmt.Errorf("devnet: %s did not halt: %w", witness.Name(), ctx.Err())
 	}
 }
 
@@ -59,7 +57,6 @@ func (r *Relay) ended(twoHeads bool) (expected bool) {
 		return false
 	}
 	r.halted, r.stop = true, nil
-	close(r.wake) // nobody waits for it any more
-	r.wake = make(chan struct{})
+	r.tell() // nobody waits for it any more
 	return true
 }

@@ -8,12 +8,14 @@ import (
 	"fmt"
 	"io"
 	mathrand "math/rand/v2"
+	"path/filepath"
 	"slices"
 	"sync"
 	"time"
 
 	"tunic/chain"
 	"tunic/chain/genesis"
+	"tunic/internal/durable"
 	"tunic/internal/wire"
 	"tunic/ledger/wallet"
 	"tunic/relay"
@@ -116,4 +118,12 @@ func (s *stream) Read(b []byte) (int, error) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	return s.r.Read(b)
+}
+
+// writeKeys puts a relay's keys into its folder, where its daemon looks.
+func writeKeys(dir string, k relay.Keys) error {
+	if err := durable.MkdirAll(dir); err != nil {
+		return fmt.Errorf("devnet: %w", err)
+	}
+	return durable.WriteFile(filepath.Join(dir, relay.KeyFile), k.Encode(), 0o600)
 }

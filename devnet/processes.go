@@ -21,7 +21,6 @@ import (
 	"tunic/api/client"
 	"tunic/chain"
 	"tunic/chain/genesis"
-	"tunic/internal/durable"
 	"tunic/internal/httpx"
 	"tunic/ledger/wallet"
 	"tunic/node"
@@ -79,6 +78,7 @@ func StartProcesses(ctx context.Context, spec Spec, exe string) (*Processes, err
 	n.Genesis.Clock = genesis.ClockReal
 	wait := 3*time.Second + time.Duration(spec.Relays)*100*time.Millisecond
 	n.Genesis.Time = node.GenesisTime(time.Now(), n.Genesis.Params, min(wait, time.Duration(n.Genesis.Params.EpochLength)*time.Millisecond))
+	n.File = n.Genesis.Network("http://" + spec.HTTP) // the genesis is complete
 	run, cancel := context.WithCancel(ctx)
 	p := &Processes{Seed: n.Seed, Genesis: n.Genesis, Accounts: n.Accounts, log: spec.Logger, cancel: cancel}
 	if p.log == nil {
@@ -140,14 +140,11 @@ func (p *Processes) startRelay(ctx context.Context, n *Network, i int, exe strin
 	if err != nil {
 		return err
 	}
-	if err := durable.MkdirAll(dir); err != nil {
-		return err
-	}
-	if err := durable.WriteFile(filepath.Join(dir, relay.KeyFile), k.Encode(), 0o600); err != nil {
+	if err := writeKeys(dir, k); err != nil {
 		return err
 	}
 	operator := n.account("operator", i)
-	tx, err := registration(n.Genesis, k, operator)
+	tx, err := registration(n.Genesis.Core, n.File.Genesis, k, operator)
 	if err != nil {
 		return err
 	}
@@ -307,14 +304,14 @@ func (p *Processes) Wait(ctx context.Context) error {
 
 // registration is the signed register transaction of a relay, fully staked by
 // its operator.
-func registration(g genesis.Genesis, k relay.Keys, operator wallet.Key) ([]byte, error) {
+func registration(core genesis.Core, hash chain.Hash, k relay.Keys, operator wallet.Key) ([]byte, error) {
 	reg := registry.Register{
-		Head: chain.Head{Fee: g.Params.MinFee, ValidUntil: 1000},
-		Node: k.ID(), FeeBps: 1000, Amount: g.Params.StakingRequirement,
+		Head: chain.Head{Fee: core.Params.MinFee, ValidUntil: 1000},
+		Node: k.ID(), FeeBps: 1000, Amount: core.Params.StakingRequirement,
 	}
-	sig, proof := k.Registration(g.Hash(), operator.Address())
+	sig, proof := k.Registration(hash, operator.Address())
 	reg.VRFKey, reg.NodeSignature, reg.VRFProof = k.VRFPublic(), sig[:], proof[:]
-	tx, err := operator.Sign(chain.NewDomain(g.ChainID, g.Hash()), registry.RegisterType.Schema(), registry.RegisterType.Unsigned(reg))
+	tx, err := operator.Sign(chain.NewDomain(core.ChainID, hash), registry.RegisterType.Schema(), registry.RegisterType.Unsigned(reg))
 	if err != nil {
 		return nil, err
 	}

@@ -10,7 +10,6 @@ import (
 
 	"tunic/chain"
 	"tunic/devnet/fault"
-	"tunic/internal/durable"
 	"tunic/ledger/wallet"
 	"tunic/node"
 	"tunic/onion/link"
@@ -39,19 +38,29 @@ type Relay struct {
 	halted  bool               // it ended because of two heads
 }
 
-func (r *Relay) name() string { return relayName(r.Index) }
-
 func relayName(i int) string { return fmt.Sprintf("relay-%d", i+1) }
 
 // Name is how scenarios and people call the relay: relay-1, relay-2 and so on.
-func (r *Relay) Name() string { return r.name() }
+func (r *Relay) Name() string { return relayName(r.Index) }
 
 func (r *Relay) onSynced(h chain.Height) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	r.synced = h // lower than before after a revert
+	r.tell()
+}
+
+// tell wakes whoever waits for the relay; mu is held.
+func (r *Relay) tell() {
 	close(r.wake)
 	r.wake = make(chan struct{})
+}
+
+// runs reports whether the relay's daemon runs.
+func (r *Relay) runs() bool {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	return r.stop != nil
 }
 
 // awaitSynced waits until the relay has acted on the block at h.
@@ -69,9 +78,9 @@ func (r *Relay) awaitSynced(ctx context.Context, n *Network, h chain.Height) err
 		select {
 		case <-wake:
 		case <-n.ctx.Done():
-			return fmt.Errorf("devnet: closed while waiting for %s at height %d", r.name(), h)
+			return fmt.Errorf("devnet: closed while waiting for %s at height %d", r.Name(), h)
 		case <-ctx.Done():
-			return fmt.Errorf("devnet: %s at height %d: %w", r.name(), h, ctx.Err())
+			return fmt.Errorf("devnet: %s at height %d: %w", r.Name(), h, ctx.Err())
 		}
 	}
 }
@@ -88,7 +97,7 @@ func (n *Network) runRelay(r *Relay) {
 		defer close(stopped)
 		err := daemon.Run(ctx)
 		if ctx.Err() == nil && !r.ended(errors.Is(err, relay.ErrTwoHeads)) {
-			n.fail(fmt.Errorf("devnet: %s ended: %w", r.name(), err))
+			n.fail(fmt.Errorf("devnet: %s ended: %w", r.Name(), err))
 		}
 	})
 }
@@ -99,11 +108,10 @@ func (n *Network) StopRelay(_ context.Context, i int) error {
 	r.mu.Lock()
 	stop, stopped := r.stop, r.stopped
 	r.stop = nil
-	close(r.wake)
-	r.wake = make(chan struct{})
+	r.tell()
 	r.mu.Unlock()
 	if stop == nil {
-		return fmt.Errorf("devnet: %s does not run", r.name())
+		return fmt.Errorf("devnet: %s does not run", r.Name())
 	}
 	stop()
 	<-stopped
@@ -113,15 +121,14 @@ func (n *Network) StopRelay(_ context.Context, i int) error {
 // StartRelay starts relay i again and returns when it has acted on the head.
 func (n *Network) StartRelay(ctx context.Context, i int) error {
 	r := n.Relays[i]
+	if r.runs() {
+		return fmt.Errorf("devnet: %s runs already", r.Name())
+	}
 	r.mu.Lock()
-	running := r.stop != nil
 	r.synced = 0
 	r.mu.Unlock()
-	if running {
-		return fmt.Errorf("devnet: %s runs already", r.name())
-	}
 	if err := n.buildRelay(r); err != nil {
-		return fmt.Errorf("devnet: %s: %w", r.name(), err)
+		return fmt.Errorf("devnet: %s: %w", r.Name(), err)
 	}
 	n.runRelay(r)
 	return r.awaitSynced(ctx, n, n.Ledger.Head().Header.Height)
@@ -134,21 +141,18 @@ func (n *Network) DoubleDescriptor(ctx context.Context, i int) (witness *Relay, 
 	cheat := n.Relays[i]
 	for k := 1; k < len(n.Relays); k++ {
 		witness := n.Relays[(i+k)%len(n.Relays)]
-		witness.mu.Lock()
-		runs := witness.stop != nil
-		witness.mu.Unlock()
-		if !runs {
+		if !witness.runs() {
 			continue
 		}
 		if _, _, err := cheat.Twin.DoubleDescriptor(ctx, "127.0.0.1:1", n.Ledger.Head(), map[chain.NodeID]string{witness.ID: witness.Endpoint}); err != nil {
-			return nil, fmt.Errorf("devnet: %s could not cheat: %w", cheat.name(), err)
+			return nil, fmt.Errorf("devnet: %s could not cheat: %w", cheat.Name(), err)
 		}
 		if err := n.awaitPending(ctx); err != nil {
-			return nil, fmt.Errorf("devnet: nobody reported %s: %w", cheat.name(), err)
+			return nil, fmt.Errorf("devnet: nobody reported %s: %w", cheat.Name(), err)
 		}
 		return witness, nil
 	}
-	return nil, fmt.Errorf("devnet: no relay runs that could see %s cheat", cheat.name())
+	return nil, fmt.Errorf("devnet: no relay runs that could see %s cheat", cheat.Name())
 }
 
 // makeRelays builds the relays; nothing runs yet.
@@ -167,7 +171,7 @@ func (n *Network) makeRelays() error {
 			return err
 		}
 		if err := n.buildRelay(r); err != nil {
-			return fmt.Errorf("devnet: %s: %w", r.name(), err)
+			return fmt.Errorf("devnet: %s: %w", r.Name(), err)
 		}
 		n.Relays = append(n.Relays, r)
 	}
@@ -187,17 +191,14 @@ func (n *Network) buildRelay(r *Relay) error {
 		return err
 	}
 	cfg := relay.Config{
-		Identity: r.keys.Identity, VRF: r.keys.VRF, Core: n.Genesis.Core, Genesis: n.Genesis.Hash(),
+		Identity: r.keys.Identity, VRF: r.keys.VRF, Core: n.Genesis.Core, Genesis: n.File.Genesis,
 		Ledger: node.RelayLedger(f), Transport: r.Twin.Transport(), Signer: r.Twin.Signer(),
 		Endpoints: []string{r.Endpoint}, Version: node.Version, OnSynced: r.onSynced,
 		Logger: n.log.With("relay", r.Index+1), Workers: 1, StoreBuffer: 256 << 10, BootID: "devnet", Rand: n.stream(r),
 	}
 	if n.Spec.Dir != "" {
-		cfg.Dir = filepath.Join(n.Spec.Dir, r.name())
-		if err := durable.MkdirAll(cfg.Dir); err != nil {
-			return err
-		}
-		if err := durable.WriteFile(filepath.Join(cfg.Dir, relay.KeyFile), r.keys.Encode(), 0o600); err != nil {
+		cfg.Dir = filepath.Join(n.Spec.Dir, r.Name())
+		if err := writeKeys(cfg.Dir, r.keys); err != nil {
 			return err
 		}
 	}
@@ -234,12 +235,12 @@ func (n *Network) endpoint(i int) (string, error) {
 // register puts all relays and their stakes into the first block.
 func (n *Network) register(ctx context.Context) error {
 	for _, r := range n.Relays {
-		tx, err := registration(n.Genesis, r.keys, r.Operator)
+		tx, err := registration(n.Genesis.Core, n.File.Genesis, r.keys, r.Operator)
 		if err != nil {
 			return err
 		}
 		if _, err := n.Ledger.Submit(ctx, tx); err != nil {
-			return fmt.Errorf("devnet: register %s: %w", r.name(), err)
+			return fmt.Errorf("devnet: register %s: %w", r.Name(), err)
 		}
 	}
 	if _, err := n.Ledger.Seal(ctx); err != nil {

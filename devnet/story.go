@@ -102,7 +102,7 @@ func Tell(ctx context.Context, spec StorySpec) (Told, error) {
 	}
 	s.net = net
 	defer net.Close()
-	s.told = Told{Seed: net.Seed, Genesis: net.Genesis.Hash(), Relays: spec.Relays, Claim: net.Genesis.Params.Claim(), ReadyMS: time.Since(s.begin).Milliseconds()}
+	s.told = Told{Seed: net.Seed, Genesis: net.File.Genesis, Relays: spec.Relays, Claim: net.Genesis.Params.Claim(), ReadyMS: time.Since(s.begin).Milliseconds()}
 	head := net.Ledger.Head().Header
 	s.told.Listed = int(head.DirCount)
 	s.tell("Ledger %s (seed %d) lists %d relays in epoch %d, block %d.", s.told.Genesis, net.Seed, head.DirCount, head.DirEpoch, head.Height)

@@ -62,13 +62,7 @@ func askHeaders(j *judgement) (_ string, no *chain.Refusal) {
 		}
 		j.seals[i] = s
 	}
-	switch bytes.Compare(j.proof.First, j.proof.Second) {
-	case 0:
-		return "", chain.Refuse(ErrSameContent.Code, "it is one header twice")
-	case 1:
-		return "", chain.Refuse(ErrMalformed.Code, "the headers are not in ascending order")
-	}
-	return "two headers in ascending order", nil
+	return j.ascending("header")
 }
 
 func ordinal(i int) string { return [...]string{"first", "second"}[i] }

@@ -164,13 +164,18 @@ func askStatements(j *judgement) (_ string, no *chain.Refusal) {
 	if no != nil {
 		return "", no
 	}
+	return j.ascending("statement")
+}
+
+// ascending holds the two halves, which are of this sort, to their one order.
+func (j *judgement) ascending(half string) (string, *chain.Refusal) {
 	switch bytes.Compare(j.proof.First, j.proof.Second) {
 	case 0:
-		return "", chain.Refuse(ErrSameContent.Code, "it is one statement twice")
+		return "", chain.Refuse(ErrSameContent.Code, "it is one %s twice", half)
 	case 1:
-		return "", chain.Refuse(ErrMalformed.Code, "the statements are not in ascending order")
+		return "", chain.Refuse(ErrMalformed.Code, "the %ss are not in ascending order", half)
 	}
-	return "two statements in ascending order", nil
+	return "two " + half + "s in ascending order", nil
 }
 
 func askPair(j *judgement) (string, *chain.Refusal) {

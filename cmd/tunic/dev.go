@@ -34,6 +34,16 @@ They work where genesis says dev: true, on the ledger's own machine.`
 	return c
 }
 
+// controls reaches the network's ledger without a limit of time: a revert
+// replays, an advance seals and a dump sends for as long as it takes.
+func (a *app) controls(network string) (*client.Client, error) {
+	r, err := a.remote(network)
+	if err != nil {
+		return nil, err
+	}
+	return client.NewClient(r.net.URLs[0], client.WithHTTPClient(&http.Client{}))
+}
+
 // control makes a command that sends one request to a control of the network's
 // ledger and shows the answer, which it reads into T.
 func control[T any](a *app, use, short string, args cobra.PositionalArgs,
@@ -41,12 +51,7 @@ func control[T any](a *app, use, short string, args cobra.PositionalArgs,
 	var net string
 	c := &cobra.Command{Use: use, Short: short, Args: args,
 		RunE: func(cmd *cobra.Command, args []string) error {
-			r, err := a.remote(net)
-			if err != nil {
-				return err
-			}
-			// A revert replays, and an advance seals, for as long as it takes.
-			api, err := client.NewClient(r.net.URLs[0], client.WithHTTPClient(&http.Client{}))
+			api, err := a.controls(net)
 			if err != nil {
 				return err
 			}
@@ -171,11 +176,7 @@ func (a *app) devDump() *cobra.Command {
 	c := &cobra.Command{
 		Use: "dump FILE", Short: "Save genesis, clock, blocks and waiting transactions; - is standard output", Args: cobra.ExactArgs(1),
 		RunE: func(cmd *cobra.Command, args []string) error {
-			r, err := a.remote(net)
-			if err != nil {
-				return err
-			}
-			api, err := client.NewClient(r.net.URLs[0], client.WithHTTPClient(&http.Client{}))
+			api, err := a.controls(net)
 			if err != nil {
 				return err
 			}
