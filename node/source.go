@@ -29,7 +29,7 @@ func (l relayLedger) Events(ctx context.Context, since chain.Height) (<-chan rel
 		defer close(out)
 		for e := range in {
 			select {
-			case out <- relay.Event(e):
+			case out <- relay.Event{Header: e.Header, Published: e.Published}:
 			case <-ctx.Done():
 				return
 			}

@@ -70,6 +70,23 @@ type Ledger interface {
 type Event struct {
 	Header    chain.SealedHeader
 	Published [][]byte // encoded statements, in the block's order; signatures are not verified
+
+	// Unlisted are the nodes that a quorum judges in the header's epoch though
+	// its list does not name them: active ones that were not eligible, and
+	// decommissioned ones. The ledger says so in the first block of an epoch
+	// alone, and nothing proves it: a vote on who is not judged is refused.
+	Unlisted []Unlisted
+	// Params are the parameters in force, shown against the header, in the
+	// first block in which they are; else nil.
+	Params *genesis.InForce
+}
+
+// Unlisted is one of Event.Unlisted.
+type Unlisted struct {
+	Node           chain.NodeID
+	Decommissioned bool        // else active
+	Since          chain.Epoch // in whose first block it was decommissioned
+	Performance    chain.Permille
 }
 
 // Signer signs the relay's statements. A relay calls it from several goroutines

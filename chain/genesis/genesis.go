@@ -23,7 +23,7 @@ import (
 )
 
 // Version is the version byte of the genesis encoding.
-const Version = 1
+const Version = 2
 
 // Engine says who seals.
 type Engine string

@@ -66,6 +66,14 @@ type Params struct {
 	ReporterShare         chain.BasisPoints `json:"reporter_share_bps"` // of the operator's own loss, at most half
 
 	Versions []string `json:"versions"` // software that may run; empty: any
+
+	ProbesPerRelay uint16         `json:"probes_per_relay"` // an epoch, per listed node
+	ProbeDepth     uint8          `json:"probe_depth"`      // least depth of a commitment's tree
+	ScoreWindow    uint16         `json:"score_window"`     // epochs that a score counts
+	ScoreForgiven  uint16         `json:"score_forgiven"`   // the worst of them, left out
+	ScoreLeast     chain.Permille `json:"score_least_permille"`
+	VersionGrace   chain.Duration `json:"version_grace_ms"`    // from a change of versions until heartbeats are punished
+	ParamsDelay    uint16         `json:"params_delay_epochs"` // least, from the council's last approval until a change is in force
 }
 
 // field is one row of the table from which the encoding derives.
@@ -109,6 +117,9 @@ func (p *Params) fields() []field {
 				p.Versions = append(p.Versions, r.String(MaxVersion))
 			}
 		}},
+		u16(&p.ProbesPerRelay),
+		{func(b []byte) []byte { return append(b, p.ProbeDepth) }, func(r *wire.Reader) { p.ProbeDepth = r.Uint8() }},
+		u16(&p.ScoreWindow), u16(&p.ScoreForgiven), u16(&p.ScoreLeast), u64(&p.VersionGrace), u16(&p.ParamsDelay),
 	}
 }
 
@@ -144,7 +155,7 @@ var ErrParams = errors.New("genesis: parameters contradict each other")
 func (p Params) Validate() error {
 	for _, d := range []chain.Duration{p.BlockInterval, p.EpochLength, p.HeartbeatEvery, p.HeartbeatValid, p.UnlockDelay,
 		p.DeregisterLock, p.CreditStart, p.CreditPerDay, p.CreditMost, p.CreditLeast, p.ReceiptHorizon, p.ChallengeWindow,
-		p.EvidenceAge, p.CorrelationWindow, p.MixingMean, p.MailboxTTL, p.MailboxMost} {
+		p.EvidenceAge, p.CorrelationWindow, p.MixingMean, p.MailboxTTL, p.MailboxMost, p.VersionGrace} {
 		if d > MaxDuration {
 			return fmt.Errorf("%w: a duration of %d ms is above 100 years", ErrParams, d)
 		}
@@ -178,6 +189,13 @@ func (p Params) Validate() error {
 		{p.SlashKeyDisclosure <= 10_000 && p.SlashDoubleDescriptor <= 10_000 && p.SlashDoubleSeal <= 10_000 &&
 			p.SlashDoubleVote <= 10_000 && p.SlashLostMessage <= 10_000 && p.SlashUnauthorised <= 10_000, "a penalty must be at most 10000 basis points"},
 		{len(p.Versions) <= 64, "versions must be at most 64"},
+		{p.QuorumSize >= 4 && p.QuorumSize <= 12, "quorum_size must be 4 to 12"},
+		{p.ProbesPerRelay >= 1 && p.ProbesPerRelay <= 16, "probes_per_relay must be 1 to 16"},
+		{p.ProbeDepth >= 1 && p.ProbeDepth <= 20, "probe_depth must be 1 to 20"},
+		{p.ScoreWindow >= 4 && p.ScoreWindow <= 64, "score_window must be 4 to 64"},
+		{p.ScoreForgiven <= p.ScoreWindow-4, "score_forgiven must leave at least 4 epochs of score_window"},
+		{p.ScoreLeast <= 1000, "score_least_permille must be at most 1000"},
+		{p.ParamsDelay >= 1, "params_delay_epochs must be at least 1"},
 	} {
 		if !c.ok {
 			return fmt.Errorf("%w: %s", ErrParams, c.say)

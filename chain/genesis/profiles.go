@@ -20,6 +20,7 @@ func For(p Profile) (Params, error) {
 		OnionKeyEpochs: 24, Geometry: 1, MailboxTTL: 48 * Hour, MailboxMost: 14 * Day, MailboxQuota: 4096,
 		SlashDoubleDescriptor: 500, SlashDoubleSeal: 500, SlashDoubleVote: 200, SlashLostMessage: 100,
 		SlashKeyDisclosure: 10_000, SlashUnauthorised: 50, ReporterShare: 5_000,
+		ProbesPerRelay: 4, ScoreWindow: 8, ScoreForgiven: 2, ScoreLeast: 930,
 	}
 	switch p {
 	case Mainnet:
@@ -29,6 +30,7 @@ func For(p Profile) (Params, error) {
 		base.CreditStart, base.CreditPerDay, base.CreditMost, base.CreditLeast = 2*Hour, 48*Minute, 48*Hour, 2*Hour
 		base.ReceiptHorizon, base.ChallengeWindow, base.EvidenceAge, base.CorrelationWindow = 12*Day, 54*Hour, 7*Day, 7*Day
 		base.MixingMean, base.Cover, base.Subnets = 100, true, true
+		base.ProbeDepth, base.VersionGrace, base.ParamsDelay = 14, 14*Day, 168
 	case Private:
 		base.BlockInterval, base.EpochLength = 5*Second, 10*Minute
 		base.HeartbeatEvery, base.HeartbeatValid = 10*Minute, 21*Minute
@@ -36,6 +38,7 @@ func For(p Profile) (Params, error) {
 		base.CreditStart, base.CreditPerDay, base.CreditMost, base.CreditLeast = 20*Minute, 8*Minute, 8*Hour, 20*Minute
 		base.ReceiptHorizon, base.ChallengeWindow, base.EvidenceAge, base.CorrelationWindow = 12*Hour, 9*Hour, 12*Hour, 8*Hour
 		base.MixingMean, base.Cover, base.Subnets = 100, true, false
+		base.ProbeDepth, base.VersionGrace, base.ParamsDelay = 10, Day, 6
 	case Dev:
 		base.BlockInterval, base.EpochLength = Second, 10*Second
 		base.HeartbeatEvery, base.HeartbeatValid = 4*Second, 25*Second
@@ -45,6 +48,7 @@ func For(p Profile) (Params, error) {
 		base.ReceiptHorizon, base.ChallengeWindow, base.EvidenceAge, base.CorrelationWindow = 5*Minute, 60*Second, 5*Minute, 4*Minute
 		base.SwarmTarget, base.SwarmLeast = 3, 2
 		base.MixingMean, base.Cover, base.Subnets = 0, false, true
+		base.ProbeDepth, base.VersionGrace, base.ParamsDelay = 6, 30*Second, 2
 	default:
 		return Params{}, fmt.Errorf("genesis: unknown profile %q; use mainnet, private or dev", p)
 	}

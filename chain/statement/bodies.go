@@ -199,56 +199,6 @@ func DecodeReceipt(body []byte) (Receipt, error) {
 	return x, nil
 }
 
-// Vote is a quorum member's verdict on one subject in one epoch, final once
-// signed. Its statement's sequence is NewSequence(epoch, 0).
-type Vote struct {
-	Subject chain.NodeID
-	Epoch   chain.Epoch
-	Reasons uint32 // reason bits; zero means fit
-}
-
-// Encode is the canonical body.
-func (v Vote) Encode() []byte {
-	b := append([]byte(nil), v.Subject[:]...)
-	b = wire.AppendUint64(b, uint64(v.Epoch))
-	return wire.AppendUint32(b, v.Reasons)
-}
-
-// DecodeVote reads a canonical body.
-func DecodeVote(body []byte) (Vote, error) {
-	r := wire.NewReader(body)
-	var v Vote
-	r.Copy(v.Subject[:])
-	v.Epoch = chain.Epoch(r.Uint64())
-	v.Reasons = r.Uint32()
-	if err := r.Done(); err != nil {
-		return v, fmt.Errorf("%w: vote: %w", ErrMalformed, err)
-	}
-	return v, nil
-}
-
-// Commitment binds a relay to the replay tags that it accepted in an epoch.
-type Commitment struct {
-	Epoch chain.Epoch
-	Tags  chain.Hash // root of the sorted, salted hashes of the tags, of fixed depth
-}
-
-// Encode is the canonical body.
-func (c Commitment) Encode() []byte {
-	return append(wire.AppendUint64(nil, uint64(c.Epoch)), c.Tags[:]...)
-}
-
-// DecodeCommitment reads a canonical body.
-func DecodeCommitment(body []byte) (Commitment, error) {
-	r := wire.NewReader(body)
-	c := Commitment{Epoch: chain.Epoch(r.Uint64())}
-	r.Copy(c.Tags[:])
-	if err := r.Done(); err != nil {
-		return c, fmt.Errorf("%w: commitment: %w", ErrMalformed, err)
-	}
-	return c, nil
-}
-
 // RegistrationBody is what a node's identity key signs, raw under
 // LabelRegistration and fork 0, to be registered by operator: a registration
 // outlives forks, as account transactions do.

@@ -36,7 +36,22 @@ func sampleBodies() (statement.Heartbeat, statement.Receipt, statement.Vote, sta
 		h.VRF[i] = byte(i)
 	}
 	return h, statement.Receipt{Chunks: array32(1), Class: 9, Until: 1735689600000, Deleter: array32(2)},
-		statement.Vote{Subject: array32(3), Epoch: 4, Reasons: 5}, statement.Commitment{Epoch: 6, Tags: array32(7)}
+		statement.Vote{Subject: array32(3), Epoch: 4, Reasons: 5, Score: 876}, sampleCommitment()
+}
+
+func sampleCommitment() statement.Commitment {
+	reveal := &statement.Reveal{Probes: make([][statement.ProbeLayers][statement.TagSize]byte, 2)}
+	for i := range reveal.Draw {
+		reveal.Draw[i] = byte(i)
+	}
+	for i := range reveal.Probes {
+		for l := range reveal.Probes[i] {
+			reveal.Probes[i][l][0] = byte(16*i + l)
+		}
+	}
+	open := &statement.Opening{Salt: array32(8), Siblings: []chain.Hash{array32(9)},
+		Opened: []statement.Opened{{Prober: 1, Probe: 2, Layer: 3, Place: 4}, {Prober: 1, Probe: 3, Layer: 0, Place: 5}}}
+	return statement.Commitment{Epoch: 6, Depth: 3, Root: array32(7), Reveal: reveal, Open: open}
 }
 
 func TestDescriptorRules(t *testing.T) {
@@ -145,7 +160,7 @@ func samples() map[string][]byte {
 }
 
 func TestBodies(t *testing.T) {
-	sizes := map[string]int{"descriptor": 4 + 5 + 4 + 4 + 14 + 4 + 18 + 4 + 64 + 4 + 96, "heartbeat": 4 + 5 + 88, "receipt": 73, "vote": 44, "commitment": 40}
+	sizes := map[string]int{"descriptor": 4 + 5 + 4 + 4 + 14 + 4 + 18 + 4 + 64 + 4 + 96, "heartbeat": 4 + 5 + 88, "receipt": 73, "vote": 46, "commitment": 8 + 1 + 32 + 1 + 80 + 4 + 2*64 + 1 + 32 + 4 + 2*13 + 4 + 32}
 	for name, enc := range samples() {
 		if len(enc) != sizes[name] {
 			t.Errorf("%s: %d bytes, want %d", name, len(enc), sizes[name])
@@ -172,7 +187,7 @@ func TestBodies(t *testing.T) {
 	if got, err := statement.DecodeVote(v.Encode()); err != nil || got != v {
 		t.Errorf("%+v, %v", got, err)
 	}
-	if got, err := statement.DecodeCommitment(c.Encode()); err != nil || got != c {
+	if got, err := statement.DecodeCommitment(c.Encode()); err != nil || !reflect.DeepEqual(got, c) {
 		t.Errorf("%+v, %v", got, err)
 	}
 	if got, err := statement.DecodeDescriptor(sampleDescriptor().Encode()); err != nil || !reflect.DeepEqual(got, sampleDescriptor()) {
@@ -234,4 +249,50 @@ func TestVectors(t *testing.T) {
 	raw("header seal", domain, statement.LabelSeal, seal[:])
 	raw("registration (fork 0)", statement.Domain{Genesis: domain.Genesis}, statement.LabelRegistration, statement.RegistrationBody(chain.Address{1}, array32(2)))
 	testenv.Golden(t, path, want)
+}
+
+func TestJudgingRules(t *testing.T) {
+	vote := func(r statement.Reasons, s chain.Permille) []byte {
+		return statement.Vote{Reasons: r, Score: s}.Encode()
+	}
+	for _, c := range []struct {
+		name string
+		body []byte
+		ok   bool
+	}{
+		{"fit", vote(0, 1000), true},
+		{"all reasons", vote(15, 0), true},
+		{"unknown reason", vote(16, 0), false},
+		{"score above 1000", vote(0, 1001), false},
+	} {
+		if _, err := statement.DecodeVote(c.body); (err == nil) != c.ok {
+			t.Errorf("vote, %s: %v", c.name, err)
+		}
+	}
+	for _, c := range []struct {
+		name   string
+		change func(*statement.Commitment)
+		ok     bool
+	}{
+		{"as it is", func(*statement.Commitment) {}, true},
+		{"nothing", func(c *statement.Commitment) { *c = statement.Commitment{Epoch: 3} }, true},
+		{"depth without root", func(c *statement.Commitment) { c.Root = chain.Hash{} }, false},
+		{"root without depth", func(c *statement.Commitment) { c.Depth = 0 }, false},
+		{"too deep", func(c *statement.Commitment) { c.Depth = statement.MaxTreeDepth + 1 }, false},
+		{"layer of no probe", func(c *statement.Commitment) { c.Open.Opened[0].Layer = statement.ProbeLayers }, false},
+		{"number of no probe", func(c *statement.Commitment) { c.Open.Opened[0].Probe = statement.MaxProbes }, false},
+		{"places not ascending", func(c *statement.Commitment) { c.Open.Opened[1].Place = 4 }, false},
+		{"too many probes", func(c *statement.Commitment) {
+			c.Reveal.Probes = make([][statement.ProbeLayers][statement.TagSize]byte, statement.MaxProbes+1)
+		}, false},
+	} {
+		x := sampleCommitment()
+		c.change(&x)
+		if _, err := statement.DecodeCommitment(x.Encode()); (err == nil) != c.ok {
+			t.Errorf("commitment, %s: %v", c.name, err)
+		}
+	}
+	if got := (statement.ReasonAbsent | statement.ReasonVersion).String(); got != "absent+version" {
+		t.Error(got)
+	}
 }

@@ -13,8 +13,8 @@ func Tunic() Policy {
 	// What lasts, and what talks HTTP: outside the pure packages alone.
 	plumbing := []string{"internal/durable", "internal/httpx"}
 	// What a relay or a client needs to know of the network.
-	network := []string{"registry/directory", "registry/path", "slashing", "onion", "onion/link", "onion/mail"}
-	modules := []string{"staking", "registry", "registry/directory", "registry/path", "slashing"}
+	network := []string{"registry/directory", "registry/path", "registry/probe", "slashing", "onion", "onion/link", "onion/mail"}
+	modules := []string{"staking", "registry", "registry/directory", "registry/path", "registry/probe", "slashing"}
 	state := join(modules, list("ledger/machine", "ledger/light", "internal/table"))
 	everythingBelowNode := join(words, plumbing, network, state,
 		list("api", "api/client", "api/feed", "ledger", "relay", "relay/mailbox", "client", "client/ratchet", "client/local"))
@@ -67,7 +67,9 @@ func Tunic() Policy {
 			"staking":  {Pure: true, Imports: join(words, list("internal/table"))},
 			"registry": {Pure: true, Imports: join(words, list("registry/directory", "internal/table"))},
 
-			"registry/directory": {Pure: true, Imports: list("chain", "chain/statement", "internal/wire", "internal/merkle")},
+			"registry/directory": {Pure: true, Imports: list("chain", "chain/statement", "chain/beacon", "internal/wire", "internal/merkle")},
+			// What a probe is and what it says of the nodes on its way.
+			"registry/probe": {Pure: true, Imports: join(words, list("registry/directory", "registry/path", "onion"))},
 			"registry/path":      {Pure: true, Imports: list("chain", "chain/statement", "chain/genesis", "registry/directory", "internal/wire")},
 
 			"onion":      {Pure: true, Imports: list("chain", "internal/wire")},

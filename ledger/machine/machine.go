@@ -92,7 +92,7 @@ func New(g genesis.Genesis, index HeaderIndex) (*Machine, error) {
 			m.accounts.Set(a.Address, Account{Balance: a.Balance})
 		}
 	}
-	m.params.Set(keyParams, g.Params.Encode())
+	m.params.Set(keyParams, genesis.InForce{Params: g.Params}.Encode())
 	m.params.Set(keySupply, wire.AppendUint64(nil, uint64(m.supply)))
 	m.setFork(0)
 	m.fund(g.RewardPool)
