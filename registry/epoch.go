@@ -20,9 +20,10 @@ type Bonds interface {
 }
 
 // BeginEpoch is called in the first block of epoch e, before its transactions,
-// once the beacon is closed (seed). It lets unlocked nodes leave, makes nodes
-// active that can be listed for the first time, draws swarms and returns the
-// list, which holds for the whole epoch. Epoch 0 lists nobody.
+// once the beacon is closed (seed) and the votes are counted (Judge). It lets
+// unlocked nodes leave, makes nodes active that can be listed for the first
+// time, draws swarms and returns the list, which holds for the whole epoch.
+// Epoch 0 lists nobody.
 func (r *Registry) BeginEpoch(e chain.Epoch, now chain.Time, height chain.Height, seed chain.Hash, bonds Bonds) (*directory.List, error) {
 	ctx := Context{Height: height, Time: now, Epoch: e}
 	for id := range r.removals.All() {
@@ -35,10 +36,15 @@ func (r *Registry) BeginEpoch(e chain.Epoch, now chain.Time, height chain.Height
 			r.enter(&n, Left, "unlocked", chain.Hash{}, ctx)
 		}
 		d, reason := r.eligible(n, e, now, bonds)
-		if n.Listed = reason == ""; n.Listed {
-			if n.State == Registered {
-				r.enter(&n, Active, "listed", chain.Hash{}, ctx)
-			}
+		if n.State == Registered && reason == "" {
+			r.enter(&n, Active, "listed", chain.Hash{}, ctx)
+		}
+		if n.Listed != (reason == "") {
+			r.settle(&n, now)
+			n.Listed = reason == ""
+		}
+		n.Credit = min(n.Credit, r.core.Params.CreditMost) // which the council may have lowered
+		if n.Listed {
 			listed = append(listed, candidate{n, d})
 			continue // written below, with its swarm
 		}
@@ -75,7 +81,7 @@ type candidate struct {
 // changed reports whether what BeginEpoch may change has changed, so that a
 // quiet node's row is not written every epoch.
 func changed(a, b Node) bool {
-	return a.State != b.State || a.Listed != b.Listed || a.Swarm != b.Swarm || a.PreviousSwarm != b.PreviousSwarm
+	return a.State != b.State || a.Listed != b.Listed || a.Swarm != b.Swarm || a.PreviousSwarm != b.PreviousSwarm || a.Credit != b.Credit
 }
 
 // Eligible says whether a node could be listed in epoch e if that began at now,
@@ -135,6 +141,32 @@ func entry(n Node, d statement.Descriptor, e chain.Epoch, stake chain.Amount) di
 		OnionNext:   directory.Key{First: next.First, Key: next.Key},
 		Performance: n.Performance,
 	}
+}
+
+// Unlisted is a node that is judged though no list names it.
+type Unlisted struct {
+	Node           chain.NodeID
+	Decommissioned bool        // else active
+	Since          chain.Epoch // in which it was decommissioned
+	Performance    chain.Permille
+}
+
+// Unlisted gives the nodes that a quorum judges in the present epoch beside
+// those of its list, ascending: active ones that were not eligible, and
+// decommissioned ones.
+func (r *Registry) Unlisted() []Unlisted {
+	var out []Unlisted
+	for n := range r.All() {
+		if n.Listed || n.State != Active && n.State != Decommissioned {
+			continue
+		}
+		u := Unlisted{Node: n.ID, Performance: n.Performance}
+		if n.State == Decommissioned {
+			u.Decommissioned, u.Since = true, r.core.EpochAt(n.StateSince)
+		}
+		out = append(out, u)
+	}
+	return out
 }
 
 // Contributions are the VRF outputs that heartbeats of epoch e carried,

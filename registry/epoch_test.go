@@ -236,7 +236,7 @@ func TestRandomLives(t *testing.T) {
 		for range rapid.IntRange(1, 40).Draw(t, "steps") {
 			r := relays[rapid.IntRange(0, 2).Draw(t, "relay")]
 			e := b.ctx.Epoch + chain.Epoch(rapid.IntRange(0, 1).Draw(t, "next"))
-			switch rapid.IntRange(0, 9).Draw(t, "op") {
+			switch rapid.IntRange(0, 10).Draw(t, "op") {
 			case 0, 1:
 				_ = b.register(r, rapid.SampledFrom([]chain.Amount{100, 500, 1000, 1000}).Draw(t, "stake"))
 			case 2, 3:
@@ -256,6 +256,8 @@ func TestRandomLives(t *testing.T) {
 					b.Tombstone(r.id(), "x", chain.Hash{}, b.ctx)
 					b.stakes.Lock(r.id(), b.ctx.Time+1)
 				}
+			case 8:
+				_ = b.Decommission(r.id(), "x", chain.Hash{}, b.ctx)
 			case 7:
 				b.stakes.Slash(r.id(), 10, b.ctx.Epoch, nil, 0, b.acc)
 			default:

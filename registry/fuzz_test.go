@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"testing"
 
+	"tunic/chain/statement"
 	"tunic/internal/table"
 	"tunic/registry"
 )
@@ -20,6 +21,16 @@ func FuzzRows(f *testing.F) {
 	b.commit()
 	for r := range b.nodes.Rows() {
 		f.Add(r.Key, r.Value)
+	}
+	c := newCourt(f, 6)
+	c.all(f, r.id(), statement.ReasonLoss)
+	c.epoch(f, 2)
+	c.all(f, newRelay(2).id(), statement.ReasonAbsent)
+	c.commit()
+	for r := range c.nodes.Rows() { // votes and counts
+		if r.Key[0] == registry.PrefixVotes || r.Key[0] == registry.PrefixCounts {
+			f.Add(r.Key, r.Value)
+		}
 	}
 	f.Fuzz(func(t *testing.T, key, value []byte) {
 		var p table.Part

@@ -34,6 +34,7 @@ type bench struct {
 	hash                  chain.Hash
 	nodes, bonded, params table.Part
 	ctx                   registry.Context
+	verdicts              []registry.Verdict // of the newest epoch's first block
 }
 
 // Open makes the bench a registry.Opener, as the ledger machine is.
@@ -66,17 +67,25 @@ func (b *bench) at(t interface{ Fatal(...any) }, ms chain.Time) *directory.List 
 	if e == b.ctx.Epoch {
 		return nil
 	}
-	b.ctx.Epoch = e
-	l, err := b.BeginEpoch(e, b.ctx.Time, b.ctx.Height, chain.SHA256([]byte{byte(e)}), b.stakes)
+	b.ctx.Epoch, b.verdicts = e, nil
+	b.Judge(b.ctx, func(v registry.Verdict) chain.Hash {
+		if b.verdicts = append(b.verdicts, v); v.To == registry.Deregistered {
+			b.stakes.Lock(v.Subject, b.ctx.Time+1000)
+		}
+		return chain.SHA256(v.Subject[:])
+	})
+	seed := chain.SHA256([]byte{byte(e)})
+	l, err := b.BeginEpoch(e, b.ctx.Time, b.ctx.Height, seed, b.stakes)
 	if err != nil {
 		t.Fatal(err)
 	}
+	b.ctx.List, b.ctx.Beacon = l, seed
 	b.sound(t)
 	return l
 }
 
 func (b *bench) sound(t interface{ Fatal(...any) }) {
-	if err := b.Check(func(id chain.NodeID) bool { _, ok := b.stakes.Bond(id); return ok }); err != nil {
+	if err := b.Check(b.ctx.Epoch, func(id chain.NodeID) bool { _, ok := b.stakes.Bond(id); return ok }); err != nil {
 		t.Fatal(err)
 	}
 	if err := b.stakes.Check(); err != nil {
@@ -163,14 +172,14 @@ func (b *bench) publish(sts ...statement.Statement) error {
 }
 
 // join registers r fully staked and publishes for the next epoch.
-func (b *bench) join(t *testing.T, relays ...relay) {
+func (b *bench) join(t testing.TB, relays ...relay) {
 	t.Helper()
 	for _, r := range relays {
 		must(t, b.register(r, 1000), b.publish(b.descriptor(r, b.ctx.Epoch+1, 0), b.heartbeat(r, b.ctx.Epoch+1, 0)))
 	}
 }
 
-func must(t *testing.T, errs ...error) {
+func must(t testing.TB, errs ...error) {
 	t.Helper()
 	for _, err := range errs {
 		if err != nil {

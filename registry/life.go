@@ -31,7 +31,8 @@ var steps = map[State][]State{
 	Left:           {Tombstoned},
 }
 
-// enter sets n's state and writes the event; the caller writes n.
+// enter settles n's credit, sets its state and writes the event; the caller
+// writes n.
 func (r *Registry) enter(n *Node, to State, reason string, proof chain.Hash, ctx Context) {
 	if len(reason) > MaxReason {
 		reason = reason[:MaxReason]
@@ -40,6 +41,7 @@ func (r *Registry) enter(n *Node, to State, reason string, proof chain.Hash, ctx
 	r.history.Set(eventKey{n.ID, n.Events}, e)
 	r.taken = append(r.taken, e)
 	n.Events++
+	r.carry(n, to, ctx.Time)
 	n.State, n.StateSince, n.Until = to, ctx.Time, 0
 }
 
@@ -91,12 +93,14 @@ func (r *Registry) Leave(id chain.NodeID, ctx Context) error {
 	return r.move(id, Left, "unlocked", chain.Hash{}, ctx, nil)
 }
 
-// Decommission takes an active node out of the lists to come.
+// Decommission takes an active node out of the lists to come. From now on it
+// uses up its credit.
 func (r *Registry) Decommission(id chain.NodeID, reason string, proof chain.Hash, ctx Context) error {
 	return r.move(id, Decommissioned, reason, proof, ctx, nil)
 }
 
-// Recommission makes a decommissioned node active again.
+// Recommission makes a decommissioned node active again, which costs it twice
+// the time that it was out.
 func (r *Registry) Recommission(id chain.NodeID, reason string, ctx Context) error {
 	return r.move(id, Active, reason, chain.Hash{}, ctx, nil)
 }

@@ -9,16 +9,21 @@ import (
 	"tunic/chain/statement"
 )
 
-// Publish takes a node's descriptor or heartbeat. It asks, cheap questions
-// first: is the label published here, is the node known and serving, does the
-// body decode, is it of this fork, of this epoch or the next, newer than the
-// last and not too soon after it, is its content allowed, is it signed.
+// Publish takes a node's descriptor, heartbeat, vote or probe commitment. It
+// asks, cheap questions first: is the label published here, is the node known
+// and serving, is it of this fork, of this epoch or the next, does the body
+// decode, is it newer than the last and not too soon after it, is its content
+// allowed (of a vote: has the node a seat), is it signed.
 func (r *Registry) Publish(st statement.Statement, ctx Context) error {
 	n, err := r.check(st, ctx)
-	if err != nil {
+	switch {
+	case err != nil:
 		return err
+	case st.Label == statement.LabelVote:
+		r.cast(st)
+	default:
+		r.put(n)
 	}
-	r.put(n)
 	return nil
 }
 
@@ -30,7 +35,7 @@ func (r *Registry) CheckPublish(st statement.Statement, ctx Context) error {
 
 // check returns the node as it stands after st.
 func (r *Registry) check(st statement.Statement, ctx Context) (Node, error) {
-	if st.Label != statement.LabelDescriptor && st.Label != statement.LabelHeartbeat {
+	if !Published(st.Label) {
 		return Node{}, chain.Refuse(CodeUnsupported, "a %s", st.Label)
 	}
 	n, ok := r.Node(st.Node)
@@ -46,10 +51,24 @@ func (r *Registry) check(st statement.Statement, ctx Context) (Node, error) {
 	case st.Sequence.Epoch() != ctx.Epoch && st.Sequence.Epoch() != ctx.Epoch+1:
 		return n, chain.Refuse(CodeWrongEpoch, "of epoch %d; this is %d", st.Sequence.Epoch(), ctx.Epoch)
 	}
-	if st.Label == statement.LabelDescriptor {
+	switch st.Label {
+	case statement.LabelDescriptor:
 		return r.checkDescriptor(n, st, ctx)
+	case statement.LabelVote:
+		return n, r.checkVote(st, ctx)
+	case statement.LabelCommitment:
+		return r.checkCommitment(n, st, ctx)
 	}
 	return r.checkHeartbeat(n, st, ctx)
+}
+
+// Published reports whether statements of label l are for the registry.
+func Published(l statement.Label) bool {
+	switch l {
+	case statement.LabelDescriptor, statement.LabelHeartbeat, statement.LabelVote, statement.LabelCommitment:
+		return true
+	}
+	return false
 }
 
 func (r *Registry) checkDescriptor(n Node, st statement.Statement, ctx Context) (Node, error) {
@@ -90,9 +109,7 @@ func (r *Registry) checkHeartbeat(n Node, st statement.Statement, ctx Context) (
 	if h.Height > ctx.Height {
 		return n, chain.Refuse(CodeFutureHeight, "names height %d; this is %d", h.Height, ctx.Height)
 	}
-	if err := r.checkVersion(h.Version); err != nil {
-		return n, err
-	}
+	// Of whatever version: what a node declares it runs is taken down.
 	if err := r.checkSignature(st, ctx); err != nil {
 		return n, err
 	}

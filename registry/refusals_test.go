@@ -100,8 +100,8 @@ func TestPublishRefusals(t *testing.T) {
 	}
 	early := func(t *testing.T, b *bench) { b.ctx.Time-- }
 	for _, row := range []row{
-		{"a vote", registry.CodeUnsupported, nil, func(b *bench) statement.Statement {
-			return b.sign(r, statement.LabelVote, statement.NewSequence(5, 4), statement.Vote{}.Encode())
+		{"a receipt", registry.CodeUnsupported, nil, func(b *bench) statement.Statement {
+			return b.sign(r, statement.LabelReceipt, statement.NewSequence(5, 4), nil)
 		}},
 		{"unknown node", registry.CodeUnknownNode, nil, func(b *bench) statement.Statement { return b.descriptor(stranger, 5, 4) }},
 		{"tombstoned", registry.CodeTombstoned, func(t *testing.T, b *bench) { b.Tombstone(r.id(), "x", chain.Hash{}, b.ctx) }, beat(5, 4, nil)},
@@ -133,10 +133,6 @@ func TestPublishRefusals(t *testing.T) {
 		{"key that lives too long", registry.CodeKeyLifetime, nil, desc(5, 4, func(d *statement.Descriptor) { d.Keys[0].Last = 29 })},
 		{"key of zeros", registry.CodeBadKey, nil, desc(5, 4, func(d *statement.Descriptor) { d.Keys[0].Key = [32]byte{} })},
 		{"descriptor of another version", registry.CodeVersion, func(t *testing.T, b *bench) { b.core.Params.Versions = []string{"v0", "v2"} }, desc(5, 4, nil)},
-		{"heartbeat of another version", registry.CodeVersion, nil, func(b *bench) statement.Statement {
-			b.core.Params.Versions = []string{"v1"}
-			return beat(5, 4, func(_ *bench, h *statement.Heartbeat) { h.Version = "v9" })(b)
-		}},
 		{"heartbeat from the future", registry.CodeFutureHeight, nil, beat(5, 4, func(b *bench, h *statement.Heartbeat) { h.Height = b.ctx.Height + 1 })},
 		{"descriptor changed after signing", registry.CodeBadSignature, nil, func(b *bench) statement.Statement {
 			st := desc(5, 4, nil)(b)

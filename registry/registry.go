@@ -3,9 +3,10 @@
 // implements docs/spec/registry.md.
 //
 // It is a pure reducer over the part nodes. The ledger machine calls Register
-// and Publish for transactions, Contributions and then BeginEpoch in the first
-// block of an epoch, and Unlocking, Tombstone and their like when stake or a
-// proof says so; others read Node, All and History.
+// and Publish for transactions, Contributions, Judge and then BeginEpoch in the
+// first block of an epoch, and Unlocking, Tombstone and their like when stake or
+// a proof says so; others read Node, All and History, and what judgement
+// (docs/spec/judgement.md) is about: Credit, Votes, LastCount, Unlisted.
 //
 // It promises: a refused call changes nothing; a list is frozen for its epoch
 // and follows from state alone; a node id lives once, and every change of its
@@ -13,7 +14,6 @@
 package registry
 
 import (
-	"bytes"
 	"fmt"
 	"iter"
 
@@ -45,6 +45,9 @@ const (
 	CodeVersion           = "version_not_allowed"
 	CodeFutureHeight      = "future_height" // a heartbeat names a height that is not yet
 	CodeWrongState        = "wrong_state"   // the life of a node has no such step
+	CodeNotJudged         = "not_judged"    // nobody votes on this node
+	CodeNotInQuorum       = "not_in_quorum"
+	CodeAlreadyVoted      = "already_voted" // a vote is final
 )
 
 // State is where a node stands in its life.
@@ -108,7 +111,13 @@ type Node struct {
 
 	Swarm         directory.SwarmID
 	PreviousSwarm directory.SwarmID // of the epoch before
-	Performance   chain.Permille
+	Performance   chain.Permille    // of the last count that gave one; 1,000 before
+
+	Credit   chain.Duration // as settled; Registry.Credit says what it is now
+	CreditAt chain.Time     // when it was settled
+
+	CommitmentSequence statement.Sequence // of the last probe commitment taken
+	CommitmentHash     chain.Hash         // SHA-256 of its encoding; its body stands in its block
 }
 
 // Context is the block in which a change happens.
@@ -117,6 +126,11 @@ type Context struct {
 	Time   chain.Time
 	Epoch  chain.Epoch
 	Fork   uint32
+
+	// List is the newest list and Beacon that of its epoch: quorums are drawn
+	// from them. Before the first block of Epoch they are of an earlier one.
+	List   *directory.List
+	Beacon chain.Hash
 }
 
 // Registry is the reducer. Not safe for concurrent use.
@@ -126,14 +140,17 @@ type Registry struct {
 	nodes    *table.Table[chain.NodeID, Node]
 	history  *table.Table[eventKey, Event]
 	removals *table.Table[chain.NodeID, chain.Height]
-	taken    []Event // since TakeEvents
+	votes    *table.Table[voteKey, statement.Statement] // cast in the present epoch
+	counts   *table.Table[chain.NodeID, Count]          // the last on each node
+	taken    []Event                                    // since TakeEvents
 }
 
 // New declares the tables on the part nodes. hash is the genesis hash, which
 // every signature and VRF proof is bound to.
 func New(nodes *table.Part, core *genesis.Core, hash chain.Hash) *Registry {
 	return &Registry{core: core, genesis: hash,
-		nodes: table.New(nodes, nodeCodec), history: table.New(nodes, eventCodec), removals: table.New(nodes, removalCodec)}
+		nodes: table.New(nodes, nodeCodec), history: table.New(nodes, eventCodec), removals: table.New(nodes, removalCodec),
+		votes: table.New(nodes, voteCodec), counts: table.New(nodes, countCodec)}
 }
 
 // Node returns the node of id.
@@ -174,34 +191,4 @@ func (r *Registry) Removals() []chain.NodeID {
 		out = append(out, id)
 	}
 	return out
-}
-
-// Check verifies what must hold of every node; bonded says whether a bond stands
-// behind a node.
-func (r *Registry) Check(bonded func(chain.NodeID) bool) error {
-	for n := range r.All() {
-		switch {
-		case n.Listed && (n.State == Tombstoned || n.State == Left || n.State == Registered):
-			return fmt.Errorf("check node %s: %s and listed", n.ID, n.State)
-		case n.Listed && n.State == Active && !bonded(n.ID):
-			return fmt.Errorf("check node %s: listed without a bond", n.ID)
-		case n.Events == 0:
-			return fmt.Errorf("check node %s: no history", n.ID)
-		}
-		if last, ok := r.history.Get(eventKey{n.ID, n.Events - 1}); !ok || last.To != n.State {
-			return fmt.Errorf("check node %s: its history does not end in %s", n.ID, n.State)
-		}
-		if len(n.Descriptor) > 0 {
-			st, err := statement.Decode(n.Descriptor)
-			if err != nil || st.Node != n.ID || st.Sequence != n.DescriptorSequence || !bytes.Equal(st.Encode(), n.Descriptor) {
-				return fmt.Errorf("check node %s: stored descriptor is not its own", n.ID)
-			}
-		}
-	}
-	for id := range r.removals.All() {
-		if n, ok := r.nodes.Get(id); !ok || n.Listed {
-			return fmt.Errorf("check removal of %s: listed or unknown", id)
-		}
-	}
-	return nil
 }

@@ -13,6 +13,8 @@ const (
 	PrefixNodes    = 0x01
 	PrefixHistory  = 0x02
 	PrefixRemovals = 0x03
+	PrefixVotes    = 0x04
+	PrefixCounts   = 0x05
 )
 
 // maxStored bounds a stored statement.
@@ -39,6 +41,43 @@ var removalCodec = table.Codec[chain.NodeID, chain.Height]{
 	Prefix: PrefixRemovals, AppendKey: appendID, ReadKey: readID,
 	AppendValue: func(b []byte, h chain.Height) []byte { return wire.AppendUint64(b, uint64(h)) },
 	ReadValue:   func(r *wire.Reader) chain.Height { return chain.Height(r.Uint64()) },
+}
+
+// voteKey is who votes on whom. The votes on one node stand together,
+// ascending by voter.
+type voteKey struct{ subject, voter chain.NodeID }
+
+var voteCodec = table.Codec[voteKey, statement.Statement]{
+	Prefix:      PrefixVotes,
+	AppendKey:   func(b []byte, k voteKey) []byte { return appendID(appendID(b, k.subject), k.voter) },
+	ReadKey:     func(r *wire.Reader) voteKey { return voteKey{readID(r), readID(r)} },
+	AppendValue: func(b []byte, st statement.Statement) []byte { return append(b, st.Encode()...) },
+	ReadValue:   statement.Read,
+}
+
+var countCodec = table.Codec[chain.NodeID, Count]{
+	Prefix: PrefixCounts, AppendKey: appendID, ReadKey: readID,
+	AppendValue: func(b []byte, c Count) []byte {
+		b = wire.AppendUint64(b, uint64(c.Epoch))
+		b = wire.AppendUint64(b, uint64(c.Height))
+		b = append(b, c.Voters, c.Needed, byte(c.From), byte(c.To))
+		b = wire.AppendUint32(b, uint32(len(c.Votes)))
+		for _, v := range c.Votes {
+			b = appendID(b, v.Voter)
+			b = wire.AppendUint32(b, uint32(v.Reasons))
+			b = wire.AppendUint16(b, uint16(v.Score))
+		}
+		return b
+	},
+	ReadValue: func(r *wire.Reader) (c Count) {
+		c.Epoch, c.Height = chain.Epoch(r.Uint64()), chain.Height(r.Uint64())
+		c.Voters, c.Needed = r.Uint8(), r.Uint8()
+		c.From, c.To = State(r.Uint8()), State(r.Uint8())
+		for range r.Count(directory.MaxDrawn, 38) {
+			c.Votes = append(c.Votes, Ballot{readID(r), statement.Reasons(r.Uint32()), chain.Permille(r.Uint16())})
+		}
+		return c
+	},
 }
 
 var eventCodec = table.Codec[eventKey, Event]{
@@ -85,7 +124,11 @@ func appendNode(b []byte, n Node) []byte {
 	}
 	b = wire.AppendUint64(b, uint64(n.Swarm))
 	b = wire.AppendUint64(b, uint64(n.PreviousSwarm))
-	return wire.AppendUint16(b, uint16(n.Performance))
+	b = wire.AppendUint16(b, uint16(n.Performance))
+	b = wire.AppendUint64(b, uint64(n.Credit))
+	b = wire.AppendUint64(b, uint64(n.CreditAt))
+	b = wire.AppendUint64(b, uint64(n.CommitmentSequence))
+	return append(b, n.CommitmentHash[:]...)
 }
 
 func readNode(r *wire.Reader) (n Node) {
@@ -108,5 +151,8 @@ func readNode(r *wire.Reader) (n Node) {
 	}
 	n.Swarm, n.PreviousSwarm = directory.SwarmID(r.Uint64()), directory.SwarmID(r.Uint64())
 	n.Performance = chain.Permille(r.Uint16())
+	n.Credit, n.CreditAt = chain.Duration(r.Uint64()), chain.Time(r.Uint64())
+	n.CommitmentSequence = statement.Sequence(r.Uint64())
+	r.Copy(n.CommitmentHash[:])
 	return n
 }

@@ -72,6 +72,9 @@ type block struct {
 	epoch  chain.Epoch
 	fork   uint32
 	raise  bool // the fork rises here, and the transaction that says so is to come
+
+	list   *directory.List // the newest
+	beacon chain.Hash      // of its epoch
 }
 
 // Apply executes a block as it is: every transaction gets a result, a refused
@@ -104,7 +107,7 @@ func (m *Machine) run(in Input, propose bool) (Output, error) {
 	if err := m.follows(in, propose); err != nil {
 		return Output{}, err
 	}
-	b := &block{height: in.Height, time: in.Time, epoch: m.core.EpochAt(in.Time), fork: in.Fork}
+	b := &block{height: in.Height, time: in.Time, epoch: m.core.EpochAt(in.Time), fork: in.Fork, list: m.list, beacon: m.head.Beacon}
 	if in.Fork != m.fork {
 		b.raise = true
 		m.setFork(in.Fork)
@@ -119,6 +122,7 @@ func (m *Machine) run(in Input, propose bool) (Output, error) {
 			panic(fmt.Sprintf("machine: internal error: epoch %d: %v", b.epoch, err))
 		}
 		m.list, out.List = list, list
+		b.list, b.beacon = list, beaconNow
 	} else {
 		b.epoch = m.head.DirEpoch
 	}
@@ -292,7 +296,8 @@ func (m *Machine) CheckTx(t *Prepared, now chain.Time) error {
 // next is the block that follows the head at now.
 func (m *Machine) next(now chain.Time) *block {
 	now = max(now, m.head.Time)
-	return &block{height: m.head.Height + 1, time: now, epoch: max(m.core.EpochAt(now), m.head.DirEpoch), fork: m.fork}
+	return &block{height: m.head.Height + 1, time: now, epoch: max(m.core.EpochAt(now), m.head.DirEpoch), fork: m.fork,
+		list: m.list, beacon: m.head.Beacon}
 }
 
 // refusal is a reducer's error as what enters the results.

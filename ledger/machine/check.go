@@ -34,7 +34,7 @@ func (m *Machine) Supply() Supply {
 
 // Check verifies every invariant: supply conserved; listed implies bonded;
 // tombstoned implies not listed, or removed (as far as the header has room for
-// removals); nonces never fall from one Check
+// removals); deregistered implies locked; nonces never fall from one Check
 // to the next; every slash has a proof that verifies; the reducers' own. It
 // reads all of state.
 func (m *Machine) Check() error {
@@ -65,6 +65,12 @@ func (m *Machine) Check() error {
 			return fmt.Errorf("%w: %s serves without stake", ErrInvariant, e.Node)
 		}
 	}
+	for n := range m.registry.All() {
+		// Of a bond that was withdrawn nothing is left to lock.
+		if b, ok := m.staking.Bond(n.ID); ok && n.State == registry.Deregistered && b.LockedUntil == 0 {
+			return fmt.Errorf("%w: %s is deregistered and its stake is not locked", ErrInvariant, n.ID)
+		}
+	}
 	for _, r := range m.slashing.All() {
 		p, err := slashing.Decode(r.Proof)
 		if err == nil {
@@ -76,7 +82,7 @@ func (m *Machine) Check() error {
 	}
 	for _, check := range []func() error{
 		m.staking.Check,
-		func() error { return m.registry.Check(m.bonded) },
+		func() error { return m.registry.Check(m.head.DirEpoch, m.bonded) },
 		m.slashing.CheckAll,
 	} {
 		if err := check(); err != nil {

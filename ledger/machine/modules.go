@@ -48,14 +48,27 @@ func (m *Machine) contributions(e chain.Epoch) []beacon.Contribution {
 	return m.registry.Contributions(e)
 }
 
+// beginEpoch counts the votes of the epoch that ends and freezes the list of the
+// one that begins.
 func (m *Machine) beginEpoch(b *block, seed chain.Hash) (*directory.List, error) {
+	m.registry.Judge(b.registry(), func(v registry.Verdict) chain.Hash { return m.judged(b, v) })
 	return m.registry.BeginEpoch(b.epoch, b.time, b.height, seed, m.staking)
+}
+
+// judged does what a verdict brings beside the node's step, which follows: it
+// locks the stake of whoever is deregistered. The hash is what proves the
+// verdict; zero where nothing does.
+func (m *Machine) judged(b *block, v registry.Verdict) (proof chain.Hash) {
+	if v.To == registry.Deregistered {
+		m.staking.Lock(v.Subject, b.time+chain.Time(m.core.Params.DeregisterLock))
+	}
+	return chain.Hash{}
 }
 
 func (m *Machine) removals() []chain.NodeID { return m.registry.Removals() }
 
 func (b *block) registry() registry.Context {
-	return registry.Context{Height: b.height, Time: b.time, Epoch: b.epoch, Fork: b.fork}
+	return registry.Context{Height: b.height, Time: b.time, Epoch: b.epoch, Fork: b.fork, List: b.list, Beacon: b.beacon}
 }
 
 func (b *block) slashing() slashing.Context {
@@ -113,10 +126,10 @@ func (m *Machine) punish(b *block, p *purse, proof []byte, reporter chain.Addres
 
 // publish takes a node's statement.
 func (m *Machine) publish(b *block, p *purse, st statement.Statement) error {
-	switch st.Label {
-	case statement.LabelDescriptor, statement.LabelHeartbeat:
+	switch {
+	case registry.Published(st.Label):
 		return m.registry.Publish(st, b.registry())
-	case statement.LabelProof:
+	case st.Label == statement.LabelProof:
 		reporter, err := m.reporter(b, st)
 		if err != nil {
 			return err
@@ -143,10 +156,10 @@ func (m *Machine) reporter(b *block, st statement.Statement) (chain.Address, err
 
 // checkPublish says what publish would, and changes nothing.
 func (m *Machine) checkPublish(b *block, st statement.Statement) error {
-	switch st.Label {
-	case statement.LabelDescriptor, statement.LabelHeartbeat:
+	switch {
+	case registry.Published(st.Label):
 		return m.registry.CheckPublish(st, b.registry())
-	case statement.LabelProof:
+	case st.Label == statement.LabelProof:
 		if _, err := m.reporter(b, st); err != nil {
 			return err
 		}

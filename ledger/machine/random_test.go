@@ -118,6 +118,51 @@ func TestRandom(t *testing.T) {
 	})
 }
 
+// Random votes, silence, offences and departures in a network that judges: every
+// invariant holds after each block, and a machine loaded from the rows goes on
+// alike.
+func TestRandomJudgement(t *testing.T) {
+	operators := []string{"a", "b", "c", "d", "e", "f"}
+	nodes := []string{"n", "m", "o", "p", "q", "r"}
+	rapid.Check(t, func(rt *rapid.T) {
+		w := newWorld(t, operators...)
+		var txs [][]byte
+		for i, n := range nodes {
+			txs = append(txs, w.acts([]string{"join", n, operators[i]}, map[string]int{})...)
+		}
+		w.ok(w.at(0)+1000, txs...)
+		w.ok(w.at(1))
+		for range rapid.IntRange(1, 8).Draw(rt, "blocks") {
+			e := w.m.Head().DirEpoch
+			count := map[string]int{}
+			txs = nil
+			for i, n := range nodes {
+				if rapid.IntRange(0, 3).Draw(rt, "silent") > 0 {
+					txs = append(txs, publish(w.heartbeat(n, w.next(n, e+1))))
+				}
+				switch rapid.IntRange(0, 20).Draw(rt, "other") {
+				case 0:
+					txs = append(txs, w.unlock(n, operators[i], 0))
+				case 1:
+					txs = append(txs, w.withdraw(n, operators[i], 0))
+				case 2:
+					if _, listed := w.m.List().Find(nodeID(n)); listed {
+						txs = append(txs, w.submitProof(operators[i], w.equivocation(n).Encode(), 0))
+					}
+				case 3:
+					txs = append(txs, publish(w.commitment(n, e)))
+				}
+				why := rapid.SampledFrom([]string{"0", "1", "2", "3", "8"}).Draw(rt, "why")
+				score := rapid.SampledFrom([]string{"0", "930", "1000"}).Draw(rt, "score")
+				txs = append(txs, w.acts([]string{"votes", n, why, score, "n", "m", "o", "p", "q", "r"}, count)...)
+			}
+			w.block(w.m.Head().Time+1, txs...)
+			w.block(w.at(e+1) + chain.Time(rapid.SampledFrom([]int{0, 1, 9_999, 10_000, 30_000}).Draw(rt, "late")))
+		}
+		reload(w, rt.Fatalf)
+	})
+}
+
 // reload loads the machine from its rows and lets both go on for one block.
 func reload(w *world, fail func(string, ...any)) {
 	rows := rowsOf(w.m)

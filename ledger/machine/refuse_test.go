@@ -81,7 +81,7 @@ func TestRefusals(t *testing.T) {
 			return w.submitProof("b", p.Encode(), 0)
 		}},
 		{machine.CodeUnknownLabel, func(w *world) []byte {
-			return publish(statement.Sign(w.domain(), nodeKey("n"), statement.LabelVote, w.next("n", 1), []byte{1}))
+			return publish(statement.Sign(w.domain(), nodeKey("n"), statement.LabelReceipt, w.next("n", 1), []byte{1}))
 		}},
 		{machine.CodeUnknownNode, func(w *world) []byte {
 			return publish(statement.Sign(w.domain(), nodeKey("x"), statement.LabelProof, w.next("x", 1), []byte{1}))
@@ -104,6 +104,7 @@ func TestRefusals(t *testing.T) {
 		}},
 		{registry.CodeStaleSequence, func(w *world) []byte { return publish(w.descriptor("n", statement.NewSequence(1, 1), 9)) }},
 		{registry.CodeWrongEpoch, func(w *world) []byte { return publish(w.heartbeat("n", w.next("n", 9))) }},
+		{registry.CodeNotJudged, func(w *world) []byte { return publish(w.vote("n", "m", 0, 1000)) }}, // too few could
 	} {
 		t.Run(c.code, func(t *testing.T) {
 			w, twin := build(t), build(t)
@@ -132,7 +133,7 @@ func TestPublishesAreBounded(t *testing.T) {
 	// The bound counts what is in the block, refused ones of a replay included.
 	txs := make([][]byte, machine.MaxPublishes+1)
 	for i := range txs {
-		txs[i] = publish(statement.Statement{Label: statement.LabelVote, Sequence: statement.Sequence(i)})
+		txs[i] = publish(statement.Statement{Label: statement.LabelReceipt, Sequence: statement.Sequence(i)})
 	}
 	out := w.block(w.at(1)+1, txs...)
 	if last := out.Results[machine.MaxPublishes].Code; last != machine.CodeTooManyPublishes || out.Results[0].Code != machine.CodeUnknownLabel {

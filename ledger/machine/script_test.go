@@ -10,18 +10,24 @@ import (
 	"time"
 
 	"tunic/chain"
+	"tunic/chain/statement"
 	"tunic/internal/testenv"
 )
 
-// TestScript runs testdata/life.script and compares what every block did with
-// testdata/life.golden, roots included: the protocol's bytes do not change
+// TestScript runs the scripts of testdata and compares what every block did with
+// their golden files, roots included: the protocol's bytes do not change
 // unnoticed.
 func TestScript(t *testing.T) {
-	script, err := os.ReadFile("testdata/life.script")
+	runScript(t, "life", "a", "b", "c", "d")
+	runScript(t, "judged", "a", "b", "c", "d", "e", "f")
+}
+
+func runScript(t *testing.T, name string, accounts ...string) {
+	script, err := os.ReadFile("testdata/" + name + ".script")
 	if err != nil {
 		t.Fatal(err)
 	}
-	w := newWorld(t, "a", "b", "c", "d")
+	w := newWorld(t, accounts...)
 	var out bytes.Buffer
 	fmt.Fprintf(&out, "genesis %s state %s\n", w.g.Hash(), w.m.Head().State)
 	for _, line := range strings.Split(string(script), "\n") {
@@ -45,7 +51,7 @@ func TestScript(t *testing.T) {
 		count := map[string]int{}
 		for _, act := range strings.Split(acts, ";") {
 			if f := strings.Fields(act); len(f) > 0 {
-				txs = append(txs, w.act(f, count))
+				txs = append(txs, w.acts(f, count)...)
 			}
 		}
 		o := w.block(now, txs...)
@@ -65,8 +71,30 @@ func TestScript(t *testing.T) {
 		fmt.Fprintf(&out, "  accounts %s bonded %s outstanding %s pool %s burned %s\n", s.Accounts, s.Bonded, s.Outstanding, s.Pool, s.Burned)
 		fmt.Fprintf(&out, "  beacon %s\n  directory %s\n  state %s\n  header %s\n", h.Beacon, h.Directory, h.State, h.Hash())
 	}
-	const golden = "testdata/life.golden"
-	testenv.Golden(t, golden, out.Bytes())
+	testenv.Golden(t, "testdata/"+name+".golden", out.Bytes())
+}
+
+// acts makes the transactions of one action of the script.
+func (w *world) acts(f []string, count map[string]int) (txs [][]byte) {
+	w.t.Helper()
+	switch f[0] {
+	case "join": // NODE OPERATOR: fully staked, and published for epoch 1
+		seq := w.next(f[1], 1)
+		return append(txs, w.act([]string{"register", f[1], f[2], "2000"}, count), publish(w.descriptor(f[1], seq, 0)), publish(w.heartbeat(f[1], seq)))
+	case "heartbeats": // EPOCH NODE...
+		for _, n := range f[2:] {
+			txs = append(txs, w.act([]string{"heartbeat", n, f[1]}, count))
+		}
+		return txs
+	case "votes": // SUBJECT REASONS SCORE NODE...: of those nodes that have a vote
+		why, _ := strconv.Atoi(f[2])
+		score, _ := strconv.Atoi(f[3])
+		for _, n := range w.voters(f[1], f[4:]...) {
+			txs = append(txs, publish(w.vote(n, f[1], statement.Reasons(why), chain.Permille(score))))
+		}
+		return txs
+	}
+	return append(txs, w.act(f, count))
 }
 
 // act makes the transaction of one action of the script.
@@ -102,6 +130,8 @@ func (w *world) act(f []string, count map[string]int) []byte {
 		return publish(w.descriptor(f[1], w.next(f[1], epoch(f[2])), 0))
 	case "heartbeat":
 		return publish(w.heartbeat(f[1], w.next(f[1], epoch(f[2]))))
+	case "commit":
+		return publish(w.commitment(f[1], epoch(f[2])))
 	case "proof":
 		return w.submitProof(f[2], w.equivocation(f[1]).Encode(), after(f[2]))
 	}

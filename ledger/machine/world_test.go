@@ -177,6 +177,30 @@ func (w *world) heartbeat(node string, seq statement.Sequence) statement.Stateme
 	return statement.Sign(w.domain(), nodeKey(node), statement.LabelHeartbeat, seq, h.Encode())
 }
 
+// vote is of voter on subject in the head's epoch.
+func (w *world) vote(voter, subject string, why statement.Reasons, score chain.Permille) statement.Statement {
+	v := statement.Vote{Subject: nodeID(subject), Epoch: w.m.Head().DirEpoch, Reasons: why, Score: score}
+	return statement.Sign(w.domain(), nodeKey(voter), statement.LabelVote, statement.NewSequence(v.Epoch, 0), v.Encode())
+}
+
+// voters are those of nodes that have a vote on subject in the head's epoch, in
+// the order of the draw.
+func (w *world) voters(subject string, nodes ...string) (out []string) {
+	for _, seat := range w.m.List().Quorum(w.m.Head().Beacon, nodeID(subject), int(w.g.Params.QuorumSize)) {
+		for _, n := range nodes {
+			if nodeID(n) == seat && n != subject {
+				out = append(out, n)
+			}
+		}
+	}
+	return out
+}
+
+func (w *world) commitment(node string, e chain.Epoch) statement.Statement {
+	c := statement.Commitment{Epoch: e, Depth: 6, Root: chain.Hash{byte(e), 1}}
+	return statement.Sign(w.domain(), nodeKey(node), statement.LabelCommitment, w.next(node, e), c.Encode())
+}
+
 // block applies txs at t and checks every invariant.
 func (w *world) block(t chain.Time, txs ...[]byte) machine.Output {
 	w.t.Helper()

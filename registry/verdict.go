@@ -1,0 +1,139 @@
+package registry
+
+import (
+	"slices"
+
+	"tunic/chain"
+	"tunic/chain/statement"
+)
+
+// Verdict is what a quorum has decided about a node.
+type Verdict struct {
+	Subject  chain.NodeID
+	Operator chain.Address
+	Epoch    chain.Epoch // in which the votes were cast
+	From, To State       // equal where only the performance was set
+	All, Any statement.Reasons
+	Votes    [][]byte       // those that agree, encoded statements, ascending by voter
+	Score    chain.Permille // median of theirs
+}
+
+// Reason is the verdict in words, as it enters the node's history.
+func (v Verdict) Reason() string {
+	switch {
+	case v.Any == 0:
+		return "recommissioned: " + v.Any.String()
+	case v.All == 0: // each has its own
+		return "unavailable: " + v.Any.String()
+	}
+	return "unavailable: " + v.All.String()
+}
+
+// Count is what the votes of one epoch on a node came to.
+type Count struct {
+	Epoch    chain.Epoch  // in which they were cast
+	Height   chain.Height // of the block that counted them
+	Voters   uint8        // who could vote
+	Needed   uint8        // how many must agree
+	From, To State
+	Votes    []Ballot // all that were cast, ascending by voter
+}
+
+// LastCount is the last count of votes on a node; false if there was none.
+func (r *Registry) LastCount(subject chain.NodeID) (Count, bool) { return r.counts.Get(subject) }
+
+// Judge counts the votes of the epoch that ctx.List is of, once: call it in the
+// first block of a later epoch, before BeginEpoch and before other parameters
+// come into force. Before a verdict takes effect judged is called with it; what
+// it returns enters the node's history as the proof. Verdicts come ascending by
+// subject.
+func (r *Registry) Judge(ctx Context, judged func(Verdict) (proof chain.Hash)) {
+	cast := map[chain.NodeID][]statement.Statement{}
+	var subjects []chain.NodeID
+	for k, st := range r.votes.All() {
+		if cast[k.subject] == nil {
+			subjects = append(subjects, k.subject)
+		}
+		cast[k.subject] = append(cast[k.subject], st)
+	}
+	for _, subject := range subjects {
+		for _, st := range cast[subject] {
+			r.votes.Delete(voteKey{subject, st.Node})
+		}
+		// A node that has begun to leave meanwhile, or is out, is let go.
+		if n, _ := r.Node(subject); n.judged() {
+			r.count(n, cast[subject], ctx, judged)
+		}
+	}
+}
+
+func (r *Registry) count(n Node, cast []statement.Statement, ctx Context, judged func(Verdict) chain.Hash) {
+	// What was signed before a revert decides nothing after it.
+	cast = slices.DeleteFunc(cast, func(st statement.Statement) bool { return st.Fork != ctx.Fork })
+	if len(cast) == 0 {
+		return
+	}
+	voters, needed := r.voters(n.ID, ctx)
+	c := Count{Epoch: ctx.List.Epoch, Height: ctx.Height, Voters: uint8(len(voters)), Needed: uint8(needed), From: n.State, To: n.State}
+	var fit, unfit []statement.Statement
+	for _, st := range cast {
+		b := ballotOf(st)
+		c.Votes = append(c.Votes, b)
+		if b.Reasons == 0 {
+			fit = append(fit, st)
+		} else {
+			unfit = append(unfit, st)
+		}
+	}
+	agree := fit
+	if len(unfit) >= needed {
+		agree = unfit
+	}
+	if len(agree) >= needed { // more than half, so that it is one sort
+		v := verdictOf(n, agree, c.Epoch)
+		v.To = r.after(n, v.Any != 0, ctx)
+		proof := judged(v)
+		n.Performance = v.Score
+		if v.To != n.State {
+			r.enter(&n, v.To, v.Reason(), proof, ctx)
+		}
+		r.put(n)
+		c.To = v.To
+	}
+	r.counts.Set(n.ID, c)
+}
+
+// verdictOf sums up votes that agree.
+func verdictOf(n Node, agree []statement.Statement, e chain.Epoch) Verdict {
+	v := Verdict{Subject: n.ID, Operator: n.Operator, Epoch: e, From: n.State, All: ^statement.Reasons(0)}
+	var scores []chain.Permille
+	for _, st := range agree {
+		b := ballotOf(st)
+		v.All &= b.Reasons
+		v.Any |= b.Reasons
+		v.Votes = append(v.Votes, st.Encode())
+		scores = append(scores, b.Score)
+	}
+	slices.Sort(scores)
+	v.Score = scores[(len(scores)-1)/2] // the lower of two in the middle
+	return v
+}
+
+// after is the state that a verdict leads to.
+func (r *Registry) after(n Node, unfit bool, ctx Context) State {
+	switch {
+	case n.State == Active && !unfit:
+		return Active
+	case n.State == Active && r.Credit(n, ctx.Time) >= r.core.Params.CreditLeast:
+		return Decommissioned
+	case n.State == Active:
+		return Deregistered
+	case r.core.EpochAt(n.StateSince) >= ctx.List.Epoch:
+		return Decommissioned // the votes are about a time in which it was active
+	case !unfit:
+		return Active
+	case r.Credit(n, ctx.Time) == 0:
+		return Deregistered
+	}
+	return Decommissioned
+}
