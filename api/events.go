@@ -108,18 +108,30 @@ func cut(out *httpx.EventStream, reason string) {
 	_ = out.Send(httpx.Event{Name: "cut", Data: []byte(`{"reason":"` + reason + `"}`)})
 }
 
+// unlisted is a registry.Unlisted as the stream shows it.
+type unlisted struct {
+	Node           chain.NodeID   `json:"node"`
+	Decommissioned bool           `json:"decommissioned"`
+	Since          chain.Epoch    `json:"since_epoch"`
+	Performance    chain.Permille `json:"performance"`
+}
+
 // blockEvent is a block as the stream shows it.
 func blockEvent(e ledger.Event) httpx.Event {
 	body := struct {
-		Header    []byte   `json:"header"`
-		Published [][]byte `json:"published"`
-	}{e.Encode(), e.Published}
+		Header    []byte     `json:"header"`
+		Published [][]byte   `json:"published"`
+		Unlisted  []unlisted `json:"unlisted,omitempty"`
+	}{Header: e.Encode(), Published: e.Published}
+	for _, u := range e.Unlisted {
+		body.Unlisted = append(body.Unlisted, unlisted(u))
+	}
 	if body.Published == nil {
 		body.Published = [][]byte{}
 	}
 	data, err := json.Marshal(body)
 	if err != nil {
-		panic("api: internal error: " + err.Error()) // bytes alone
+		panic("api: internal error: " + err.Error()) // bytes and numbers alone
 	}
 	return httpx.Event{ID: strconv.FormatUint(uint64(e.Header.Height), 10), Name: "block", Data: data}
 }

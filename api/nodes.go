@@ -38,7 +38,15 @@ func nodeOf(m *machine.Machine, n registry.Node) oas.Node {
 		State: oas.NodeState(n.State.String()), Listed: n.Listed, Staked: amount(m.Staking().Total(n.ID)),
 		Requirement: amount(m.Core().Params.StakingRequirement), RegisteredHeight: int64(n.RegisteredHeight),
 		LastHeartbeatMs: nonZero(n.LastHeartbeat), Version: nonEmpty(n.Version),
-		Performance: int(n.Performance), Swarm: decimal(n.Swarm),
+		Performance: int(n.Performance), Swarm: decimal(n.Swarm), CreditMs: int64(m.Registry().Credit(n, m.Head().Time)),
+	}
+	if n.LastHeartbeat != 0 {
+		epoch := int64(n.HeartbeatSequence.Epoch())
+		out.LastHeartbeatEpoch = &epoch
+	}
+	if n.State == registry.Decommissioned {
+		epoch := int64(m.Core().EpochAt(n.StateSince))
+		out.DecommissionedMs, out.DecommissionedEpoch = nonZero(n.StateSince), &epoch
 	}
 	if d, ok := descriptorOf(n); ok {
 		out.Endpoints = &d.Endpoints
@@ -107,8 +115,13 @@ func detailOf(m *machine.Machine, n registry.Node) oas.NodeDetail {
 	out := oas.NodeDetail{
 		Node: b.Node, Operator: b.Operator, VrfKey: b.VrfKey, State: b.State, Listed: b.Listed, Staked: b.Staked,
 		Requirement: b.Requirement, RegisteredHeight: b.RegisteredHeight, LastHeartbeatMs: b.LastHeartbeatMs,
-		Version: b.Version, Endpoints: b.Endpoints, Performance: b.Performance, Swarm: b.Swarm,
-		History: []oas.NodeEvent{},
+		LastHeartbeatEpoch: b.LastHeartbeatEpoch, Version: b.Version, Endpoints: b.Endpoints, Performance: b.Performance, Swarm: b.Swarm,
+		CreditMs: b.CreditMs, DecommissionedMs: b.DecommissionedMs, DecommissionedEpoch: b.DecommissionedEpoch,
+		Votes: ballotsOf(m.Registry().Votes(n.ID)), History: []oas.NodeEvent{},
+	}
+	if c, ok := m.Registry().LastCount(n.ID); ok {
+		out.LastCount = &oas.VoteCount{Epoch: int64(c.Epoch), Height: int64(c.Height), Voters: int(c.Voters), Needed: int(c.Needed),
+			From: oas.NodeState(c.From.String()), To: oas.NodeState(c.To.String()), Votes: ballotsOf(c.Votes)}
 	}
 	if n.Descriptor != nil {
 		out.Descriptor = &n.Descriptor
@@ -124,6 +137,17 @@ func detailOf(m *machine.Machine, n registry.Node) oas.NodeDetail {
 			event.Proof = &proof
 		}
 		out.History = append(out.History, event)
+	}
+	return out
+}
+
+func ballotsOf(votes []registry.Ballot) []oas.Ballot {
+	out := make([]oas.Ballot, len(votes))
+	for i, v := range votes {
+		out[i] = oas.Ballot{Voter: v.Voter.String(), Reasons: []oas.BallotReasons{}, Score: int(v.Score)}
+		for _, name := range v.Reasons.Names() {
+			out[i].Reasons = append(out[i].Reasons, oas.BallotReasons(name))
+		}
 	}
 	return out
 }

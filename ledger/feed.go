@@ -5,12 +5,18 @@ import (
 	"sync"
 
 	"tunic/chain"
+	"tunic/registry"
 )
 
 // Event is a new block as relays and clients see it.
 type Event struct {
 	chain.SealedHeader
 	Published [][]byte // encodings of the statements that the block applied
+
+	// Unlisted are the nodes that are judged in the epoch though its list does
+	// not name them: with the first block of the head's epoch alone, since state
+	// does not say who they were in an earlier one.
+	Unlisted []registry.Unlisted
 }
 
 // subscriberQueue is how many events are read ahead of a subscriber.
@@ -130,8 +136,8 @@ func (l *Ledger) event(h chain.Height) (Event, error) {
 		return Event{}, err
 	}
 	e := Event{SealedHeader: b.SealedHeader}
-	if len(b.Txs) == 0 {
-		return e, nil
+	if e.Unlisted, err = l.unlisted(b.Header); err != nil || len(b.Txs) == 0 {
+		return e, err
 	}
 	results, err := l.db.results(h)
 	if err != nil {
@@ -151,4 +157,18 @@ func (l *Ledger) event(h chain.Height) (Event, error) {
 		e.Published = append(e.Published, t.Payload)
 	}
 	return e, nil
+}
+
+// unlisted reads Event.Unlisted of the block with header h; mu is held.
+func (l *Ledger) unlisted(h chain.Header) ([]registry.Unlisted, error) {
+	if h.DirEpoch == 0 || h.DirEpoch != l.head.Header.DirEpoch {
+		return nil, nil
+	}
+	if h.Height > 1 {
+		before, err := l.db.header(h.Height - 1)
+		if err != nil || before.Header.DirEpoch == h.DirEpoch {
+			return nil, err
+		}
+	}
+	return l.machine.Registry().Unlisted(), nil
 }

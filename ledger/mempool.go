@@ -3,11 +3,11 @@ package ledger
 import (
 	"bytes"
 	"cmp"
+	"maps"
 	"slices"
 	"sync"
 
 	"tunic/chain"
-	"tunic/chain/statement"
 	"tunic/ledger/machine"
 )
 
@@ -33,12 +33,6 @@ var DefaultPoolLimits = PoolLimits{Count: 50_000, Bytes: 32 << 20, PerSender: 10
 
 // maxRefusals bounds the memory of refused transactions.
 const maxRefusals = 4096
-
-// slot is where a statement waits: one per node and kind.
-type slot struct {
-	node  chain.NodeID
-	label statement.Label
-}
 
 type refused struct {
 	why    *chain.Refusal
@@ -143,8 +137,7 @@ func (p *pool) add(t *machine.Prepared, sender machine.Account) error {
 func (p *pool) addLocked(t *machine.Prepared, sender machine.Account) error {
 	var old *machine.Prepared
 	if t.IsPublish() {
-		s := slot{t.St.Node, t.St.Label}
-		if old = p.slots[s]; old != nil && t.St.Sequence <= old.St.Sequence {
+		if old = p.slots[slotOf(t.St)]; old != nil && t.St.Sequence <= old.St.Sequence {
 			return chain.Refuse(CodeAlreadyPending, "a %s of this node with sequence %d waits", t.St.Label, old.St.Sequence)
 		}
 	} else {
@@ -238,7 +231,7 @@ func (p *pool) insert(t *machine.Prepared, next uint64) {
 	p.arrivals++
 	delete(p.refusals, t.ID)
 	if t.IsPublish() {
-		p.slots[slot{t.St.Node, t.St.Label}] = t
+		p.slots[slotOf(t.St)] = t
 		return
 	}
 	p.oldest = min(p.oldest, t.Head.ValidUntil)
@@ -260,7 +253,7 @@ func (p *pool) remove(t *machine.Prepared) {
 	delete(p.byID, t.ID)
 	p.bytes -= len(t.Bytes)
 	if t.IsPublish() {
-		delete(p.slots, slot{t.St.Node, t.St.Label})
+		delete(p.slots, slotOf(t.St))
 		return
 	}
 	q := p.accounts[t.Sender]
@@ -273,7 +266,7 @@ func (p *pool) remove(t *machine.Prepared) {
 	}
 }
 
-// ready gives what a block could take, statements first (by node, then label),
+// ready gives what a block could take, statements first (by node, kind and subject),
 // then accounts in order of arrival, each as far as its nonces join to next.
 func (p *pool) ready(next func(chain.Address) uint64) []machine.Prepared {
 	p.mu.Lock()
@@ -305,15 +298,9 @@ func (p *pool) ready(next func(chain.Address) uint64) []machine.Prepared {
 
 func (p *pool) statements() []machine.Prepared {
 	out := make([]machine.Prepared, 0, len(p.slots))
-	for _, t := range p.slots {
-		out = append(out, *t)
+	for _, s := range slices.SortedFunc(maps.Keys(p.slots), slot.compare) {
+		out = append(out, *p.slots[s])
 	}
-	slices.SortFunc(out, func(a, b machine.Prepared) int {
-		if c := bytes.Compare(a.St.Node[:], b.St.Node[:]); c != 0 {
-			return c
-		}
-		return cmp.Compare(a.St.Label, b.St.Label)
-	})
 	return out
 }
 

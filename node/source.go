@@ -28,8 +28,12 @@ func (l relayLedger) Events(ctx context.Context, since chain.Height) (<-chan rel
 	go func() {
 		defer close(out)
 		for e := range in {
+			ev := relay.Event{Header: e.Header, Published: e.Published}
+			for _, u := range e.Unlisted {
+				ev.Unlisted = append(ev.Unlisted, relay.Unlisted(u))
+			}
 			select {
-			case out <- relay.Event{Header: e.Header, Published: e.Published}:
+			case out <- ev:
 			case <-ctx.Done():
 				return
 			}

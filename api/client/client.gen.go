@@ -34,6 +34,30 @@ func (e AccountStakeRole) Valid() bool {
 	}
 }
 
+// Defines values for BallotReasons.
+const (
+	Absent     BallotReasons = "absent"
+	Loss       BallotReasons = "loss"
+	Unrevealed BallotReasons = "unrevealed"
+	Version    BallotReasons = "version"
+)
+
+// Valid indicates whether the value is a known member of the BallotReasons enum.
+func (e BallotReasons) Valid() bool {
+	switch e {
+	case Absent:
+		return true
+	case Loss:
+		return true
+	case Unrevealed:
+		return true
+	case Version:
+		return true
+	default:
+		return false
+	}
+}
+
 // Defines values for HealthStatus.
 const (
 	Ok HealthStatus = "ok"
@@ -214,6 +238,23 @@ type Address = string
 //
 // Example: 12500000000
 type Amount = string
+
+// Ballot defines model for Ballot.
+type Ballot struct {
+	// Reasons why it is unfit; none: it is fit
+	Reasons []BallotReasons `json:"reasons"`
+
+	// Score permille
+	Score int `json:"score"`
+
+	// Voter a node's Ed25519 identity key
+	//
+	// Example: d75a980182b10ab7d54bfed3c964073a0ee172f3daa62325af021a68f707511a
+	Voter NodeID `json:"voter"`
+}
+
+// BallotReasons defines model for Ballot.Reasons.
+type BallotReasons string
 
 // Base64 canonical bytes in base64
 type Base64 = []byte
@@ -433,8 +474,21 @@ type HealthStatus string
 
 // Node defines model for Node.
 type Node struct {
-	Endpoints       *[]string `json:"endpoints,omitempty"`
-	LastHeartbeatMs *int64    `json:"last_heartbeat_ms,omitempty"`
+	// CreditMs how long it may be out; of a decommissioned node, what is left at the head's time
+	CreditMs int64 `json:"credit_ms"`
+
+	// DecommissionedEpoch in which epoch that was
+	DecommissionedEpoch *int64 `json:"decommissioned_epoch,omitempty"`
+
+	// DecommissionedMs since when it is out; of a decommissioned node alone
+	DecommissionedMs *int64    `json:"decommissioned_ms,omitempty"`
+	Endpoints        *[]string `json:"endpoints,omitempty"`
+
+	// LastHeartbeatEpoch the epoch that it is for
+	LastHeartbeatEpoch *int64 `json:"last_heartbeat_epoch,omitempty"`
+
+	// LastHeartbeatMs time of the block that took it
+	LastHeartbeatMs *int64 `json:"last_heartbeat_ms,omitempty"`
 
 	// Listed in the head's directory and not removed since
 	Listed bool `json:"listed"`
@@ -449,7 +503,7 @@ type Node struct {
 	// Example: 0xd8dA6BF26964aF9D7eEd9e03E53415D37aA96045
 	Operator Address `json:"operator"`
 
-	// Performance permille
+	// Performance permille, of the last verdict; 1000 before
 	Performance      int   `json:"performance"`
 	RegisteredHeight int64 `json:"registered_height"`
 
@@ -461,10 +515,12 @@ type Node struct {
 	// Staked units; 10^9 are 1 TUN
 	//
 	// Example: 12500000000
-	Staked  Amount    `json:"staked"`
-	State   NodeState `json:"state"`
-	Swarm   string    `json:"swarm"`
-	Version *string   `json:"version,omitempty"`
+	Staked Amount    `json:"staked"`
+	State  NodeState `json:"state"`
+	Swarm  string    `json:"swarm"`
+
+	// Version as the last heartbeat declares it
+	Version *string `json:"version,omitempty"`
 
 	// VrfKey Example: 9f86d081884c7d659a2feaa0c55ad015a3bf4f1b2b0b822cd15d6c15b0f00a08
 	VrfKey Hash `json:"vrf_key"`
@@ -472,11 +528,28 @@ type Node struct {
 
 // NodeDetail defines model for NodeDetail.
 type NodeDetail struct {
+	// CreditMs how long it may be out; of a decommissioned node, what is left at the head's time
+	CreditMs int64 `json:"credit_ms"`
+
+	// DecommissionedEpoch in which epoch that was
+	DecommissionedEpoch *int64 `json:"decommissioned_epoch,omitempty"`
+
+	// DecommissionedMs since when it is out; of a decommissioned node alone
+	DecommissionedMs *int64 `json:"decommissioned_ms,omitempty"`
+
 	// Descriptor canonical bytes in base64
-	Descriptor      *Base64     `json:"descriptor,omitempty"`
-	Endpoints       *[]string   `json:"endpoints,omitempty"`
-	History         []NodeEvent `json:"history"`
-	LastHeartbeatMs *int64      `json:"last_heartbeat_ms,omitempty"`
+	Descriptor *Base64     `json:"descriptor,omitempty"`
+	Endpoints  *[]string   `json:"endpoints,omitempty"`
+	History    []NodeEvent `json:"history"`
+
+	// LastCount what the votes of one epoch on a node came to
+	LastCount *VoteCount `json:"last_count,omitempty"`
+
+	// LastHeartbeatEpoch the epoch that it is for
+	LastHeartbeatEpoch *int64 `json:"last_heartbeat_epoch,omitempty"`
+
+	// LastHeartbeatMs time of the block that took it
+	LastHeartbeatMs *int64 `json:"last_heartbeat_ms,omitempty"`
 
 	// Listed in the head's directory and not removed since
 	Listed bool `json:"listed"`
@@ -491,7 +564,7 @@ type NodeDetail struct {
 	// Example: 0xd8dA6BF26964aF9D7eEd9e03E53415D37aA96045
 	Operator Address `json:"operator"`
 
-	// Performance permille
+	// Performance permille, of the last verdict; 1000 before
 	Performance      int   `json:"performance"`
 	RegisteredHeight int64 `json:"registered_height"`
 
@@ -504,10 +577,15 @@ type NodeDetail struct {
 	// Staked units; 10^9 are 1 TUN
 	//
 	// Example: 12500000000
-	Staked  Amount    `json:"staked"`
-	State   NodeState `json:"state"`
-	Swarm   string    `json:"swarm"`
-	Version *string   `json:"version,omitempty"`
+	Staked Amount    `json:"staked"`
+	State  NodeState `json:"state"`
+	Swarm  string    `json:"swarm"`
+
+	// Version as the last heartbeat declares it
+	Version *string `json:"version,omitempty"`
+
+	// Votes cast on it in the head's epoch, to be counted in the first block of the next
+	Votes []Ballot `json:"votes"`
 
 	// VrfKey Example: 9f86d081884c7d659a2feaa0c55ad015a3bf4f1b2b0b822cd15d6c15b0f00a08
 	VrfKey Hash `json:"vrf_key"`
@@ -887,6 +965,24 @@ type Verdict struct {
 // VerdictVerdict defines model for Verdict.Verdict.
 type VerdictVerdict string
 
+// VoteCount what the votes of one epoch on a node came to
+type VoteCount struct {
+	// Epoch in which they were cast
+	Epoch int64     `json:"epoch"`
+	From  NodeState `json:"from"`
+
+	// Height of the block that counted them
+	Height int64 `json:"height"`
+
+	// Needed how many had to agree
+	Needed int       `json:"needed"`
+	To     NodeState `json:"to"`
+
+	// Voters who could vote
+	Voters int      `json:"voters"`
+	Votes  []Ballot `json:"votes"`
+}
+
 // ParamAddress EIP-55 in answers
 //
 // Example: 0xd8dA6BF26964aF9D7eEd9e03E53415D37aA96045
@@ -1246,9 +1342,10 @@ type ClientInterface interface {
 
 	// StreamEvents A server-sent event for each block from a height on
 	//
-	// Event `block`, id = height, data = {header, published}: the sealed header and the statements published in the block,
-	// base64 of their canonical bytes. Event `cut`, data = {reason}: the last of a stream that the server ends;
-	// reason is too_slow or closed.
+	// Event `block`, id = height, data = {header, published, unlisted}: the sealed header and the statements published in the
+	// block, base64 of their canonical bytes; and, with the first block of the head's epoch alone, the nodes that quorums judge
+	// in it though its list does not name them: an array of {node, decommissioned, since_epoch, performance}, left out where
+	// there are none. Event `cut`, data = {reason}: the last of a stream that the server ends; reason is too_slow or closed.
 	//
 	// Corresponds with GET /v1/events (the `StreamEvents` operationId).
 	StreamEvents(ctx context.Context, params *StreamEventsParams, reqEditors ...RequestEditorFn) (*http.Response, error)
@@ -1732,9 +1829,10 @@ func (c *Client) GetDirectoryProof(ctx context.Context, node ParamNode, params *
 
 // StreamEvents A server-sent event for each block from a height on
 //
-// Event `block`, id = height, data = {header, published}: the sealed header and the statements published in the block,
-// base64 of their canonical bytes. Event `cut`, data = {reason}: the last of a stream that the server ends;
-// reason is too_slow or closed.
+// Event `block`, id = height, data = {header, published, unlisted}: the sealed header and the statements published in the
+// block, base64 of their canonical bytes; and, with the first block of the head's epoch alone, the nodes that quorums judge
+// in it though its list does not name them: an array of {node, decommissioned, since_epoch, performance}, left out where
+// there are none. Event `cut`, data = {reason}: the last of a stream that the server ends; reason is too_slow or closed.
 //
 // Corresponds with GET /v1/events (the `StreamEvents` operationId).
 func (c *Client) StreamEvents(ctx context.Context, params *StreamEventsParams, reqEditors ...RequestEditorFn) (*http.Response, error) {
@@ -3668,9 +3766,10 @@ type ClientWithResponsesInterface interface {
 
 	// StreamEventsWithResponse A server-sent event for each block from a height on
 	//
-	// Event `block`, id = height, data = {header, published}: the sealed header and the statements published in the block,
-	// base64 of their canonical bytes. Event `cut`, data = {reason}: the last of a stream that the server ends;
-	// reason is too_slow or closed.
+	// Event `block`, id = height, data = {header, published, unlisted}: the sealed header and the statements published in the
+	// block, base64 of their canonical bytes; and, with the first block of the head's epoch alone, the nodes that quorums judge
+	// in it though its list does not name them: an array of {node, decommissioned, since_epoch, performance}, left out where
+	// there are none. Event `cut`, data = {reason}: the last of a stream that the server ends; reason is too_slow or closed.
 	//
 	// Returns a wrapper object for the known response body format(s).
 	//
@@ -5742,9 +5841,10 @@ func (c *ClientWithResponses) GetDirectoryProofWithResponse(ctx context.Context,
 
 // StreamEventsWithResponse A server-sent event for each block from a height on
 //
-// Event `block`, id = height, data = {header, published}: the sealed header and the statements published in the block,
-// base64 of their canonical bytes. Event `cut`, data = {reason}: the last of a stream that the server ends;
-// reason is too_slow or closed.
+// Event `block`, id = height, data = {header, published, unlisted}: the sealed header and the statements published in the
+// block, base64 of their canonical bytes; and, with the first block of the head's epoch alone, the nodes that quorums judge
+// in it though its list does not name them: an array of {node, decommissioned, since_epoch, performance}, left out where
+// there are none. Event `cut`, data = {reason}: the last of a stream that the server ends; reason is too_slow or closed.
 //
 // Returns a wrapper object for the known response body format(s).
 //

@@ -15,6 +15,7 @@ import (
 	"tunic/chain/statement"
 	"tunic/internal/httpx"
 	"tunic/ledger/light"
+	"tunic/registry/directory"
 )
 
 // maxEvent bounds one server-sent event: a header and a block's statements.
@@ -160,6 +161,7 @@ func (w *follower) event(ctx context.Context, s *server, data []byte) (Event, er
 	var raw struct {
 		Header    []byte     `json:"header"`
 		Published statements `json:"published"`
+		Unlisted  unlisted   `json:"unlisted"`
 	}
 	if err := json.Unmarshal(data, &raw); err != nil {
 		return Event{}, fmt.Errorf("%w: %w", errEvent, err)
@@ -180,7 +182,7 @@ func (w *follower) event(ctx context.Context, s *server, data []byte) (Event, er
 	if err := w.follows(ctx, s, h); err != nil {
 		return Event{}, err
 	}
-	e := Event{Header: h}
+	e := Event{Header: h, Unlisted: raw.Unlisted}
 	for _, p := range raw.Published {
 		// A statement proves itself to whoever makes something of it: verifying
 		// every one here would cost a relay most of its time.
@@ -209,12 +211,26 @@ func (w *follower) follows(ctx context.Context, s *server, h chain.SealedHeader)
 	return fmt.Errorf("%w: height %d after %s", light.ErrOrder, h.Header.Height, p.Header.Hash())
 }
 
-// statements is a JSON array of base64, bounded while it is read.
-type statements [][]byte
+// unlisted is a JSON array, bounded while it is read.
+type unlisted []Unlisted
 
-// UnmarshalJSON refuses more statements than a block holds, and one longer than
-// a transaction.
-func (s *statements) UnmarshalJSON(b []byte) error {
+// UnmarshalJSON refuses more nodes than a list holds.
+func (u *unlisted) UnmarshalJSON(b []byte) error {
+	return eachOf(b, func(d *json.Decoder) error {
+		var one Unlisted
+		if err := d.Decode(&one); err != nil {
+			return err
+		}
+		if len(*u) == directory.MaxEntries || one.Performance > 1000 {
+			return fmt.Errorf("%w: unlisted nodes", errEvent)
+		}
+		*u = append(*u, one)
+		return nil
+	})
+}
+
+// eachOf reads a JSON array item by item; null is empty.
+func eachOf(b []byte, item func(*json.Decoder) error) error {
 	d := json.NewDecoder(bytes.NewReader(b))
 	if t, err := d.Token(); err != nil || t != json.Delim('[') {
 		if err == nil && t == nil {
@@ -223,6 +239,20 @@ func (s *statements) UnmarshalJSON(b []byte) error {
 		return errEvent
 	}
 	for d.More() {
+		if err := item(d); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// statements is a JSON array of base64, bounded while it is read.
+type statements [][]byte
+
+// UnmarshalJSON refuses more statements than a block holds, and one longer than
+// a transaction.
+func (s *statements) UnmarshalJSON(b []byte) error {
+	return eachOf(b, func(d *json.Decoder) error {
 		var one []byte
 		if err := d.Decode(&one); err != nil {
 			return err
@@ -231,6 +261,6 @@ func (s *statements) UnmarshalJSON(b []byte) error {
 			return fmt.Errorf("%w: too many statements or too long", errEvent)
 		}
 		*s = append(*s, one)
-	}
-	return nil
+		return nil
+	})
 }

@@ -1,6 +1,7 @@
 package feed_test
 
 import (
+	"encoding/json"
 	"errors"
 	"math"
 	"net/http"
@@ -77,6 +78,15 @@ func TestEventLies(t *testing.T) {
 		{"too many statements", func(h chain.SealedHeader, send send) {
 			send("block", strings.Replace(eventJSON(h, [][]byte{}), "[]", `[""`+strings.Repeat(`,""`, chain.MaxBlockTxs)+`]`, 1))
 		}},
+		{"unlisted is no array", func(h chain.SealedHeader, send send) {
+			send("block", strings.Replace(eventJSON(h, nil), "{", `{"unlisted":{"a":1},`, 1))
+		}},
+		{"unlisted with a performance above all", func(h chain.SealedHeader, send send) {
+			send("block", strings.Replace(eventJSON(h, nil), "{", `{"unlisted":[{"node":"`+strings.Repeat("00", 32)+`","performance":1001}],`, 1))
+		}},
+		{"unlisted that is no node", func(h chain.SealedHeader, send send) {
+			send("block", strings.Replace(eventJSON(h, nil), "{", `{"unlisted":[{"node":"00"}],`, 1))
+		}},
 		{"text behind the object", func(h chain.SealedHeader, send send) { send("block", eventJSON(h, nil)+"{}") }},
 	} {
 		t.Run(c.lie, func(t *testing.T) {
@@ -101,6 +111,28 @@ func TestEventLies(t *testing.T) {
 				t.Error("halted")
 			}
 		})
+	}
+}
+
+// Who is judged though no list names it comes with the block, as the server says.
+func TestEventsUnlisted(t *testing.T) {
+	w := newWorld(t, genesis.ClockReal, 22)
+	l := serve(t, w)
+	want := feed.Unlisted{Node: chain.NodeID{1, 31: 2}, Decommissioned: true, Since: 7, Performance: 990}
+	l.event = func(h chain.SealedHeader, said [][]byte, send func(name, data string)) {
+		data := eventJSON(h, said)
+		if h.Header.Height == 21 {
+			one, err := json.Marshal(want)
+			if err != nil {
+				t.Error(err)
+			}
+			data = strings.Replace(data, "{", `{"unlisted":[`+string(one)+`],`, 1)
+		}
+		send("block", data)
+	}
+	got := take(t, follow(t, open(t, feed.Config{}, l), 19), 3)
+	if len(got[0].Unlisted) != 0 || len(got[2].Unlisted) != 0 || len(got[1].Unlisted) != 1 || got[1].Unlisted[0] != want {
+		t.Errorf("%+v", got)
 	}
 }
 

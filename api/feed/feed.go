@@ -81,6 +81,15 @@ type Config struct {
 type Event struct {
 	Header    chain.SealedHeader
 	Published [][]byte
+	Unlisted  []Unlisted // of the header's epoch, with its first block alone; the server's word
+}
+
+// Unlisted is a node that quorums judge though the epoch's list does not name it.
+type Unlisted struct {
+	Node           chain.NodeID   `json:"node"`
+	Decommissioned bool           `json:"decommissioned"` // else active
+	Since          chain.Epoch    `json:"since_epoch"`    // in which it was decommissioned
+	Performance    chain.Permille `json:"performance"`
 }
 
 // Feed is a verified view of one ledger. Make it with New.

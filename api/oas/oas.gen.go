@@ -40,6 +40,30 @@ func (e AccountStakeRole) Valid() bool {
 	}
 }
 
+// Defines values for BallotReasons.
+const (
+	Absent     BallotReasons = "absent"
+	Loss       BallotReasons = "loss"
+	Unrevealed BallotReasons = "unrevealed"
+	Version    BallotReasons = "version"
+)
+
+// Valid indicates whether the value is a known member of the BallotReasons enum.
+func (e BallotReasons) Valid() bool {
+	switch e {
+	case Absent:
+		return true
+	case Loss:
+		return true
+	case Unrevealed:
+		return true
+	case Version:
+		return true
+	default:
+		return false
+	}
+}
+
 // Defines values for HealthStatus.
 const (
 	Ok HealthStatus = "ok"
@@ -220,6 +244,23 @@ type Address = string
 //
 // Example: 12500000000
 type Amount = string
+
+// Ballot defines model for Ballot.
+type Ballot struct {
+	// Reasons why it is unfit; none: it is fit
+	Reasons []BallotReasons `json:"reasons"`
+
+	// Score permille
+	Score int `json:"score"`
+
+	// Voter a node's Ed25519 identity key
+	//
+	// Example: d75a980182b10ab7d54bfed3c964073a0ee172f3daa62325af021a68f707511a
+	Voter NodeID `json:"voter"`
+}
+
+// BallotReasons defines model for Ballot.Reasons.
+type BallotReasons string
 
 // Base64 canonical bytes in base64
 type Base64 = []byte
@@ -439,8 +480,21 @@ type HealthStatus string
 
 // Node defines model for Node.
 type Node struct {
-	Endpoints       *[]string `json:"endpoints,omitempty"`
-	LastHeartbeatMs *int64    `json:"last_heartbeat_ms,omitempty"`
+	// CreditMs how long it may be out; of a decommissioned node, what is left at the head's time
+	CreditMs int64 `json:"credit_ms"`
+
+	// DecommissionedEpoch in which epoch that was
+	DecommissionedEpoch *int64 `json:"decommissioned_epoch,omitempty"`
+
+	// DecommissionedMs since when it is out; of a decommissioned node alone
+	DecommissionedMs *int64    `json:"decommissioned_ms,omitempty"`
+	Endpoints        *[]string `json:"endpoints,omitempty"`
+
+	// LastHeartbeatEpoch the epoch that it is for
+	LastHeartbeatEpoch *int64 `json:"last_heartbeat_epoch,omitempty"`
+
+	// LastHeartbeatMs time of the block that took it
+	LastHeartbeatMs *int64 `json:"last_heartbeat_ms,omitempty"`
 
 	// Listed in the head's directory and not removed since
 	Listed bool `json:"listed"`
@@ -455,7 +509,7 @@ type Node struct {
 	// Example: 0xd8dA6BF26964aF9D7eEd9e03E53415D37aA96045
 	Operator Address `json:"operator"`
 
-	// Performance permille
+	// Performance permille, of the last verdict; 1000 before
 	Performance      int   `json:"performance"`
 	RegisteredHeight int64 `json:"registered_height"`
 
@@ -467,10 +521,12 @@ type Node struct {
 	// Staked units; 10^9 are 1 TUN
 	//
 	// Example: 12500000000
-	Staked  Amount    `json:"staked"`
-	State   NodeState `json:"state"`
-	Swarm   string    `json:"swarm"`
-	Version *string   `json:"version,omitempty"`
+	Staked Amount    `json:"staked"`
+	State  NodeState `json:"state"`
+	Swarm  string    `json:"swarm"`
+
+	// Version as the last heartbeat declares it
+	Version *string `json:"version,omitempty"`
 
 	// VrfKey Example: 9f86d081884c7d659a2feaa0c55ad015a3bf4f1b2b0b822cd15d6c15b0f00a08
 	VrfKey Hash `json:"vrf_key"`
@@ -478,11 +534,28 @@ type Node struct {
 
 // NodeDetail defines model for NodeDetail.
 type NodeDetail struct {
+	// CreditMs how long it may be out; of a decommissioned node, what is left at the head's time
+	CreditMs int64 `json:"credit_ms"`
+
+	// DecommissionedEpoch in which epoch that was
+	DecommissionedEpoch *int64 `json:"decommissioned_epoch,omitempty"`
+
+	// DecommissionedMs since when it is out; of a decommissioned node alone
+	DecommissionedMs *int64 `json:"decommissioned_ms,omitempty"`
+
 	// Descriptor canonical bytes in base64
-	Descriptor      *Base64     `json:"descriptor,omitempty"`
-	Endpoints       *[]string   `json:"endpoints,omitempty"`
-	History         []NodeEvent `json:"history"`
-	LastHeartbeatMs *int64      `json:"last_heartbeat_ms,omitempty"`
+	Descriptor *Base64     `json:"descriptor,omitempty"`
+	Endpoints  *[]string   `json:"endpoints,omitempty"`
+	History    []NodeEvent `json:"history"`
+
+	// LastCount what the votes of one epoch on a node came to
+	LastCount *VoteCount `json:"last_count,omitempty"`
+
+	// LastHeartbeatEpoch the epoch that it is for
+	LastHeartbeatEpoch *int64 `json:"last_heartbeat_epoch,omitempty"`
+
+	// LastHeartbeatMs time of the block that took it
+	LastHeartbeatMs *int64 `json:"last_heartbeat_ms,omitempty"`
 
 	// Listed in the head's directory and not removed since
 	Listed bool `json:"listed"`
@@ -497,7 +570,7 @@ type NodeDetail struct {
 	// Example: 0xd8dA6BF26964aF9D7eEd9e03E53415D37aA96045
 	Operator Address `json:"operator"`
 
-	// Performance permille
+	// Performance permille, of the last verdict; 1000 before
 	Performance      int   `json:"performance"`
 	RegisteredHeight int64 `json:"registered_height"`
 
@@ -510,10 +583,15 @@ type NodeDetail struct {
 	// Staked units; 10^9 are 1 TUN
 	//
 	// Example: 12500000000
-	Staked  Amount    `json:"staked"`
-	State   NodeState `json:"state"`
-	Swarm   string    `json:"swarm"`
-	Version *string   `json:"version,omitempty"`
+	Staked Amount    `json:"staked"`
+	State  NodeState `json:"state"`
+	Swarm  string    `json:"swarm"`
+
+	// Version as the last heartbeat declares it
+	Version *string `json:"version,omitempty"`
+
+	// Votes cast on it in the head's epoch, to be counted in the first block of the next
+	Votes []Ballot `json:"votes"`
 
 	// VrfKey Example: 9f86d081884c7d659a2feaa0c55ad015a3bf4f1b2b0b822cd15d6c15b0f00a08
 	VrfKey Hash `json:"vrf_key"`
@@ -892,6 +970,24 @@ type Verdict struct {
 
 // VerdictVerdict defines model for Verdict.Verdict.
 type VerdictVerdict string
+
+// VoteCount what the votes of one epoch on a node came to
+type VoteCount struct {
+	// Epoch in which they were cast
+	Epoch int64     `json:"epoch"`
+	From  NodeState `json:"from"`
+
+	// Height of the block that counted them
+	Height int64 `json:"height"`
+
+	// Needed how many had to agree
+	Needed int       `json:"needed"`
+	To     NodeState `json:"to"`
+
+	// Voters who could vote
+	Voters int      `json:"voters"`
+	Votes  []Ballot `json:"votes"`
+}
 
 // ParamAddress EIP-55 in answers
 //
@@ -4653,125 +4749,134 @@ func (sh *strictHandler) GetTransaction(ctx *gin.Context, id Hash) {
 // const string: with thousands of chunks the chained `+` fold is several
 // times slower for the Go compiler than parsing a slice literal.
 var swaggerSpec = []string{
-	"7H1rc+M2suhfQeluVZK6tC3Jkp+VDzOxs5m92ZmpzGS36sazEkQ0JaxJgAuAkhWv//spvEhKBPXwyLNz",
-	"cs5+2IxFEGj0uxuN5mMn5lnOGTAlO1ePnRwLnIECYf56r/96RYgAaf4mIGNBc0U561x1MvoABMVYAsoK",
-	"qVCMhVgiNQN0++b90XCI4hnE97LIrhFnYAfiVP+TSqTwPTCEJaIKUdmJOlRPmWM160QdhjPoXHWwWznq",
-	"CPhXQQWQzpUSBUQdGc8gwxqkPwlIOled/3NS7ePEPpUnHvKnp8hu5XXK4/vmRmZApzMVoRlgAgLNsJxF",
-	"iAuUYgVShWGbmKk2QZZjpUDoN//x7W/do8tPj72od/n0bzvrv/VP+Cj59Hg2ePruT52oo5a5nlgqQdm0",
-	"gvmHQkgumkAzeFCj2DxEPDFoz/EU0AQSLuAa5ZRJ86vdnd/FvwoQy2obdoJOHe4MP/wMbKpmnav+8KwV",
-	"rp9pRlUTLAIJLlKFet3uNeJzEPpfXU1xAUkhgbQAkprp6nC4mTpXvW430lDRrMjMX/pPytyfJYCUKZiC",
-	"qCB8ywk0AdQoYZzANxLdkv5w2LtElABTVC3RPSzD1NYvPJsNNRxvbjpPGjABMudMghUvwScpZL+43/RP",
-	"MWcKmMErzvOUxliDfZLbkf/3n1Lv4XHHhd38duVVLOTlI78LA9GrOOaFXT4XPAehqAUVV0pgJ4mLOhOc",
-	"YhbD1jcys+BT5KRQj0+4yLCyJD0bdJoUjiz3M+4WWN3bYoaV4Xw9CCmBmcSxfobkjBcpsYrqCpmtahnh",
-	"EpDSLy2w4UF4wFme6hXPmnIZdVqW1SsmVEiFCqYZ3Sg9ypwMYvKNRFJhBSsLDEIL5ILzZBviPui53puR",
-	"moZanxryUAXZdjpZOn/Qb+nXHQhYCLzsWD71nP5bTQ17mnoclET7VE7BJ/+E2NDTrfEeT6HJT3sRu9zS",
-	"Pntrbiuq60w9SwPxiiuc7gTUGopKHWtn8CBvQItFfVPOMi9/uwkNczpuF/0TdQRPzWhgWnX+1tErY2X0",
-	"v1Y8gk4K/denkNKvb9epQwesmze42TbfwXkIlCHM5EK7G3Wp6D6QC/Lq7PWP/bPLswH+8fLmHG7JJXRP",
-	"b4eng97w5vQcv7o86w6GnahuZ7sPzqq+Ovrx0+Og+/SnkHi9KnG8ClPBqJLXqNf9xyXCAlAPffz17Qpc",
-	"vf6w6/63urC37/2WJV9jCWeD5pIxZpzRGKdoslQgNT4mdmhU8aB+FJzUezProqW9mG1M8ZMdpZm+UpC7",
-	"C9nH6qXXgkKyVYk4qNaWC/GM2dYX1xo1fHyFSuMHL53U2v81pVFZ7R2N835qZt0euOXKaUIQ38D8FZl7",
-	"DwATQjXsOH1fgzzBqYRobTOWVA1clv7faW94eualsOYIdrfiuwW3NzD/sWBkTzD3d4g+D+elDd6Mc83G",
-	"TQaBnMezHcUm4eJ+x6E6UNoqV3rMvt6dohmMWhhhV6Gye3b7qaZ0ULeg76+U7cuvJhCULnCqQpTtMUod",
-	"ajdJC1RvTRCyF1TMvbKJNDcw/8BwLmdcmRUaVl7/2AKSfzGgo1+KKZ61pc/iJbNiVLGU2Vo14xbUeKrV",
-	"3YRXR/8fH/3ePbo8Hh1pf+FsEPYXbqiAWHGxbOK3VPVNDIE2EntEAeUqt0yJZcj27aM4dvM7nCdknFGu",
-	"dmOUNbJ4yTYTRB1vjEoPw6MhSJ/VLTc1JSM5py4ZViKxafPX8JTgjKbLnRFfeeQNZ2Mvf54z5w9sGv5O",
-	"D/p/sCxfGGmPZq+3fJiwu7HLQRiWcfa/yS25gDnlhRzJBRZZEMnSh0i7hULtE81BSIeo5jORjO5h+SxG",
-	"dGGQnyKqx1MVI5Xc4UFsbL6C0G/ak3aFYqtY3cjd730GYZ27HdPvpxVeUgukVCogNdJMOE8BM/0sg2wC",
-	"Qs5ovvt8ewbEkPG5XX41MHMPkKQsBpPCMUhAE5hiVm28BDbMGV5TuU1W69W0VW2TIZLe0vy812+SkvAM",
-	"00AsEM8wZW/Inja1KXs4VXvKUth4VpztIXOThzZ7TxmR7Z5OAJxVqun3keIoFzTDYon08AjJIp4hLG0m",
-	"MAFxhT66f3UCMOgfNsJQaviwx9ViK3ZElxn0qQWsuqFYG7A2m+MOvxuP2dDEPzl/rcpyXCYXZ6R70bu4",
-	"GMTn5Gx4ifsJYNyNh0NMur0hPp0kg6Q36U+6k4t+Pya9ITmLe8NJN+l2cfeimRrx5xxBX+enUmOsOdaA",
-	"4+3WzbuSxGut0QYHqRq0u/MRvVT0NAUGksrRXg7zSznXORbAdsaIJhSX29X8mqLFqTyAiyRAFqnai4IS",
-	"bIammbD3O6mdBkk6ZVgVAlDBCAibv7eef4ite/2LMF+bZP9eYO4TqkQd9bCJ1dXD6NkO9nrAs8KpgYja",
-	"MU+1aA24VXqtYKUhj00prkxoyUCRVww1NnQUDqo3wKmafWYqUQNdyJXM+f32LLl7a+MhiT+jPEgUkmKp",
-	"RjPAQk0Aq905qfLBVgVk9fCqpA3CjCDGFVpxkgJO0d7hzGfHGWuHnCAymqYQ3LSAqd62ADLaixcchTPY",
-	"55jGePVkr/FqJ8SZU8D/aPRTi3mqQMgfdJaOr0PAKvpCRFglqd9Xm+jcgMLUqHacpu+SztVv21HWeYoa",
-	"zrRjG75H4DKj0idodjZot3MIH0zuFOq609p1Ze3gaKLok0OSXbWhZBLBwwyzn+Owy1m1N3ACsGzhxD1t",
-	"H99DOFqPXUoDZlBhZi1hbOO4NzdNPYO3FJRUrjU5H+LLi27voj/pdfHknAwHkwTIaXx5Nuien+IuQO+8",
-	"n5wSjM/6p/0hTrr9Hj67SM6758NeD+/pWmuAv/hJmpOxr/IcreKKmi2vlFAn6uBY0blWPARinmVUat1p",
-	"nhBYGViwlMf3Gvaok0Ji188mUpnhnwLUKFNqTVGkQqrRPnHGc5V2fSU7SwhNvnCoHhY+dmJjzG3px8iV",
-	"chGngO2v6DQyHoM7IfxG2hIcKtHA1FVJZQ1152TeO1k5CK58rEH3UoumMvLyA2dJSmNV4QBPeKGuJilm",
-	"9z4SqefGQxVfUuFJCtfI1AXlgk8FziRKOb9HWIXEhpRWpfEIhOBCtsQSZe0k4gK5vA7CCtk6tqgtc7Bh",
-	"uYRCSsLJg60ZggrdYWDVzBc9SYSltc7BIKaQLSGGJdKzUx7mqZ8mqtxlQ8UQW34AMacxhH1mJ7htTmzl",
-	"vTK+CPqqiQ73WjKRxrMucmMxSou3xmUQc0ZkLWP4K6MPqHYMuU2mvSc12v9sOS8m97AcgbU/u3vc7r2H",
-	"8rVmLVoxSWk8sinYJntYioy0/RvZyXZffOXlTV6q9o4om46e63rv60orLvAURjkXLcG1cUpHlLTbsVFZ",
-	"T7W7278ePgZw26D0OglrBszxc+WMN/grBGsY2y3ECglGDTt17llDa1C86ZQB+StI6VyWjefdNcN0TxnR",
-	"aq3K6ma1SVzZxVrxVgKmoMv+4So6O13rBO5ZgDbHKSW/MmXs4LDbNRzik0hmsoukFw8nPXyWdMkpXE7O",
-	"4z4ekDO4SLq4NzmNh+QcLpMe7k8G8Rm5gG7Sx4PJWXxButBPBnoMGSbn+DLuwWkynJwTPfo0HsJ5cjnp",
-	"kdNkiM/jS+glp5MhOU8ucS8+hWFyPrkkveQU9yZNW2mR1jANDocR8s5OhCr20L/+qwCpjqz3E6EFVTMi",
-	"8CJCsphkVB15JmiIRbaNrrakummpbt+8Pzrv9ZGb4Bo5QdRWCxGIaYZTZNeRkaujwxJ1H9AMHiLEuJpR",
-	"NkXaR0O8UKGcf41a6wj5JUIfIvS3a/Q37cZ0I9SLUP9cG/j+xabiw95psBRwTcYNESrc1CEJSkjq8r9r",
-	"mXIs6Up2qppF+6m2wtLI9pwbTSAhTY4IxCkWLb7qpBBsn4TFfkeEe8Qenk0bEKZcyj1qHVYq6D7/4D1J",
-	"YIfidh/3PiOxJUDrSdjvlQUW+ySZNDftmZXa50D+MypvPH4jLyGWxaNA0sk7WIGw3p+l+42WKCr5u4bn",
-	"kqNaBe+LR9JW3L/SULqlgD2uydnhpDMBGE3yljgkKdJ0OapSrAH3ncf3QEaFttG7J5lePHn9LH+2pO1u",
-	"w62hHu1+HLA1y+tpUTHJqqe4ygFr5GnlpC8vXOG7L1+NcPnLPc+s768S1TvEZNXg55Tc5FiEa0X0g0Cu",
-	"RHCupDlEcjew3PXFhM5NEkXJCFGGuLAFMi1Zk/Ls83PKXJ59ROrKNVZKELeXbbTdibCIcpi0FNtaGGRY",
-	"JAtm9l+oYCHFEwinqfbTlFLHEMHElK2xuiu63dPY/j/qd9G/LZ/Uy3Va3GkLYekllAutVYO3obMIsNmE",
-	"+6zQbvp2X8fZVEW5VMIONIipiIsUK7373ddIMc3a7kkKnCQ01sFNLriCWAFBeIopky250XnYxn5NVTLu",
-	"EsTBq2QaxYpr3sIutWv1cqTVu2CaXGiyLG+JNng0B0Yc4QNRu0ulm0us9lgieFqX0JakrfWNRznne7gX",
-	"9iU54oWSCpfg7RhPFHmeLl8moNijUnGtRNFmrtZqXjzirAB4kQpGHYb7GvdPLHvUT8Tt5ldFOvL6ZiVC",
-	"qegSRnjFGUHNZhIzjm9XlRslzzJ+NOzH1e4EbjrkWGVdniBsWwPgNEIJFygHnqfBC4+VrDbmoEqiiU1J",
-	"Vf0QzA/2kMNkf6hPAO3iTO6sQSgj8BAoPklxbO5/l6Dtl9/YMV/WoILAiz3uYJjarABGLR41EmNOANWp",
-	"dI3wRAJTaDGjKSDPeqHDI2BkrwyGrPs0Wy+/Z1Bl+IuQn2kbTiDOQJoLvTpE0T4VEMNo2O7AJjF5YXoG",
-	"UGEziKaC3ybTqg1SFqcFcUJpm1lsLQKjpDra2iI09iLts4V0Ay89h8ydnXbm0jNugdAG/waC0FhtyFo2",
-	"wPXHuI0HrRt80exdXjAqZ3iSwr4ZBKkg31QzvuHktzVk4fch/yscnvD7nWrJ5xWJPNObMw3D8v5fGU71",
-	"jg33w0NOXblEKgCT5cjiaBeB8It57DQBfDJKNeFNfv04A5QCmYIw4WN1pmsY92PBaIwYqAUX98fI+g1W",
-	"8teOCfR4c9sffWtu+9t/l3f+v4uQNufmlzuW0TSlm053I1MeDNLVRRJAlNjZzgZoBg+I0CnVQa07dwPZ",
-	"3irp+I69LWzhgLFbGV4ieIgBCOr/Y3iKvrXHWTJC5sxKRsgHOfqfCywy+V1ox8d37I7dmuIF8/iXH39A",
-	"l4PhOXKNYJBlRWl0IcLI1kygsRbF8RUadLto7Hhh5M6AxhEam649I8X5KMViCvonP8pmUMbRHRuXrDOa",
-	"cLIcX6NBd4DGjI9kEc9GghcKxloPjW3MZ85rzD9hxLgaJbxgxLw1ROMM1IwT8ztOU74A++RMz6dGOI4h",
-	"N6CPr+/YoHeKxnrJGoTXaNAbonHBtP/FhQIyyoBQPNJMqJ/2L9FYYAUjszcgY4uSX0CJ5dGrRIG4RkOL",
-	"DgWC4XSs/z41+9Gun9mxZdLRDKd6hgiNNQAZZsuRVAJwJvVvGWTaqRslRZqOj9Hffdsax+HWxEjNXOZn",
-	"p5e/kYgvmNHXV2jQ76PFDAQgxm3ccMdi0+PGYkK7PN+OJ5iMyiMhs3JJEOdljCN0fHz8XYQG3Us3IVWI",
-	"gLZ9EnGGFmvAzXhKJGJ8gb4dVwVBZu+UyUKHlBSYGiUFI9LNfozGhMfyROYQn+CcHmdkjLQ/LBFOU+e0",
-	"ZZZT5yCW6M+3H317EPTT7asbpDiPjJSBeW5qWN69//jm3dsPx+hXds80ZqoynKgswpnSOTCkFjQGa/Ds",
-	"bgQYYWBcmWnvmBKYppRN/TGiAN+26hi9dQeJ5jVDFI4mgJQotEd/ZX086buIychvTc9rTkXtfBLEHIhr",
-	"DEQFWm8BojhH31aIGmtlZBaag6AJraJz1+LIaDukg5PjO3MiT2NwzaRc86pXOY5ncNQ/7naiTiHSzlVn",
-	"plQur05OFovFMTaPj7mYnrh35cnPb364ffvh1rxTVfp0rIa1LFC723XV6bkMOMM57Vx1To+7x6f2dHRm",
-	"DJ0m90m9hMD8OgVjc2xumXJzba3zZ1C1Oh/b/K3WM6vf7W7ok9Xsj7VbLrhWWNRM2jUidbsB87NrURae",
-	"vgT8ZL3Tl2m7VWQZFktNoDQ1dsOcW3OmmVLgpVPFDI1tSccYOWtvw6SZudjgDIf2PvBUmqtf5dXxT3qV",
-	"EwLzE1x14si5DCC91q3DWmuQ6jUny71QveVivl/gadUj0GHM02cSecvKpilGgI5WgBZGYg9Izr/yuXUR",
-	"YhN/JlzokN3oLQk4tbo0wWkqESlAa1c9eIGXdSrCvEY/UmR5q8DcwPxGP98LhzxWoI6sMVrFZdV2iDJs",
-	"OvSt+3MNPBrwDoe/P9vUS2TxFznFavDnclu+wLTe3E37VxKlVAd7PEF/+fDubSs+E9fvpVUYTEOYF5ME",
-	"M/vXJQa1VIk17VQdkqJ0DlqTebJZf9tlaWxGC7n8VphgmevL0kow07jlxQhmZv/D660PWjl5YbPuRS7A",
-	"pHp0ONRKHKG9MbWRPL/YIS9GINe/5msjUMLF/TfSdYW0OcADChVHE6yFlut4zTWdMR31yrVbSeaHy01W",
-	"5Wcq1Ydy4Jfww+qNhXbww8pdoMkSMdfv51DCUM5tlGKMmfbBLasDQeaq0Cpuo3b2Lzf1RxOAilrt1Dkg",
-	"UfQuV/RSeVS2mctPHjV3PNmEUgq2HrzpRQme1yhVb4X922OwK7ArAnhWV+Bm961PDVoFOkYmXEy5UsAO",
-	"iNYfuZiCqmmRIEZtwPH7psDNXbZ+QZ5zKwTYDad0fkgF8NF2B4hBSkQlstNXeHHBrMONSYJuRM0vesR/",
-	"BjMGOI2ZYff0GVg5KEZ9bqtg1qGfYYlwdTwWRO68d+Icx3ZzpW3VKz+oIbshqKshJ7V+5k/RbqNdV/aA",
-	"zB6OovUGyiGG99s9YCLCTemzwK7fM+LCppt1iBXb4zBtcmv3SBzhSpgalDt5dKOfNknJq7K16DMoWB0k",
-	"Ni7oEmJz2srINE9Wcmiuv0FZjRVqT1/ebSkp1ziB+QKssIENDsgFry3V3RGDzVuY9uLX6HcQ3J6dMk99",
-	"xLRPhNx90HZGqPpktgrwazvkDyK+VR/jANUcNg5INJd9ZrAAqWzIUaOHqWxZJ8bJo/nvRol87VTzM0hi",
-	"X315HBtMvFhyq8yOmPzSXz68e6vVoavrWEvel33dzEZvP+Lp6vKNxZ6izmnIy2NcoYwTk+8/IJO8Yz7T",
-	"M1mitq+e3HXsF0ruOu38Y/48gbI3neOe1U28SlMbPGG0wGkKCjEAItEEJCXWj3fHT8fo79rggJqZgxNb",
-	"nDG+p4yMy+5tY381bXx1x+4YQgjF3KjwZQ7oe/Mfcmz6nP2m///TdX1Q1dTpe4QXmCoH0rF+8FG/eoMV",
-	"/tZOYrunRegR/aZ/+HTlJjfN1OxP6CnywH/nFjo5Qe/fffiI1u+2o0cNTjk8qmB50hsZg5qNVqAYzQdj",
-	"tMDaDo9v37w/7/VvDEBjhDPOpgZxBhSkOL+yH9Cxp1n2BKghw66H4AvKoVshJD56V4hghQ/Ix/5KoCWU",
-	"sVAGIZE5Pal3/zO8BDieIdMbUFv+Zuq4nc9JvQ9vkMk/OgcChKOCy/a4mjRb0cxFVB7TEpBoAbYaqeqe",
-	"FNVeNTKj/Y6Vc9Er21nBHIfesXiG2RQk4ixd6qntGUJK9crCrOwbZiHizkwlR4SDNA+1amphlqr1cEPp",
-	"h7/0Q2Xdi/JljyEnyj8L6OOyzfumdu4vaUmqbb+4NTFU8nUWgFMgnoNsqolnmaaR4oiqa21pGkfEFc+Z",
-	"GlCXYYzQBGaayzEaHOmRKLXfcfrKrZIWoUTw34E5Bk60e+lKaxYznsKG4826kJ4QSBVuFdWxkbQx6nqW",
-	"hSxXy3JNK6rdSAuKLxBAZkY/3sBixh9vlJwbA8YW8XGaIakEt1w01qbJWOQWQfIN19ozT/sJVvTfTbYP",
-	"KpNr4mLNyQxWZdMoaFbxRBQQzK9d0EyFkbUcREtcZsylodw30vEgR5hx7Ux8IyOUg0C2Bc2OAvio7dvT",
-	"SdkipS2qWGtU/azwouzl9j/CLLkvfQW/5GY/AXYgJjELeb/dVjNKExdQaQuljMO1wjWbuQPmsJq5W/sS",
-	"lH6MxiYsGUeIEvR9GZpotxF9jx69CJp2InIG5OmqKaGV3PricFm94D/EZiO5O2a/suTUb7MK6xg5sOJC",
-	"jSs4bG84t3iKna1CVg9V+tuUeAkEjMjrO2ZfMvzI+UimfKGxGadcAgn5YB/MbLcWa1uMiHUYLbrs+lSa",
-	"0AFIVH0V0sg1v0Zd4w2XX8bzWddNFuZgFqXEWB3YBZZIArBrNNWeqf10ZdlOlNpvc7qsnAPsZyzVkUHO",
-	"0ZubTsv3Nmuf2wz14NgusAoelGXcoJHZalLcSwfMzDqmOjLHXgayKrSxIb1R6Njjd1NU44zULumfn2pX",
-	"VL/C/I//atdLu+xOwxinXfvmWvH8QfJBqzr0M/NCrhx1E0e9dUM+kyv2uBMVKOCsVc0eOJCpT+0rd/VU",
-	"WACx/KN9LierrnYYSV6IGDYdgG2umf2ZSuWrZb9Y7ryh4k0uwiY4jLWl1QdPgybGPdv9I7plP9cNKxuj",
-	"RyWqNawILV57vO+3pF9Sn5UNW79o1bE5wKmam66d8rkbLTXutJCs8qZz/TdKvr2V/2xX/6UR75pJt6D+",
-	"wGrXYLW0J76JcyuO7QWC9hq7vxRkCj6Y2q3GaB8jWfsm+Gn//OwiaDa/XOWRv1MYIJW/XnY4ahnUIuwO",
-	"jrVeR1JBbm/qQ35ddpjT+q68a13T5SmWM3M52xPT9qParM4/uDH/cYXuLktWmtU11whpVd93Y7/Por+k",
-	"XFeNu0JeusPxASXbI8vfh1zTpQ6Zq+q0lUFOHt34jWrVdgnbpV6t6qr2vJI11wzgxenVSqtDu756zkoJ",
-	"+x5ze9Ble6bLMmA4y/W1kOig4VKlJg9fjOcn3kij8kv47brVDvmD1JlU7dOCiQiz1QPWmZhr0DwxR5PG",
-	"SdnqLjZrgSxUO7iMH1wHx6/SZ/Tf4wgj/cDcP+H2+Jo733Ebfl0GtN1jfG9To1Unja/Wb+wfjmKlexYu",
-	"pINcmVSx4jZzynl6yMy6xTgqPxdSkqk9fdSSZ6lanmyQHNtN/yXZX68Q5n/z5GCY+wkwifyJsI1ZfZ+s",
-	"CJWNlFqTJytfmmgVCMscH1fKQl7itsZqm/PPSV3+r3TVL+yY1eu3DHeq8KnzxskjJRvN0SpzbPfmKPma",
-	"fe36bkJ57/rjAx5k1Oa1d3pnWKEJxDgDWzUVIpb7XITHte1icGLsuxvb8nVHc3/Dnwz65Ky5dOArS3w6",
-	"0mmNZhjsGzvYg8xo5dKxr4725raczkIemMwWV9sXtVGvvVOr6G/2skrx0vWUAGIL8m3TCneAaTNIFORq",
-	"NB6aS7XX21xZasQpNcen8Yxzab8VI5H7SJabvDroDeQNfBTs8e7aX7jyJDWD2kSlB9+cx3QS5qlxNwnM",
-	"PflchWj5JR93gd5eLXHtUTIczyiDawSpBFt6N+gOauDDvPP06em/AgAA//8=",
+	"7H1rc9s22uhfwejsTNs5tC3Jkq/TD0ntbrOnm2SatO/MqbMSRDyUsCYBFQAlq17/9zO4kZQISpQj583p",
+	"OfthG4sgLs/9hoePnZhnc86AKdm5euzMscAZKBDmr/f6r1eECJDmbwIyFnSuKGedq05GH4CgGEtAWS4V",
+	"irEQK6RmgG7fvD8aDlE8g/he5tk14gzsQJzqf1KJFL4HhrBEVCEqO1GH6innWM06UYfhDDpXHexWjjoC",
+	"/sipANK5UiKHqCPjGWRYb+lvApLOVed/nJTnOLFP5Ynf+dNTZI/yOuXxff0gM6DTmYrQDDABgWZYziLE",
+	"BUqxAqnCe5uYqbbtbI6VAqHf/Ne3v3ePLj899qLe5dN/7Kz/0T/ho+TT49ng6bu/daKOWs31xFIJyqbl",
+	"nn/IheSivmkGD2oUm4eIJwbsczwFNIGEC7hGc8qk+dWezp/ijxzEqjyGnaBT3XeGH34GNlWzzlV/eNa4",
+	"r59pRlV9WwQSnKcK9brda8QXIPS/uhrjApJcAmnYSGqmq+7DzdS56nW7kd4VzfLM/KX/pMz9WWyQMgVT",
+	"EOUO33IC9Q1qkDBO4BuJbkl/OOxdIkqAKapW6B5WYWzrF55Nhnofb246T3pjAuScMwmWvQSfpJD94n7T",
+	"P8WcKWAGrng+T2mM9bZP5nbk//y31Gd4bLmwm9+uvA6FefHIn8Ls6FUc89wuPxd8DkJRu1VcCoFWHBd1",
+	"JjjFLIadb2RmwafIcaEen3CRYWVRejbo1DEcWepn3C2wfrblDCtD+XoQUgIziWP9DMkZz1NiBdUVMkfV",
+	"PMIlIKVfWmJDg/CAs3mqVzyr82XUaVhWr5hQIRXKmSZ0I/QoczyIyTcSSYUVrC0wCC0wF5wnuwD3Qc/1",
+	"3ozUONTy1KCHKsh248ni+YN+S7/utoCFwKuOpVNP6b9XxLDHqYdBgbRPxRR88m+IDT7dGu/xFOr0tBey",
+	"iyPtc7b6saKqzNSz1ACvuMJpq01tgKiQsXYGv+UtYLGgr/NZ5vmvHdMwJ+PayJ+oI3hqRgPTovP3jl4Z",
+	"KyP/teARdJLrvz6FhH71uE4cus26eYOHbbIdnIVAGcJMLrW5UeWK7gO5IK/OXv/YP7s8G+AfL2/O4ZZc",
+	"Qvf0dng66A1vTs/xq8uz7mDYiap6tvvgtOqrox8/PQ66T38LsderAsbre8oZVfIa9br/ukRYAOqhj7++",
+	"XdtXrz/suv+tL+z1e79hydc4TXlArArAkjMZkmEraxmhnCVUXSPGGVy5nxIjpQpm8NjEEwkGHSk33Joz",
+	"AQvAqdG5CxBST/0psLtNNpExFwEBNweR0TSFII8uuALRWhOuk5N9Nyqg4XcQoqjXWMLZoL65GDPOaIxT",
+	"NFkpkJqyJnZoVHKzfhREj7cLN4WUtgd3HeonO0rDsVQ17cXVx/Kl14JCslMcu11tLBeElT7WF5e/FXh8",
+	"heL3By/nqLWkNsRvaf+0NHP2E9ibmtUtV0wT2vENLF6RhbelMCFU7x2n7ys7T3AqIdo4jEVVDZaFJX3a",
+	"G56eeXlWMam7O+HdANsbWPyYM7LnNvc3LT8P5oU1sx3mmozrBAJzHs9ask3CxX3Lodrl3MlXesy+drKi",
+	"GYwaCKEtU9kzu/OUU7pdN4Dvn5TtS6/GpZbOBS2dvd3eXnXXbpKGXb017txeu2LulW2ouYHFB4bncsaV",
+	"WaFmL+kfG7bkXwzI6Jciimcd6bNoyawYlSRljlbOuAM0HmtVg+vV0f/GR392jy6PR0fa8jobhC2vGyog",
+	"Vlys6vAtRH0dQqCVxB7+VLHKLVNiFdJ9+wiOdnaHs4SMWc9VO0LZQIvnbDNB1PHKqLAwPBiC+Fk/cl1S",
+	"MjLn1IUVCyDutD0TnNF01RrwpW9TMzb28ow4c/bAtuHv9KD/BavihZG2aPZ6yztc7ZXdHIQhGaf/69Qy",
+	"F7CgPJcjucQiCwJZemeznVPZPJH3IoLPRDK6h9WzCNE5lH6KqOqZloRUUIffYu3w5Q79oT1q1zC2DtWt",
+	"1P3ex2I2qdsR/X5S4SWlQEqlAlJBzYTzFDDTzzLIJiDkjM7bz7dnaAEyvrDLrztm7gGSlMVggmEGCGgC",
+	"U8zKgxebDVOGl1TukOV6FWlVOWQIpbd0ft7r11FJeIZpwBeIZ5iyN2RPnVrnPZyqPXkprDxLyvY7c5OH",
+	"DntPGZHNlk5gO+tY0+8jxdFc0AyLFdLDIyTzeIawtDHVBMQV+uj+1QnsQf+wdQ+FhA9bXA26oiW4zKBP",
+	"DduqKoqNARuzOerwp/GQDU38k7PXynjRZXJxRroXvYuLQXxOzoaXuJ8Axt14OMSk2xvi00kySHqT/qQ7",
+	"uej3Y9IbkrO4N5x0k24Xdy/qQSafMQraOj8VEmPDsAYc79Zu3pQkXmqNthhI5aD2xkf0Ut7TFBhIKkd7",
+	"GcwvZVzPsQDWGiIaUVy2j5w5wYdTeQATSYDMU7UXBiXYCE099eFPUsmrSTplWOUCUM4ICJsJsZZ/iKx7",
+	"/YswXZu0yV7b3MdViTrqYRupq4fRsw3sTYdnjVIDHrUjnnLRyubW8bUGlRo/1rm4VKEFAUVeMFTI0GE4",
+	"KN4Ap2r2maFEvel8LWrN73fnG9xbW9NNPtu7ocQFEKocKWxk/fkSpZxNEVUowys0AcRzdY14gjAiEPMs",
+	"o1JrXCAmYRwhk1ikEqWQKORyjC6zp1FYjTQ3Q2B95lEhEtc3Rxlazmg8c8aSy07KZy0ROry1xpYzYC6n",
+	"sPXotmyj3eLP9PtSLNVoBlioCWDVBJbSfDQQcekQ4ya02NrGGiG4aDz6cgoTSrILKc7vkcm6tFmmMMRr",
+	"OK1QTMGgCDMNZYXWLOWAZby3T/vZzmY4/xN5AGl4ogUIQmN1bes8bPVJECwCphowAshoL5HhBEEG++RF",
+	"jfNH9hqvWoHWpN1bO8nrAMSyBFtBhprfUixAWvp6Cbe64kyXHravRSg8KgeydYCH0LZOJlFFxnqoNMnn",
+	"G1CYGvsBp+m7pHP1+26Ad56imsfmoMr38I5nVPooYGur6XYB4ToCI0haZYp+4wp+WCPKFnUdtiZjwRXI",
+	"UKJTKsSt2F4TKEYuRtppm4CtbQHih9i6FCvQHPO6QEgrYLj09c7MpIOx33udDD45QrCQrWnrRPAwS+1n",
+	"gbcpn/GWos05h1XUfkYk30N8NOYvC0vQgMLMWuyxiave3AREzY4at9JHJedDfHnR7V30J70unpyT4WCS",
+	"ADmNL88G3fNT3AXonfeTU4LxWf+0P8RJt9/DZxfJefd82OvhPX1UveEvnpJ2cuSrTEiXVFExikuh24k6",
+	"OFZ0oQXtumVmflgbmDPN4HrvUUfbqGb9bCKVGR6q/Chi03VW1BJjtI/D/lwlVV3JzhICk69lrMZXHjux",
+	"MYhsNdrIVZcSp2Tsr+g0MuLOpdq/kbYqkEo0MKWeUlljp3Oy6J2sVVSUzsqge6lZUxl++YGzJKVxRVfj",
+	"Cc/V1STF7N679NUkU6gIVSo8SeHaehRzwacCZxKl2srEQSuAFJqz9giE4EI2OOVFOTfiArkAqXZdbGlt",
+	"1BSC27JcQiEl4SjczlBbCe7wZlXp6SAsrTUSjAbkssFXt0h6duzQPPXTRKXfabAYIssPIBY0hrDz6Ri3",
+	"yREoPQDGl0F7P8kZaQrpGxsknxuNUWi8DSqDmDMiK6H3Xxl9QJV8/i6e9pbjaP8ijXk+uYfVCKz+ae+1",
+	"uPceitfq5bH5JKXxyOYy6uRhMTLS+m9kJ2u/+NrL25Jd2pSjbDp6rnOyr7OhuMBTGM25aIhSGcN7REmz",
+	"HhsVJZ7tHaPNOEwAtjVMb6KwosAcPZfOR42+QnsNQ7sBWSHGqECnSj0bYA2yN50yIP8EKZ3JsrVwpKKY",
+	"7ikjWqyV6ZGsMomrX9qoJ03A1JjaP1yReadrjcA9a2IXOKXkV6aMHhx2u4ZCfDTWTHaR9OLhpIfPki45",
+	"hcvJedzHA3IGF0kX9yan8ZCcw2XSw/3JID4jF9BN+ngwOYsvSBf6yUCPIcPkHF/GPThNhpNzokefxkM4",
+	"Ty4nPXKaDPF5fAm95HQyJOfJJe7FpzBMzieXpJec4t6krist0GqqwcEwQt7YiVBJHvrXP3KQ6shaPxFa",
+	"UjUjAi8jJPNJRtWRJ4IaW2S78GpvedQ11e2b90fnvT5yE1wjx4haa2l/nmY4RXYdGbmCVCxR9wHN4CFC",
+	"jKsZZVMbR+S5CiXPKtjaBMgvEfoQod+u0W/ajOlGqBeh/rlW8P2LbfXQvdNgdfIGjxsklLCp7iTIIalL",
+	"pGyknLCka2HechZtp9qib1uYzI0kkJAmRy4UErZVJ7lg+4R09su17+F7eDKt7TDlUu5RNLRWivr5FSxJ",
+	"Ai3u23i/9xnBQQFaTsJ+ryyx2CcMp6lpz7jdPpUtn1HC5uEbeQ6xJB4FgmzewAq49b4oxR+0AFFB3xU4",
+	"FxTVyHhf3JO27P6VutINd2riCp8djjsTgNFk3uCHJHmarkZlEDpgvvP4Hsgo1zq6fZDpxRMAz7JnC9y2",
+	"G24V9ajIwOxdTFpjOI+LkkjWLcV1CthATyMlfXnmCl/H+2qYy983fOZFmTIY38InKwc/p3ZtjkW46Eo/",
+	"CMRKBOdKmkScuxTqguQJXZggipIRogxxYSvNGqImRUbgc+rFnl1r4Oqe1mp5d9c/NV0usoBykLQY21lh",
+	"Z0gkC0b2X6jyJ8UTCIep9pOUUvsQwcCUzTbf5d3uaWz/H/W76D8uwSJ2mtN2h4WVUCy0ca2iCZx5gMwm",
+	"3EeF2snbfQ1nU17oQgktcBBTEecpVvr07ddIMc2arm4LnCQ01s7NXHAFsQKC8BRTJhtio4uwjv2ays3c",
+	"baKDl5vVqn43rIU2RaBrpSNruUaNLjRZFRfXazQ6B0Yc4gNeuwulm3v1Ni0RzNYltCFoa23j0ZzzPcwL",
+	"+5Ic8VxJhYvttfQn8vk8Xb2MQ7FHye9Gra+NXG0Uj3nAWQbwLBX0Ogz11S5yWfKoVgDYw6+zdOTlzZqH",
+	"UuIlDPCSMoKSzQRmHN2uCzdKnqX8aNiOq1yu3ZbkWCddUwVlupXgNEIJF2gOfJ4Gbw6XvFqbgyppM+6m",
+	"l0y9pshEf6gPALUxJltLEMoIPAQKeFIcm5YUxdb2i2+0jJfVsCDwco/LTKbIMQBRC0cNxJgTQFUsXSN7",
+	"9x0tZzQF5EkvlDwCRvaKYMiqTbOzH0cGZYQ/D9mZtgcO4gyk6TGgXRRtUwExhIbtCWwQk+emxJAKG0E0",
+	"V2FsMK08IGVxmhPHlLa/zs5qSkrK1NYOprE30p/NpFto6Tlo7rQ6mQvPuAVCB/zNlqxtiVrWtuvTuLUH",
+	"jQd80ejdPGdUzvAkhX0jCFLBfNvliy2Z30aXhd+H7K+we8LvW13KWJQo8kRvchqG5P2/MpzqExvqh4c5",
+	"deUSqQBMViMLozYM4Rfz0AnSTFHI1dxvyFQ9aYrlzJepcoZsKQ6KcQbIlPM0eEYNBcBqBiu0BGEaqLXU",
+	"FL6OqnV+cYsa29BavrBMzSBrtxkGQELlsDO+RBlmKzTD5qoRngqAzy+tcq1Igj1VuN5+SpDLOYS7mLSP",
+	"17Qsi6uFg90GC9CsV3s11c49GcWe8PrBPs4ApUCmIEwIo6wrMMLzY85ojBioJRf3x8jarlb7bKSq9HjT",
+	"BAd9a5rg2H8XrXC+i0yZu/nljmU0Tem2CoPI3PUA6eqbCSBK7GxnAzSDB0TolCoZIZf7BdncQfD4jr3N",
+	"bfGKocIMrxA8xAAE9f81PEXf2pSqjJDJm8oIeUdb/3OJRSa/C534+I7dsVtTQGMe//LjD+hyMDxHrj8a",
+	"suJQGn2MMLJ1O2is1cH4Cg26XTR28mjk8pDjCI1NM7uR4nyUYjEF/ZMfZaN44+iOjQvxNZpwshpfo0F3",
+	"gMaMj2Qez0aC5wrGWheObdzB5AzNP2HEuBolPGfEvDVE4wzUjBPzuybKJdgnZ3o+NcJxDHOz9fH1HRv0",
+	"TtFYL1nZ4TUa9IZonDPtA3ChgIwyIBSPNBHqp/1LNBZYwcicDcjYguQXUGJ19CpRIK7R0IJDgWA4Heu/",
+	"T815tPthTmyJdDTDqZ4hQmO9AS0DRlIJwJnUv2WQacdilORpOj5G/+Wlq6Nwa+ZITVzmZ2cbfCMRXzJj",
+	"M1yhQb+PljMtMxm3vusds5xvIaHN7m/HE0xGRVrSrFwgxFm64wgdHx9/F6FB99JNSBUioO0vqWX7cmNz",
+	"M54SiRhfom/HZVGaOTtlMk8SGlNgapTkjEg3+zEaEx7LEzmH+ATP6XFGxkj7ZBLhNHWOQ2YpdQFihf5+",
+	"+9F3zUI/3b66QYrzyHAZmOemjurd+49v3r39cIx+ZfdMQ6YsBYuKQrApXQBDakljsEaXPY0AwwyMKzPt",
+	"HVMC05SyqU9lC/DdHI/RW5fMNq8ZpJgCZCVy7VVeWd0hfXNNGfmj6XlNZt7OJ0EsinplKtBmPyfFOfq2",
+	"BNT4O1/pvABBE1pGiFxxs5F2SDvIx3emKoTG4Hosup6Or+Y4nsFR/7jbiTq5SLVKUmour05OlsvlMTaP",
+	"j7mYnrh35cnPb364ffvh1rxTVpt1rIS1JFC5qHvV6bksDMNz2rnqnB53j09thn5mlItG90m1jMX8OgWj",
+	"iW1+g3JzB7nzd1CVWjPbE7XSSrLf7W5pH1lvG9kuH1EpbqsruVq0yB7A/Ow6d4anLzZ+stkA03SjzLMM",
+	"i5VGUJoavWFqJ7RJZVZ2opihsS0rGiNncVpXfWZuqTnFoVUqnkpzj7foA/JJr3JCYHGCy7ZKcy4DQK+0",
+	"XrIqHaR6zclqL1Dv6LLiF3haNxu0K/30mUjesbLpcBTAo2WgpeHYA6Lzn3xhTYTYWJMJF0ssiJFbEnBq",
+	"ZWmC01QikoOWrnrwEq+qWIRFBX8kz+aNDHMDixv9fC8Y8liBOrLKaB2WZQ85yrC547DpU9TgaLZ3OPj9",
+	"3Yb/Igu/yAlWAz8XX/VFztWep9q+kiilzHom//jw7m0jPBPXvKuRGUx3rxfjBDP718UGFcfHqnaqDolR",
+	"ugAtyTzarL3tfC4bVUUuxhpGWOaabDUizHThejGEmdn/8nLrgxZOntmseTEXYMKN7tZvGDlCW2NqK3p+",
+	"sUNeDEGuGdnXhqCEi/tvZPVS2iGZiqMJ1kzLtb/mOoiZRrPF2o0o88PlNq3yM5XqQzHwS9hh1S5xLeyw",
+	"4hRoskLMNW87FDMUc9toEGbaBrekDsTGt9ZhGzWTf3GovxoDlNhqxs4BkfLWhBYrcqlI126n8pNHTR1P",
+	"NqCUgr2TULeiBJ9XMFX9QsTvj8Fm+a4Q5VnN8uutFD/VcBVo/5twMeVKATsgWH/kYgqqIkWCELUOx5/b",
+	"HDfXOeMFac6tECA3nNLFIQXAR9vqJQYpEZXITl/CxTmzDjYmEL8VNL/oEf89kDGb05AZdk+fAZWDQtTH",
+	"tnJmDfoZlgiXKdogcBe9E2c4Nqsrrate+UE13g3tuhxyUvnMx1PUbrT7WEmAZw+H0ep3BUIE7497wECE",
+	"m9JHgd1nEBAXNtysXazYpmS1yq3cZXKIK/ZUw9zJoxv9tI1LXhV9op+BwTKZXbskToiNaSvD0zxZi6G5",
+	"tgJFRWDoqy3F/aoCc7Us4BcghS1kcEAqeG2x7lIMNm5hvrpxjf4EwW3+nnnsI6ZtIuTuJDcTQtn0uJGB",
+	"X9shfxH2LZvSB7DmoHFApLnoM4MlSGVdjgo+THXVJjJOHs1/t3Lkayean4ES++rLw9hA4sWCW0V0xMSX",
+	"/vHh3VstDl1t0UbwvmjSaQ56+xFP15evLfYUdU5DVh7jCmWcmHj/AYnkHfORnskKNX0M7K5jP9x112mm",
+	"H/PnCRSNRh31rB/iVZpa5wmjJU5TUIgBEIkmICmxdrxLPx2j/9IKB9TMJE5sgdD4njIyLlpxjv31yPHV",
+	"HbtjCCEUcyPCV3NA35v/kGPTtPJ3/f+frquDyg593yO8xFS5LR3rBx/1qzdY4W/tJLYVZoQe0e/6h09X",
+	"bnLTGdP+hJ4iv/nv3EInJ+j9uw8f0WZ/BfSot1MMj8q9POmDjEHNRmu7GC0GY7TEWg+Pb9+8P+/1b8yG",
+	"xghnnE0N4MxWkOLcfyrFZLNsBqjGw64h7AvyoVshxD76VIhghQ9Ix/5aqkWU0VAGIJHJnlRbuRpaAhzP",
+	"kGn0qjV/PXTcTOek2lQ9SOQfnQEBwmHBRXtcXaQrjhFRkaYlIG2Vy1oXtKjyquEZbXes5UWvbHcPkw69",
+	"Y/EMsylIxFm6st3tTHKW6pWFWdl3P0TE5UwlR4Sb7lsSadHUQCxlH/ma0A9/AI/KWnOmBiPKPwvI4+Kb",
+	"Hdu+zfGSmqQ89otrE4MlX2dhPlvkKcgVHmWZxpHiiKprrWlqKeKS5kwdsoswRmgCM03lGA2O9EiU2s8b",
+	"fuVaSbNQIvifwBwBJ9q8dKU1yxlPYUt6s8qkJwRShRtZdWw4bYy6nmQhm6tVsaZl1W6kGcUXCCAzox9v",
+	"9mLGH2/lnBuzjR3s4yRDUjJusWisVZPRyA2M5BsnNkee9mOs6P823j4oT26wi1UnM1jnTSOgWUkTUYAx",
+	"v3ZGMxVGVnMQzXFZWb/5jXQ0yBFmXBsT38gIzUEg2wapJQM+av32dFK06WnyKja+OvAs96Lomfj/hFpy",
+	"H8AMfuDUfhnzQERiFvJ2u61mlMYvoNIWShmDa41qtlMHLGA9crfxgUT9GI2NWzKOECXo+8I10WYj+h49",
+	"ehY0LW3kDEiEcmZv8zxd1Xm15GB/VUGWr7rKqzvmnDr78TwniOv1WNd6MntNoanBZJXEbANha81ZW89A",
+	"8o+cizyT6N85mcIdM94jUjOeT2fGHjO8Z6wzzfrMpTmyKxNnMcVAPEGPtjnzenO8yNqPI6cuKw1Ln6Ki",
+	"74o1Pu9YteSNwTFysI9zNS6BbZswOriaFq6mutYK21JJmTo2gYAReY3sO4bnOB/JlC81xcQpl0BCduYH",
+	"M9mtpYwditJC3JKE64YsjXukD198ENrILn6NusbiLz6K6yPL27TowbRmpedtudkllkgCsGs01fi1fYOL",
+	"1sfUfpbbRR7dxn7GUh0Z4By9uek0fGq78qXtUK+b3UJJwYOyzBlUpDvVpnvpgNFnR1NHJrVndla6b5bj",
+	"jNLCHr7bPDeniNuEuH6qXAX/CmNc/jOTL+2WONlpJJ2WSVqk/kViXuva4TNjX67kdhtFvXVDPpMq9rh7",
+	"GChSrVQGH9hZq05d9mHO5lgAsfSj7UrHq64+Gkmeixi2Jfm21wX/TKXyFcFfLD9QE/Em3mIVu7EjaPmt",
+	"86CKcc/afz+/6Ju8ZWWj9KhElcYwocUrj1tmmXwC7UXlWdEY+YtWVpskVdlEeCOT6W7tVKjT7mSdNp17",
+	"s5XzbfeLZ7szLw1415i+AfQHFrsGqoU+KZumN8DYXpJoriP8hzaevcPYro5qHyWZ4Yefbbzs6rR/fnYR",
+	"VJtfrrrK390NoMpf4zwctgxoEXbJcS3XkVQwtx0xYH5ddHLU8q7oaVCR5SmWM9MEwSPT9n3bLs4/uDH/",
+	"7QLdXUouJatrYhOSqr6/TWuWM9+Bf0m+Lhvkhax0B+MDcrYHlr93vCFLHTDXxWkjgZw8uvFbxartxtem",
+	"Jq/sXvi8sjzXdOPF8dWIq0ObvnrOUgj7Xo574GV3NM8SYDiS97Wg6KDuUikmD19w6CfeiiNTjrNdttoh",
+	"f5FamrJNYTAQYY56wFoac9WbJyb9aoyUneZivd7J7qqFyfjBdUr9Km1G16mxAegHpv4Jtyl67mzHXfB1",
+	"sd1mi/G9DfqWHWu+WruxfziMFeZZuFgQ5vZzSYrbyCnn6SGzBxbiqPgsT4Gm5vBRQ5ylbC20hXPsVyte",
+	"kvz1CmH6N08OBrmfAJPIZ72tz+r70UWoaFjWGDxZ+6JLI0NY4vi4VvryEjdS1j8n8Dmhy//PXdVLSWb1",
+	"6k3KVlVMVdo4eaRkqzpaJ47d1hwlX7OtXT1NKO5dfXzAREZlXntveYYVmoBpjWQqw0LIcp9l8bC2nRpO",
+	"jH53Yxs+R2zuqPicpw/OmosVvnrGhyOd1Ki7wb55hU3WRmsXq30FuFe3xXR254HJbAG5fVEr9co7lVsL",
+	"9Z5xKV65vhlA7KUD25jDpWZtBImCXPfGQ3Op5pqiK4uNOKUmMRzPOJf2m0wSufZEbvIymR2IG3gv2MPd",
+	"tfhwJViua5SHu7fg6/OYjt08NeYmgYVHn6uCLb6Y5ZoE2OszrgVMhuMZZXCNIJVgywsH3UFl+7DoPH16",
+	"+j8BAAD//w==",
 }
 
 // decodeSpec returns the embedded OpenAPI spec as raw JSON bytes,
