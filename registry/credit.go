@@ -14,17 +14,18 @@ func (r *Registry) Credit(n Node, now chain.Time) chain.Duration {
 	passed := func(since chain.Time) chain.Duration { return chain.Duration(max(now, since) - since) }
 	switch {
 	case n.State == Active && n.Listed:
-		return r.grown(n.Credit, passed(n.CreditAt))
+		return Grown(&r.core.Params, n.Credit, passed(n.CreditAt))
 	case n.State == Decommissioned:
 		return n.Credit - min(n.Credit, passed(n.StateSince))
 	}
 	return n.Credit
 }
 
-// grown adds to a credit what being listed for a time earns, rounded down.
-func (r *Registry) grown(credit, listed chain.Duration) chain.Duration {
-	most := r.core.Params.CreditMost
-	hi, lo := bits.Mul64(uint64(listed), uint64(r.core.Params.CreditPerDay))
+// Grown adds to a credit what being listed for a time earns, rounded down, up to
+// the most that there can be.
+func Grown(p *genesis.Params, credit, listed chain.Duration) chain.Duration {
+	most := p.CreditMost
+	hi, lo := bits.Mul64(uint64(listed), uint64(p.CreditPerDay))
 	if hi >= uint64(genesis.Day) {
 		return most
 	}

@@ -14,6 +14,7 @@ import (
 	"tunic/api/client"
 	"tunic/chain"
 	"tunic/chain/beacon"
+	"tunic/chain/genesis"
 	"tunic/ledger/light"
 	"tunic/registry/path"
 )
@@ -64,7 +65,8 @@ func (a *app) explainNode() *cobra.Command {
 	var net string
 	c := &cobra.Command{
 		Use: "node NODE", Short: "Why a node is listed or not, and what to do", Args: cobra.ExactArgs(1),
-		Long: "Ask of a node what decides whether it is listed, one question after the other, and say what to do.\n" +
+		Long: "Ask of a node what decides whether it is listed, one question after the other, and say what to do;\n" +
+			"then what its judges said, how long it may be out, and what follows.\n" +
 			"That it is listed or not, now and in the epoch before, is verified; the rest is the ledger's word.",
 		RunE: func(cmd *cobra.Command, args []string) error {
 			r, s, err := a.asked(cmd.Context(), net)
@@ -83,7 +85,7 @@ func (a *app) explainNode() *cobra.Command {
 			if err != nil {
 				return err
 			}
-			return a.show(v, func(w io.Writer) { v.print(a, w, s.TimeMs) })
+			return a.show(v, func(w io.Writer) { v.print(a, w, r.net.Core, s.TimeMs) })
 		},
 	}
 	networkFlag(c, &net)
@@ -97,6 +99,7 @@ type whyView struct {
 	Now       memberView     `json:"now"`
 	Before    *memberView    `json:"before,omitempty"`
 	Questions []question     `json:"questions"`
+	Judgement *judgementView `json:"judgement,omitempty"`
 	Slashes   []client.Slash `json:"slashes"`
 }
 
@@ -120,6 +123,7 @@ func (r *remote) nodeWhy(cmd *cobra.Command, id chain.NodeID, n *client.NodeDeta
 	if v.Now.Proven {
 		n.Listed = v.Now.Listed // what is proven stands above the ledger's word
 	}
+	v.Judgement = judgementOf(r.net.Core, n, e, s.TimeMs, othersListed(s, n))
 	failing := slices.IndexFunc(v.Questions, func(q question) bool { return !q.OK })
 	switch {
 	case n.Listed && failing >= 0:
@@ -133,7 +137,7 @@ func (r *remote) nodeWhy(cmd *cobra.Command, id chain.NodeID, n *client.NodeDeta
 	return v, nil
 }
 
-func (v *whyView) print(a *app, w io.Writer, now int64) {
+func (v *whyView) print(a *app, w io.Writer, core genesis.Core, now int64) {
 	rows := [][]string{
 		{"node", v.Node}, {"operator", v.Operator}, {"state", string(v.State)},
 		{fmt.Sprintf("listed in epoch %d", v.Now.Epoch), v.Now.words()},
@@ -158,6 +162,7 @@ func (v *whyView) print(a *app, w io.Writer, now int64) {
 		rows = append(rows, []string{"  " + q.Asked + "?", yesNo(q.OK), q.Found})
 	}
 	table(w, rows...)
+	a.printJudgement(w, core, v.NodeDetail, v.Judgement)
 	fmt.Fprintln(w, "\nhistory")
 	a.printHistory(w, v.History)
 	for _, s := range v.Slashes {

@@ -35,7 +35,7 @@ func questions(p genesis.Params, n *client.NodeDetail, e chain.Epoch, now int64)
 	case client.Left:
 		state.Do = "`tunic tx withdraw` takes out what is left; a relay with new keys can be registered"
 	case client.Decommissioned:
-		state.Do = "keep it running, and see its history for the reason"
+		state.Do = "mend what its history names and keep it running: its judges let it back in, which `tunic explain node` says more of"
 	}
 	stake := question{Asked: "does its stake meet the requirement", OK: have >= want, Found: fmt.Sprintf("%s of %s TUN", have, want)}
 	if !stake.OK {

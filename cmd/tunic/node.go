@@ -163,8 +163,10 @@ func (a *app) nodeShow() *cobra.Command {
 func (a *app) showNode(r *remote, s *client.Status, n *client.NodeDetail) error {
 	v := struct {
 		*client.NodeDetail
-		NotListed string `json:"not_listed_because,omitempty"`
-	}{n, notListed(r.net.Params, n, chain.Epoch(s.Epoch), s.TimeMs)}
+		NotListed string         `json:"not_listed_because,omitempty"`
+		Judgement *judgementView `json:"judgement,omitempty"`
+	}{n, notListed(r.net.Params, n, chain.Epoch(s.Epoch), s.TimeMs),
+		judgementOf(r.net.Core, n, chain.Epoch(s.Epoch), s.TimeMs, othersListed(s, n))}
 	return a.show(v, func(w io.Writer) {
 		listed := "yes"
 		if v.NotListed != "" {
@@ -198,9 +200,9 @@ func (a *app) showNode(r *remote, s *client.Status, n *client.NodeDetail) error 
 			[]string{"endpoints", cmp.Or(strings.Join(deref(n.Endpoints), " "), "-")},
 			[]string{"version", cmp.Or(deref(n.Version), "-")},
 			[]string{"heartbeat", ago(n.LastHeartbeatMs, s.TimeMs)},
-			[]string{"performance", fmt.Sprintf("%d/1000", n.Performance)},
 			[]string{"swarm", swarm})
 		table(w, rows...)
+		a.printJudgement(w, r.net.Core, n, v.Judgement)
 		fmt.Fprintln(w, "\nhistory")
 		a.printHistory(w, n.History)
 	})
