@@ -20,7 +20,7 @@ func (l *Ledger) Advance(ctx context.Context, d chain.Duration) error {
 
 // AdvanceTo moves the clock to t. Due are: epoch boundaries, which are never
 // skipped; heartbeats, while there are nodes that send them; stakes that
-// mature; and t itself. After each block the barrier is called, and what it
+// mature; offences whose correlation is to be settled; and t itself. After each block the barrier is called, and what it
 // submitted is sealed at the same instant. The sealer's loop rests meanwhile.
 // ErrClock on a clock that cannot be moved.
 func (l *Ledger) AdvanceTo(ctx context.Context, t chain.Time) error {
@@ -110,6 +110,9 @@ func (l *Ledger) dueAfter(now chain.Time) chain.Time {
 			due = min(due, l.core.Time+chain.Time((uint64(now-l.core.Time)/every+1)*every))
 			break
 		}
+	}
+	if at, ok := l.machine.Slashing().NextDue(); ok && at > now {
+		due = min(due, at)
 	}
 	for b := range l.machine.Staking().All() {
 		if at := b.MaturesAt(); b.Closed() && at > now {

@@ -27,6 +27,15 @@ func FuzzDecode(f *testing.F) {
 			f.Add(b)
 		}
 	}
+	for _, k := range kindCases {
+		for _, c := range k.refusals {
+			p := clone(k.good(w))
+			c.with(w, &p)
+			if b := p.Encode(); len(b) <= slashing.MaxProof {
+				f.Add(b)
+			}
+		}
+	}
 	f.Fuzz(func(t *testing.T, b []byte) {
 		p, err := slashing.Decode(b)
 		if err != nil {

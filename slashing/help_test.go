@@ -137,9 +137,10 @@ func (b *bonds) Bonded(chain.NodeID) chain.Amount {
 
 func (b *bonds) StakeAt(n chain.NodeID, e chain.Epoch) chain.Amount { return b.stake[n][e] }
 
-func (b *bonds) Slash(n chain.NodeID, x chain.Amount, e chain.Epoch, r chain.Address, share chain.BasisPoints) slashing.Slashed {
-	b.slash = append(b.slash, fmt.Sprintf("%s %s at %d", n.Short(), x, e))
-	reward := share.Of(x)
+func (b *bonds) Slash(n chain.NodeID, k slashing.Taking) slashing.Slashed {
+	x := k.Amount
+	b.slash = append(b.slash, fmt.Sprintf("%s %s, held until %d", n.Short(), x, k.HoldUntil))
+	reward := k.Share.Of(x)
 	b.burned += x - reward
 	return slashing.Slashed{Total: x, OperatorLoss: x, Reward: reward, Burned: x - reward, Losses: []slashing.Loss{{Account: chain.Address{9}, Amount: x}}}
 }
@@ -148,8 +149,11 @@ func (b *bonds) Slash(n chain.NodeID, x chain.Amount, e chain.Epoch, r chain.Add
 type nodes struct {
 	known []chain.NodeID
 	dead  []chain.NodeID
+	out   []chain.NodeID // decommissioned
 }
 
 func (n *nodes) Known(id chain.NodeID) bool { return slices.Contains(n.known, id) }
 
 func (n *nodes) Tombstone(id chain.NodeID, _ string, _ chain.Hash) { n.dead = append(n.dead, id) }
+
+func (n *nodes) Decommission(id chain.NodeID, _ string, _ chain.Hash) { n.out = append(n.out, id) }

@@ -16,30 +16,79 @@ const Version = 1
 // MaxProof bounds a proof's encoding in bytes: it is the body of a statement.
 const MaxProof = statement.MaxBody
 
-// Proof is one canonical file that shows one offence: the two statements, and
-// the directory entry with its path and sealed header that show whose key it
-// was. The statements stand in ascending order of their bytes. A double-seal has
-// two sealed headers in their place, and neither Entry nor Header.
+// Proof is one canonical file that shows one offence. Which fields it uses
+// beside the first four is a matter of its kind; the others are zero.
 type Proof struct {
 	Version byte
 	Kind    Kind
 	Genesis chain.Hash
 	Fork    uint32
-	First   []byte // encoded statement or, of a double-seal, sealed header
-	Second  []byte // likewise
-	Entry   directory.Membership
-	Header  chain.SealedHeader
+	First   []byte               // encoded statement or, of a double-seal, sealed header
+	Second  []byte               // likewise; above First, byte by byte
+	Entry   directory.Membership // of the offender, in the list of Header
+	Header  chain.SealedHeader   // of the list that shows whose key it was, or which quorum was drawn
+	Params  InForce              // the parameters in force at the offence
+	Verdict VoteSet              // of an unavailable
 }
 
-// Encode is the canonical encoding.
+// part is a piece of a proof's encoding.
+type part struct {
+	put func([]byte, Proof) []byte
+	get func(*wire.Reader, *Proof)
+}
+
+// The parts that proofs consist of.
+var (
+	partFirst = part{
+		func(b []byte, p Proof) []byte { return wire.AppendBytes(b, p.First) },
+		func(r *wire.Reader, p *Proof) { p.First = r.Bytes(MaxProof) },
+	}
+	partSecond = part{
+		func(b []byte, p Proof) []byte { return wire.AppendBytes(b, p.Second) },
+		func(r *wire.Reader, p *Proof) { p.Second = r.Bytes(MaxProof) },
+	}
+	partEntry = part{
+		func(b []byte, p Proof) []byte { return directory.AppendMembership(b, p.Entry) },
+		func(r *wire.Reader, p *Proof) { p.Entry = directory.ReadMembership(r) },
+	}
+	partHeader = part{
+		func(b []byte, p Proof) []byte { return append(b, p.Header.Encode()...) },
+		func(r *wire.Reader, p *Proof) { p.Header = chain.ReadSealedHeader(r) },
+	}
+	partParams  = part{appendInForce, readInForce}
+	partVerdict = part{appendVoteSet, readVoteSet}
+
+	allParts = []part{partFirst, partSecond, partEntry, partHeader, partParams, partVerdict}
+)
+
+// Encode is the canonical encoding. Fields that the kind does not use are left
+// out; Validate refuses a proof that has any.
 func (p Proof) Encode() []byte {
 	b := make([]byte, 0, 2048+len(p.First)+len(p.Second))
 	b = append(b, p.Version, byte(p.Kind))
 	b = append(b, p.Genesis[:]...)
 	b = wire.AppendUint32(b, p.Fork)
-	b = wire.AppendBytes(b, p.First)
-	b = wire.AppendBytes(b, p.Second)
-	return p.appendHolder(b)
+	for _, part := range p.Kind.parts() {
+		b = part.put(b, p)
+	}
+	return b
+}
+
+func (k Kind) parts() []part {
+	if k.Known() {
+		return rules[k].parts
+	}
+	return pairParts // of bytes that nobody reads
+}
+
+// full is all of p, whatever its kind.
+func (p Proof) full() []byte {
+	b := append([]byte{p.Version, byte(p.Kind)}, p.Genesis[:]...)
+	b = wire.AppendUint32(b, p.Fork)
+	for _, part := range allParts {
+		b = part.put(b, p)
+	}
+	return b
 }
 
 // Decode reads a proof, which aliases b. Every failure is malformed_proof.
@@ -57,58 +106,66 @@ func Decode(b []byte) (Proof, error) {
 	}
 	r.Copy(p.Genesis[:])
 	p.Fork = r.Uint32()
-	p.First = r.Bytes(MaxProof)
-	p.Second = r.Bytes(MaxProof)
-	p.readHolder(r)
+	for _, part := range p.Kind.parts() {
+		part.get(r, &p)
+	}
 	if err := r.Done(); err != nil {
 		return Proof{}, chain.Refuse(ErrMalformed.Code, "%v", err)
 	}
 	return p, nil
 }
 
-// ID is the offence's id: SHA-256 over "tunic offence", kind, node or proposer,
-// genesis hash, fork and sequence or height. It is the same for every pair that
-// shows the offence; zero where the first of the pair cannot be read.
+// claim is what a proof says of the offence, unjudged.
+type claim struct {
+	node   chain.NodeID
+	number uint64 // sequence, height, epoch, or the epoch of a change: what tells offences of one node apart
+	about  []byte // more of the same: the subject of two votes
+	epoch  chain.Epoch
+}
+
+func (p Proof) claim() (claim, bool) {
+	if !p.Kind.Known() {
+		return claim{}, false
+	}
+	return rules[p.Kind].claim(p)
+}
+
+// ID is the offence's id, the same for every proof that shows the offence;
+// docs/spec/slashing.md, section Concepts. Zero where the proof cannot be read
+// so far as to tell.
 func (p Proof) ID() chain.Hash {
 	c, ok := p.claim()
 	if !ok {
 		return chain.Hash{}
 	}
-	return offenceID(p.Kind, c.node, p.Genesis, p.Fork, c.number)
+	return offenceID(p.Kind, c, p.Genesis, p.Fork)
 }
 
-func offenceID(k Kind, node chain.NodeID, gen chain.Hash, fork uint32, number uint64) chain.Hash {
+func offenceID(k Kind, c claim, gen chain.Hash, fork uint32) chain.Hash {
 	b := append([]byte("tunic offence"), byte(k))
-	b = append(b, node[:]...)
+	b = append(b, c.node[:]...)
 	b = append(b, gen[:]...)
 	b = wire.AppendUint32(b, fork)
-	return chain.SHA256(wire.AppendUint64(b, number))
+	b = wire.AppendUint64(b, c.number)
+	return chain.SHA256(append(b, c.about...))
 }
 
-// Assemble makes the proof of kind from two encoded statements, in any order,
-// and a header with its list, which must hold the node. It validates what it
-// made, so that its refusals are those of Validate. A header with hundreds of
-// removals may make the proof too large: take an earlier one of the epoch.
-func Assemble(kind Kind, a, b []byte, header chain.SealedHeader, list *directory.List) (Proof, error) {
-	if kind == DoubleSeal {
-		return Proof{}, chain.Refuse(ErrMalformed.Code, "a double-seal is made of two headers, not of statements")
+// Accused is whom the proof accuses and of which epoch, unjudged. ok is false
+// where that cannot be read.
+func (p Proof) Accused() (node chain.NodeID, epoch chain.Epoch, ok bool) {
+	c, ok := p.claim()
+	if !ok {
+		return node, 0, false
 	}
-	first, err := statement.Decode(a)
-	if err != nil {
-		return Proof{}, chain.Refuse(ErrMalformed.Code, "first statement: %v", err)
-	}
+	return c.node, c.epoch, true
+}
+
+// ordered gives two encodings in ascending order, each a copy.
+func ordered(a, b []byte) (first, second []byte) {
 	if bytes.Compare(a, b) > 0 {
 		a, b = b, a
 	}
-	if err := list.Check(header.Header); err != nil {
-		return Proof{}, chain.Refuse(ErrNotListed.Code, "the list is not the header's: %v", err)
-	}
-	p := Proof{
-		Version: Version, Kind: kind, Genesis: header.Header.Genesis, Fork: first.Fork,
-		First: bytes.Clone(a), Second: bytes.Clone(b),
-		Entry: list.Prove(first.Node), Header: header,
-	}
-	return p, p.Validate()
+	return bytes.Clone(a), bytes.Clone(b)
 }
 
 // Verdict is the outcome of a judgement, for people and exit codes.

@@ -14,7 +14,7 @@ import (
 
 func newReducer(core *genesis.Core) (*table.Part, *slashing.Slashing) {
 	part := new(table.Part)
-	return part, slashing.New(part, core)
+	return part, slashing.New(part, core, genesis.Genesis{Core: *core}.Hash())
 }
 
 // An offence costs its share of the stake in its epoch, tombstones, and is

@@ -1,20 +1,19 @@
 package slashing
 
 import (
-	"bytes"
 	"errors"
 	"fmt"
 
 	"tunic/chain"
+	"tunic/chain/genesis"
 	"tunic/chain/statement"
-	"tunic/internal/wire"
-	"tunic/registry/directory"
 )
 
 // The proof of a double-seal carries two sealed headers where other kinds carry
 // statements, and nothing after them: who may seal stands in genesis and in no
-// directory, so that there is no entry and no further header. In a Proof of this
-// kind Entry and Header are the zero values.
+// directory, so that there is no entry and no further header.
+
+var sealParts = []part{partFirst, partSecond}
 
 // TwoHeads is what an anchor's CheckHeader returns for a header that passes but
 // for being the second of its height that the anchor has seen.
@@ -23,12 +22,9 @@ type TwoHeads interface {
 	Heads() (first, second chain.SealedHeader)
 }
 
-// sealQuestions are those of a double-seal, cheap ones first.
+// sealQuestions are those of a double-seal.
 var sealQuestions = []question{
-	{"canonical", false, askCanonical},
-	{"kind", false, askKind},
-	{"network", true, askNetwork},
-	{"headers", false, askHeaders},
+	{"headers", false, askTwoHeaders},
 	{"pair", false, askSealPair},
 	{"fork", false, askSealFork},
 	{"content", false, askSealContent},
@@ -40,21 +36,12 @@ var sealQuestions = []question{
 // order. It validates what it made. Two headers with hundreds of removals do not
 // fit a proof.
 func AssembleSeals(a, b chain.SealedHeader) (Proof, error) {
-	first, second := a.Encode(), b.Encode()
-	if bytes.Compare(first, second) > 0 {
-		first, second = second, first
-	}
-	p := Proof{Version: Version, Kind: DoubleSeal, Genesis: a.Header.Genesis, Fork: a.Header.Fork, First: first, Second: second}
+	p := Proof{Version: Version, Kind: DoubleSeal, Genesis: a.Header.Genesis, Fork: a.Header.Fork}
+	p.First, p.Second = ordered(a.Encode(), b.Encode())
 	return p, p.Validate()
 }
 
-// bare reports whether p has neither entry nor header.
-func (p Proof) bare() bool {
-	return bytes.Equal(directory.AppendMembership(nil, p.Entry), directory.AppendMembership(nil, directory.Membership{})) &&
-		bytes.Equal(p.Header.Encode(), chain.SealedHeader{}.Encode())
-}
-
-func askHeaders(j *judgement) (_ string, no *chain.Refusal) {
+func askTwoHeaders(j *judgement) (_ string, no *chain.Refusal) {
 	for i, b := range [][]byte{j.proof.First, j.proof.Second} {
 		s, err := chain.DecodeSealedHeader(b)
 		if err != nil {
@@ -64,8 +51,6 @@ func askHeaders(j *judgement) (_ string, no *chain.Refusal) {
 	}
 	return j.ascending("header")
 }
-
-func ordinal(i int) string { return [...]string{"first", "second"}[i] }
 
 func askSealPair(j *judgement) (string, *chain.Refusal) {
 	a, b := j.seals[0].Header, j.seals[1].Header
@@ -129,63 +114,24 @@ func askSealer(j *judgement) (string, *chain.Refusal) {
 	return "", chain.Refuse(ErrBadHeader.Code, "neither header for height %d is this network's: %v", j.seals[0].Header.Height, why)
 }
 
-// unpunishable is why the ledger takes a double-seal for a proof and for no
-// penalty.
-func unpunishable(sealers int) *chain.Refusal {
-	if sealers == 1 {
+// unbonded is why the ledger takes a double-seal for a proof and for no penalty.
+func unbonded(core *genesis.Core) *chain.Refusal {
+	if len(core.Sealers) == 1 {
 		return chain.Refuse(ErrSingleSealer.Code, "the proof holds, but who seals alone cannot be punished by its own ledger; clients and relays halt")
 	}
-	return chain.Refuse(ErrUnbondedSealer.Code, "the proof holds, but the %d sealers of genesis have no bond that could be slashed", sealers)
+	return chain.Refuse(ErrUnbondedSealer.Code, "the proof holds, but the %d sealers of genesis have no bond that could be slashed", len(core.Sealers))
 }
 
-// claim is what the statements or headers of a proof say of the offence; ok is
-// false where the first of them cannot be read.
-type claim struct {
-	node   chain.NodeID
-	number uint64 // sequence or height
-	epoch  chain.Epoch
-}
-
-func (p Proof) claim() (c claim, ok bool) {
-	if p.Kind != DoubleSeal {
-		s, err := statement.Decode(p.First)
-		return claim{s.Node, uint64(s.Sequence), s.Sequence.Epoch()}, err == nil
-	}
+// claimOfSeals takes the later epoch: a sealer that dates one of its headers
+// early gains nothing.
+func claimOfSeals(p Proof) (claim, bool) {
 	a, err := chain.DecodeSealedHeader(p.First)
 	if err != nil {
 		return claim{}, false
 	}
-	c = claim{a.Header.Proposer, uint64(a.Header.Height), a.Header.DirEpoch}
+	c := claim{node: a.Header.Proposer, number: uint64(a.Header.Height), epoch: a.Header.DirEpoch}
 	if b, err := chain.DecodeSealedHeader(p.Second); err == nil {
-		// The later one: a sealer that dates one of them early gains nothing.
 		c.epoch = max(c.epoch, b.Header.DirEpoch)
 	}
 	return c, true
-}
-
-// Accused is whom the proof accuses and of which epoch, unjudged. ok is false
-// where that cannot be read.
-func (p Proof) Accused() (node chain.NodeID, epoch chain.Epoch, ok bool) {
-	c, ok := p.claim()
-	if !ok {
-		return node, 0, false
-	}
-	return c.node, c.epoch, true
-}
-
-// appendHolder writes what shows whose key signed; nothing for a double-seal.
-func (p Proof) appendHolder(b []byte) []byte {
-	if p.Kind == DoubleSeal {
-		return b
-	}
-	b = directory.AppendMembership(b, p.Entry)
-	return append(b, p.Header.Encode()...)
-}
-
-func (p *Proof) readHolder(r *wire.Reader) {
-	if p.Kind == DoubleSeal {
-		return
-	}
-	p.Entry = directory.ReadMembership(r)
-	p.Header = chain.ReadSealedHeader(r)
 }

@@ -3,8 +3,12 @@
 //
 // Most callers use Decode and Verify to judge a proof file, offline or not,
 // Steps to show how the judgement was reached, and Assemble to make a proof of
-// two statements, AssembleSeals of two headers. The machine joins Slashing to bonds and nodes and calls
-// Punish.
+// two statements, AssembleSeals of two headers, AssembleSoftware of a heartbeat,
+// AssembleVerdict of votes. The machine joins Slashing to bonds and nodes and
+// calls Punish for proofs, RecordVerdict for votes that it counted, and Settle at
+// the beginning of each block.
+//
+// A kind is a row in each of two tables, rules and questions, and a file.
 //
 // The package promises that one offence has one id whatever pair of statements
 // shows it, that it is punished once, that the same questions are asked in the
@@ -45,23 +49,53 @@ const (
 	BasisSelfDeclared Basis = "self-declared"
 )
 
-// rule is one row of the table of kinds.
+// rule is one row of the table of kinds: what a proof of the kind holds, whom it
+// accuses, and what it costs. What is asked of it stands in the table questions.
 type rule struct {
-	name      string
-	basis     Basis
-	tombstone bool
-	penalty   func(*genesis.Params) chain.BasisPoints
+	name     string
+	basis    Basis
+	penalty  func(*genesis.Params) chain.BasisPoints
+	then     consequence
+	parts    []part // of the encoding, after the common head
+	claim    func(Proof) (claim, bool)
+	unpunish func(*genesis.Core) *chain.Refusal // why no ledger takes it for a penalty; nil: it does
 }
+
+// consequence is what follows beside the loss of stake.
+type consequence uint8
+
+const (
+	tombstone    consequence = 1 << iota // out for good
+	decommission                         // out of the lists to come
+	correlate                            // a further loss where many are punished in one window
+)
 
 // rules is indexed by Kind; row 0 is empty.
 var rules = [...]rule{
-	DoubleDescriptor: {"double-descriptor", BasisSignature, true, func(p *genesis.Params) chain.BasisPoints { return p.SlashDoubleDescriptor }},
-	DoubleSeal:       {"double-seal", BasisSignature, true, func(p *genesis.Params) chain.BasisPoints { return p.SlashDoubleSeal }},
-	DoubleVote:       {"double-vote", BasisSignature, false, func(p *genesis.Params) chain.BasisPoints { return p.SlashDoubleVote }},
-	LostMessage:      {"lost-message", BasisUnanswered, false, func(p *genesis.Params) chain.BasisPoints { return p.SlashLostMessage }},
-	KeyDisclosure:    {"key-disclosure", BasisSignature, true, func(p *genesis.Params) chain.BasisPoints { return p.SlashKeyDisclosure }},
-	Unauthorised:     {"unauthorised-software", BasisSelfDeclared, false, func(p *genesis.Params) chain.BasisPoints { return p.SlashUnauthorised }},
-	Unavailable:      {"unavailable", BasisVote, false, func(*genesis.Params) chain.BasisPoints { return 0 }}, // costs credit, not stake
+	DoubleDescriptor: {name: "double-descriptor", basis: BasisSignature, then: tombstone | correlate, parts: pairParts, claim: claimOfPair,
+		penalty: func(p *genesis.Params) chain.BasisPoints { return p.SlashDoubleDescriptor }},
+	DoubleSeal: {name: "double-seal", basis: BasisSignature, then: tombstone | correlate, parts: sealParts, claim: claimOfSeals, unpunish: unbonded,
+		penalty: func(p *genesis.Params) chain.BasisPoints { return p.SlashDoubleSeal }},
+	DoubleVote: {name: "double-vote", basis: BasisSignature, then: correlate, parts: pairParts, claim: claimOfVotes,
+		penalty: func(p *genesis.Params) chain.BasisPoints { return p.SlashDoubleVote }},
+	LostMessage: {name: "lost-message", basis: BasisUnanswered, parts: pairParts, claim: claimOfPair,
+		penalty: func(p *genesis.Params) chain.BasisPoints { return p.SlashLostMessage }},
+	KeyDisclosure: {name: "key-disclosure", basis: BasisSignature, then: tombstone | correlate, parts: pairParts, claim: claimOfPair,
+		penalty: func(p *genesis.Params) chain.BasisPoints { return p.SlashKeyDisclosure }},
+	Unauthorised: {name: "unauthorised-software", basis: BasisSelfDeclared, then: decommission, parts: softwareParts, claim: claimOfSoftware,
+		penalty: func(p *genesis.Params) chain.BasisPoints { return p.SlashUnauthorised }},
+	Unavailable: {name: "unavailable", basis: BasisVote, parts: verdictParts, claim: claimOfVerdict, unpunish: counted,
+		penalty: func(*genesis.Params) chain.BasisPoints { return 0 }}, // costs credit, not stake
+}
+
+// questions are what is asked of each kind once its bytes, kind and network are
+// in order; cheap ones first. A kind without any is not judged.
+var questions = [...][]question{
+	DoubleDescriptor: descriptorQuestions,
+	DoubleSeal:       sealQuestions,
+	DoubleVote:       voteQuestions,
+	Unauthorised:     softwareQuestions,
+	Unavailable:      verdictQuestions,
 }
 
 // Known reports whether k is in the table of kinds.
@@ -83,7 +117,13 @@ func (k Kind) Basis() Basis {
 }
 
 // Tombstones reports whether an offender of this kind is out for good.
-func (k Kind) Tombstones() bool { return k.Known() && rules[k].tombstone }
+func (k Kind) Tombstones() bool { return k.then(tombstone) }
+
+// Correlates reports whether offenders of this kind lose more where many of
+// these kinds are punished in one window.
+func (k Kind) Correlates() bool { return k.then(correlate) }
+
+func (k Kind) then(c consequence) bool { return k.Known() && rules[k].then&c != 0 }
 
 // Penalty is the share of the stake at the offence that is lost.
 func (k Kind) Penalty(p *genesis.Params) chain.BasisPoints {
@@ -119,10 +159,16 @@ var (
 	ErrUnsupportedKind = &chain.Refusal{Code: "unsupported_kind"} // a kind that this version does not judge
 	ErrForeignNetwork  = &chain.Refusal{Code: "foreign_network"}  // of another genesis
 	ErrWrongFork       = &chain.Refusal{Code: "wrong_fork"}       // the parts are of different forks, or of another than the ledger's
-	ErrWrongPair       = &chain.Refusal{Code: "wrong_pair"}       // the statements differ in label, node or sequence, the headers in height or proposer
+	ErrWrongPair       = &chain.Refusal{Code: "wrong_pair"}       // the statements differ in label, node, sequence or subject, the headers in height or proposer
+	ErrWrongStatement  = &chain.Refusal{Code: "wrong_statement"}  // the statement is no heartbeat
 	ErrSameContent     = &chain.Refusal{Code: "same_content"}     // the two say the same
 	ErrWrongEpoch      = &chain.Refusal{Code: "wrong_epoch"}      // the list is not of the time of the offence
 	ErrNotListed       = &chain.Refusal{Code: "not_listed"}       // the entry does not show the node in the header's list
+	ErrBadState        = &chain.Refusal{Code: "bad_state"}        // the state proof does not show the parameters under its header
+	ErrVersionAllowed  = &chain.Refusal{Code: "version_allowed"}  // the version may run, or any may
+	ErrInGrace         = &chain.Refusal{Code: "in_grace"}         // signed before the time of grace was over
+	ErrWrongQuorum     = &chain.Refusal{Code: "wrong_quorum"}     // the entries are not those drawn, or a voter has no seat
+	ErrTooFewVotes     = &chain.Refusal{Code: "too_few_votes"}    // below the number needed, or a vote that finds nothing unfit
 	ErrBadSignature    = &chain.Refusal{Code: "bad_signature"}    // a statement is not the node's, or a seal not the proposer's
 	ErrBadHeader       = &chain.Refusal{Code: "bad_header"}       // the header, or neither of a double-seal's, is of this network's history
 
@@ -130,6 +176,7 @@ var (
 	ErrExpired         = &chain.Refusal{Code: "proof_expired"}    // older than the evidence age
 	ErrAlreadyPunished = &chain.Refusal{Code: "already_punished"} // this offence was, by this proof or another
 	ErrSingleSealer    = &chain.Refusal{Code: "single_sealer"}    // a double-seal where nobody else can seal
+	ErrCounted         = &chain.Refusal{Code: "counted_on_chain"} // votes count where they are published, not by a proof
 	ErrUnbondedSealer  = &chain.Refusal{Code: "unbonded_sealer"}  // a double-seal where others can seal, and none has a bond
 )
 
@@ -138,8 +185,8 @@ type Offence struct {
 	ID        chain.Hash // of the offence, not of the proof
 	Kind      Kind
 	Node      chain.NodeID  // of a double-seal the proposer
-	Operator  chain.Address // as the carried directory entry names it; zero for a double-seal
-	Epoch     chain.Epoch   // of the offence: the statements' sequence >> 20, or the later of the headers'
+	Operator  chain.Address // as the carried directory entry names it; zero for a double-seal and, in a proof alone, for an unavailable
+	Epoch     chain.Epoch   // of the offence: the statements' sequence >> 20, the votes' epoch, or the later of the headers'
 	ListEpoch chain.Epoch   // of the carried header's directory; zero for a double-seal
 	Basis     Basis
 	Height    chain.Height // of the carried header, or of the two

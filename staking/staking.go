@@ -6,7 +6,7 @@
 // totals (bonded, burned, reward pool, outstanding rewards) in params. The
 // ledger machine calls Open, Contribute, RequestUnlock and Withdraw for
 // transactions, Active when a node joins or leaves the list, Reward once a
-// block, Slash and Lock for penalties; others read Bond, Total and StakeAt.
+// block, Slash, Hold and Lock for penalties; others read Bond, Total and StakeAt.
 //
 // It promises: a refused call changes nothing; units are conserved exactly, so
 // that balances + Bonded + Outstanding + Pool + Burned never changes; a block
@@ -78,6 +78,7 @@ type Bond struct {
 	UnlockRequested chain.Time // 0: not requested
 	UnlockAt        chain.Time // stake can be withdrawn from then on, unless locked
 	LockedUntil     chain.Time // deregistered or tombstoned; 0: not
+	HoldUntil       chain.Time // no stake leaves before; closes nothing; 0: not held
 
 	Checkpoints []Checkpoint // ascending; the last is the present total, before withdrawals
 
@@ -107,7 +108,7 @@ func (b Bond) Matured(now chain.Time) bool {
 }
 
 // MaturesAt is when the stake of a closed bond can be withdrawn.
-func (b Bond) MaturesAt() chain.Time { return max(b.UnlockAt, b.LockedUntil) }
+func (b Bond) MaturesAt() chain.Time { return max(b.UnlockAt, b.LockedUntil, b.HoldUntil) }
 
 // Staking is the reducer. Not safe for concurrent use.
 type Staking struct {

@@ -348,3 +348,28 @@ func TestConservation(t *testing.T) {
 		}
 	})
 }
+
+// A hold keeps stake in without closing the bond, and can only be put off.
+func TestHold(t *testing.T) {
+	b := newBench(1000)
+	must(t, b.open(1, 0, 1000))
+	b.Hold(node(1), 5000)
+	b.Hold(node(1), 4000)
+	b.Hold(node(9), 4000) // nobody
+	if bond, _ := b.Bond(node(1)); bond.HoldUntil != 5000 || bond.Closed() || !b.FullyStaked(node(1)) {
+		t.Fatalf("%+v", bond)
+	}
+	must(t, b.unlock(1, 0, 1000))
+	at := chain.Time(6000)
+	b.Hold(node(1), at)
+	if bond, _ := b.Bond(node(1)); bond.MaturesAt() != at {
+		t.Fatalf("matures at %d, want %d", bond.MaturesAt(), at)
+	}
+	if _, err := b.withdraw(1, 0, at-1); err == nil {
+		t.Fatal("held stake was withdrawn")
+	}
+	if p, err := b.withdraw(1, 0, at); err != nil || p.Stake != 1000 {
+		t.Fatalf("%+v, %v", p, err)
+	}
+	b.sound(t)
+}

@@ -66,6 +66,7 @@ func appendBond(b []byte, v Bond) []byte {
 	b = wire.AppendUint64(b, uint64(v.UnlockRequested))
 	b = wire.AppendUint64(b, uint64(v.UnlockAt))
 	b = wire.AppendUint64(b, uint64(v.LockedUntil))
+	b = wire.AppendUint64(b, uint64(v.HoldUntil))
 	b = wire.AppendUint64(b, uint64(v.settled))
 	b = wire.AppendUint32(b, uint32(len(v.Contributions)))
 	for i, c := range v.Contributions {
@@ -89,6 +90,7 @@ func readBond(r *wire.Reader) (v Bond) {
 	v.UnlockRequested = chain.Time(r.Uint64())
 	v.UnlockAt = chain.Time(r.Uint64())
 	v.LockedUntil = chain.Time(r.Uint64())
+	v.HoldUntil = chain.Time(r.Uint64())
 	v.settled = chain.Amount(r.Uint64())
 	for range r.Count(maxContributions, 36) {
 		var c Contribution

@@ -41,6 +41,16 @@ func (s *Staking) Lock(node chain.NodeID, until chain.Time) {
 	s.putOrReap(b)
 }
 
+// Hold keeps node's stake from being withdrawn before a time, so that it does not
+// escape a loss that is still to be counted out. A later call can only put it off.
+// The bond stays open where it is open; an unlocking one unlocks no earlier.
+func (s *Staking) Hold(node chain.NodeID, until chain.Time) {
+	if b, ok := s.Bond(node); ok && until > b.HoldUntil {
+		b.HoldUntil = until
+		s.put(b)
+	}
+}
+
 // Paid is what a withdrawal brought.
 type Paid struct {
 	Stake  chain.Amount

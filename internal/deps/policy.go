@@ -15,7 +15,7 @@ func Tunic() Policy {
 	// What a relay or a client needs to know of the network.
 	network := []string{"registry/directory", "registry/path", "registry/probe", "slashing", "onion", "onion/link", "onion/mail"}
 	modules := []string{"staking", "registry", "registry/directory", "registry/path", "registry/probe", "slashing"}
-	state := join(modules, list("ledger/machine", "ledger/light", "internal/table"))
+	state := join(modules, list("ledger/machine", "ledger/light", "chain/state", "internal/table"))
 	everythingBelowNode := join(words, plumbing, network, state,
 		list("api", "api/client", "api/feed", "ledger", "relay", "relay/mailbox", "client", "client/ratchet", "client/local"))
 
@@ -40,7 +40,7 @@ func Tunic() Policy {
 			// The only production place where api, relay and client meet.
 			"node": {Imports: everythingBelowNode},
 
-			"api":        {Imports: join(words, plumbing, modules, list("api/oas", "api/client", "ledger", "ledger/machine", "ledger/light", "internal/table"))},
+			"api":        {Imports: join(words, plumbing, modules, list("api/oas", "api/client", "ledger", "ledger/machine", "ledger/light", "chain/state", "internal/table"))},
 			"api/client": {},
 			"api/oas":    {By: list("api")},
 			"api/feed": {Imports: join(words, list("api/client", "ledger/light", "registry/directory",
@@ -58,19 +58,19 @@ func Tunic() Policy {
 			"ledger":         {Imports: join(words, plumbing, state)},
 			"ledger/wallet":  {Imports: list("chain", "internal/durable")},
 			"ledger/comet":   {Imports: join(words, plumbing, state, list("ledger"))},
-			"ledger/machine": {Pure: true, Imports: join(words, list("ledger/light", "staking", "registry", "registry/directory", "slashing", "internal/table"))},
-			"ledger/light":   {Pure: true, Imports: join(words, list("registry/directory", "slashing", "internal/table"))},
+			"ledger/machine": {Pure: true, Imports: join(words, list("ledger/light", "staking", "registry", "registry/directory", "slashing", "chain/state", "internal/table"))},
+			"ledger/light":   {Pure: true, Imports: join(words, list("registry/directory", "slashing", "chain/state", "internal/table"))},
 
 			// Three reducers: what one needs of another comes through
 			// interfaces. Of registry, slashing sees the directory alone.
-			"slashing": {Pure: true, Imports: join(words, list("registry/directory", "internal/table"))},
+			"slashing": {Pure: true, Imports: join(words, list("registry/directory", "chain/state", "internal/table"))},
 			"staking":  {Pure: true, Imports: join(words, list("internal/table"))},
 			"registry": {Pure: true, Imports: join(words, list("registry/directory", "internal/table"))},
 
 			"registry/directory": {Pure: true, Imports: list("chain", "chain/statement", "chain/beacon", "internal/wire", "internal/merkle")},
 			// What a probe is and what it says of the nodes on its way.
 			"registry/probe": {Pure: true, Imports: join(words, list("registry/directory", "registry/path", "onion"))},
-			"registry/path":      {Pure: true, Imports: list("chain", "chain/statement", "chain/genesis", "registry/directory", "internal/wire")},
+			"registry/path":  {Pure: true, Imports: list("chain", "chain/statement", "chain/genesis", "registry/directory", "internal/wire")},
 
 			"onion":      {Pure: true, Imports: list("chain", "internal/wire")},
 			"onion/mail": {Pure: true, Imports: list("chain", "chain/statement", "onion", "internal/wire", "internal/merkle")},
@@ -81,6 +81,8 @@ func Tunic() Policy {
 			"chain/statement": {Pure: true, Imports: list("chain", "internal/wire", "internal/merkle")},
 			"chain/genesis":   {Pure: true, Imports: list("chain", "chain/statement", "internal/wire", "internal/merkle")},
 			"chain/beacon":    {Pure: true, Imports: list("chain", "internal/wire")},
+			// How a header commits to state: what verifies it needs no ledger.
+			"chain/state": {Pure: true, Imports: list("chain", "internal/wire", "internal/merkle", "internal/table")},
 
 			"internal/wire":    {Pure: true},
 			"internal/merkle":  {Pure: true, Imports: list("internal/wire")},

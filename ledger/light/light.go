@@ -22,6 +22,7 @@ import (
 
 	"tunic/chain"
 	"tunic/chain/genesis"
+	"tunic/chain/state"
 	"tunic/chain/statement"
 )
 
@@ -65,7 +66,7 @@ var (
 	// ErrNoHeader means that no header was accepted yet.
 	ErrNoHeader = errors.New("light: no header accepted yet")
 	// ErrProof means that a proof does not hold under the header.
-	ErrProof = errors.New("light: proof does not hold")
+	ErrProof = state.ErrProof
 )
 
 // TwoHeads is the evidence that a sealer signed two histories.

@@ -71,7 +71,8 @@ type block struct {
 	time   chain.Time
 	epoch  chain.Epoch
 	fork   uint32
-	raise  bool // the fork rises here, and the transaction that says so is to come
+	raise  bool         // the fork rises here, and the transaction that says so is to come
+	bonded chain.Amount // behind all nodes, before anything was done
 
 	list   *directory.List // the newest
 	beacon chain.Hash      // of its epoch
@@ -107,15 +108,19 @@ func (m *Machine) run(in Input, propose bool) (Output, error) {
 	if err := m.follows(in, propose); err != nil {
 		return Output{}, err
 	}
-	b := &block{height: in.Height, time: in.Time, epoch: m.core.EpochAt(in.Time), fork: in.Fork, list: m.list, beacon: m.head.Beacon}
+	b := &block{height: in.Height, time: in.Time, epoch: m.core.EpochAt(in.Time), fork: in.Fork,
+		bonded: m.staking.Bonded(), list: m.list, beacon: m.head.Beacon}
 	if in.Fork != m.fork {
 		b.raise = true
 		m.setFork(in.Fork)
 	}
 	m.reward()
+	entered := b.epoch > m.head.DirEpoch
+	b.epoch = max(b.epoch, m.head.DirEpoch)
+	m.settle(b)
 	var out Output
 	beaconNow := m.head.Beacon
-	if b.epoch > m.head.DirEpoch {
+	if entered {
 		beaconNow = beacon.Next(beaconNow, m.contributions(m.head.DirEpoch))
 		list, err := m.beginEpoch(b, beaconNow)
 		if err != nil {
@@ -123,8 +128,6 @@ func (m *Machine) run(in Input, propose bool) (Output, error) {
 		}
 		m.list, out.List = list, list
 		b.list, b.beacon = list, beaconNow
-	} else {
-		b.epoch = m.head.DirEpoch
 	}
 	leaves, resultLeaves := m.transactions(in, b, propose, &out)
 	for i, p := range m.parts {

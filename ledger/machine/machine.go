@@ -20,6 +20,7 @@ import (
 	"tunic/chain"
 	"tunic/chain/beacon"
 	"tunic/chain/genesis"
+	"tunic/chain/state"
 	"tunic/internal/table"
 	"tunic/internal/wire"
 	"tunic/ledger/light"
@@ -57,9 +58,9 @@ type Machine struct {
 
 // Keys of the singletons in the params part.
 const (
-	keyParams uint8 = 1 // the parameters in force
-	keyFork   uint8 = 2
-	keySupply uint8 = 3 // all units that exist, reward pool included
+	keyParams = state.KeyParams
+	keyFork   = state.KeyFork
+	keySupply = state.KeySupply
 )
 
 func empty(core genesis.Core, hash chain.Hash, index HeaderIndex) *Machine {
@@ -69,7 +70,7 @@ func empty(core genesis.Core, hash chain.Hash, index HeaderIndex) *Machine {
 	}
 	m.accounts = newAccounts(m.parts[PartAccounts])
 	m.params = table.New(m.parts[PartParams], table.Codec[uint8, []byte]{
-		Prefix:      1,
+		Prefix:      state.PrefixSingletons,
 		AppendKey:   func(b []byte, k uint8) []byte { return append(b, k) },
 		ReadKey:     (*wire.Reader).Uint8,
 		AppendValue: func(b, v []byte) []byte { return append(b, v...) },

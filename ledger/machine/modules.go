@@ -27,7 +27,7 @@ func newModules(m *Machine) modules {
 	return modules{
 		staking:  staking.New(m.parts[PartStakes], m.parts[PartParams], &m.core.Params),
 		registry: registry.New(m.parts[PartNodes], &m.core, m.genesis),
-		slashing: slashing.New(m.parts[PartOffences], &m.core),
+		slashing: slashing.New(m.parts[PartOffences], &m.core, m.genesis),
 	}
 }
 
@@ -56,13 +56,18 @@ func (m *Machine) beginEpoch(b *block, seed chain.Hash) (*directory.List, error)
 }
 
 // judged does what a verdict brings beside the node's step, which follows: it
-// locks the stake of whoever is deregistered. The hash is what proves the
-// verdict; zero where nothing does.
+// records one that puts the node out, and locks the stake of whoever is
+// deregistered. The hash is that of the offence; zero where nothing is recorded.
 func (m *Machine) judged(b *block, v registry.Verdict) (proof chain.Hash) {
-	if v.To == registry.Deregistered {
+	if v.From == v.To || v.Any == 0 {
+		return chain.Hash{}
+	}
+	gone := v.To == registry.Deregistered
+	if gone {
 		m.staking.Lock(v.Subject, b.time+chain.Time(m.core.Params.DeregisterLock))
 	}
-	return chain.Hash{}
+	return m.slashing.RecordVerdict(slashing.QuorumVerdict{Node: v.Subject, Operator: v.Operator, Epoch: v.Epoch,
+		Judged: slashing.Judged{All: v.All, Any: v.Any, Score: v.Score, Deregistered: gone, Votes: v.Votes}}, b.slashing()).ID
 }
 
 func (m *Machine) removals() []chain.NodeID { return m.registry.Removals() }
@@ -72,7 +77,7 @@ func (b *block) registry() registry.Context {
 }
 
 func (b *block) slashing() slashing.Context {
-	return slashing.Context{Height: b.height, Time: b.time, Fork: b.fork}
+	return slashing.Context{Height: b.height, Time: b.time, Fork: b.fork, Bonded: b.bonded}
 }
 
 // opener lets the registry open a bond with the sender's balance.
@@ -179,7 +184,17 @@ func (m *Machine) checkProof(b *block, proof []byte) error {
 // CheckProof says whether a block at the head's time would punish what proof
 // shows; it changes nothing.
 func (m *Machine) CheckProof(p slashing.Proof) error {
-	return m.slashing.Check(p, m.next(m.head.Time).slashing(), m, bonds{m: m}, nodes{m: m})
+	o, err := slashing.Verify(p, m)
+	if err != nil {
+		return err
+	}
+	return m.Punishable(o, p.Fork)
+}
+
+// Punishable is CheckProof of a proof that was verified against this machine:
+// its offence and fork.
+func (m *Machine) Punishable(o slashing.Offence, fork uint32) error {
+	return m.slashing.Punishable(o, fork, m.next(m.head.Time).slashing(), bonds{m: m}, nodes{m: m})
 }
 
 // checkKind asks before a block what an account transaction's kind can be asked
@@ -222,8 +237,9 @@ func (x bonds) StakeAt(node chain.NodeID, e chain.Epoch) chain.Amount {
 }
 
 // Slash writes its checkpoint into the present epoch, whenever the offence was.
-func (x bonds) Slash(node chain.NodeID, amount chain.Amount, _ chain.Epoch, reporter chain.Address, share chain.BasisPoints) slashing.Slashed {
-	s := x.m.staking.Slash(node, amount, x.b.epoch, &reporter, share, x.p)
+func (x bonds) Slash(node chain.NodeID, t slashing.Taking) slashing.Slashed {
+	s := x.m.staking.Slash(node, t.Amount, x.b.epoch, t.Reporter, t.Share, x.p)
+	x.m.staking.Hold(node, t.HoldUntil)
 	out := slashing.Slashed{Total: s.Total, OperatorLoss: s.OperatorLoss, Reward: s.Reward, Burned: s.Burned}
 	for _, l := range s.Losses {
 		out.Losses = append(out.Losses, slashing.Loss{Account: l.Account, Amount: l.Amount})
@@ -246,6 +262,22 @@ func (x nodes) Tombstone(node chain.NodeID, reason string, proof chain.Hash) {
 	}
 	x.m.registry.Tombstone(node, reason, proof, x.b.registry())
 	x.m.staking.Lock(node, x.b.time+chain.Time(x.m.core.Params.DeregisterLock))
+}
+
+// Decommission does nothing to a node that is not active: it is in no list to
+// come, or on its way out.
+func (x nodes) Decommission(node chain.NodeID, reason string, proof chain.Hash) {
+	if n, ok := x.m.registry.Node(node); !ok || n.State != registry.Active {
+		return
+	}
+	if err := x.m.registry.Decommission(node, reason, proof, x.b.registry()); err != nil {
+		panic("machine: internal error: an active node cannot be decommissioned: " + err.Error())
+	}
+}
+
+// settle takes what the correlation of offences costs that is due in b.
+func (m *Machine) settle(b *block) {
+	m.slashing.Settle(b.slashing(), bonds{m, b, nil}) // nobody is credited: no purse
 }
 
 // CheckHeader makes the machine the anchor of proofs: the header must be the

@@ -92,3 +92,7 @@ func ReadMembership(r *wire.Reader) Membership {
 	}
 	return m
 }
+
+// Siblings are what leads, with the entries at the strictly ascending places at,
+// to the list's root (merkle.RootFromLeaves).
+func (l *List) Siblings(at []int) []merkle.Hash { return l.tree.Siblings(at) }
