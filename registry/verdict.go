@@ -91,7 +91,7 @@ func (r *Registry) count(n Node, cast []statement.Statement, ctx Context, judged
 	}
 	if len(agree) >= needed { // more than half, so that it is one sort
 		v := verdictOf(n, agree, c.Epoch)
-		v.To = r.after(n, v.Any != 0, ctx)
+		v.To = r.after(n, v.Any, ctx)
 		proof := judged(v)
 		n.Performance = v.Score
 		if v.To != n.State {
@@ -120,10 +120,13 @@ func verdictOf(n Node, agree []statement.Statement, e chain.Epoch) Verdict {
 }
 
 // after is the state that a verdict leads to.
-func (r *Registry) after(n Node, unfit bool, ctx Context) State {
+func (r *Registry) after(n Node, any statement.Reasons, ctx Context) State {
+	unfit := any != 0
 	switch {
 	case n.State == Active && !unfit:
 		return Active
+	case n.State == Active && any == statement.ReasonAbsent && n.LastHeartbeat >= r.core.EpochStart(ctx.List.Epoch):
+		return Active // it has come back while the quorum voted
 	case n.State == Active && r.Credit(n, ctx.Time) >= r.core.Params.CreditLeast:
 		return Decommissioned
 	case n.State == Active:

@@ -329,3 +329,18 @@ func TestRandomJudgement(t *testing.T) {
 		}
 	})
 }
+
+// Votes that say nothing but absent come to nothing where the subject is heard
+// while they are cast; together with another reason they count.
+func TestBackWhileTheQuorumVotes(t *testing.T) {
+	for why, want := range map[statement.Reasons]registry.State{absent: registry.Active, absent | loss: registry.Decommissioned} {
+		c := newCourt(t, 6)
+		subject := c.relays[0]
+		c.all(t, subject.id(), why)
+		must(t, c.publish(c.heartbeat(subject, 2, 7)))
+		c.epoch(t, 2)
+		if n, _ := c.Node(subject.id()); n.State != want {
+			t.Errorf("%s: %s, want %s", why, n.State, want)
+		}
+	}
+}
