@@ -2,7 +2,6 @@ package api
 
 import (
 	"context"
-	"net/http"
 
 	"tunic/api/oas"
 	"tunic/chain"
@@ -31,37 +30,30 @@ func (s *server) GetAccount(_ context.Context, req oas.GetAccountRequestObject) 
 		nonce uint64
 		proof = req.Params.Proof != nil && *req.Params.Proof
 	)
-	for {
-		head, same := s.ledger.Head(), false
+	s.atHead(func(m *machine.Machine, head chain.SealedHeader) {
 		if proof && head.Header.Height == 0 {
-			return nil, problem(http.StatusServiceUnavailable, codeNoHead, "there is no block yet to prove against").after(retryAfterNoHead)
+			err = errNoHead()
+			return
 		}
-		s.ledger.View(func(m *machine.Machine) {
-			// A block may have come between the two reads.
-			same = m.Head().Height == head.Header.Height && (head.Header.Height == 0 || m.HeadHash() == head.Header.Hash())
-			if !same {
-				return
-			}
-			acc := m.Account(a)
-			out, nonce = accountOf(a, acc, head.Header.Height), acc.Nonce
-			stakes := []oas.AccountStake{}
-			for b := range m.Staking().All() {
-				if i := b.Index(a); i >= 0 {
-					role := oas.Contributor
-					if a == b.Operator {
-						role = oas.Operator
-					}
-					stakes = append(stakes, oas.AccountStake{Node: b.Node.String(), Amount: amount(b.Contributions[i].Amount), Role: role})
+		acc := m.Account(a)
+		out, nonce = accountOf(a, acc, head.Header.Height), acc.Nonce
+		stakes := []oas.AccountStake{}
+		for b := range m.Staking().All() {
+			if i := b.Index(a); i >= 0 {
+				role := oas.Contributor
+				if a == b.Operator {
+					role = oas.Operator
 				}
+				stakes = append(stakes, oas.AccountStake{Node: b.Node.String(), Amount: amount(b.Contributions[i].Amount), Role: role})
 			}
-			out.Stakes = &stakes
-			if proof {
-				out.Proof = stateProof(m, head, machine.PartAccounts, m.AccountKey(a))
-			}
-		})
-		if same {
-			break
 		}
+		out.Stakes = &stakes
+		if proof {
+			out.Proof = stateProof(m, head, machine.PartAccounts, m.AccountKey(a))
+		}
+	})
+	if err != nil {
+		return nil, err
 	}
 	next := decimal(max(nonce, s.ledger.NextNonce(a)))
 	out.NextNonce = &next

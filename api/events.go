@@ -122,7 +122,8 @@ func blockEvent(e ledger.Event) httpx.Event {
 		Header    []byte     `json:"header"`
 		Published [][]byte   `json:"published"`
 		Unlisted  []unlisted `json:"unlisted,omitempty"`
-	}{Header: e.Encode(), Published: e.Published}
+		Params    uint32     `json:"params"`
+	}{Header: e.Encode(), Published: e.Published, Params: e.Params}
 	for _, u := range e.Unlisted {
 		body.Unlisted = append(body.Unlisted, unlisted(u))
 	}

@@ -89,6 +89,11 @@ func empty(t testing.TB, change func(*api.Config, *ledger.Config)) *world {
 		w.accounts = append(w.accounts, a)
 		w.gen.Allocations = append(w.gen.Allocations, genesis.Allocation{Address: a.at, Balance: 100_000 * chain.TUN})
 	}
+	for _, a := range w.accounts[2:] {
+		w.gen.Council = append(w.gen.Council, a.at)
+	}
+	slices.SortFunc(w.gen.Council, func(a, b chain.Address) int { return bytes.Compare(a[:], b[:]) })
+	w.gen.CouncilMin = 2
 	slices.SortFunc(w.gen.Allocations, func(a, b genesis.Allocation) int { return bytes.Compare(a.Address[:], b.Address[:]) })
 	for i := range 3 {
 		s := seed("relay", i)

@@ -22,6 +22,7 @@ func (f reply) VisitGetBlockResponse(w http.ResponseWriter) error          { ret
 func (f reply) VisitGetHeaderResponse(w http.ResponseWriter) error         { return f(w) }
 func (f reply) VisitGetDirectoryResponse(w http.ResponseWriter) error      { return f(w) }
 func (f reply) VisitGetDirectoryDeltaResponse(w http.ResponseWriter) error { return f(w) }
+func (f reply) VisitGetParamsResponse(w http.ResponseWriter) error         { return f(w) }
 func (f reply) VisitStreamEventsResponse(w http.ResponseWriter) error      { return f(w) }
 
 // requestOf is the HTTP request behind a strict handler's context, which is

@@ -25,6 +25,7 @@ const (
 	KindWithdraw      Kind = 6
 	KindSubmitProof   Kind = 7
 	KindDev           Kind = 8
+	KindChangeParams  Kind = 9
 )
 
 // Signed reports whether transactions of this kind carry an account signature.

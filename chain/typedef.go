@@ -23,12 +23,15 @@ type Atom string
 // address 20 bytes, bytes32 32 bytes, string and bytes behind a 32-bit length.
 const (
 	AtomUint16  Atom = "uint16"
+	AtomUint32  Atom = "uint32"
 	AtomUint64  Atom = "uint64"
 	AtomAddress Atom = "address"
 	AtomBytes32 Atom = "bytes32"
 	AtomString  Atom = "string"
 	AtomBytes   Atom = "bytes"
 )
+
+func (a Atom) integer() bool { return a == AtomUint16 || a == AtomUint32 || a == AtomUint64 }
 
 // MaxFieldBytes bounds a string or bytes field.
 const MaxFieldBytes = 1 << 16
@@ -41,7 +44,7 @@ type Head struct {
 }
 
 // Field is one row of a TypeDef: a name, an atomic type, and where the value
-// stands in T. Build it with Uint16, Uint64, Addr, Bytes32, String or Bytes.
+// stands in T. Build it with Uint16, Uint32, Uint64, Addr, Bytes32, String or Bytes.
 type Field[T any] struct {
 	Name string
 	Atom Atom
@@ -54,6 +57,13 @@ func Uint16[T any, V ~uint16](name string, at func(*T) *V) Field[T] {
 	return Field[T]{name, AtomUint16,
 		func(b []byte, v *T) []byte { return wire.AppendUint16(b, uint16(*at(v))) },
 		func(r *wire.Reader, v *T) { *at(v) = V(r.Uint16()) }}
+}
+
+// Uint32 is a field of 4 bytes.
+func Uint32[T any, V ~uint32](name string, at func(*T) *V) Field[T] {
+	return Field[T]{name, AtomUint32,
+		func(b []byte, v *T) []byte { return wire.AppendUint32(b, uint32(*at(v))) },
+		func(r *wire.Reader, v *T) { *at(v) = V(r.Uint32()) }}
 }
 
 // Uint64 is a field of 8 bytes.
@@ -196,6 +206,8 @@ func (s *Schema) hashStruct(payload []byte) (Hash, error) {
 		switch f.Type {
 		case AtomUint16:
 			r.Copy(word[30:])
+		case AtomUint32:
+			r.Copy(word[28:])
 		case AtomUint64:
 			r.Copy(word[24:])
 		case AtomAddress:
@@ -229,6 +241,8 @@ func (s *Schema) MarshalMessage(payload []byte) (json.RawMessage, error) {
 		switch f.Type {
 		case AtomUint16:
 			v = strconv.FormatUint(uint64(r.Uint16()), 10)
+		case AtomUint32:
+			v = strconv.FormatUint(uint64(r.Uint32()), 10)
 		case AtomUint64:
 			v = strconv.FormatUint(r.Uint64(), 10)
 		case AtomAddress:
@@ -267,7 +281,7 @@ func (s *Schema) UnmarshalMessage(msg json.RawMessage) ([]byte, error) {
 		}
 		delete(in, f.Name)
 		text := string(raw)
-		if f.Type != AtomUint16 && f.Type != AtomUint64 || raw[0] == '"' {
+		if !f.Type.integer() || raw[0] == '"' {
 			if err := json.Unmarshal(raw, &text); err != nil || raw[0] != '"' {
 				return nil, fmt.Errorf("%w: field %q is not a string", ErrMessage, f.Name)
 			}
@@ -321,6 +335,9 @@ func (f SchemaField) appendText(b []byte, text string) ([]byte, error) {
 	case AtomUint16:
 		v, err := parseUint(text, 16)
 		return wire.AppendUint16(b, uint16(v)), err
+	case AtomUint32:
+		v, err := parseUint(text, 32)
+		return wire.AppendUint32(b, uint32(v)), err
 	case AtomUint64:
 		v, err := parseUint(text, 64)
 		return wire.AppendUint64(b, v), err

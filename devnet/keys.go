@@ -24,8 +24,10 @@ import (
 const (
 	// AccountCount is how many funded accounts a network has beside its operators.
 	AccountCount = 10
-	devBalance   = 10_000 * chain.TUN
-	devPool      = 1_000_000 * chain.TUN
+	// The last councilSize of them are the council, of whom councilMin suffice.
+	councilSize, councilMin = 3, 2
+	devBalance              = 10_000 * chain.TUN
+	devPool                 = 1_000_000 * chain.TUN
 	// ChainID is the EIP-712 chain id of dev networks.
 	ChainID = 31337
 )
@@ -82,6 +84,11 @@ func (n *Network) makeGenesis() {
 	for i := range AccountCount {
 		n.Accounts = append(n.Accounts, n.account("account", i))
 	}
+	for _, k := range n.Accounts[AccountCount-councilSize:] {
+		g.Council = append(g.Council, k.Address())
+	}
+	slices.SortFunc(g.Council, func(a, b chain.Address) int { return bytes.Compare(a[:], b[:]) })
+	g.CouncilMin = councilMin
 	for _, k := range n.Accounts {
 		g.Allocations = append(g.Allocations, genesis.Allocation{Address: k.Address(), Balance: devBalance})
 	}

@@ -17,6 +17,7 @@ type Event struct {
 	// not name them: with the first block of the head's epoch alone, since state
 	// does not say who they were in an earlier one.
 	Unlisted []registry.Unlisted
+	Params   uint32 // number of the parameters in force at the head, when this was read
 }
 
 // subscriberQueue is how many events are read ahead of a subscriber.
@@ -126,6 +127,7 @@ func (l *Ledger) next(next *chain.Height, reverts *int) (Event, bool, error) {
 		return Event{}, false, nil
 	}
 	e, err := l.event(*next)
+	e.Params = l.machine.InForce().Number
 	return e, err == nil, err
 }
 

@@ -28,7 +28,7 @@ func (l relayLedger) Events(ctx context.Context, since chain.Height) (<-chan rel
 	go func() {
 		defer close(out)
 		for e := range in {
-			ev := relay.Event{Header: e.Header, Published: e.Published}
+			ev := relay.Event{Header: e.Header, Published: e.Published, Params: e.Params}
 			for _, u := range e.Unlisted {
 				ev.Unlisted = append(ev.Unlisted, relay.Unlisted(u))
 			}

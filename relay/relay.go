@@ -76,8 +76,9 @@ type Event struct {
 	// decommissioned ones. The ledger says so in the first block of an epoch
 	// alone, and nothing proves it: a vote on who is not judged is refused.
 	Unlisted []Unlisted
-	// Params are the parameters in force, shown against the header, in the
-	// first block in which they are; else nil.
+	// Params are the parameters in force, verified, in the first event of a
+	// stream and in the first block in which others come into force; else nil.
+	// They are not changed by either side.
 	Params *genesis.InForce
 }
 

@@ -26,21 +26,6 @@ func readInForce(r *wire.Reader, p *Proof) {
 	p.Params = InForce{chain.ReadSealedHeader(r), state.ReadProof(r)}
 }
 
-// row is the proven row; it asks the header nothing but its state root.
-func (f InForce) row() (genesis.InForce, error) {
-	if f.Proof.Part != state.PartParams {
-		return genesis.InForce{}, fmt.Errorf("it is of the part %s", f.Proof.Part)
-	}
-	value, ok, err := f.Proof.Verify(f.Header.Header.State, state.ParamsKey())
-	switch {
-	case err != nil:
-		return genesis.InForce{}, err
-	case !ok:
-		return genesis.InForce{}, fmt.Errorf("it shows that there are none")
-	}
-	return genesis.DecodeInForce(value)
-}
-
 // askInForce reads the row. The header must be of the proof's genesis and fork
 // and from the offence's epoch on, as late as a list may be; since is the epoch
 // from which on what the row says of the matter holds.
@@ -55,7 +40,7 @@ func (j *judgement) askInForce(offence chain.Epoch, since func(genesis.InForce) 
 		return "", chain.Refuse(ErrWrongEpoch.Code, "parameters of epoch %d for an offence of epoch %d; use those of epoch %d to %d",
 			h.DirEpoch, offence, offence, offence+ListLag)
 	}
-	row, err := p.Params.row()
+	row, err := p.Params.Proof.InForce(h.State)
 	if err != nil {
 		return "", chain.Refuse(ErrBadState.Code, "parameters in force at height %d: %v", h.Height, err)
 	}

@@ -78,7 +78,7 @@ func claimOfSoftware(p Proof) (claim, bool) {
 	if err != nil {
 		return claim{}, false
 	}
-	row, err := p.Params.row()
+	row, err := p.Params.Proof.InForce(p.Params.Header.Header.State)
 	return claim{node: s.Node, number: uint64(row.VersionsSince), epoch: s.Sequence.Epoch()}, err == nil
 }
 

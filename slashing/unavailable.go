@@ -232,7 +232,7 @@ func AssembleVerdict(subject chain.NodeID, votes [][]byte, header chain.SealedHe
 	}
 	at, _ := inOrder(places, func(int) merkle.Hash { return merkle.Hash{} })
 	v.Siblings = list.Siblings(at)
-	row, err := params.row()
+	row, err := params.Proof.InForce(params.Header.Header.State)
 	if err != nil {
 		return Proof{}, chain.Refuse(ErrBadState.Code, "parameters in force: %v", err)
 	}

@@ -627,6 +627,53 @@ type OnionKey struct {
 	Key Hash `json:"key"`
 }
 
+// Params defines model for Params.
+type Params struct {
+	// Approvals changes that too few members have approved yet, ascending by hash
+	Approvals []ParamsChange `json:"approvals"`
+	Council   []Address      `json:"council"`
+
+	// CouncilMin how many of them have to agree
+	CouncilMin int `json:"council_min"`
+
+	// Encoding canonical bytes in base64
+	Encoding Base64 `json:"encoding"`
+	Epoch    int64  `json:"epoch"`
+	Height   int64  `json:"height"`
+
+	// Number of the change that brought them; 0: those of genesis
+	Number int64 `json:"number"`
+
+	// Params as in genesis.json
+	Params     map[string]interface{} `json:"params"`
+	Proof      *StateProof            `json:"proof,omitempty"`
+	Scheduled  *ParamsChange          `json:"scheduled,omitempty"`
+	SinceEpoch int64                  `json:"since_epoch"`
+
+	// VersionsSinceEpoch the first epoch with this list of versions
+	VersionsSinceEpoch int64 `json:"versions_since_epoch"`
+}
+
+// ParamsChange defines model for ParamsChange.
+type ParamsChange struct {
+	// ApprovedBy members who want it; empty once it is scheduled
+	ApprovedBy []Address `json:"approved_by"`
+
+	// Changed names of the parameters that differ from those in force
+	Changed []string `json:"changed"`
+
+	// Encoding canonical bytes in base64
+	Encoding Base64 `json:"encoding"`
+
+	// Epoch the first in which it is in force
+	Epoch int64 `json:"epoch"`
+
+	// Hash Example: 9f86d081884c7d659a2feaa0c55ad015a3bf4f1b2b0b822cd15d6c15b0f00a08
+	Hash   Hash                   `json:"hash"`
+	Number int64                  `json:"number"`
+	Params map[string]interface{} `json:"params"`
+}
+
 // Problem Example: {"code":"nonce_used","detail":"nonce 3, the account's next is 4","instance":"/v1/transactions","status":409,"title":"Conflict","type":"about:blank"}
 type Problem struct {
 	// Code stable; what programs look at
@@ -689,7 +736,7 @@ type ServiceNode struct {
 
 // SignedMessage Example: {"kind":"transfer","message":{"amount":"12500000000","fee":"1000","nonce":"0","to":"0xd8dA6BF26964aF9D7eEd9e03E53415D37aA96045","validUntil":"500"},"signature":"0x8f1c5b1a6f0d3e9b7c2a4d6e8f0a1b3c5d7e9f1a2b4c6d8e0f2a4b6c8d0e2f4a1b3d5f7a9c1e3f5b7d9f1a3c5e7f9b1d3f5a7c9e1f3b5d7f9a1c3e5f7b9d1f3a1b"}
 type SignedMessage struct {
-	// Kind transfer, register, contribute, request-unlock, withdraw, submit-proof
+	// Kind transfer, register, contribute, request-unlock, withdraw, submit-proof, change-params
 	Kind string `json:"kind"`
 
 	// Message the EIP-712 message; integers as decimal strings, bytes as 0x hex, nothing left out
@@ -1074,6 +1121,12 @@ type ListNodesParams struct {
 	Operator *Address `form:"operator,omitempty" json:"operator,omitempty"`
 }
 
+// GetParamsParams defines parameters for GetParams.
+type GetParamsParams struct {
+	// Proof add a state proof of the parameters in force against the head's header
+	Proof *bool `form:"proof,omitempty" json:"proof,omitempty"`
+}
+
 // ListSlashesParams defines parameters for ListSlashes.
 type ListSlashesParams struct {
 	// Limit default 100; over 1000 is refused
@@ -1342,10 +1395,11 @@ type ClientInterface interface {
 
 	// StreamEvents A server-sent event for each block from a height on
 	//
-	// Event `block`, id = height, data = {header, published, unlisted}: the sealed header and the statements published in the
-	// block, base64 of their canonical bytes; and, with the first block of the head's epoch alone, the nodes that quorums judge
+	// Event `block`, id = height, data = {header, published, unlisted, params}: the sealed header and the statements published in the
+	// block, base64 of their canonical bytes; with the first block of the head's epoch alone, the nodes that quorums judge
 	// in it though its list does not name them: an array of {node, decommissioned, since_epoch, performance}, left out where
-	// there are none. Event `cut`, data = {reason}: the last of a stream that the server ends; reason is too_slow or closed.
+	// there are none; and the number of the parameters that are in force at the head. Event `cut`, data = {reason}: the last
+	// of a stream that the server ends; reason is too_slow or closed.
 	//
 	// Corresponds with GET /v1/events (the `StreamEvents` operationId).
 	StreamEvents(ctx context.Context, params *StreamEventsParams, reqEditors ...RequestEditorFn) (*http.Response, error)
@@ -1369,6 +1423,14 @@ type ClientInterface interface {
 	//
 	// Corresponds with GET /v1/nodes/{node} (the `GetNode` operationId).
 	GetNode(ctx context.Context, node ParamNode, reqEditors ...RequestEditorFn) (*http.Response, error)
+
+	// GetParams The parameters in force, and the changes that the council has agreed on or is about to
+	//
+	// Genesis' parameters are number 0; each change of the council has the next number. A change is in force from the first
+	// block of its epoch on.
+	//
+	// Corresponds with GET /v1/params (the `GetParams` operationId).
+	GetParams(ctx context.Context, params *GetParamsParams, reqEditors ...RequestEditorFn) (*http.Response, error)
 
 	// JudgeProofWithBody Judge a proof file step by step; nothing is submitted
 	//
@@ -1829,10 +1891,11 @@ func (c *Client) GetDirectoryProof(ctx context.Context, node ParamNode, params *
 
 // StreamEvents A server-sent event for each block from a height on
 //
-// Event `block`, id = height, data = {header, published, unlisted}: the sealed header and the statements published in the
-// block, base64 of their canonical bytes; and, with the first block of the head's epoch alone, the nodes that quorums judge
+// Event `block`, id = height, data = {header, published, unlisted, params}: the sealed header and the statements published in the
+// block, base64 of their canonical bytes; with the first block of the head's epoch alone, the nodes that quorums judge
 // in it though its list does not name them: an array of {node, decommissioned, since_epoch, performance}, left out where
-// there are none. Event `cut`, data = {reason}: the last of a stream that the server ends; reason is too_slow or closed.
+// there are none; and the number of the parameters that are in force at the head. Event `cut`, data = {reason}: the last
+// of a stream that the server ends; reason is too_slow or closed.
 //
 // Corresponds with GET /v1/events (the `StreamEvents` operationId).
 func (c *Client) StreamEvents(ctx context.Context, params *StreamEventsParams, reqEditors ...RequestEditorFn) (*http.Response, error) {
@@ -1897,6 +1960,24 @@ func (c *Client) ListNodes(ctx context.Context, params *ListNodesParams, reqEdit
 // Corresponds with GET /v1/nodes/{node} (the `GetNode` operationId).
 func (c *Client) GetNode(ctx context.Context, node ParamNode, reqEditors ...RequestEditorFn) (*http.Response, error) {
 	req, err := NewGetNodeRequest(c.Server, node)
+	if err != nil {
+		return nil, err
+	}
+	req = req.WithContext(ctx)
+	if err := c.applyEditors(ctx, req, reqEditors); err != nil {
+		return nil, err
+	}
+	return c.Client.Do(req)
+}
+
+// GetParams The parameters in force, and the changes that the council has agreed on or is about to
+//
+// Genesis' parameters are number 0; each change of the council has the next number. A change is in force from the first
+// block of its epoch on.
+//
+// Corresponds with GET /v1/params (the `GetParams` operationId).
+func (c *Client) GetParams(ctx context.Context, params *GetParamsParams, reqEditors ...RequestEditorFn) (*http.Response, error) {
+	req, err := NewGetParamsRequest(c.Server, params)
 	if err != nil {
 		return nil, err
 	}
@@ -3134,6 +3215,60 @@ func NewGetNodeRequest(server string, node ParamNode) (*http.Request, error) {
 	return req, nil
 }
 
+// NewGetParamsRequest constructs an http.Request for the GetParams method
+func NewGetParamsRequest(server string, params *GetParamsParams) (*http.Request, error) {
+	var err error
+
+	serverURL, err := url.Parse(server)
+	if err != nil {
+		return nil, err
+	}
+
+	operationPath := fmt.Sprintf("/v1/params")
+	if operationPath[0] == '/' {
+		operationPath = "." + operationPath
+	}
+
+	queryURL, err := serverURL.Parse(operationPath)
+	if err != nil {
+		return nil, err
+	}
+
+	if params != nil {
+		// queryValues collects non-styled parameters (passthrough, JSON)
+		// that are safe to round-trip through url.Values.Encode().
+		queryValues := queryURL.Query()
+		// rawQueryFragments collects pre-encoded query fragments from
+		// styled parameters, preserving literal commas as delimiters
+		// per the OpenAPI spec (e.g. "color=blue,black,brown").
+		var rawQueryFragments []string
+
+		if params.Proof != nil {
+
+			if queryFrag, err := runtime.StyleParamWithOptions("form", true, "proof", *params.Proof, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationQuery, Type: "boolean", Format: ""}); err != nil {
+				return nil, err
+			} else {
+				for _, qp := range strings.Split(queryFrag, "&") {
+					rawQueryFragments = append(rawQueryFragments, qp)
+				}
+			}
+
+		}
+
+		if encoded := queryValues.Encode(); encoded != "" {
+			rawQueryFragments = append(rawQueryFragments, encoded)
+		}
+		queryURL.RawQuery = strings.Join(rawQueryFragments, "&")
+	}
+
+	req, err := http.NewRequest(http.MethodGet, queryURL.String(), nil)
+	if err != nil {
+		return nil, err
+	}
+
+	return req, nil
+}
+
 // NewJudgeProofRequestWithBody constructs an http.Request for the JudgeProof method, with any body, and a specified content type
 func NewJudgeProofRequestWithBody(server string, contentType string, body io.Reader) (*http.Request, error) {
 	var err error
@@ -3766,10 +3901,11 @@ type ClientWithResponsesInterface interface {
 
 	// StreamEventsWithResponse A server-sent event for each block from a height on
 	//
-	// Event `block`, id = height, data = {header, published, unlisted}: the sealed header and the statements published in the
-	// block, base64 of their canonical bytes; and, with the first block of the head's epoch alone, the nodes that quorums judge
+	// Event `block`, id = height, data = {header, published, unlisted, params}: the sealed header and the statements published in the
+	// block, base64 of their canonical bytes; with the first block of the head's epoch alone, the nodes that quorums judge
 	// in it though its list does not name them: an array of {node, decommissioned, since_epoch, performance}, left out where
-	// there are none. Event `cut`, data = {reason}: the last of a stream that the server ends; reason is too_slow or closed.
+	// there are none; and the number of the parameters that are in force at the head. Event `cut`, data = {reason}: the last
+	// of a stream that the server ends; reason is too_slow or closed.
 	//
 	// Returns a wrapper object for the known response body format(s).
 	//
@@ -3803,6 +3939,16 @@ type ClientWithResponsesInterface interface {
 	//
 	// Corresponds with GET /v1/nodes/{node} (the `GetNode` operationId).
 	GetNodeWithResponse(ctx context.Context, node ParamNode, reqEditors ...RequestEditorFn) (*GetNodeResponse, error)
+
+	// GetParamsWithResponse The parameters in force, and the changes that the council has agreed on or is about to
+	//
+	// Genesis' parameters are number 0; each change of the council has the next number. A change is in force from the first
+	// block of its epoch on.
+	//
+	// Returns a wrapper object for the known response body format(s).
+	//
+	// Corresponds with GET /v1/params (the `GetParams` operationId).
+	GetParamsWithResponse(ctx context.Context, params *GetParamsParams, reqEditors ...RequestEditorFn) (*GetParamsResponse, error)
 
 	// JudgeProofWithBodyWithResponse Judge a proof file step by step; nothing is submitted
 	//
@@ -5041,6 +5187,54 @@ func (r GetNodeResponse) ContentType() string {
 	return ""
 }
 
+type GetParamsResponse struct {
+	Body         []byte
+	HTTPResponse *http.Response
+	// JSON200 the response for an HTTP 200 `application/json` response
+	JSON200 *Params
+	// ApplicationproblemJSONDefault the response for an HTTP default `application/problem+json` response
+	ApplicationproblemJSONDefault *ProblemResponse
+}
+
+// GetJSON200 returns the response for an HTTP 200 `application/json` response
+func (r GetParamsResponse) GetJSON200() *Params {
+	return r.JSON200
+}
+
+// GetApplicationproblemJSONDefault returns the response for an HTTP default `application/problem+json` response
+func (r GetParamsResponse) GetApplicationproblemJSONDefault() *ProblemResponse {
+	return r.ApplicationproblemJSONDefault
+}
+
+// GetBody returns the raw response body bytes
+func (r GetParamsResponse) GetBody() []byte {
+	return r.Body
+}
+
+// Status returns HTTPResponse.Status
+func (r GetParamsResponse) Status() string {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.Status
+	}
+	return http.StatusText(0)
+}
+
+// StatusCode returns HTTPResponse.StatusCode
+func (r GetParamsResponse) StatusCode() int {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.StatusCode
+	}
+	return 0
+}
+
+// ContentType is a convenience method to retrieve the Content-Type value from the HTTP response headers
+func (r GetParamsResponse) ContentType() string {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.Header.Get("Content-Type")
+	}
+	return ""
+}
+
 type JudgeProofResponse struct {
 	Body         []byte
 	HTTPResponse *http.Response
@@ -5841,10 +6035,11 @@ func (c *ClientWithResponses) GetDirectoryProofWithResponse(ctx context.Context,
 
 // StreamEventsWithResponse A server-sent event for each block from a height on
 //
-// Event `block`, id = height, data = {header, published, unlisted}: the sealed header and the statements published in the
-// block, base64 of their canonical bytes; and, with the first block of the head's epoch alone, the nodes that quorums judge
+// Event `block`, id = height, data = {header, published, unlisted, params}: the sealed header and the statements published in the
+// block, base64 of their canonical bytes; with the first block of the head's epoch alone, the nodes that quorums judge
 // in it though its list does not name them: an array of {node, decommissioned, since_epoch, performance}, left out where
-// there are none. Event `cut`, data = {reason}: the last of a stream that the server ends; reason is too_slow or closed.
+// there are none; and the number of the parameters that are in force at the head. Event `cut`, data = {reason}: the last
+// of a stream that the server ends; reason is too_slow or closed.
 //
 // Returns a wrapper object for the known response body format(s).
 //
@@ -5907,6 +6102,22 @@ func (c *ClientWithResponses) GetNodeWithResponse(ctx context.Context, node Para
 		return nil, err
 	}
 	return ParseGetNodeResponse(rsp)
+}
+
+// GetParamsWithResponse The parameters in force, and the changes that the council has agreed on or is about to
+//
+// Genesis' parameters are number 0; each change of the council has the next number. A change is in force from the first
+// block of its epoch on.
+//
+// Returns a wrapper object for the known response body format(s).
+//
+// Corresponds with GET /v1/params (the `GetParams` operationId).
+func (c *ClientWithResponses) GetParamsWithResponse(ctx context.Context, params *GetParamsParams, reqEditors ...RequestEditorFn) (*GetParamsResponse, error) {
+	rsp, err := c.GetParams(ctx, params, reqEditors...)
+	if err != nil {
+		return nil, err
+	}
+	return ParseGetParamsResponse(rsp)
 }
 
 // JudgeProofWithBodyWithResponse Judge a proof file step by step; nothing is submitted
@@ -6893,6 +7104,42 @@ func ParseGetNodeResponse(rsp *http.Response) (*GetNodeResponse, error) {
 			return nil, err
 		}
 		response.ApplicationproblemJSONDefault = &dest
+
+	}
+
+	return response, nil
+}
+
+// ParseGetParamsResponse parses an HTTP response from a GetParamsWithResponse call
+func ParseGetParamsResponse(rsp *http.Response) (*GetParamsResponse, error) {
+	bodyBytes, err := io.ReadAll(rsp.Body)
+	defer func() { _ = rsp.Body.Close() }()
+	if err != nil {
+		return nil, err
+	}
+
+	response := &GetParamsResponse{
+		Body:         bodyBytes,
+		HTTPResponse: rsp,
+	}
+
+	switch {
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 200:
+		var dest Params
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.JSON200 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && true:
+		var dest ProblemResponse
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationproblemJSONDefault = &dest
+
+	case rsp.StatusCode == 200:
+		// Content-type (application/octet-stream) unsupported
 
 	}
 

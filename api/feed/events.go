@@ -63,6 +63,7 @@ type follower struct {
 	next   chain.Height       // that is wanted
 	fork   uint32             // of the last that was yielded, or the newest known before
 	prev   chain.SealedHeader // the last that was yielded; height 0 before the first
+	known  proven             // of the parameters in force
 	checks sync.WaitGroup     // cross-checks under way, at most one an epoch
 }
 
@@ -146,6 +147,7 @@ func (w *follower) stream(parent context.Context, s *server) error {
 		}
 		select {
 		case w.out <- ev:
+			w.known.told = w.known.told || ev.Params != nil
 			w.next, w.prev, w.fork = ev.Header.Header.Height+1, ev.Header, ev.Header.Header.Fork
 		case <-ctx.Done():
 			return context.Cause(ctx)
@@ -162,6 +164,7 @@ func (w *follower) event(ctx context.Context, s *server, data []byte) (Event, er
 		Header    []byte     `json:"header"`
 		Published statements `json:"published"`
 		Unlisted  unlisted   `json:"unlisted"`
+		Params    uint32     `json:"params"`
 	}
 	if err := json.Unmarshal(data, &raw); err != nil {
 		return Event{}, fmt.Errorf("%w: %w", errEvent, err)
@@ -182,7 +185,11 @@ func (w *follower) event(ctx context.Context, s *server, data []byte) (Event, er
 	if err := w.follows(ctx, s, h); err != nil {
 		return Event{}, err
 	}
-	e := Event{Header: h, Unlisted: raw.Unlisted}
+	params, err := w.params(ctx, s, h.Header, raw.Params)
+	if err != nil {
+		return Event{}, err
+	}
+	e := Event{Header: h, Unlisted: raw.Unlisted, Params: params}
 	for _, p := range raw.Published {
 		// A statement proves itself to whoever makes something of it: verifying
 		// every one here would cost a relay most of its time.

@@ -82,6 +82,11 @@ type Event struct {
 	Header    chain.SealedHeader
 	Published [][]byte
 	Unlisted  []Unlisted // of the header's epoch, with its first block alone; the server's word
+	// Params are the parameters in force, verified, in the first event of a
+	// stream and in the first of an epoch in which they are other than before;
+	// else nil. A header of this height or later, of the same fork, shows since
+	// which epoch they are in force. They are shared: do not change them.
+	Params *genesis.InForce
 }
 
 // Unlisted is a node that quorums judge though the epoch's list does not name it.

@@ -180,7 +180,7 @@ func TestRevert(t *testing.T) {
 	r := w.branch(t, 18, 0)
 	h := r.next(t)
 	h.Fork = 1
-	h.State = chain.Hash{2}
+	h.Results = chain.Hash{2}
 	r.headers = append(r.headers, light.Seal(r.sealer, h))
 	r.grow(t, 3)
 	l.change(func() { l.world = r })
@@ -210,6 +210,12 @@ func TestEventsRevert(t *testing.T) {
 				send("block", eventJSON(h, nil))
 			}
 		}
+	}
+	l.params = func(h chain.SealedHeader, f genesis.InForce) []byte {
+		if l.count("/v1/params") == 1 {
+			return honestParams(h, f)
+		}
+		return honestParams(r.head(), f)
 	}
 	f := open(t, feed.Config{}, l)
 	got := take(t, follow(t, f, 22), 7)

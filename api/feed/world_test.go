@@ -20,6 +20,7 @@ import (
 	"tunic/chain/genesis"
 	"tunic/chain/statement"
 	"tunic/internal/httpx"
+	"tunic/internal/table"
 	"tunic/internal/wire"
 	"tunic/ledger/light"
 	"tunic/registry/directory"
@@ -46,6 +47,7 @@ type world struct {
 	headers []chain.SealedHeader // height 1 first
 	lists   map[chain.Epoch]*directory.List
 	said    map[chain.Height][][]byte // published in a block
+	inForce genesis.InForce           // after the last block
 }
 
 func newWorld(t testing.TB, clock genesis.Clock, blocks int) *world {
@@ -59,6 +61,7 @@ func newWorld(t testing.TB, clock genesis.Clock, blocks int) *world {
 	w.core = genesis.Core{ChainID: 7, Profile: genesis.Private, Dev: clock == genesis.ClockLedger, Clock: clock,
 		Engine: genesis.EngineSealer, Time: start, Sealers: []chain.NodeID{id(w.sealer)}, Params: prm}
 	w.net = genesis.Genesis{Core: w.core}.Network()
+	w.inForce = genesis.InForce{Params: prm}
 	w.grow(t, blocks)
 	return w
 }
@@ -106,7 +109,38 @@ func (w *world) in(t testing.TB, h chain.Header) chain.Header {
 		w.lists[h.DirEpoch] = l
 	}
 	h.Directory, h.DirCount = l.Root(), uint32(len(l.Entries))
+	h.State = light.StateRoot(stateOf(w.inForce).Roots)
 	return h
+}
+
+// stateOf shows the parameters in force in a state that holds nothing else.
+func stateOf(f genesis.InForce) light.StateProof {
+	var part table.Part
+	rows := table.New(&part, table.Codec[uint8, []byte]{Prefix: 1,
+		AppendKey: func(b []byte, k uint8) []byte { return append(b, k) }, ReadKey: (*wire.Reader).Uint8,
+		AppendValue: func(b, v []byte) []byte { return append(b, v...) },
+		ReadValue:   func(r *wire.Reader) []byte { return r.Fixed(r.Len()) }})
+	rows.Set(1, f.Encode())
+	part.Commit()
+	p := light.StateProof{Part: light.PartParams, Row: part.Prove(light.InForceKey())}
+	for i := range p.Roots {
+		p.Roots[i].Root = new(table.Part).Root()
+	}
+	p.Roots[light.PartParams] = light.PartRoot{Root: part.Root(), Count: 1}
+	return p
+}
+
+// change brings other parameters into force in the first block of the epoch
+// after the head's, and adds that block.
+func (w *world) change(t testing.TB, f func(*genesis.Params)) {
+	t.Helper()
+	for e := w.head().Header.DirEpoch; w.core.EpochAt(w.head().Header.Time+chain.Time(genesis.Minute)) == e; {
+		w.grow(t, 1)
+	}
+	next := genesis.Change{Number: w.inForce.Number + 1, Params: w.inForce.Params}
+	f(&next.Params)
+	w.inForce = w.inForce.After(next, w.head().Header.DirEpoch+1)
+	w.grow(t, 1)
 }
 
 func (w *world) grow(t testing.TB, blocks int) {
@@ -126,7 +160,7 @@ func (w *world) branch(t testing.TB, height chain.Height, blocks int) *world {
 	c.headers = append([]chain.SealedHeader(nil), w.headers[:height]...)
 	for range blocks {
 		h := c.next(t)
-		h.State = chain.Hash{1}
+		h.Results = chain.Hash{1}
 		c.headers = append(c.headers, light.Seal(c.sealer, h))
 	}
 	return &c
@@ -153,6 +187,9 @@ type ledger struct {
 	hook  func(w http.ResponseWriter, r *http.Request) bool                       // answers instead
 	dir   func(h chain.SealedHeader, l *directory.List) []byte                    // bytes of a directory
 	event func(h chain.SealedHeader, said [][]byte, send func(name, data string)) // one event
+
+	params func(h chain.SealedHeader, f genesis.InForce) []byte // bytes of the parameters in force
+	number func(honest uint32) uint32                           // what events say is in force
 }
 
 func serve(t testing.TB, w *world) *ledger {
@@ -215,6 +252,13 @@ func (l *ledger) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		}
 		httpx.WriteProblem(w, r, httpx.Problem{Status: 404, Code: "unknown_epoch"})
 	})
+	mux.HandleFunc("GET /v1/params", func(w http.ResponseWriter, r *http.Request) {
+		make := l.params
+		if make == nil {
+			make = honestParams
+		}
+		octets(w, make(world.head(), world.inForce))
+	})
 	mux.HandleFunc("POST /v1/statements", func(w http.ResponseWriter, r *http.Request) {
 		b := make([]byte, 1<<16)
 		n, _ := r.Body.Read(b)
@@ -236,6 +280,10 @@ func honest(h chain.SealedHeader, l *directory.List) []byte {
 	return append(wire.AppendBytes(nil, h.Encode()), l.Encode()...)
 }
 
+func honestParams(h chain.SealedHeader, f genesis.InForce) []byte {
+	return append(wire.AppendBytes(nil, h.Encode()), stateOf(f).Encode()...)
+}
+
 func (l *ledger) stream(w http.ResponseWriter, r *http.Request) {
 	s, err := httpx.NewEventStream(w, time.Minute)
 	if err != nil {
@@ -250,11 +298,14 @@ func (l *ledger) stream(w http.ResponseWriter, r *http.Request) {
 		if next >= 1 && next <= len(l.world.headers) {
 			todo = l.world.headers[next-1:]
 		}
-		said := l.world.said
+		said, number := l.world.said, l.world.inForce.Number
+		if l.number != nil {
+			number = l.number(number)
+		}
 		l.mu.Unlock()
 		for _, h := range todo {
 			if event == nil {
-				send("block", eventJSON(h, said[h.Header.Height]))
+				send("block", eventJSON(h, said[h.Header.Height], number))
 			} else {
 				event(h, said[h.Header.Height], send)
 			}
@@ -267,8 +318,12 @@ func (l *ledger) stream(w http.ResponseWriter, r *http.Request) {
 	}
 }
 
-func eventJSON(h chain.SealedHeader, said [][]byte) string {
-	b, _ := json.Marshal(map[string]any{"header": base64.StdEncoding.EncodeToString(h.Encode()), "published": said})
+func eventJSON(h chain.SealedHeader, said [][]byte, params ...uint32) string {
+	v := map[string]any{"header": base64.StdEncoding.EncodeToString(h.Encode()), "published": said}
+	if len(params) > 0 {
+		v["params"] = params[0]
+	}
+	b, _ := json.Marshal(v)
 	return string(b)
 }
 

@@ -633,6 +633,53 @@ type OnionKey struct {
 	Key Hash `json:"key"`
 }
 
+// Params defines model for Params.
+type Params struct {
+	// Approvals changes that too few members have approved yet, ascending by hash
+	Approvals []ParamsChange `json:"approvals"`
+	Council   []Address      `json:"council"`
+
+	// CouncilMin how many of them have to agree
+	CouncilMin int `json:"council_min"`
+
+	// Encoding canonical bytes in base64
+	Encoding Base64 `json:"encoding"`
+	Epoch    int64  `json:"epoch"`
+	Height   int64  `json:"height"`
+
+	// Number of the change that brought them; 0: those of genesis
+	Number int64 `json:"number"`
+
+	// Params as in genesis.json
+	Params     map[string]interface{} `json:"params"`
+	Proof      *StateProof            `json:"proof,omitempty"`
+	Scheduled  *ParamsChange          `json:"scheduled,omitempty"`
+	SinceEpoch int64                  `json:"since_epoch"`
+
+	// VersionsSinceEpoch the first epoch with this list of versions
+	VersionsSinceEpoch int64 `json:"versions_since_epoch"`
+}
+
+// ParamsChange defines model for ParamsChange.
+type ParamsChange struct {
+	// ApprovedBy members who want it; empty once it is scheduled
+	ApprovedBy []Address `json:"approved_by"`
+
+	// Changed names of the parameters that differ from those in force
+	Changed []string `json:"changed"`
+
+	// Encoding canonical bytes in base64
+	Encoding Base64 `json:"encoding"`
+
+	// Epoch the first in which it is in force
+	Epoch int64 `json:"epoch"`
+
+	// Hash Example: 9f86d081884c7d659a2feaa0c55ad015a3bf4f1b2b0b822cd15d6c15b0f00a08
+	Hash   Hash                   `json:"hash"`
+	Number int64                  `json:"number"`
+	Params map[string]interface{} `json:"params"`
+}
+
 // Problem Example: {"code":"nonce_used","detail":"nonce 3, the account's next is 4","instance":"/v1/transactions","status":409,"title":"Conflict","type":"about:blank"}
 type Problem struct {
 	// Code stable; what programs look at
@@ -695,7 +742,7 @@ type ServiceNode struct {
 
 // SignedMessage Example: {"kind":"transfer","message":{"amount":"12500000000","fee":"1000","nonce":"0","to":"0xd8dA6BF26964aF9D7eEd9e03E53415D37aA96045","validUntil":"500"},"signature":"0x8f1c5b1a6f0d3e9b7c2a4d6e8f0a1b3c5d7e9f1a2b4c6d8e0f2a4b6c8d0e2f4a1b3d5f7a9c1e3f5b7d9f1a3c5e7f9b1d3f5a7c9e1f3b5d7f9a1c3e5f7b9d1f3a1b"}
 type SignedMessage struct {
-	// Kind transfer, register, contribute, request-unlock, withdraw, submit-proof
+	// Kind transfer, register, contribute, request-unlock, withdraw, submit-proof, change-params
 	Kind string `json:"kind"`
 
 	// Message the EIP-712 message; integers as decimal strings, bytes as 0x hex, nothing left out
@@ -1080,6 +1127,12 @@ type ListNodesParams struct {
 	Operator *Address `form:"operator,omitempty" json:"operator,omitempty"`
 }
 
+// GetParamsParams defines parameters for GetParams.
+type GetParamsParams struct {
+	// Proof add a state proof of the parameters in force against the head's header
+	Proof *bool `form:"proof,omitempty" json:"proof,omitempty"`
+}
+
 // ListSlashesParams defines parameters for ListSlashes.
 type ListSlashesParams struct {
 	// Limit default 100; over 1000 is refused
@@ -1193,6 +1246,9 @@ type ServerInterface interface {
 	// GetNode One node with its history
 	// (GET /v1/nodes/{node})
 	GetNode(c *gin.Context, node ParamNode)
+	// GetParams The parameters in force, and the changes that the council has agreed on or is about to
+	// (GET /v1/params)
+	GetParams(c *gin.Context, params GetParamsParams)
 	// JudgeProof Judge a proof file step by step; nothing is submitted
 	// (POST /v1/proofs)
 	JudgeProof(c *gin.Context)
@@ -1793,6 +1849,33 @@ func (siw *ServerInterfaceWrapper) GetNode(c *gin.Context) {
 	siw.Handler.GetNode(c, node)
 }
 
+// GetParams operation middleware
+func (siw *ServerInterfaceWrapper) GetParams(c *gin.Context) {
+
+	var err error
+	_ = err
+
+	// Parameter object where we will unmarshal all parameters from the context
+	var params GetParamsParams
+
+	// ------------- Optional query parameter "proof" -------------
+
+	err = runtime.BindQueryParameterWithOptions("form", true, false, "proof", c.Request.URL.Query(), &params.Proof, runtime.BindQueryParameterOptions{Type: "boolean", Format: ""})
+	if err != nil {
+		siw.ErrorHandler(c, fmt.Errorf("Invalid format for parameter proof: %w", err), http.StatusBadRequest)
+		return
+	}
+
+	for _, middleware := range siw.HandlerMiddlewares {
+		middleware(c)
+		if c.IsAborted() {
+			return
+		}
+	}
+
+	siw.Handler.GetParams(c, params)
+}
+
 // JudgeProof operation middleware
 func (siw *ServerInterfaceWrapper) JudgeProof(c *gin.Context) {
 
@@ -2054,6 +2137,7 @@ func RegisterHandlersWithOptions(router gin.IRouter, si ServerInterface, options
 	router.GET(options.BaseURL+"/readyz", wrapper.GetReady)
 	router.GET(options.BaseURL+"/v1/status", wrapper.GetStatus)
 	router.GET(options.BaseURL+"/v1/network", wrapper.GetNetwork)
+	router.GET(options.BaseURL+"/v1/params", wrapper.GetParams)
 	router.GET(options.BaseURL+"/v1/chain/eip712", wrapper.GetEip712)
 	router.GET(options.BaseURL+"/v1/blocks", wrapper.ListBlocks)
 	router.GET(options.BaseURL+"/v1/blocks/:block", wrapper.GetBlock)
@@ -3212,6 +3296,65 @@ func (response GetNodedefaultApplicationProblemPlusJSONResponse) VisitGetNodeRes
 	return err
 }
 
+type GetParamsRequestObject struct {
+	Params GetParamsParams
+}
+
+type GetParamsResponseObject interface {
+	VisitGetParamsResponse(w http.ResponseWriter) error
+}
+
+type GetParams200JSONResponse Params
+
+func (response GetParams200JSONResponse) VisitGetParamsResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	w.WriteHeader(200)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type GetParams200ApplicationoctetStreamResponse struct {
+	Body          io.Reader
+	ContentLength int64
+}
+
+func (response GetParams200ApplicationoctetStreamResponse) VisitGetParamsResponse(w http.ResponseWriter) error {
+
+	w.Header().Set("Content-Type", "application/octet-stream")
+	if response.ContentLength != 0 {
+		w.Header().Set("Content-Length", fmt.Sprint(response.ContentLength))
+	}
+	w.WriteHeader(200)
+
+	if closer, ok := response.Body.(io.ReadCloser); ok {
+		defer closer.Close()
+	}
+	_, err := io.Copy(w, response.Body)
+	return err
+}
+
+type GetParamsdefaultApplicationProblemPlusJSONResponse struct {
+	Body       Problem
+	StatusCode int
+}
+
+func (response GetParamsdefaultApplicationProblemPlusJSONResponse) VisitGetParamsResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(response.StatusCode)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
 type JudgeProofRequestObject struct {
 	Body io.Reader
 }
@@ -3682,6 +3825,9 @@ type StrictServerInterface interface {
 	// GetNode One node with its history
 	// (GET /v1/nodes/{node})
 	GetNode(ctx context.Context, request GetNodeRequestObject) (GetNodeResponseObject, error)
+	// GetParams The parameters in force, and the changes that the council has agreed on or is about to
+	// (GET /v1/params)
+	GetParams(ctx context.Context, request GetParamsRequestObject) (GetParamsResponseObject, error)
 	// JudgeProof Judge a proof file step by step; nothing is submitted
 	// (POST /v1/proofs)
 	JudgeProof(ctx context.Context, request JudgeProofRequestObject) (JudgeProofResponseObject, error)
@@ -4463,6 +4609,32 @@ func (sh *strictHandler) GetNode(ctx *gin.Context, node ParamNode) {
 	}
 }
 
+// GetParams operation middleware
+func (sh *strictHandler) GetParams(ctx *gin.Context, params GetParamsParams) {
+	var request GetParamsRequestObject
+
+	request.Params = params
+
+	handler := func(ctx *gin.Context, request interface{}) (interface{}, error) {
+		return sh.ssi.GetParams(ctx, request.(GetParamsRequestObject))
+	}
+	for _, middleware := range sh.middlewares {
+		handler = middleware(handler, "GetParams")
+	}
+
+	response, err := handler(ctx, request)
+
+	if err != nil {
+		sh.options.HandlerErrorFunc(ctx, err)
+	} else if validResponse, ok := response.(GetParamsResponseObject); ok {
+		if err := validResponse.VisitGetParamsResponse(ctx.Writer); err != nil {
+			sh.options.ResponseErrorHandlerFunc(ctx, err)
+		}
+	} else if response != nil {
+		sh.options.ResponseErrorHandlerFunc(ctx, fmt.Errorf("unexpected response type: %T", response))
+	}
+}
+
 // JudgeProof operation middleware
 func (sh *strictHandler) JudgeProof(ctx *gin.Context) {
 	var request JudgeProofRequestObject
@@ -4749,134 +4921,142 @@ func (sh *strictHandler) GetTransaction(ctx *gin.Context, id Hash) {
 // const string: with thousands of chunks the chained `+` fold is several
 // times slower for the Go compiler than parsing a slice literal.
 var swaggerSpec = []string{
-	"7H1rc9s22uhfwejsTNs5tC3Jkq/TD0ntbrOnm2SatO/MqbMSRDyUsCYBFQAlq17/9zO4kZQISpQj583p",
-	"OfthG4sgLs/9hoePnZhnc86AKdm5euzMscAZKBDmr/f6r1eECJDmbwIyFnSuKGedq05GH4CgGEtAWS4V",
-	"irEQK6RmgG7fvD8aDlE8g/he5tk14gzsQJzqf1KJFL4HhrBEVCEqO1GH6innWM06UYfhDDpXHexWjjoC",
-	"/sipANK5UiKHqCPjGWRYb+lvApLOVed/nJTnOLFP5Ynf+dNTZI/yOuXxff0gM6DTmYrQDDABgWZYziLE",
-	"BUqxAqnCe5uYqbbtbI6VAqHf/Ne3v3ePLj899qLe5dN/7Kz/0T/ho+TT49ng6bu/daKOWs31xFIJyqbl",
-	"nn/IheSivmkGD2oUm4eIJwbsczwFNIGEC7hGc8qk+dWezp/ijxzEqjyGnaBT3XeGH34GNlWzzlV/eNa4",
-	"r59pRlV9WwQSnKcK9brda8QXIPS/uhrjApJcAmnYSGqmq+7DzdS56nW7kd4VzfLM/KX/pMz9WWyQMgVT",
-	"EOUO33IC9Q1qkDBO4BuJbkl/OOxdIkqAKapW6B5WYWzrF55Nhnofb246T3pjAuScMwmWvQSfpJD94n7T",
-	"P8WcKWAGrng+T2mM9bZP5nbk//y31Gd4bLmwm9+uvA6FefHIn8Ls6FUc89wuPxd8DkJRu1VcCoFWHBd1",
-	"JjjFLIadb2RmwafIcaEen3CRYWVRejbo1DEcWepn3C2wfrblDCtD+XoQUgIziWP9DMkZz1NiBdUVMkfV",
-	"PMIlIKVfWmJDg/CAs3mqVzyr82XUaVhWr5hQIRXKmSZ0I/QoczyIyTcSSYUVrC0wCC0wF5wnuwD3Qc/1",
-	"3ozUONTy1KCHKsh248ni+YN+S7/utoCFwKuOpVNP6b9XxLDHqYdBgbRPxRR88m+IDT7dGu/xFOr0tBey",
-	"iyPtc7b6saKqzNSz1ACvuMJpq01tgKiQsXYGv+UtYLGgr/NZ5vmvHdMwJ+PayJ+oI3hqRgPTovP3jl4Z",
-	"KyP/teARdJLrvz6FhH71uE4cus26eYOHbbIdnIVAGcJMLrW5UeWK7gO5IK/OXv/YP7s8G+AfL2/O4ZZc",
-	"Qvf0dng66A1vTs/xq8uz7mDYiap6tvvgtOqrox8/PQ66T38LsderAsbre8oZVfIa9br/ukRYAOqhj7++",
-	"XdtXrz/suv+tL+z1e79hydc4TXlArArAkjMZkmEraxmhnCVUXSPGGVy5nxIjpQpm8NjEEwkGHSk33Joz",
-	"AQvAqdG5CxBST/0psLtNNpExFwEBNweR0TSFII8uuALRWhOuk5N9Nyqg4XcQoqjXWMLZoL65GDPOaIxT",
-	"NFkpkJqyJnZoVHKzfhREj7cLN4WUtgd3HeonO0rDsVQ17cXVx/Kl14JCslMcu11tLBeElT7WF5e/FXh8",
-	"heL3By/nqLWkNsRvaf+0NHP2E9ibmtUtV0wT2vENLF6RhbelMCFU7x2n7ys7T3AqIdo4jEVVDZaFJX3a",
-	"G56eeXlWMam7O+HdANsbWPyYM7LnNvc3LT8P5oU1sx3mmozrBAJzHs9ask3CxX3Lodrl3MlXesy+drKi",
-	"GYwaCKEtU9kzu/OUU7pdN4Dvn5TtS6/GpZbOBS2dvd3eXnXXbpKGXb017txeu2LulW2ouYHFB4bncsaV",
-	"WaFmL+kfG7bkXwzI6Jciimcd6bNoyawYlSRljlbOuAM0HmtVg+vV0f/GR392jy6PR0fa8jobhC2vGyog",
-	"Vlys6vAtRH0dQqCVxB7+VLHKLVNiFdJ9+wiOdnaHs4SMWc9VO0LZQIvnbDNB1PHKqLAwPBiC+Fk/cl1S",
-	"MjLn1IUVCyDutD0TnNF01RrwpW9TMzb28ow4c/bAtuHv9KD/BavihZG2aPZ6yztc7ZXdHIQhGaf/69Qy",
-	"F7CgPJcjucQiCwJZemeznVPZPJH3IoLPRDK6h9WzCNE5lH6KqOqZloRUUIffYu3w5Q79oT1q1zC2DtWt",
-	"1P3ex2I2qdsR/X5S4SWlQEqlAlJBzYTzFDDTzzLIJiDkjM7bz7dnaAEyvrDLrztm7gGSlMVggmEGCGgC",
-	"U8zKgxebDVOGl1TukOV6FWlVOWQIpbd0ft7r11FJeIZpwBeIZ5iyN2RPnVrnPZyqPXkprDxLyvY7c5OH",
-	"DntPGZHNlk5gO+tY0+8jxdFc0AyLFdLDIyTzeIawtDHVBMQV+uj+1QnsQf+wdQ+FhA9bXA26oiW4zKBP",
-	"DduqKoqNARuzOerwp/GQDU38k7PXynjRZXJxRroXvYuLQXxOzoaXuJ8Axt14OMSk2xvi00kySHqT/qQ7",
-	"uej3Y9IbkrO4N5x0k24Xdy/qQSafMQraOj8VEmPDsAYc79Zu3pQkXmqNthhI5aD2xkf0Ut7TFBhIKkd7",
-	"GcwvZVzPsQDWGiIaUVy2j5w5wYdTeQATSYDMU7UXBiXYCE099eFPUsmrSTplWOUCUM4ICJsJsZZ/iKx7",
-	"/YswXZu0yV7b3MdViTrqYRupq4fRsw3sTYdnjVIDHrUjnnLRyubW8bUGlRo/1rm4VKEFAUVeMFTI0GE4",
-	"KN4Ap2r2maFEvel8LWrN73fnG9xbW9NNPtu7ocQFEKocKWxk/fkSpZxNEVUowys0AcRzdY14gjAiEPMs",
-	"o1JrXCAmYRwhk1ikEqWQKORyjC6zp1FYjTQ3Q2B95lEhEtc3Rxlazmg8c8aSy07KZy0ROry1xpYzYC6n",
-	"sPXotmyj3eLP9PtSLNVoBlioCWDVBJbSfDQQcekQ4ya02NrGGiG4aDz6cgoTSrILKc7vkcm6tFmmMMRr",
-	"OK1QTMGgCDMNZYXWLOWAZby3T/vZzmY4/xN5AGl4ogUIQmN1bes8bPVJECwCphowAshoL5HhBEEG++RF",
-	"jfNH9hqvWoHWpN1bO8nrAMSyBFtBhprfUixAWvp6Cbe64kyXHravRSg8KgeydYCH0LZOJlFFxnqoNMnn",
-	"G1CYGvsBp+m7pHP1+26Ad56imsfmoMr38I5nVPooYGur6XYB4ToCI0haZYp+4wp+WCPKFnUdtiZjwRXI",
-	"UKJTKsSt2F4TKEYuRtppm4CtbQHih9i6FCvQHPO6QEgrYLj09c7MpIOx33udDD45QrCQrWnrRPAwS+1n",
-	"gbcpn/GWos05h1XUfkYk30N8NOYvC0vQgMLMWuyxiave3AREzY4at9JHJedDfHnR7V30J70unpyT4WCS",
-	"ADmNL88G3fNT3AXonfeTU4LxWf+0P8RJt9/DZxfJefd82OvhPX1UveEvnpJ2cuSrTEiXVFExikuh24k6",
-	"OFZ0oQXtumVmflgbmDPN4HrvUUfbqGb9bCKVGR6q/Chi03VW1BJjtI/D/lwlVV3JzhICk69lrMZXHjux",
-	"MYhsNdrIVZcSp2Tsr+g0MuLOpdq/kbYqkEo0MKWeUlljp3Oy6J2sVVSUzsqge6lZUxl++YGzJKVxRVfj",
-	"Cc/V1STF7N679NUkU6gIVSo8SeHaehRzwacCZxKl2srEQSuAFJqz9giE4EI2OOVFOTfiArkAqXZdbGlt",
-	"1BSC27JcQiEl4SjczlBbCe7wZlXp6SAsrTUSjAbkssFXt0h6duzQPPXTRKXfabAYIssPIBY0hrDz6Ri3",
-	"yREoPQDGl0F7P8kZaQrpGxsknxuNUWi8DSqDmDMiK6H3Xxl9QJV8/i6e9pbjaP8ijXk+uYfVCKz+ae+1",
-	"uPceitfq5bH5JKXxyOYy6uRhMTLS+m9kJ2u/+NrL25Jd2pSjbDp6rnOyr7OhuMBTGM25aIhSGcN7REmz",
-	"HhsVJZ7tHaPNOEwAtjVMb6KwosAcPZfOR42+QnsNQ7sBWSHGqECnSj0bYA2yN50yIP8EKZ3JsrVwpKKY",
-	"7ikjWqyV6ZGsMomrX9qoJ03A1JjaP1yReadrjcA9a2IXOKXkV6aMHhx2u4ZCfDTWTHaR9OLhpIfPki45",
-	"hcvJedzHA3IGF0kX9yan8ZCcw2XSw/3JID4jF9BN+ngwOYsvSBf6yUCPIcPkHF/GPThNhpNzokefxkM4",
-	"Ty4nPXKaDPF5fAm95HQyJOfJJe7FpzBMzieXpJec4t6krist0GqqwcEwQt7YiVBJHvrXP3KQ6shaPxFa",
-	"UjUjAi8jJPNJRtWRJ4IaW2S78GpvedQ11e2b90fnvT5yE1wjx4haa2l/nmY4RXYdGbmCVCxR9wHN4CFC",
-	"jKsZZVMbR+S5CiXPKtjaBMgvEfoQod+u0W/ajOlGqBeh/rlW8P2LbfXQvdNgdfIGjxsklLCp7iTIIalL",
-	"pGyknLCka2HechZtp9qib1uYzI0kkJAmRy4UErZVJ7lg+4R09su17+F7eDKt7TDlUu5RNLRWivr5FSxJ",
-	"Ai3u23i/9xnBQQFaTsJ+ryyx2CcMp6lpz7jdPpUtn1HC5uEbeQ6xJB4FgmzewAq49b4oxR+0AFFB3xU4",
-	"FxTVyHhf3JO27P6VutINd2riCp8djjsTgNFk3uCHJHmarkZlEDpgvvP4Hsgo1zq6fZDpxRMAz7JnC9y2",
-	"G24V9ajIwOxdTFpjOI+LkkjWLcV1CthATyMlfXnmCl/H+2qYy983fOZFmTIY38InKwc/p3ZtjkW46Eo/",
-	"CMRKBOdKmkScuxTqguQJXZggipIRogxxYSvNGqImRUbgc+rFnl1r4Oqe1mp5d9c/NV0usoBykLQY21lh",
-	"Z0gkC0b2X6jyJ8UTCIep9pOUUvsQwcCUzTbf5d3uaWz/H/W76D8uwSJ2mtN2h4WVUCy0ca2iCZx5gMwm",
-	"3EeF2snbfQ1nU17oQgktcBBTEecpVvr07ddIMc2arm4LnCQ01s7NXHAFsQKC8BRTJhtio4uwjv2ays3c",
-	"baKDl5vVqn43rIU2RaBrpSNruUaNLjRZFRfXazQ6B0Yc4gNeuwulm3v1Ni0RzNYltCFoa23j0ZzzPcwL",
-	"+5Ic8VxJhYvttfQn8vk8Xb2MQ7FHye9Gra+NXG0Uj3nAWQbwLBX0Ogz11S5yWfKoVgDYw6+zdOTlzZqH",
-	"UuIlDPCSMoKSzQRmHN2uCzdKnqX8aNiOq1yu3ZbkWCddUwVlupXgNEIJF2gOfJ4Gbw6XvFqbgyppM+6m",
-	"l0y9pshEf6gPALUxJltLEMoIPAQKeFIcm5YUxdb2i2+0jJfVsCDwco/LTKbIMQBRC0cNxJgTQFUsXSN7",
-	"9x0tZzQF5EkvlDwCRvaKYMiqTbOzH0cGZYQ/D9mZtgcO4gyk6TGgXRRtUwExhIbtCWwQk+emxJAKG0E0",
-	"V2FsMK08IGVxmhPHlLa/zs5qSkrK1NYOprE30p/NpFto6Tlo7rQ6mQvPuAVCB/zNlqxtiVrWtuvTuLUH",
-	"jQd80ejdPGdUzvAkhX0jCFLBfNvliy2Z30aXhd+H7K+we8LvW13KWJQo8kRvchqG5P2/MpzqExvqh4c5",
-	"deUSqQBMViMLozYM4Rfz0AnSTFHI1dxvyFQ9aYrlzJepcoZsKQ6KcQbIlPM0eEYNBcBqBiu0BGEaqLXU",
-	"FL6OqnV+cYsa29BavrBMzSBrtxkGQELlsDO+RBlmKzTD5qoRngqAzy+tcq1Igj1VuN5+SpDLOYS7mLSP",
-	"17Qsi6uFg90GC9CsV3s11c49GcWe8PrBPs4ApUCmIEwIo6wrMMLzY85ojBioJRf3x8jarlb7bKSq9HjT",
-	"BAd9a5rg2H8XrXC+i0yZu/nljmU0Tem2CoPI3PUA6eqbCSBK7GxnAzSDB0TolCoZIZf7BdncQfD4jr3N",
-	"bfGKocIMrxA8xAAE9f81PEXf2pSqjJDJm8oIeUdb/3OJRSa/C534+I7dsVtTQGMe//LjD+hyMDxHrj8a",
-	"suJQGn2MMLJ1O2is1cH4Cg26XTR28mjk8pDjCI1NM7uR4nyUYjEF/ZMfZaN44+iOjQvxNZpwshpfo0F3",
-	"gMaMj2Qez0aC5wrGWheObdzB5AzNP2HEuBolPGfEvDVE4wzUjBPzuybKJdgnZ3o+NcJxDHOz9fH1HRv0",
-	"TtFYL1nZ4TUa9IZonDPtA3ChgIwyIBSPNBHqp/1LNBZYwcicDcjYguQXUGJ19CpRIK7R0IJDgWA4Heu/",
-	"T815tPthTmyJdDTDqZ4hQmO9AS0DRlIJwJnUv2WQacdilORpOj5G/+Wlq6Nwa+ZITVzmZ2cbfCMRXzJj",
-	"M1yhQb+PljMtMxm3vusds5xvIaHN7m/HE0xGRVrSrFwgxFm64wgdHx9/F6FB99JNSBUioO0vqWX7cmNz",
-	"M54SiRhfom/HZVGaOTtlMk8SGlNgapTkjEg3+zEaEx7LEzmH+ATP6XFGxkj7ZBLhNHWOQ2YpdQFihf5+",
-	"+9F3zUI/3b66QYrzyHAZmOemjurd+49v3r39cIx+ZfdMQ6YsBYuKQrApXQBDakljsEaXPY0AwwyMKzPt",
-	"HVMC05SyqU9lC/DdHI/RW5fMNq8ZpJgCZCVy7VVeWd0hfXNNGfmj6XlNZt7OJ0EsinplKtBmPyfFOfq2",
-	"BNT4O1/pvABBE1pGiFxxs5F2SDvIx3emKoTG4Hosup6Or+Y4nsFR/7jbiTq5SLVKUmour05OlsvlMTaP",
-	"j7mYnrh35cnPb364ffvh1rxTVpt1rIS1JFC5qHvV6bksDMNz2rnqnB53j09thn5mlItG90m1jMX8OgWj",
-	"iW1+g3JzB7nzd1CVWjPbE7XSSrLf7W5pH1lvG9kuH1EpbqsruVq0yB7A/Ow6d4anLzZ+stkA03SjzLMM",
-	"i5VGUJoavWFqJ7RJZVZ2opihsS0rGiNncVpXfWZuqTnFoVUqnkpzj7foA/JJr3JCYHGCy7ZKcy4DQK+0",
-	"XrIqHaR6zclqL1Dv6LLiF3haNxu0K/30mUjesbLpcBTAo2WgpeHYA6Lzn3xhTYTYWJMJF0ssiJFbEnBq",
-	"ZWmC01QikoOWrnrwEq+qWIRFBX8kz+aNDHMDixv9fC8Y8liBOrLKaB2WZQ85yrC547DpU9TgaLZ3OPj9",
-	"3Yb/Igu/yAlWAz8XX/VFztWep9q+kiilzHom//jw7m0jPBPXvKuRGUx3rxfjBDP718UGFcfHqnaqDolR",
-	"ugAtyTzarL3tfC4bVUUuxhpGWOaabDUizHThejGEmdn/8nLrgxZOntmseTEXYMKN7tZvGDlCW2NqK3p+",
-	"sUNeDEGuGdnXhqCEi/tvZPVS2iGZiqMJ1kzLtb/mOoiZRrPF2o0o88PlNq3yM5XqQzHwS9hh1S5xLeyw",
-	"4hRoskLMNW87FDMUc9toEGbaBrekDsTGt9ZhGzWTf3GovxoDlNhqxs4BkfLWhBYrcqlI126n8pNHTR1P",
-	"NqCUgr2TULeiBJ9XMFX9QsTvj8Fm+a4Q5VnN8uutFD/VcBVo/5twMeVKATsgWH/kYgqqIkWCELUOx5/b",
-	"HDfXOeMFac6tECA3nNLFIQXAR9vqJQYpEZXITl/CxTmzDjYmEL8VNL/oEf89kDGb05AZdk+fAZWDQtTH",
-	"tnJmDfoZlgiXKdogcBe9E2c4Nqsrrate+UE13g3tuhxyUvnMx1PUbrT7WEmAZw+H0ep3BUIE7497wECE",
-	"m9JHgd1nEBAXNtysXazYpmS1yq3cZXKIK/ZUw9zJoxv9tI1LXhV9op+BwTKZXbskToiNaSvD0zxZi6G5",
-	"tgJFRWDoqy3F/aoCc7Us4BcghS1kcEAqeG2x7lIMNm5hvrpxjf4EwW3+nnnsI6ZtIuTuJDcTQtn0uJGB",
-	"X9shfxH2LZvSB7DmoHFApLnoM4MlSGVdjgo+THXVJjJOHs1/t3Lkayean4ES++rLw9hA4sWCW0V0xMSX",
-	"/vHh3VstDl1t0UbwvmjSaQ56+xFP15evLfYUdU5DVh7jCmWcmHj/AYnkHfORnskKNX0M7K5jP9x112mm",
-	"H/PnCRSNRh31rB/iVZpa5wmjJU5TUIgBEIkmICmxdrxLPx2j/9IKB9TMJE5sgdD4njIyLlpxjv31yPHV",
-	"HbtjCCEUcyPCV3NA35v/kGPTtPJ3/f+frquDyg593yO8xFS5LR3rBx/1qzdY4W/tJLYVZoQe0e/6h09X",
-	"bnLTGdP+hJ4iv/nv3EInJ+j9uw8f0WZ/BfSot1MMj8q9POmDjEHNRmu7GC0GY7TEWg+Pb9+8P+/1b8yG",
-	"xghnnE0N4MxWkOLcfyrFZLNsBqjGw64h7AvyoVshxD76VIhghQ9Ix/5aqkWU0VAGIJHJnlRbuRpaAhzP",
-	"kGn0qjV/PXTcTOek2lQ9SOQfnQEBwmHBRXtcXaQrjhFRkaYlIG2Vy1oXtKjyquEZbXes5UWvbHcPkw69",
-	"Y/EMsylIxFm6st3tTHKW6pWFWdl3P0TE5UwlR4Sb7lsSadHUQCxlH/ma0A9/AI/KWnOmBiPKPwvI4+Kb",
-	"Hdu+zfGSmqQ89otrE4MlX2dhPlvkKcgVHmWZxpHiiKprrWlqKeKS5kwdsoswRmgCM03lGA2O9EiU2s8b",
-	"fuVaSbNQIvifwBwBJ9q8dKU1yxlPYUt6s8qkJwRShRtZdWw4bYy6nmQhm6tVsaZl1W6kGcUXCCAzox9v",
-	"9mLGH2/lnBuzjR3s4yRDUjJusWisVZPRyA2M5BsnNkee9mOs6P823j4oT26wi1UnM1jnTSOgWUkTUYAx",
-	"v3ZGMxVGVnMQzXFZWb/5jXQ0yBFmXBsT38gIzUEg2wapJQM+av32dFK06WnyKja+OvAs96Lomfj/hFpy",
-	"H8AMfuDUfhnzQERiFvJ2u61mlMYvoNIWShmDa41qtlMHLGA9crfxgUT9GI2NWzKOECXo+8I10WYj+h49",
-	"ehY0LW3kDEiEcmZv8zxd1Xm15GB/VUGWr7rKqzvmnDr78TwniOv1WNd6MntNoanBZJXEbANha81ZW89A",
-	"8o+cizyT6N85mcIdM94jUjOeT2fGHjO8Z6wzzfrMpTmyKxNnMcVAPEGPtjnzenO8yNqPI6cuKw1Ln6Ki",
-	"74o1Pu9YteSNwTFysI9zNS6BbZswOriaFq6mutYK21JJmTo2gYAReY3sO4bnOB/JlC81xcQpl0BCduYH",
-	"M9mtpYwditJC3JKE64YsjXukD198ENrILn6NusbiLz6K6yPL27TowbRmpedtudkllkgCsGs01fi1fYOL",
-	"1sfUfpbbRR7dxn7GUh0Z4By9uek0fGq78qXtUK+b3UJJwYOyzBlUpDvVpnvpgNFnR1NHJrVndla6b5bj",
-	"jNLCHr7bPDeniNuEuH6qXAX/CmNc/jOTL+2WONlpJJ2WSVqk/kViXuva4TNjX67kdhtFvXVDPpMq9rh7",
-	"GChSrVQGH9hZq05d9mHO5lgAsfSj7UrHq64+Gkmeixi2Jfm21wX/TKXyFcFfLD9QE/Em3mIVu7EjaPmt",
-	"86CKcc/afz+/6Ju8ZWWj9KhElcYwocUrj1tmmXwC7UXlWdEY+YtWVpskVdlEeCOT6W7tVKjT7mSdNp17",
-	"s5XzbfeLZ7szLw1415i+AfQHFrsGqoU+KZumN8DYXpJoriP8hzaevcPYro5qHyWZ4Yefbbzs6rR/fnYR",
-	"VJtfrrrK390NoMpf4zwctgxoEXbJcS3XkVQwtx0xYH5ddHLU8q7oaVCR5SmWM9MEwSPT9n3bLs4/uDH/",
-	"7QLdXUouJatrYhOSqr6/TWuWM9+Bf0m+Lhvkhax0B+MDcrYHlr93vCFLHTDXxWkjgZw8uvFbxartxtem",
-	"Jq/sXvi8sjzXdOPF8dWIq0ObvnrOUgj7Xo574GV3NM8SYDiS97Wg6KDuUikmD19w6CfeiiNTjrNdttoh",
-	"f5FamrJNYTAQYY56wFoac9WbJyb9aoyUneZivd7J7qqFyfjBdUr9Km1G16mxAegHpv4Jtyl67mzHXfB1",
-	"sd1mi/G9DfqWHWu+WruxfziMFeZZuFgQ5vZzSYrbyCnn6SGzBxbiqPgsT4Gm5vBRQ5ylbC20hXPsVyte",
-	"kvz1CmH6N08OBrmfAJPIZ72tz+r70UWoaFjWGDxZ+6JLI0NY4vi4VvryEjdS1j8n8Dmhy//PXdVLSWb1",
-	"6k3KVlVMVdo4eaRkqzpaJ47d1hwlX7OtXT1NKO5dfXzAREZlXntveYYVmoBpjWQqw0LIcp9l8bC2nRpO",
-	"jH53Yxs+R2zuqPicpw/OmosVvnrGhyOd1Ki7wb55hU3WRmsXq30FuFe3xXR254HJbAG5fVEr9co7lVsL",
-	"9Z5xKV65vhlA7KUD25jDpWZtBImCXPfGQ3Op5pqiK4uNOKUmMRzPOJf2m0wSufZEbvIymR2IG3gv2MPd",
-	"tfhwJViua5SHu7fg6/OYjt08NeYmgYVHn6uCLb6Y5ZoE2OszrgVMhuMZZXCNIJVgywsH3UFl+7DoPH16",
-	"+j8BAAD//w==",
+	"7H37c9u41ei/gtHtzO7OpW1Jtvyc/pCss930bpPMJu03c9epBBGHEmoSUAFQsur6f7+DFx8iKFGOnC/d",
+	"+/WHbiySwMF54bxw8NiLebbgDJiSvevH3gILnIECYf76oP96RYgAaf4mIGNBF4py1rvuZfQBCIqxBJTl",
+	"UqEYC7FGag7ozdsPR6MRiucQ38s8u0GcgX0Rp/qfVCKF74EhLBFViMpe1KN6yAVW817UYziD3nUPu5mj",
+	"noB/5lQA6V0rkUPUk/EcMqxB+oOApHfd+18n5TpO7FN54iF/eorsUl6nPL5vLmQOdDZXEZoDJiDQHMt5",
+	"hLhAKVYgVRi2qRlqG2QLrBQI/eXfv/+tf3T1+XEQDa6e/m1H/bf+CR8lnx/Pz55++EMv6qn1Qg8slaBs",
+	"VsL8Yy4kF02gGTyocWweIp4YtC/wDNAUEi7gBi0ok+ZXuzq/in/mINblMuwAvSrcGX74BdhMzXvXw9F5",
+	"K1y/0IyqJlgEEpynCg36/RvElyD0v/qa4gKSXAJpASQ1w1XhcCP1rgf9fqSholmemb/0n5S5PwsAKVMw",
+	"A1FC+I4TaAKoUcI4ge8kekOGo9HgClECTFG1RvewDlNbf/BsNtRwvL3tPWnABMgFZxKseAk+TSH71f2m",
+	"f4o5U8AMXvFikdIYa7BPFvbN//0Pqdfw2HFiN76duY6FRfHIr8JA9CqOeW6nXwi+AKGoBRWXSqCTxEW9",
+	"KU4xi2HnF5mZ8ClyUqjfT7jIsLIkPT/rNSkcWe5n3E1QX9tqjpXhfP0SUgIziWP9DMk5z1NiFdU1MkvV",
+	"MsIlIKU/WmHDg/CAs0WqZzxvymXUa5lWz5hQIRXKmWZ0o/QoczKIyXcSSYUV1CY4C02wEJwnuxD3UY/1",
+	"wbypaaj1qSEPVZDtppOl80f9lf7cgYCFwOue5VPP6b9V1LCnqcdBQbTPxRB8+g+IDT3dHB/wDJr8tBex",
+	"iyXts7bmsqKqztSjNBCvuMJpJ6A2UFToWDuCB3kLWizqm3KWefnrJjTM6bgu+ifqCZ6at4Fp1flbT8+M",
+	"ldH/WvEIOs31X59DSr+6XKcOHbBu3OBi22wHZyFQhjCTK21uVKWi/0Auyavz1z8Nz6/Oz/BPV7cX8IZc",
+	"Qf/0zej0bDC6Pb3Ar67O+2ejXlTdZ/sPbld9dfTT58ez/tMfQuL1qsBxHaacUSVv0KD/9yuEBaAB+vTX",
+	"dzW4BsNR3/2vPrHf34ctU77GacoDalUAlpzJkA5bW8sI5Syh6gYxzuDa/ZQYLVUIg6cmnkow5Ei5kdac",
+	"CVgCTs2euwQh9dCfA9BtiomMuQgouAWIjKYpBGV0yRWIzjthnZ3st1GBDQ9BiKNeYwnnZ03gYsw4ozFO",
+	"0XStQGrOmtpXo1Ka9aMgebxduKmktD24a1E/27c0Hsutpru6+lR+9FpQSHaqYwfVxnRBXOllfXX9W8HH",
+	"N6h+f/R6jlpLakP9lvZPRzNnP4W9ubO66YphQhDfwvIVWXpbChNCNew4/VCBPMGphGhjMZZUDVwWlvTp",
+	"YHR67vVZxaTu78R3C25vYflTzsieYO5vWn4ZzgtrZjvONRs3GQQWPJ53FJuEi/uOr2qXc6dc6Xf2tZMV",
+	"zWDcwghdhcqu2a2nHNJB3YK+v1C2L78al1o6F7R09nZ7e1Wo3SAtUL0z7txeUDH3yTbS3MLyI8MLOefK",
+	"zNCwl/SPLSD5DwM6+qWY4llL+iJeMjNGJUuZpZUj7kCNp1rV4Hp19H/x0b/6R1fH4yNteZ2fhS2vWyog",
+	"Vlysm/gtVH0TQ6A3iT38qWKWN0yJdWjv20dxdLM7nCVkzHquujHKBlm8ZJsBop7fjAoLw6MhSJ/6kpua",
+	"kpEFpy6sWCBxp+2Z4Iym686IL32bhrGxl2fEmbMHtr3+Xr/0f2BdfDDWFs1eX3mHq/tmtwBhWMbt/01u",
+	"WQhYUp7LsVxhkQWRLL2z2c2pbB/IexHBZyIZ38P6WYzoHEo/RFT1TEtGKrjDg9hYfAmhX7QnbY1idaxu",
+	"5e4PPhazyd2O6ffTCi+pBVIqFZAKaaacp4CZfpZBNgUh53TRfbw9QwuQ8aWdvu6YuQdIUhaDCYYZJKAp",
+	"zDArF14AG+YMr6ncIsv5KtqqssgQSd/QxcVg2CQl4RmmAV8gnmPK3pI999Sm7OFU7SlL4c2z5GwPmRs8",
+	"tNh7yohst3QC4NSppr9HiqOFoBkWa6Rfj5DM4znC0sZUExDX6JP7Vy8Ag/5hKwyFhg9bXC17RUd0mZc+",
+	"t4BV3Sg2XtgYzXGHX43HbGjgn529VsaLrpLLc9K/HFxensUX5Hx0hYcJYNyPRyNM+oMRPp0mZ8lgOpz2",
+	"p5fDYUwGI3IeD0bTftLv4/5lM8jkM0ZBW+fnQmNsGNaA4927mzclidda4y0GUvlSd+MjeinvaQYMJJXj",
+	"vQzmlzKuF1gA64wRTSguu0fOnOLDqTyAiSRA5qnai4ISbISmmfrwK6nk1SSdMaxyAShnBITNhFjLP8TW",
+	"g+FlmK9N2mQvMPdxVaKeetjG6uph/GwDe9PhqXFqwKN2zFNOWgGuTq8aVhry2JTicgstGCjyiqHCho7C",
+	"QfUGOFXzLwwlaqDzWtSa3+/ON7ivtqabfLZ3YxMXQKhyrLCR9ecrlHI2Q1ShDK/RFBDP1Q3iCcKIQMyz",
+	"jEq94wIxCeMImcQilSiFRCGXY3SZPU3CaqS5HQP1kceFSqwDRxlazWk8d8aSy07KZ00RWry1xlZzYC6n",
+	"sHXptmyj2+TP9PtSLNV4DlioKWDVhpbSfDQYcekQ4yZ0AG1jjhBeNB19OYUJJdmJFOf3yGRdukxTGOIN",
+	"mlY4phBQhJnGskI1SzlgGe/t036xsxnO/0QeQRqfaAmC0Fjd2DoPW30SRIuAmUaMADLeS2U4RZDBPnlR",
+	"4/yRvd5XnVBr0u6dneQ6ArEs0VawoZa3FAuQlr9ewq2uONOlh+1rEQqPyqGsjvAQ2epsElV0rMdKm36+",
+	"BYWpsR9wmr5Pete/7UZ47ylqeGwOq3wP73hOpY8Cdraa3iwhXEdgFEmnTNHfuIIfa0zZoa7D1mQsuQIZ",
+	"SnRKhbhV2zWFYvRipJ22KdjaFiD+FVuXYhWaE14XCOmEDJe+3pmZdDj2sDfZ4LNjBIvZxm6dCB4Wqf0s",
+	"8C7lM95StDnn8Ba1nxHJ91AfrfnLwhI0qDCjFjC2SdXb24Cq2VHjVvqo5GKEry77g8vhdNDH0wsyOpsm",
+	"QE7jq/Oz/sUp7gMMLobJKcH4fHg6HOGkPxzg88vkon8xGgzwnj6qBvirp6SdHvkmE9IlV1SM4lLp9qIe",
+	"jhVdakVbt8zMD7UXc6YFXMMe9bSNaubPplKZ10OVH0VsuimKWmOM93HYn7tJVWeyo4TQZCo6A8EivFiI",
+	"wh/e0JRzzGYgCwsOJbBCLkiI5ngJyH4MBK1BRQjLGBihbIama++ndmIvC9uPZroQm2llHNt9r1sFW2mQ",
+	"tQw1zigLezQZZmun4jO7SMURngmAFms95nrJ3TfS/ULY+2Qlc02Z5qrcfmWpaYk5FTyfzY0Dlt2g/rWr",
+	"4eQJcg52N0N9UfBUOEJpi3wbNhxlfppjU48b4NbnVHDGcyB5utto3eQ24y7sJanOQJXjjU/b6lmtx7Wi",
+	"Srtd2v+l2gRJkB+nC7Z3FRc46teX0wJqQbkK/5ZSVheSqKIh2vWKw2aLdgEynq4D5x+cKlnNOVphpt3R",
+	"GwTZQq0R19619U5LukZfLv0GzIBryXAGsjwG4M9wWGkhNElAIG1ROEGhTDvNxnjv7qF/gapoY6wiymFR",
+	"VQHrwDUzpW45mFrYnjZw20fB1Z5xPQXDLFxltyCzuqr9apLhsRebqIAtyR67IxbEeVr2V3QaGc5w9Wbf",
+	"SVsaTyU6M+cdpLIef+9kOTiplRWWEbuz/pW2T5UxGn/kLElpXHFY8ZTn6nqaYnbv49rVSovQSQyp8DSF",
+	"GxtWWwg+0whBKef3CAddYVK4j41HIAQXsiUyXcoDF4UBgBWy50uitjzUlukSCikJp6J25ptKdIeBVWW4",
+	"D2FpXfJgSDyXLQFrS6RnJ9DMUz9MVAZfDRVDbPkRxJLGEI7AOuu1LRpWhsEYXwWDXknOSFte2zji+cK4",
+	"TcWeu8FlEHNGZCX//FdGH1ClqG2XPvDhk/H+lYqLfHoP6zFYJ6x76M5991B81jwjkk9TGo9tQr/JHpYi",
+	"Y+0Eju1g3Sevfbyt4kMqrL2N8XMjdPtG3BQXeAbjBRctqRoTfRpT0u7MjYtzDt2jg5vJiABuG5TeJGHF",
+	"i3P8XEbgGvwVgjWM7RZihQSjgp0q92ygNSjedMaA/AWkdH771urJysZ0TxnRaq2sEcgqg7gi3o1DFQmY",
+	"gxb2D3fSqte3kZA9D4YscUrJX5ky++Co37fGsktJmsEuk0E8mg7wedInp3A1vYiH+Iycw2XSx4PpaTwi",
+	"F3CVDPBwehafk0voJ0N8Nj2PL0kfhsmZfoeMkgt8FQ/gNBlNL4h++zQewUVyNR2Q02SEL+IrGCSn0xG5",
+	"SK7wID6FUXIxvSKD5BQPps290iKtsTU4HEbIe/wRKtlD//rPHKQ6siGAyBjrROBVhGQ+zag6MkwQOS/q",
+	"qDA+GlKS7SJzyCnyZ34vBkPkBrhBTi71JoYIxDTDKbLzyMgd0sAS9R/QHB4ixLiaa9fb5NZ4rkJeVYV4",
+	"m/j5NUIfI/S3G/Q3bdX0IzSI0PBC7/fDy21nhAanwRM7GyJvaFLipgpJUGBSZ5pulGFg7ZlWojzlKFEv",
+	"Z/YglD2sw41ikJAmRy49EI7fTHPB9klzvJjz7rm2AWHKpdyjkLZ2POPLqzqTBDqcQfVewjMSZgK02oT9",
+	"PllhsU9qSnPTnrmsfao9v6Cs2+M38hJiWTwKJJ68vRUIdftCTb/QAkUFf1fwXHBUq+B99eiyFfdvNLzc",
+	"cs40rsjZ4aQzARhPFy1uSZKn6XpcJmYD1jyP74GMc71ld0+8vHhS/FnmbUHbbq/bfXtcVCXsfcCiIXCe",
+	"FiWT1A3HOgdskKeVk76+cIWPqH8zwuUjuM88PFoGyzq4aOXLz6nnXmARLkTWDwKhE8G5kqY4xTVKcOHF",
+	"hC5NTEXJCFGGuLDV1y1BlCJL/iU11M+uv3O1wLXzLbtrgtsO3FpEOUxaiu2sOjcskgWz3S9UDZviKYSj",
+	"VvtpSqldimCcyuYD7vJ+/zS2/4+GffRvV3QgdprTFsLCSigm2jhq2IbOPMBmU+6DRN307b6Gsym5d5GF",
+	"DjSIqYjzFKsO4fLKHCmmWVs7E4GThMbauVkIriBWQBCeYcpkS6h0Gd5jv6USbHfC9uAl2I2TMBvWQpeD",
+	"EbVyylpWWZMLTddFM5dm8s9mkVuceBdZN71mbNQ/WMGS0JYYrrWNxwvO9zAv7EdyzHMlFWZkL76U+WKR",
+	"rl/GodjjGMzG+RcbyNooqPaIswLgRSrodRjuaxxutuxRrYqzi6+LdOT1Tc1DKekSRnjJGUHNZuI0jm/r",
+	"yo2SZ21+NGzHVRpObMt5NJLw2HbwwmmEEi7QAvgiDXbTKGW1MQZV0lahmf5qzTpbE/2hPgDUxZjsrEEo",
+	"I/AQKGpNcWwSogVo+8U3OsbLGlQQeLXHAV9T+B/AqMWjKY/gBFCVSjfI9oNBqzlNAXnWC+WSgJG9Ihiy",
+	"atPsrHDIoAz45yE70/aFQ5yBNH13tIuibSoghtGwXYGNafLcVH1QYSOIJn1qg2nlAimL05w4obQ953ae",
+	"MKCkzHTtEBrbpeXZQrqFl55D5l6nlbnwjJsgtMC/2TLuLVHLBrg+q9t40LrAF43eLXJG5RxPU9g3giAV",
+	"LLYdSNySCG51Wfh9yP4Kuyf8vtNBxWVJIs/0JsVhWN7/K8OpXrHhfnhYUFdCmArAZD22OOoiEH4yj50g",
+	"zxTFze09+EwlsOZYzvzRDc6QLU9FMc4AmRLXFs+o5VCMmsMarUCYpqIddwpfW9w53bhlG9vYtXyxtZpD",
+	"1g0YBkBCdTxFBd8ck+2Fe3uVG7v2XME+Y1yDnxLkcg7hzl7d4zUdS8Ub4WAHYIGaegV0Wz35k9nYE95c",
+	"2Kc5oBTIDIQJYZRlBkZ5fsoZjREDteLi/hhZ29XuPhupKv2+aQyHvjeN4ey/i/ZwP0Tm6Jf55Y5lNE3p",
+	"toKDyNSVgnRnfgggSuxo52doDg+I0BlVMkIuFQyyvavu8R17l9taFsOFGV4jeIgBCBr+fXSKvrcZVhkh",
+	"k0aVEfKOtv7nCotM/hBa8fEdu2NvTD2NefzrTz+iq7PRBXI9Q5FVh9IWBGJky3jQRG8Hk2t01u+jidNH",
+	"Y5eWnERoYhq8jhXn4xSLGeif/Fs2ijeJ7tikUF/jKSfryQ0665+hCeNjmcfzseC5goneCyc27mByhuaf",
+	"MGZcjROeM2K+GqFJBmrOifldM+UK7JNzPZ4a4ziGhQF9cnPHzganaKKnrEB4g84GIzTJmfYBuFBAxhkQ",
+	"iseaCfXT4RWaCKxgbNYGZGJR8isosT56lSgQN2hk0aFAMJxO9N+nZj3a/TArtkw6nuNUjxChiQZA64Cx",
+	"VAJwJvVvGWTasRgneZpOjtF/ee3qONyaOVIzl/nZ2QbfScRXzNgM1+hsOESrudaZjFvf9Y5ZybeY0Gb3",
+	"95MpJuMiLWlmLgjiLN1JhI6Pj3+I0Fn/yg1IFSKg7S+pdftqA7g5T4lEjK/Q95OyRs2snTKZJwmNKTA1",
+	"TnJGpBv9GE0Ij+WJXEB8ghf0OCMTU3YqEU5TX99sOXUJYo3+9OaT7ySJfn7z6hYpziMjZWCem7Kq9x8+",
+	"vX3/7uMx+iu7ZxozZWVYVNSFzegSGFIrGoM1uuxqBBhhYFyZYe+YEpimtlhcFYarsTaP0TuXzDafGaKY",
+	"QzlK5NqrvLZ7h/QNp2Xkl6bHNYl6O54EsSzO8FCBNnscKs7R9yWiJj/40z9LEDShZYTIHfgx2g5pB/n4",
+	"zhSJ0Bhc32HX5/jVAsdzOBoe93tRLxep3pKUWsjrk5PVanWMzeNjLmYn7lt58svbH9+8+/jGfFMWn/Ws",
+	"hrUsUGlecd0buCwMwwvau+6dHvePT22Gfm42F03uk2pVi/l1BmYntvkNyk1fjt6fQFVKz2yf8Ep75WG/",
+	"v6WlcrOVcrd8RKXWrbnJNaJFdgHmZ9fNOjx8AfjJZlNo06E5zzIs1ppAaWr2DVM7oU0qM7NTxQxNbJXR",
+	"BDmL07rqc3Ny220cekvFM2l6WxS9sT7rWU4ILE9w2WpwwWUA6ZV2hHZLB6lec7LeC9U7Oo/5CZ7qZoN2",
+	"pZ++kMg7ZjZd/wJ0tAK0MhJ7QHL+hS+tiRAbazLhYoUFMXpLAk6tLk1wmkpEctDaVb+8wusqFWFZoR/J",
+	"s0WrwNzC8lY/3wuHPFagjuxmVMdl2VeVMmzO/W36FA08GvAOh78/2fBfZPEXOcVq8Ofiq77mudoHXNtX",
+	"EqWUWc/kzx/fv2vFZ+IaWrYKg+l4+WKSYEb/tsSg4vjYrZ2qQ1KULkFrMk82a287n8tGVZGLsYYJlrnG",
+	"k60EM50pX4xgZvTfvd76qJWTFzZrXiwEmHCj64QRJo7Q1pjaSp5f7SsvRiDXoPNbI1DCxf13snpQ+5BC",
+	"xdEUa6Hl2l9zXTVN8/Vi7laS+dfltl3lFyrVx+LFr2GHVTundrDDilWg6Rox19D0UMJQjG2jQZhpG9yy",
+	"OhAb36rjNmpn/2JRvzcBKKnVTp0DEuWdCS1W9FKRrt3O5SePmjuebEApBXtEoWlFCb6oUKp6a9Jvj8EL",
+	"ZFwhyrMukGm2F/7coFWgJX7CxYwrBeyAaP2JixmoihYJYtQ6HP/a5ri5blIvyHNuhgC74ZQuD6kAPtn2",
+	"ZzFIiahEdvgSL86ZdbgxgfitqPlVv/HfgxkDnMbMqH/6DKwcFKM+tpUza9DPsUS4TNEGkbscnDjDsX27",
+	"0nvVK/9SQ3ZDUJevnFSuvnqKur3tLvAKyOzhKFq9ayfE8H65BwxEuCF9FNhdDYS4sOHmjXYKlaNNjnAF",
+	"TA3KnTy6t5+2Scmr4u6EZ1CwTGY3GqcQYmPaysg0T2oxNNdqp6gIDN1kVhy3KijXyAJ+BVbYwgYH5ILX",
+	"luouxWDjFuYmqhv0LxDc5u+Zpz5i2iZC7ohyOyOUFwG0CvBr+8rvRHzLi1oCVHPYOCDRXPSZwQqksi5H",
+	"hR6mumqTGCeP5r9bJfK1U83PIIn99OVxbDDxYsGtIjpi4kt//vj+nVaHrrZoI3hfNK42C33zCc/q0zcm",
+	"e4p6pyErj3GFMk5MvP+ATPKe+UjPdI3aLsi869nLLO967fxj/jyBovm24576Il6lqXWeMFrhNAWFGACR",
+	"aAqSEmvHu/TTMfovveGAmpvEiS0QmtxTRiZFe+qJPy05ub5jdwwhhGJuVPh6AeiP5j/k2DRy/k3//+eb",
+	"6ktl19o/IrzCVDmQjvWDT/rTW6zw93YQ2x46Qo/oN/3D52s3uOkWbX9CT5EH/gc30ckJ+vD+4ye02W4B",
+	"PWpwitejEpYnvZAJqPm4BsV4eTYxvUckmrx5++FiMLw1AE0QzjibGcQZUJDi3F8fZrJZNgPUkGHXJP0F",
+	"5dDNEBIfvSpEsMIH5GN/LNUSyuxQBiGRyZ5U25sbXgIcz5Fpfq53/mbouJ3PSfWikSCTf3IGBAhHBRft",
+	"cXWRrjhGREWaloC0VS61zqBR5VMjM7b5SyUvem2bfZh06B3zbbA4S9e246tJzpoePsLM7DsCI+JyppIj",
+	"wk1HSom0amphlvJulYbSD18KS2WjYWGLEeWfBfRxcY/VtvuqXnInKZf94ruJoZKvszBX+XkOcoVHWaZp",
+	"pLjpPURZM0Vc8pypQ3YRxghNYa65HKOzI/0mSu2Vv9/4rqRFKBH8X8CKJlSY+dKa1ZynsCW9WRXSEwKp",
+	"wq2iOjGSNkF9z7K2rZOf04pqP9KC4gsEkBnRv29gMe8fb5WcWwPGDvFxmiEpBbeYNNZbk9mRWwTJNxNu",
+	"jzztJ1jRf5psH1QmN8TFbidzqMumUdCs5IkoIJjfuqCZCiPXrMp2DivqN79zDeAUR5hxbUx8JyO0AIFs",
+	"V6SOAvio97enk6JrT5tXsXETz7Pci6KP8P8X25JrKRi89Nv2GjwQk5iJvN1uqxml8QuotIVSxuCqcc12",
+	"7oAl1CN3G5cG68doYtySSYQoQX8sXBNtNqI/okcvgqbDjZwDiVDO7GmeyNZ7yafrpsyWkuyPLMhyCFeB",
+	"dcecc2cvlnUKuVmXdeNbJQb7Lle5zPbVtwadNfcMMv+Zc5FnEv0jJzO4Y8aBRGrO89ncmGRG/IyBpqWf",
+	"uUxHdm1CLaYeiCfo0d5ZUO8ZG6FKH0UjtL6P91NUtF6x9ucdq1a9MbgpUGSb2rV1G9Tv+0Z+1UsSjpEj",
+	"X5yrSUkv29vYkSTFUt0xU6FrFXa50ZlaOIGAEXmD7EdGbjkfy5SvNNfFKZdAQrbqRzPYG8tdOzZbSzLL",
+	"Vu6WAWlcLI29Ys1G//Eb1DdeQ3HZvI9Ob9uJD7bzVnrJl8CusEQSgN2gmWYQ24+/uFLAwFVELx1gv2Cp",
+	"jgxyjt7e1gAM3HA9uAr2y9mt2BQ8KCvgwc1459brPjpgBNvx1JFJDxrIShfQiqzZ+LDH7zbvz23mXcJk",
+	"P1eOk3+DcTJ/ffNLuzZO7xpVqZWaVse/k7hZfWf5wviZK9vdxlHv3CtfyBX7dDttFrpWqosP7PBVhy7v",
+	"N8gWWACx/KNtUyerrsYaSZ7bTrKticLttcW/UKl8VfFXyzE0VLyJ2VjLwNggVBZ1DMEtxj3rJum1+wi2",
+	"zGw2PSpRpblMaPLK446ZKp+Ee1F9Vlw48FWrs02iq2zOv5ENdSd/KtxpIanzpnORtkq+7aDxbJfopRHv",
+	"LnxpQf2B1a7BarGflJeRtOC4bPMcdDZcafF3VQPX2MLW+u3fWEPBtaX3Tept5/HiII4xCu0Xx+iVf7nS",
+	"6tp35XaugnMxNkLCrCX++sF3cdxq0DYz2k3LvTTY/7OS3Q4DL26slKgKRlnbwkIOg23RoQBNhHZlWslz",
+	"6Jql5gxRAXv99owN3jbnUgnizHn7pvt3vdJxw4yxx5raK3//rH1dH+LpVvm4D5Uz/PCLjXBfnw4vzi+D",
+	"dP969ZD+tH2A3fzB68OR2qAWYcdo2opCUsHC9rCBxU3Re1VbF0UXkorllGI5N21LPDFtp8btxtNH985/",
+	"u/nk2giUdoxrOxVSZ74jVecN7u3tC2u4sqVlyCd2OD7gPuqR5TsFbFguDpl146WVQU4e3ftbjRjbP7NL",
+	"FW3Zb/R5hbSuTc6L06uVVod2NPWYpcnju6/uQZfd8XfLgOHY+7dCooPu96WaPHyJsB94K41MAd123Wpf",
+	"+Z1Uv5WNRYNhP7PUA1a/meYMPDEFE8Yl2OmcNSsULVQdHLSPrrfxN+mhud6qLUg/MPdPuS2q4c5T24Vf",
+	"l4Vptxg/2PRM2WPqm7Ubh4ejWGGehct7YWEv/VTcuhCcp4fM91mMo+JyyYJM7cHaFnegbAa2RXLstTMv",
+	"yf56hjD/mycHw9zPgEnk61RshMh3kIxQ0WKwNVRZu5KpVSAsc3yqFau9xBmy+n0gX+J7/490VY8Rmtmr",
+	"Z5871R1WeePkkZKt21GdOXZbc5R8y7Z2dTWhwE318QHThpVxbacBcyUlmGZmJnAXIpa7V8nj2vZWOTH7",
+	"u3s3eBuYO1VWpN5dKsQchfL1bj7477RG0w327WZseUVUa4Xgz2z47bYYzkIeGMwe+bAf6k298k3lnFGz",
+	"y2OK167TDRB7TEgV0SYqXLyWgqx746GxVHsV4LWlRpxSU8IRzzmX9lI1iVxDMTd4WX4SiBt4L9jj3TXl",
+	"cUWTrs+bx7u34JvjmB77PDXmJoGlJ5+rWy+uvHNtPeyBN9e0KcPxnDK4QZBKsAXBZ/2zCviw7D19fvp/",
+	"AQAA//8=",
 }
 
 // decodeSpec returns the embedded OpenAPI spec as raw JSON bytes,

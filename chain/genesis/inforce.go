@@ -2,6 +2,7 @@ package genesis
 
 import (
 	"fmt"
+	"slices"
 
 	"tunic/chain"
 	"tunic/internal/wire"
@@ -16,6 +17,16 @@ type InForce struct {
 	Since         chain.Epoch // the first epoch in which they were in force
 	VersionsSince chain.Epoch // the first epoch in which this list of versions was in force
 	Params        Params
+}
+
+// After is what is in force once c comes into force in the first block of epoch
+// e.
+func (f InForce) After(c Change, e chain.Epoch) InForce {
+	next := InForce{Number: c.Number, Since: e, VersionsSince: f.VersionsSince, Params: c.Params}
+	if !slices.Equal(c.Params.Versions, f.Params.Versions) {
+		next.VersionsSince = e
+	}
+	return next
 }
 
 // Encode is the canonical encoding.

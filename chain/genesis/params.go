@@ -170,6 +170,7 @@ func (p Params) Validate() error {
 		say string
 	}{
 		{p.StakingRequirement > 0, "staking_requirement must be above zero"},
+		{p.MinFee <= p.StakingRequirement/1000, "min_fee must be at most a thousandth of staking_requirement: what nobody can pay nobody can change back"},
 		{p.MaxContributors >= 1 && p.MaxContributors <= 64, "max_contributors must be 1 to 64"},
 		{p.OperatorMinimum <= 10_000, "operator_minimum_bps must be at most 10000"},
 		{p.EpochLength > 0 && p.BlockInterval > 0 && p.BlockInterval <= p.EpochLength, "block_interval_ms must be above zero and at most epoch_length_ms"},

@@ -24,6 +24,8 @@ func TestParamRules(t *testing.T) {
 	}{
 		{"as it is", func(P) {}, true},
 		{"no requirement", func(p P) { p.StakingRequirement = 0 }, false},
+		{"a fee of a thousandth of the requirement", func(p P) { p.MinFee = p.StakingRequirement / 1000 }, true},
+		{"a fee above", func(p P) { p.MinFee = p.StakingRequirement/1000 + 1 }, false},
 		{"no contributor", func(p P) { p.MaxContributors = 0 }, false},
 		{"64 contributors", func(p P) { p.MaxContributors = 64 }, true},
 		{"65 contributors", func(p P) { p.MaxContributors = 65 }, false},

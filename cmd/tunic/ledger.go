@@ -44,7 +44,8 @@ func (a *app) ledgerCommand() *cobra.Command {
 type initFlags struct {
 	dir, profile, http, pool string
 	chainID                  uint64
-	alloc, params            []string
+	alloc, params, council   []string
+	councilMin               uint16
 	wait                     time.Duration
 	accounts                 bool
 }
@@ -57,7 +58,10 @@ func (a *app) ledgerInit() *cobra.Command {
 
 Profiles are dev (fast, no mixing, its clock can be moved), private and mainnet.
 --param changes one parameter, by its name in genesis.json, such as
---param epoch_length_ms=60000.`,
+--param epoch_length_ms=60000.
+
+--council names the accounts that may change some parameters later, of whom
+--council-min have to agree (see tunic params); without them nothing changes.`,
 		RunE: func(*cobra.Command, []string) error { return a.initLedger(f) },
 	}
 	c.Flags().StringVar(&f.dir, "dir", "", "folder to make")
@@ -67,6 +71,8 @@ Profiles are dev (fast, no mixing, its clock can be moved), private and mainnet.
 	c.Flags().StringArrayVar(&f.alloc, "alloc", nil, "ADDRESS=TUN: who holds how much at the start (repeat)")
 	c.Flags().StringVar(&f.pool, "reward-pool", "1000000", "TUN from which blocks pay rewards")
 	c.Flags().StringArrayVar(&f.params, "param", nil, "NAME=VALUE: change one parameter of the profile (repeat)")
+	c.Flags().StringSliceVar(&f.council, "council", nil, "ADDRESS,...: accounts that may change parameters (default: nobody)")
+	c.Flags().Uint16Var(&f.councilMin, "council-min", 0, "how many of them have to agree (default: more than half)")
 	c.Flags().DurationVar(&f.wait, "start-in", time.Minute, "until epoch 1, the first that lists anybody (a dev network begins when it is run)")
 	c.Flags().BoolVar(&f.accounts, "dev-accounts", false, fmt.Sprintf("make %d accounts of %s TUN and print their keys (dev only)", devAccounts, devBalance))
 	return c
@@ -185,6 +191,9 @@ func (f initFlags) genesis(sealer chain.NodeID) (genesis.Genesis, error) {
 	if _, err := rand.Read(g.Nonce[:]); err != nil {
 		return g, fmt.Errorf("draw nonce: %w", err)
 	}
+	if g.Council, g.CouncilMin, err = f.members(); err != nil {
+		return g, err
+	}
 	for _, s := range f.alloc {
 		who, much, ok := strings.Cut(s, "=")
 		if !ok {
@@ -200,6 +209,31 @@ func (f initFlags) genesis(sealer chain.NodeID) (genesis.Genesis, error) {
 		g.Allocations = append(g.Allocations, x)
 	}
 	return g, nil
+}
+
+// members is the council, ascending, and how many of it have to agree.
+func (f initFlags) members() ([]chain.Address, uint16, error) {
+	var out []chain.Address
+	for _, s := range f.council {
+		who, err := chain.ParseAddress(s)
+		if err != nil {
+			return nil, 0, usage("--council: %v", err)
+		}
+		out = append(out, who)
+	}
+	slices.SortFunc(out, func(a, b chain.Address) int { return bytes.Compare(a[:], b[:]) })
+	n := len(slices.Compact(slices.Clone(out)))
+	switch {
+	case n < len(out):
+		return nil, 0, usage("--council names an account twice")
+	case n == 0 && f.councilMin > 0:
+		return nil, 0, usage("--council-min without --council: who has to agree?")
+	case int(f.councilMin) > n:
+		return nil, 0, usage("--council-min %d of a council of %d", f.councilMin, n)
+	case n > 0 && f.councilMin == 0:
+		return out, uint16(n/2 + 1), nil
+	}
+	return out, f.councilMin, nil
 }
 
 // withParams changes parameters by their names in JSON. A value is JSON, or a

@@ -82,7 +82,7 @@ func Tunic() Policy {
 			"chain/genesis":   {Pure: true, Imports: list("chain", "chain/statement", "internal/wire", "internal/merkle")},
 			"chain/beacon":    {Pure: true, Imports: list("chain", "internal/wire")},
 			// How a header commits to state: what verifies it needs no ledger.
-			"chain/state": {Pure: true, Imports: list("chain", "internal/wire", "internal/merkle", "internal/table")},
+			"chain/state": {Pure: true, Imports: list("chain", "chain/genesis", "internal/wire", "internal/merkle", "internal/table")},
 
 			"internal/wire":    {Pure: true},
 			"internal/merkle":  {Pure: true, Imports: list("internal/wire")},

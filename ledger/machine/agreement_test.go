@@ -170,7 +170,7 @@ func (c *corpus) signer(id chain.NodeID) ed25519.PrivateKey {
 	return nodeKey("stranger")
 }
 
-// resign changes a statement and signs it again, so that only the change counts.
+// resign tamperings a statement and signs it again, so that only the change counts.
 func (c *corpus) resign(rng *rand.Rand, b []byte) []byte {
 	s, err := statement.Decode(b)
 	if err != nil {
@@ -197,7 +197,7 @@ func (c *corpus) resign(rng *rand.Rand, b []byte) []byte {
 
 func (c *corpus) someMoment(rng *rand.Rand) moment { return c.at[chain.Epoch(rng.IntN(corpusEpochs))] }
 
-// reseal changes a header; who seals is the network's sealer or a stranger.
+// reseal tamperings a header; who seals is the network's sealer or a stranger.
 func (c *corpus) reseal(rng *rand.Rand, s chain.SealedHeader) chain.SealedHeader {
 	h := s.Header
 	switch rng.IntN(9) {
@@ -223,8 +223,8 @@ func (c *corpus) reseal(rng *rand.Rand, s chain.SealedHeader) chain.SealedHeader
 	return light.Seal(c.signer(h.Proposer), h)
 }
 
-// changes are what can be done to a proof beside to its bytes.
-var changes = []func(*corpus, *rand.Rand, *slashing.Proof){
+// tamperings are what can be done to a proof beside to its bytes.
+var tamperings = []func(*corpus, *rand.Rand, *slashing.Proof){
 	func(_ *corpus, _ *rand.Rand, p *slashing.Proof) { p.Genesis[0] ^= 1 },
 	func(_ *corpus, rng *rand.Rand, p *slashing.Proof) { p.Fork ^= uint32(1 + rng.IntN(2)) },
 	func(_ *corpus, rng *rand.Rand, p *slashing.Proof) { p.Kind = slashing.Kind(rng.IntN(9)) },
@@ -302,7 +302,7 @@ func (c *corpus) proof(seed uint64) (slashing.Kind, []byte) {
 	}
 	p := c.make(rng, k, node, chain.Epoch(rng.IntN(corpusEpochs)))
 	for range []int{0, 1, 1, 1, 1, 2}[rng.IntN(6)] {
-		changes[rng.IntN(len(changes))](c, rng, &p)
+		tamperings[rng.IntN(len(tamperings))](c, rng, &p)
 	}
 	b := bytes.Clone(p.Encode())
 	switch rng.IntN(8) {

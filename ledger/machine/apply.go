@@ -114,6 +114,9 @@ func (m *Machine) run(in Input, propose bool) (Output, error) {
 		b.raise = true
 		m.setFork(in.Fork)
 	}
+	if b.epoch > m.head.DirEpoch {
+		m.beginParams(b.epoch)
+	}
 	m.reward()
 	entered := b.epoch > m.head.DirEpoch
 	b.epoch = max(b.epoch, m.head.DirEpoch)

@@ -34,8 +34,9 @@ func (m *Machine) Supply() Supply {
 
 // Check verifies every invariant: supply conserved; listed implies bonded;
 // tombstoned implies not listed, or removed (as far as the header has room for
-// removals); deregistered implies locked; nonces never fall from one Check
-// to the next; every slash has a proof that verifies; the reducers' own. It
+// removals); deregistered implies locked; nonces never fall from one Check to
+// the next; every slash has a proof that verifies; the parameters in force are
+// those of the state; the reducers' own. It
 // reads all of state.
 func (m *Machine) Check() error {
 	s := m.Supply()
@@ -84,6 +85,7 @@ func (m *Machine) Check() error {
 		}
 	}
 	for _, check := range []func() error{
+		m.checkCouncil,
 		m.staking.Check,
 		func() error { return m.registry.Check(m.head.DirEpoch, m.bonded) },
 		m.slashing.CheckAll,

@@ -12,12 +12,12 @@ import (
 // Whatever bytes come as a transaction: no panic, CheckTx and a block agree on
 // what is refused without state, and a refused one leaves the state root alone.
 func FuzzTransaction(f *testing.F) {
-	w := newWorld(f, "a", "b", "c")
+	w := newCouncil(f, "a", "b", "c")
 	w.serve("a", "n", "m")
 	for _, tx := range [][]byte{
 		w.transfer("a", "b", 1, 0), w.register("x", "b", 2000*tun, 0), w.contribute("n", "b", 1, 0), w.unlock("n", "a", 0),
 		w.withdraw("n", "a", 0), w.submitProof("b", w.equivocation("n").Encode(), 0), publish(w.heartbeat("n", w.next("n", 1))),
-		publish(w.descriptor("n", w.next("n", 1), 3)), {}, {1, 0, 0, 0, 0},
+		publish(w.descriptor("n", w.next("n", 1), 3)), w.change("k1", 1, 4, 0, changes[0]), {}, {1, 0, 0, 0, 0},
 	} {
 		f.Add(tx)
 	}

@@ -39,7 +39,7 @@ type HeaderIndex interface {
 // Machine is the state after one block.
 type Machine struct {
 	*Intake
-	core    genesis.Core
+	core    genesis.Core // its Params are those in force
 	genesis chain.Hash
 	supply  chain.Amount
 	fork    uint32
@@ -47,6 +47,7 @@ type Machine struct {
 	parts    [Parts]*table.Part
 	accounts *table.Table[chain.Address, Account]
 	params   *table.Table[uint8, []byte]
+	council
 	modules
 
 	head     chain.Header
@@ -76,6 +77,7 @@ func empty(core genesis.Core, hash chain.Hash, index HeaderIndex) *Machine {
 		AppendValue: func(b, v []byte) []byte { return append(b, v...) },
 		ReadValue:   func(r *wire.Reader) []byte { return r.Fixed(r.Len()) },
 	})
+	m.council = newCouncil(m.parts[PartParams])
 	m.modules = newModules(m)
 	return m
 }
@@ -93,7 +95,7 @@ func New(g genesis.Genesis, index HeaderIndex) (*Machine, error) {
 			m.accounts.Set(a.Address, Account{Balance: a.Balance})
 		}
 	}
-	m.params.Set(keyParams, genesis.InForce{Params: g.Params}.Encode())
+	m.setInForce(genesis.InForce{Params: g.Params})
 	m.params.Set(keySupply, wire.AppendUint64(nil, uint64(m.supply)))
 	m.setFork(0)
 	m.fund(g.RewardPool)
@@ -131,6 +133,12 @@ func Load(core genesis.Core, hash chain.Hash, head chain.Header, rows [Parts][]t
 	if r.Done() != nil || m.fork != head.Fork || head.Genesis != hash {
 		return nil, fmt.Errorf("%w: fork, supply or genesis", ErrState)
 	}
+	inForce, _ := m.params.Get(keyParams)
+	f, err := genesis.DecodeInForce(inForce)
+	if err != nil {
+		return nil, fmt.Errorf("%w: %w", ErrState, err)
+	}
+	m.inForce, m.core.Params = f, f.Params
 	if err := list.Check(head); err != nil {
 		return nil, fmt.Errorf("%w: list of epoch %d: %w", ErrState, head.DirEpoch, err)
 	}
@@ -162,7 +170,8 @@ func (m *Machine) Head() chain.Header { return m.head }
 // HeadHash is what the next block names as its parent.
 func (m *Machine) HeadHash() chain.Hash { return m.headHash }
 
-// Core is the network's genesis without its allocations.
+// Core is the network's genesis without its allocations, with the parameters
+// that are in force now in place of its own.
 func (m *Machine) Core() genesis.Core { return m.core }
 
 // Genesis is the genesis hash.

@@ -213,6 +213,9 @@ func (m *Machine) checkKind(b *block, t *Prepared) error {
 		return m.registry.CheckRegister(t.Sender, *msg)
 	case *slashing.SubmitProof:
 		return m.checkProof(b, msg.Proof)
+	case *ChangeParams:
+		_, err := m.checkChange(b, t.Sender, msg)
+		return err
 	case *staking.Contribute:
 		return bonded(msg.Node)
 	case *staking.RequestUnlock:

@@ -4,12 +4,25 @@ import (
 	"fmt"
 	"testing"
 
+	"github.com/google/go-cmp/cmp"
 	"pgregory.net/rapid"
 
 	"tunic/chain"
+	"tunic/chain/genesis"
 	"tunic/chain/statement"
 	"tunic/ledger/machine"
 )
+
+// changes are what members of the council propose at random.
+var changes = []func(*genesis.Params){
+	func(p *genesis.Params) { p.MinFee += 100 },
+	func(p *genesis.Params) { p.BlockReward = 3 },
+	func(p *genesis.Params) { p.ParamsDelay = 1 },
+	func(p *genesis.Params) { p.Versions = []string{"tunic/1"} },
+	func(p *genesis.Params) { p.QuorumVotes = 1 },
+	func(p *genesis.Params) { p.UnlockDelay++ },
+	func(*genesis.Params) {},
+}
 
 // Random transactions of all kinds, most of them refused for some reason: every
 // invariant holds after each block, refused ones change nothing, transfers and
@@ -17,10 +30,15 @@ import (
 func TestRandom(t *testing.T) {
 	rapid.Check(t, func(rt *rapid.T) {
 		names := []string{"a", "b", "c", "d"}
-		w := newWorld(t, names...)
+		w := newCouncil(t, names...)
 		twin := map[string]chain.Amount{"nobody": 0}
 		nonce := map[string]uint64{}
 		for _, n := range names {
+			twin[n] = 10_000 * tun
+		}
+		council := []string{"k1", "k2", "k3"}
+		names = append(names, council...)
+		for _, n := range council {
 			twin[n] = 10_000 * tun
 		}
 		everybody := append(names, "nobody")
@@ -39,9 +57,9 @@ func TestRandom(t *testing.T) {
 			count := map[string]int{}
 			for range rapid.IntRange(0, 6).Draw(rt, "txs") {
 				a := act{
-					kind: rapid.SampledFrom([]string{"transfer", "transfer", "register", "contribute", "unlock", "withdraw", "heartbeat", "descriptor", "proof"}).Draw(rt, "kind"),
+					kind: rapid.SampledFrom([]string{"transfer", "transfer", "register", "contribute", "unlock", "withdraw", "heartbeat", "descriptor", "proof", "change", "change"}).Draw(rt, "kind"),
 					from: rapid.SampledFrom(everybody).Draw(rt, "from"), to: rapid.SampledFrom(everybody).Draw(rt, "to"),
-					x: rapid.SampledFrom(amounts).Draw(rt, "amount"), fee: w.g.Params.MinFee,
+					x: rapid.SampledFrom(amounts).Draw(rt, "amount"), fee: w.m.InForce().Params.MinFee,
 				}
 				node := rapid.SampledFrom(nodes).Draw(rt, "node")
 				after := count[a.from]
@@ -62,6 +80,14 @@ func TestRandom(t *testing.T) {
 					tx = publish(w.heartbeat(node, w.next(node, epoch)))
 				case "descriptor":
 					tx = publish(w.descriptor(node, w.next(node, epoch), 0))
+				case "change":
+					a.from = rapid.SampledFrom([]string{"k1", "k2", "k3", "k1", "k2", "k3", "a"}).Draw(rt, "member")
+					number := w.m.InForce().Number + rapid.SampledFrom([]uint32{1, 1, 1, 1, 1, 1, 0, 2}).Draw(rt, "number")
+					at, change := epoch+rapid.SampledFrom([]chain.Epoch{2, 3, 2, 3, 0}).Draw(rt, "delay"), rapid.SampledFrom(changes).Draw(rt, "change")
+					if open := w.m.Approvals(); len(open) > 0 && rapid.Bool().Draw(rt, "follow") {
+						at, change = open[0].Epoch, func(p *genesis.Params) { *p = open[0].Params }
+					}
+					tx = w.change(a.from, number, at, count[a.from], change)
 				case "proof":
 					if _, listed := w.m.List().Find(nodeID(node)); !listed {
 						continue
@@ -71,12 +97,17 @@ func TestRandom(t *testing.T) {
 				count[a.from]++ // a refused one leaves a gap: the next is refused too
 				txs, acts = append(txs, tx), append(acts, a)
 			}
-			supply := w.m.Supply()
+			supply, inForce := w.m.Supply(), w.m.InForce()
+			scheduled, pending := w.m.Scheduled()
 			before := map[string]chain.Amount{}
 			for _, n := range everybody {
 				before[n] = w.m.Account(address(n)).Balance
 			}
 			out := w.block(now, txs...)
+			due := pending && w.g.EpochAt(now) >= scheduled.Epoch && out.List != nil
+			if f := w.m.InForce(); due != (f.Number == inForce.Number+1) || !due && !cmp.Equal(f, inForce) || due && !cmp.Equal(f.Params, scheduled.Params) {
+				rt.Fatalf("in force is number %d after %d, scheduled %+v", f.Number, inForce.Number, scheduled)
+			}
 			burned := chain.Amount(0)
 			moved := false
 			for i, r := range out.Results {

@@ -2,6 +2,7 @@ package machine_test
 
 import (
 	"bytes"
+	"encoding/json"
 	"fmt"
 	"os"
 	"strconv"
@@ -10,6 +11,7 @@ import (
 	"time"
 
 	"tunic/chain"
+	"tunic/chain/genesis"
 	"tunic/chain/statement"
 	"tunic/internal/testenv"
 )
@@ -18,16 +20,19 @@ import (
 // their golden files, roots included: the protocol's bytes do not change
 // unnoticed.
 func TestScript(t *testing.T) {
-	runScript(t, "life", "a", "b", "c", "d")
-	runScript(t, "judged", "a", "b", "c", "d", "e", "f")
+	runScript(t, newWorld(t, "a", "b", "c", "d"), "life")
+	runScript(t, newWorld(t, "a", "b", "c", "d", "e", "f"), "judged")
 }
 
-func runScript(t *testing.T, name string, accounts ...string) {
+// TestCouncilScript runs testdata/council.script, in which a council of k1, k2
+// and k3 changes parameters.
+func TestCouncilScript(t *testing.T) { runScript(t, newCouncil(t, "a", "b"), "council") }
+
+func runScript(t *testing.T, w *world, name string) {
 	script, err := os.ReadFile("testdata/" + name + ".script")
 	if err != nil {
 		t.Fatal(err)
 	}
-	w := newWorld(t, accounts...)
 	var out bytes.Buffer
 	fmt.Fprintf(&out, "genesis %s state %s\n", w.g.Hash(), w.m.Head().State)
 	for _, line := range strings.Split(string(script), "\n") {
@@ -66,6 +71,15 @@ func runScript(t *testing.T, name string, accounts ...string) {
 		}
 		for _, e := range o.Events {
 			fmt.Fprintf(&out, "  node %s %s -> %s: %s\n", e.Node.Short(), e.From, e.To, e.Reason)
+		}
+		if f := w.m.InForce(); f.Since == h.DirEpoch && f.Number > 0 {
+			fmt.Fprintf(&out, "  parameters %d in force, versions since %d\n", f.Number, f.VersionsSince)
+		}
+		if c, ok := w.m.Scheduled(); ok {
+			fmt.Fprintf(&out, "  parameters %d scheduled for %d: %s\n", c.Number, c.Epoch, c.Hash())
+		}
+		for _, a := range w.m.Approvals() {
+			fmt.Fprintf(&out, "  parameters %d for %d approved by %d: %s\n", a.Number, a.Epoch, len(a.Members), a.Hash())
 		}
 		s := w.m.Supply()
 		fmt.Fprintf(&out, "  accounts %s bonded %s outstanding %s pool %s burned %s\n", s.Accounts, s.Bonded, s.Outstanding, s.Pool, s.Burned)
@@ -132,6 +146,14 @@ func (w *world) act(f []string, count map[string]int) []byte {
 		return publish(w.heartbeat(f[1], w.next(f[1], epoch(f[2]))))
 	case "commit":
 		return publish(w.commitment(f[1], epoch(f[2])))
+	case "change": // change WHO NUMBER EPOCH NAME=VALUE
+		n, _ := strconv.Atoi(f[2])
+		return w.change(f[1], uint32(n), epoch(f[3]), after(f[1]), func(p *genesis.Params) {
+			key, value, _ := strings.Cut(f[4], "=")
+			if err := json.Unmarshal([]byte(`{"`+key+`":`+value+`}`), p); err != nil {
+				w.t.Fatal(err)
+			}
+		})
 	case "proof":
 		return w.submitProof(f[2], w.equivocation(f[1]).Encode(), after(f[2]))
 	}

@@ -1,9 +1,11 @@
 package machine_test
 
 import (
+	"bytes"
 	"crypto/ecdsa"
 	"crypto/ed25519"
 	"crypto/sha256"
+	"slices"
 	"testing"
 
 	"github.com/ethereum/go-ethereum/crypto"
@@ -83,7 +85,21 @@ func sortAllocations(a []genesis.Allocation) {
 
 func newWorld(t testing.TB, names ...string) *world {
 	t.Helper()
-	w := &world{t: t, g: testGenesis(t, names...), sealer: nodeKey("sealer"),
+	return begin(t, testGenesis(t, names...))
+}
+
+// newCouncil is a world in which k1, k2 and k3 are the council, two of three.
+func newCouncil(t testing.TB, names ...string) *world {
+	t.Helper()
+	g := testGenesis(t, append(names, "k1", "k2", "k3")...)
+	g.Council, g.CouncilMin = []chain.Address{address("k1"), address("k2"), address("k3")}, 2
+	slices.SortFunc(g.Council, func(a, b chain.Address) int { return bytes.Compare(a[:], b[:]) })
+	return begin(t, g)
+}
+
+func begin(t testing.TB, g genesis.Genesis) *world {
+	t.Helper()
+	w := &world{t: t, g: g, sealer: nodeKey("sealer"),
 		headers: map[chain.Height]chain.SealedHeader{}, seq: map[string]uint32{}}
 	m, err := machine.New(w.g, nil)
 	if err != nil {
@@ -114,7 +130,7 @@ func (w *world) sign(name string, tx chain.Tx) []byte {
 // headOf is a head that applies next; after counts the sender's earlier
 // transactions of the same block.
 func (w *world) headOf(name string, after int) chain.Head {
-	return chain.Head{Nonce: w.m.Account(address(name)).Nonce + uint64(after), Fee: w.g.Params.MinFee, ValidUntil: w.m.Head().Height + 100}
+	return chain.Head{Nonce: w.m.Account(address(name)).Nonce + uint64(after), Fee: w.m.InForce().Params.MinFee, ValidUntil: w.m.Head().Height + 100}
 }
 
 func (w *world) transfer(from, to string, x chain.Amount, after int) []byte {
@@ -148,6 +164,13 @@ func (w *world) withdraw(node, who string, after int) []byte {
 
 func (w *world) submitProof(who string, proof []byte, after int) []byte {
 	return w.sign(who, slashing.SubmitProofType.Unsigned(slashing.SubmitProof{Head: w.headOf(who, after), Proof: proof}))
+}
+
+// change makes who approve a change number n for epoch e.
+func (w *world) change(who string, n uint32, e chain.Epoch, after int, change func(*genesis.Params)) []byte {
+	p := w.m.InForce().Params
+	change(&p)
+	return w.sign(who, machine.ChangeParamsType.Unsigned(machine.ChangeParams{Head: w.headOf(who, after), Number: n, Epoch: e, Params: p.Encode()}))
 }
 
 func publish(st statement.Statement) []byte {
