@@ -94,13 +94,28 @@ func (r *Registry) count(n Node, cast []statement.Statement, ctx Context, judged
 		v.To = r.after(n, v.Any, ctx)
 		proof := judged(v)
 		n.Performance = v.Score
-		if v.To != n.State {
-			r.enter(&n, v.To, v.Reason(), proof, ctx)
-		}
 		r.put(n)
-		c.To = v.To
+		if c.To = v.To; c.To != c.From {
+			r.step(v, proof, ctx)
+		}
 	}
 	r.counts.Set(n.ID, c)
+}
+
+// step takes a node into the state that a verdict leads to.
+func (r *Registry) step(v Verdict, proof chain.Hash, ctx Context) {
+	var err error
+	switch v.To {
+	case Decommissioned:
+		err = r.Decommission(v.Subject, v.Reason(), proof, ctx)
+	case Deregistered:
+		err = r.Deregister(v.Subject, v.Reason(), proof, ctx)
+	case Active:
+		err = r.Recommission(v.Subject, v.Reason(), ctx)
+	}
+	if err != nil {
+		panic("registry: internal error: a verdict outside of a node's life: " + err.Error())
+	}
 }
 
 // verdictOf sums up votes that agree.

@@ -114,17 +114,17 @@ func (m *Machine) run(in Input, propose bool) (Output, error) {
 		b.raise = true
 		m.setFork(in.Fork)
 	}
-	if b.epoch > m.head.DirEpoch {
+	var out Output
+	beaconNow, begins := m.head.Beacon, b.epoch > m.head.DirEpoch
+	b.epoch = max(b.epoch, m.head.DirEpoch)
+	if begins { // what is over is settled by the rules under which it happened
+		beaconNow = beacon.Next(beaconNow, m.contributions(m.head.DirEpoch))
+		m.judge(b)
 		m.beginParams(b.epoch)
 	}
 	m.reward()
-	entered := b.epoch > m.head.DirEpoch
-	b.epoch = max(b.epoch, m.head.DirEpoch)
 	m.settle(b)
-	var out Output
-	beaconNow := m.head.Beacon
-	if entered {
-		beaconNow = beacon.Next(beaconNow, m.contributions(m.head.DirEpoch))
+	if begins {
 		list, err := m.beginEpoch(b, beaconNow)
 		if err != nil {
 			panic(fmt.Sprintf("machine: internal error: epoch %d: %v", b.epoch, err))

@@ -48,16 +48,21 @@ func (m *Machine) contributions(e chain.Epoch) []beacon.Contribution {
 	return m.registry.Contributions(e)
 }
 
-// beginEpoch counts the votes of the epoch that ends and freezes the list of the
-// one that begins.
 func (m *Machine) beginEpoch(b *block, seed chain.Hash) (*directory.List, error) {
-	m.registry.Judge(b.registry(), func(v registry.Verdict) chain.Hash { return m.judged(b, v) })
 	return m.registry.BeginEpoch(b.epoch, b.time, b.height, seed, m.staking)
+}
+
+// judge counts the votes of the epoch that ends with b, while its list, beacon
+// and parameters are still the present ones.
+func (m *Machine) judge(b *block) {
+	m.registry.Judge(b.registry(), func(v registry.Verdict) chain.Hash { return m.judged(b, v) })
 }
 
 // judged does what a verdict brings beside the node's step, which follows: it
 // records one that puts the node out, and locks the stake of whoever is
-// deregistered. The hash is that of the offence; zero where nothing is recorded.
+// deregistered. From and To of a verdict that only sets the performance are
+// equal. The hash, that of the offence, enters the node's history; zero where
+// nothing is recorded.
 func (m *Machine) judged(b *block, v registry.Verdict) (proof chain.Hash) {
 	if v.From == v.To || v.Any == 0 {
 		return chain.Hash{}
