@@ -24,8 +24,9 @@ import (
 const (
 	// AccountCount is how many funded accounts a network has beside its operators.
 	AccountCount = 10
-	// The last councilSize of them are the council, of whom councilMin suffice.
-	councilSize, councilMin = 3, 2
+	// The last CouncilSize of them are the council, CouncilMin of whom have to
+	// agree on a change of parameters.
+	CouncilSize, CouncilMin = 3, 2
 	devBalance              = 10_000 * chain.TUN
 	devPool                 = 1_000_000 * chain.TUN
 	// ChainID is the EIP-712 chain id of dev networks.
@@ -84,11 +85,11 @@ func (n *Network) makeGenesis() {
 	for i := range AccountCount {
 		n.Accounts = append(n.Accounts, n.account("account", i))
 	}
-	for _, k := range n.Accounts[AccountCount-councilSize:] {
+	for _, k := range n.Accounts[AccountCount-CouncilSize:] {
 		g.Council = append(g.Council, k.Address())
 	}
 	slices.SortFunc(g.Council, func(a, b chain.Address) int { return bytes.Compare(a[:], b[:]) })
-	g.CouncilMin = councilMin
+	g.CouncilMin = CouncilMin
 	for _, k := range n.Accounts {
 		g.Allocations = append(g.Allocations, genesis.Allocation{Address: k.Address(), Balance: devBalance})
 	}

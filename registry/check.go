@@ -19,8 +19,6 @@ func (r *Registry) Check(e chain.Epoch, bonded func(chain.NodeID) bool) error {
 			return fmt.Errorf("check node %s: listed without a bond", n.ID)
 		case n.Events == 0:
 			return fmt.Errorf("check node %s: no history", n.ID)
-		case n.Credit > r.core.Params.CreditMost:
-			return fmt.Errorf("check node %s: credit of %d ms, at most %d", n.ID, n.Credit, r.core.Params.CreditMost)
 		case n.State == Registered && n.Credit != 0:
 			return fmt.Errorf("check node %s: never listed, and a credit of %d ms", n.ID, n.Credit)
 		case n.Performance > 1000:

@@ -16,9 +16,10 @@ func (r *Registry) Credit(n Node, now chain.Time) chain.Duration {
 	case n.State == Active && n.Listed:
 		return Grown(&r.core.Params, n.Credit, passed(n.CreditAt))
 	case n.State == Decommissioned:
-		return n.Credit - min(n.Credit, passed(n.StateSince))
+		had := min(n.Credit, r.core.Params.CreditMost) // it may be less than it was
+		return had - min(had, passed(n.StateSince))
 	}
-	return n.Credit
+	return min(n.Credit, r.core.Params.CreditMost)
 }
 
 // Grown adds to a credit what being listed for a time earns, rounded down, up to

@@ -38,6 +38,7 @@ type owner struct {
 	lists     map[chain.Epoch]*directory.List
 	listed    map[chain.Epoch]chain.SealedHeader // a header of each list
 	unknown   bool                               // the ledger does not know this node
+	inForce   genesis.InForce                    // parameters, as the last event that had them says; till then genesis'
 
 	descriptor *outgoing
 	content    statement.Descriptor // of descriptor
@@ -116,18 +117,24 @@ func (o *owner) listen(ctx context.Context) error {
 	}
 	ctx, stop := context.WithCancel(ctx)
 	defer stop()
+	begin := !o.synced || sealed.Header.Fork > o.head.Fork
 	since := sealed.Header.Height
-	if o.synced && sealed.Header.Fork == o.head.Fork && o.head.Height < since {
+	switch {
+	case begin && since > 0:
+		since-- // the head's own event tells the parameters in force: nothing is signed before it
+	case !begin && sealed.Header.Fork == o.head.Fork && o.head.Height < since:
 		since = o.head.Height // the blocks between may hold statements
 	}
 	events, err := o.cfg.Ledger.Events(ctx, since)
 	if err != nil {
 		return err
 	}
-	if !o.synced || sealed.Header.Fork > o.head.Fork {
+	if begin {
 		o.keep(list, sealed)
-		if err := o.act(ctx, Event{Header: sealed}); err != nil {
-			return err
+		if sealed.Header.Height == 0 { // no block yet, and no event of it
+			if err := o.act(ctx, Event{Header: sealed}); err != nil {
+				return err
+			}
 		}
 	}
 	var tick <-chan time.Time
@@ -150,7 +157,9 @@ func (o *owner) listen(ctx context.Context) error {
 				return err
 			}
 		case <-tick:
-			o.duties(ctx)
+			if o.synced {
+				o.duties(ctx)
+			}
 		case <-ctx.Done():
 			return nil
 		}
@@ -205,6 +214,9 @@ func (o *owner) act(ctx context.Context, e Event) error {
 	newEpoch := !o.synced || h.DirEpoch != o.head.DirEpoch
 	first := !o.synced || h.Fork > o.head.Fork
 	o.head, o.sealed, o.synced = h, e.Header, true
+	if e.Params != nil {
+		o.inForce = *e.Params
+	}
 	o.fetch(ctx, first)
 	o.show()
 	if first {

@@ -281,6 +281,50 @@ func TestVersionThatIsNotAllowedHasNoHeartbeat(t *testing.T) {
 	}
 }
 
+// The council's list of versions counts from the block that brings it into force,
+// and for a relay that starts later.
+func TestVersionsChange(t *testing.T) {
+	n := newNetwork(t, 5, nil, nil)
+	n.epoch()
+	beats := func(nd *node) int { return len(n.l.submitted(statement.LabelHeartbeat, nd.ID())) }
+	change := func(number uint32, versions ...string) {
+		f := &genesis.InForce{Number: number, Since: n.l.at().DirEpoch + 1, VersionsSince: n.l.at().DirEpoch + 1, Params: n.l.core.Params}
+		f.Params.Versions = versions
+		n.l.mu.Lock()
+		n.l.params = f
+		n.l.mu.Unlock()
+	}
+	for _, nd := range n.nodes {
+		if beats(nd) == 0 {
+			t.Fatal("no heartbeat before the change")
+		}
+	}
+	change(1, "2.0.0", "2.0.1")
+	n.epoch()
+	before := beats(n.nodes[0])
+	n.epoch()
+	late := n.start(func() relay.Config { c := n.config(5); c.Greet = -1; return c }())
+	late.reaches(t, n.l.at().Height)
+	current := n.start(func() relay.Config { c := n.config(6); c.Version, c.Greet = "2.0.1", -1; return c }())
+	current.reaches(t, n.l.at().Height)
+	for range 2 {
+		n.epoch()
+		late.reaches(t, n.l.at().Height)
+		current.reaches(t, n.l.at().Height)
+	}
+	if got := beats(n.nodes[0]); got != before || beats(late) != 0 {
+		t.Errorf("%d heartbeats of a version that is not allowed, %d before; %d of one that began later", got, before, beats(late))
+	}
+	if beats(current) == 0 {
+		t.Error("no heartbeat of the version that is allowed")
+	}
+	change(2)
+	n.epoch()
+	if got := beats(n.nodes[0]); got <= before {
+		t.Error("no heartbeat once any version is allowed again")
+	}
+}
+
 func TestRevertIsSignedAfresh(t *testing.T) {
 	n := newNetwork(t, 5, nil, nil)
 	for range 3 {

@@ -55,7 +55,8 @@ type ledger struct {
 	refuse  func(statement.Statement) error
 	subs    map[chan relay.Event]chain.Height
 	past    []relay.Event
-	away    bool // cannot be asked
+	away    bool             // cannot be asked
+	params  *genesis.InForce // for the next block's event
 }
 
 func newLedger(t testing.TB, change func(*genesis.Core)) *ledger {
@@ -126,7 +127,8 @@ func (l *ledger) seal(now chain.Time, change func(*chain.Header)) chain.SealedHe
 	if _, ok := l.headers[epoch]; !ok {
 		l.headers[epoch] = s
 	}
-	e := relay.Event{Header: s, Published: slices.Clone(l.pool)}
+	e := relay.Event{Header: s, Published: slices.Clone(l.pool), Params: l.params}
+	l.params = nil
 	l.past = append(l.past, e)
 	for ch, since := range l.subs {
 		if h.Height > since {
@@ -175,8 +177,18 @@ func (l *ledger) Submit(_ context.Context, b []byte) error {
 func (l *ledger) Events(ctx context.Context, since chain.Height) (<-chan relay.Event, error) {
 	ch := make(chan relay.Event, 256)
 	l.mu.Lock()
+	var inForce *genesis.InForce
+	for _, e := range l.past {
+		if e.Params != nil {
+			inForce = e.Params
+		}
+	}
 	for _, e := range l.past {
 		if e.Header.Header.Height > since && e.Header.Header.Fork == l.head.Header.Fork {
+			if e.Params == nil {
+				e.Params = inForce // in a stream's first event, whatever the block
+			}
+			inForce = nil
 			ch <- e
 		}
 	}

@@ -236,7 +236,7 @@ func (c Config) validate() error {
 type Relay struct {
 	cfg    Config
 	id     chain.NodeID
-	params *genesis.Params
+	params *genesis.Params // genesis': for what the council cannot change; else owner.inForce
 	log    *slog.Logger
 	vrf    beacon.Key
 	stats  link.Stats

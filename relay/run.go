@@ -7,6 +7,7 @@ import (
 	"path/filepath"
 
 	"tunic/chain"
+	"tunic/chain/genesis"
 	"tunic/chain/statement"
 	"tunic/onion/link"
 	"tunic/registry/directory"
@@ -42,6 +43,7 @@ func (r *Relay) open(f *folder) (_ *owner, closeState func() error, err error) {
 		Relay: r, heads: newHeads(), watch: newWatch(),
 		lists: make(map[chain.Epoch]*directory.List), listed: make(map[chain.Epoch]chain.SealedHeader),
 		refused: make(map[statement.Label]string), begun: make(map[markKey]bool),
+		inForce: genesis.InForce{Params: r.cfg.Core.Params},
 	}
 	core := &r.cfg.Core
 	if o.marks, err = loadMarks(f.dir, r.cfg.Genesis); err != nil {

@@ -103,13 +103,15 @@ func (o *owner) beat(ctx context.Context) {
 	if target > o.head.DirEpoch+1 {
 		return
 	}
-	if v := o.params.Versions; len(v) > 0 && !slices.Contains(v, o.cfg.Version) {
+	allowed := o.inForce.Params.Versions
+	if len(allowed) > 0 && !slices.Contains(allowed, o.cfg.Version) {
 		if !o.versionBad {
 			o.log.Error("no heartbeat: this version is not among those that the network allows; update it", "version", o.cfg.Version)
 			o.versionBad = true
 		}
 		return
 	}
+	o.versionBad = false
 	now, hb := o.now(), o.heartbeat
 	if hb == nil || hb.stale || hb.Sequence.Epoch() < target || now >= o.beatAt+chain.Time(o.params.HeartbeatEvery) {
 		skip := uint32(0)

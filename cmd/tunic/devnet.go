@@ -76,7 +76,7 @@ func (a *app) devnetUp() *cobra.Command {
 			if err != nil {
 				return err
 			}
-			if p, err = withParams(p, params); err != nil {
+			if p, err = withParams("param", p, params); err != nil {
 				return err
 			}
 			if err := p.Validate(); err != nil {
@@ -181,6 +181,7 @@ func (r *running) text(w io.Writer) {
 	for i, k := range r.Accounts {
 		fmt.Fprintf(w, "  (%d) %s  %s\n", i, k.Address, k.PrivateKey)
 	}
+	fmt.Fprintf(w, "\nThe last %d are the council: %d of them can change parameters (tunic params)\n", devnet.CouncilSize, devnet.CouncilMin)
 	fmt.Fprintf(w, "\nRelays\n\n")
 	for _, x := range r.Relays {
 		fmt.Fprintf(w, "  %-9s %s\n", x.Name, x.Node)

@@ -105,8 +105,11 @@ type whyView struct {
 
 func (r *remote) nodeWhy(cmd *cobra.Command, id chain.NodeID, n *client.NodeDetail, s *client.Status) (*whyView, error) {
 	e := chain.Epoch(s.Epoch)
-	v := &whyView{NodeDetail: n, Questions: questions(r.net.Params, n, e, s.TimeMs)}
-	var err error
+	in, _, err := r.inForce(cmd.Context())
+	if err != nil {
+		return nil, err
+	}
+	v := &whyView{NodeDetail: n, Questions: questions(in.Params, n, e, s.TimeMs)}
 	if v.Now, err = r.member(cmd, id, e); err != nil {
 		return nil, err
 	}
@@ -132,7 +135,7 @@ func (r *remote) nodeWhy(cmd *cobra.Command, id chain.NodeID, n *client.NodeDeta
 	case n.Listed:
 		v.Because = "it is listed, and nothing speaks against the next epoch"
 	default:
-		v.Because = "it is not listed: " + notListed(r.net.Params, n, e, s.TimeMs)
+		v.Because = "it is not listed: " + notListed(in.Params, n, e, s.TimeMs)
 	}
 	return v, nil
 }

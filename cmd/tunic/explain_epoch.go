@@ -33,7 +33,8 @@ type epochView struct {
 	Silent       []chain.NodeID `json:"silent"` // listed before, and not among those who contributed
 	NotCounted   []voiceView    `json:"not_counted"`
 	Diff         *diffView      `json:"diff,omitempty"`
-	ListsMissing bool           `json:"lists_missing"` // the ledger keeps them no more: neither silent nor diff
+	Params       *uint32        `json:"params,omitempty"` // number of the parameters that came into force in it, if they still are
+	ListsMissing bool           `json:"lists_missing"`    // the ledger keeps them no more: neither silent nor diff
 }
 
 type blockView struct {
@@ -172,6 +173,13 @@ func (x *explainer) epoch(ctx context.Context, e chain.Epoch) (*epochView, error
 	}
 	v := &epochView{Epoch: e, First: blockViewOf(first), Last: blockViewOf(last), Running: e == x.head.DirEpoch, Listed: first.DirCount, Root: first.Directory,
 		Removals: append([]chain.NodeID{}, last.Removals...), Beacon: first.Beacon, Contributed: []voiceView{}, Silent: []chain.NodeID{}, NotCounted: []voiceView{}}
+	in, _, err := x.inForce(ctx)
+	if err != nil {
+		return nil, err
+	}
+	if in.Number > 0 && in.Since == e {
+		v.Params = &in.Number
+	}
 	if err := x.recount(ctx, v, first); err != nil {
 		return nil, err
 	}

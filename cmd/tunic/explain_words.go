@@ -20,6 +20,9 @@ func (v *epochView) print(a *app, w io.Writer) {
 	for _, id := range v.Removals {
 		rows = append(rows, []string{"", id.String()})
 	}
+	if v.Params != nil {
+		rows = append(rows, []string{"parameters", fmt.Sprintf("number %d came into force; `tunic params show` has them", *v.Params)})
+	}
 	table(w, append(rows, []string{"root", v.Root.String()}, []string{"beacon", v.Beacon.String()}, []string{"", v.verdict()})...)
 	if v.Before == nil {
 		return

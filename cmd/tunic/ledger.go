@@ -169,7 +169,7 @@ func (f initFlags) genesis(sealer chain.NodeID) (genesis.Genesis, error) {
 	if err != nil {
 		return g, usage("--profile %q is unknown; use dev, private or mainnet", f.profile)
 	}
-	if p, err = withParams(p, f.params); err != nil {
+	if p, err = withParams("param", p, f.params); err != nil {
 		return g, err
 	}
 	dev := genesis.Profile(f.profile) == genesis.Dev
@@ -236,13 +236,13 @@ func (f initFlags) members() ([]chain.Address, uint16, error) {
 	return out, f.councilMin, nil
 }
 
-// withParams changes parameters by their names in JSON. A value is JSON, or a
-// text without its quotes.
-func withParams(p genesis.Params, changes []string) (genesis.Params, error) {
+// withParams changes parameters by their names in JSON, as a flag says. A value
+// is JSON, or a text without its quotes.
+func withParams(flag string, p genesis.Params, changes []string) (genesis.Params, error) {
 	for _, s := range changes {
 		name, value, ok := strings.Cut(s, "=")
 		if !ok {
-			return p, usage("--param %q is not NAME=VALUE", s)
+			return p, usage("--%s %q is not NAME=VALUE", flag, s)
 		}
 		key, _ := json.Marshal(name) // a string
 		for _, v := range []string{value, `"` + value + `"`} {
@@ -255,7 +255,7 @@ func withParams(p genesis.Params, changes []string) (genesis.Params, error) {
 			}
 		}
 		if !ok {
-			return p, usage("--param %q: no parameter has that name, or it takes no such value; genesis.json shows all", s)
+			return p, usage("--%s %q: no parameter has that name, or it takes no such value; genesis.json shows all", flag, s)
 		}
 	}
 	return p, nil

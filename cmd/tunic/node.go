@@ -152,7 +152,7 @@ func (a *app) nodeShow() *cobra.Command {
 			if err != nil {
 				return err
 			}
-			return a.showNode(r, s, n)
+			return a.showNode(cmd.Context(), r, s, n)
 		},
 	}
 	networkFlag(c, &net)
@@ -160,13 +160,19 @@ func (a *app) nodeShow() *cobra.Command {
 }
 
 // showNode prints what the ledger says of a node.
-func (a *app) showNode(r *remote, s *client.Status, n *client.NodeDetail) error {
+func (a *app) showNode(ctx context.Context, r *remote, s *client.Status, n *client.NodeDetail) error {
+	in, _, err := r.inForce(ctx)
+	if err != nil {
+		return err
+	}
+	core := r.net.Core
+	core.Params = in.Params
 	v := struct {
 		*client.NodeDetail
 		NotListed string         `json:"not_listed_because,omitempty"`
 		Judgement *judgementView `json:"judgement,omitempty"`
-	}{n, notListed(r.net.Params, n, chain.Epoch(s.Epoch), s.TimeMs),
-		judgementOf(r.net.Core, n, chain.Epoch(s.Epoch), s.TimeMs, othersListed(s, n))}
+	}{n, notListed(in.Params, n, chain.Epoch(s.Epoch), s.TimeMs),
+		judgementOf(core, n, chain.Epoch(s.Epoch), s.TimeMs, othersListed(s, n))}
 	return a.show(v, func(w io.Writer) {
 		listed := "yes"
 		if v.NotListed != "" {

@@ -176,7 +176,7 @@ func (a *app) relayStatus() *cobra.Command {
 			if err != nil {
 				return err
 			}
-			return a.showNode(r, s, n)
+			return a.showNode(cmd.Context(), r, s, n)
 		},
 	}
 	relayDir(c, &dir)

@@ -6,6 +6,7 @@ import (
 	"encoding/json"
 	"fmt"
 	"io"
+	"maps"
 	"math"
 	"strconv"
 	"strings"
@@ -36,6 +37,7 @@ type txFlags struct {
 	nonce, valid                   uint64
 	dryRun, wait                   bool
 	timeout                        time.Duration
+	note                           map[string]any // what build has to say with -o json; nil: nothing
 }
 
 func (f *txFlags) add(c *cobra.Command) {
@@ -91,6 +93,7 @@ func send[T any](a *app, cmd *cobra.Command, f txFlags, d *chain.TypeDef[T], bui
 		return err
 	}
 	v := map[string]any{"id": id, "kind": kindName(d.Schema()), "from": who, "nonce": h.Nonce, "fee": h.Fee, "status": client.Pending}
+	maps.Copy(v, f.note)
 	if !f.wait {
 		return a.show(v, func(w io.Writer) {
 			fmt.Fprintf(w, "%s\nwaiting for a block; `tunic tx status %s --wait` tells what became of it\n", id, id)
@@ -118,24 +121,24 @@ func chooseKey(dir, from string) (chain.Address, error) {
 	return l[0], nil
 }
 
-// txHead fills in nonce, fee and validity. The head is verified, so that a
-// ledger of another network is found out before anything is signed for it.
+// txHead fills in nonce, fee and validity. The parameters in force are verified,
+// so that a ledger of another network is found out before anything is signed for it.
 func (r *remote) txHead(ctx context.Context, who chain.Address, f txFlags, numbered bool) (chain.Head, error) {
-	h := chain.Head{Nonce: f.nonce, Fee: r.net.Params.MinFee}
+	h := chain.Head{Nonce: f.nonce}
+	in, at, err := r.inForce(ctx)
+	if err != nil {
+		return h, err
+	}
+	h.Fee = in.Params.MinFee
 	if f.fee != "" {
-		var err error
 		if h.Fee, err = chain.ParseTUN(f.fee); err != nil {
 			return h, usage("--tx-fee: %v", err)
 		}
 	}
-	s, err := r.header(ctx, "latest")
-	if err != nil {
-		return h, err
-	}
 	if f.valid == 0 || f.valid > math.MaxUint32 {
 		return h, usage("--valid %d is not a number of blocks", f.valid)
 	}
-	h.ValidUntil = s.Header.Height + chain.Height(f.valid)
+	h.ValidUntil = at.Header.Height + chain.Height(f.valid)
 	if !numbered {
 		acc, err := r.account(ctx, who)
 		if err != nil {
