@@ -57,6 +57,8 @@ var hopeless = map[string]bool{
 	registry.CodeMalformed: true, registry.CodeUnsupported: true, registry.CodeBadKey: true, registry.CodeBadVRF: true,
 	slashing.ErrMalformed.Code: true, slashing.ErrUnsupportedKind.Code: true, slashing.ErrForeignNetwork.Code: true,
 	slashing.ErrWrongPair.Code: true, slashing.ErrSameContent.Code: true, slashing.ErrNotListed.Code: true,
+	slashing.ErrWrongStatement.Code: true, slashing.ErrBadState.Code: true, slashing.ErrVersionAllowed.Code: true, slashing.ErrInGrace.Code: true,
+	slashing.ErrWrongQuorum.Code: true, slashing.ErrTooFewVotes.Code: true,
 }
 
 // answer is a problem with the Retry-After that goes with it, in seconds.

@@ -9,6 +9,7 @@ import (
 
 	"tunic/api/oas"
 	"tunic/chain"
+	"tunic/chain/state"
 	"tunic/ledger/machine"
 	"tunic/slashing"
 )
@@ -18,10 +19,26 @@ func slashOf(r slashing.Record) oas.Slash {
 		Offence: r.ID.String(), Kind: r.Kind.String(), Basis: oas.SlashBasis(r.Basis), Node: r.Node.String(),
 		Operator: r.Operator.String(), Epoch: int64(r.Epoch), Height: int64(r.At), TimeMs: int64(r.Time),
 		Stake: amount(r.Stake), Slashed: amount(r.Total), Reward: amount(r.Reward), Burned: amount(r.Burned),
-		Reporter: r.Reporter.String(), Losses: []oas.Contribution{},
+		Reporter: r.Reporter.String(),
 	}
-	for _, l := range r.Losses {
-		out.Losses = append(out.Losses, oas.Contribution{Account: l.Account.String(), Amount: amount(l.Amount)})
+	out.Losses = lossesOf(r.Slashed)
+	if c := r.Correlation; c.Due != 0 {
+		out.Correlation = &oas.Correlation{DueMs: int64(c.Due), Bonded: amount(c.Bonded), Before: amount(c.Before)}
+		if x := c.Settled; x != nil {
+			out.Correlation.Settled = &oas.Settlement{Height: int64(x.At), TimeMs: int64(x.Time), Sum: amount(x.Sum), Stake: amount(x.Stake),
+				Slashed: amount(x.Total), FractionPpm: int(c.Fraction()), Losses: lossesOf(x.Slashed)}
+		}
+	}
+	if j := r.Judged; j != nil {
+		out.Judged = &oas.Judged{All: texts(j.All.Names()), Any: texts(j.Any.Names()), Score: int(j.Score), Deregistered: j.Deregistered, Votes: j.Votes}
+	}
+	return out
+}
+
+func lossesOf(s slashing.Slashed) []oas.Contribution {
+	out := []oas.Contribution{}
+	for _, l := range s.Losses {
+		out = append(out, oas.Contribution{Account: l.Account.String(), Amount: amount(l.Amount)})
 	}
 	return out
 }
@@ -75,13 +92,39 @@ func (s *server) GetSlash(_ context.Context, req oas.GetSlashRequestObject) (oas
 	return oas.GetSlash200JSONResponse(slashOf(r)), nil
 }
 
-// GetSlashProof serves the proof file behind a slash.
+// GetSlashProof serves the proof file behind a slash. That of a verdict is made of
+// its votes, the list of their epoch and the parameters in force now: while the
+// list is kept and the parameters are the same.
 func (s *server) GetSlashProof(_ context.Context, req oas.GetSlashProofRequestObject) (oas.GetSlashProofResponseObject, error) {
 	r, err := s.record(req.Offence)
 	if err != nil {
 		return nil, err
 	}
-	return oas.GetSlashProof200ApplicationoctetStreamResponse{Body: bytes.NewReader(r.Proof), ContentLength: int64(len(r.Proof))}, nil
+	proof := r.Proof
+	if r.Judged != nil {
+		p, err := s.verdictProof(r)
+		if err != nil {
+			return nil, err
+		}
+		proof = p.Encode()
+	}
+	return oas.GetSlashProof200ApplicationoctetStreamResponse{Body: bytes.NewReader(proof), ContentLength: int64(len(proof))}, nil
+}
+
+func (s *server) verdictProof(r slashing.Record) (slashing.Proof, error) {
+	list, header, err := s.ledger.List(r.Epoch)
+	if err != nil {
+		return slashing.Proof{}, explainList(r.Epoch, err)
+	}
+	head, row, err := s.prove(state.PartParams, state.ParamsKey())
+	if err != nil {
+		return slashing.Proof{}, err
+	}
+	p, err := slashing.AssembleVerdict(r.Node, r.Judged.Votes, header, list, slashing.InForce{Header: head, Proof: row})
+	if err != nil {
+		return p, notFound(codeOffenceUnknown, "no proof can be made of the record any more: "+refusalText(err))
+	}
+	return p, nil
 }
 
 // JudgeProof judges a proof file as the next block would, step by step, and
@@ -99,10 +142,9 @@ func (s *server) JudgeProof(_ context.Context, req oas.JudgeProofRequestObject) 
 	}
 	var out oas.Verdict
 	s.ledger.View(func(m *machine.Machine) {
-		steps := slashing.Steps(p, m)
-		offence, err := slashing.Verify(p, m)
+		offence, steps, err := slashing.Judge(p, m)
 		if err == nil {
-			err = m.CheckProof(p)
+			err = m.Punishable(offence, p.Fork)
 			last := slashing.Step{Name: "punishable", OK: err == nil, Detail: "the ledger would punish it now"}
 			if err != nil {
 				last.Detail = refusalText(err)

@@ -11,8 +11,11 @@ import (
 	"tunic/api"
 	"tunic/api/oas"
 	"tunic/chain"
+	"tunic/chain/state"
 	"tunic/chain/statement"
+	"tunic/internal/wire"
 	"tunic/ledger"
+	"tunic/ledger/light"
 	"tunic/ledger/machine"
 	"tunic/slashing"
 	"tunic/staking"
@@ -209,6 +212,36 @@ func TestProofs(t *testing.T) {
 	if a := w.ok("/v1/slashes/"+p.ID().String()+"/proof", nil); string(a.body) != string(proof) {
 		t.Error("the proof file is another")
 	}
+	if c := s.Correlation; c == nil || c.DueMs != s.TimeMs+int64(w.gen.Params.CorrelationWindow) || c.Before != "0" || c.Settled != nil || s.Judged != nil {
+		t.Errorf("correlation %+v", c)
+	}
+	// Its record is proven under a header, and so is that there is no other.
+	row := func(id chain.Hash) (slashing.Record, bool) {
+		t.Helper()
+		b := w.ok("/v1/state/offences/"+hex.EncodeToString(slashing.RecordKey(id)), nil, "Accept", octets).body
+		r := wire.NewReader(b)
+		header, p := chain.ReadSealedHeader(r), state.ReadProof(r)
+		w.must(r.Done())
+		v, err := light.New(w.gen.Network())
+		w.must(err)
+		value, ok, err := v.Row(p, slashing.RecordKey(id), header)
+		w.must(err)
+		if !ok {
+			return slashing.Record{}, false
+		}
+		rec, err := slashing.DecodeRecord(value)
+		w.must(err)
+		return rec, true
+	}
+	if rec, ok := row(p.ID()); !ok || rec.Node != w.relays[0].id || rec.Total != 100*chain.TUN {
+		t.Errorf("record in the state: %+v", rec)
+	}
+	if _, ok := row(chain.Hash{1}); ok {
+		t.Error("a record of nothing")
+	}
+	for _, path := range []string{"/v1/state/offences/0", "/v1/state/offences/ZZ", "/v1/state/nothing/01"} {
+		w.refused(w.get(path), 400, "invalid_request")
+	}
 	// The removal shows at once: in the directory, its tag and its proofs.
 	after := w.ok("/v1/directory", nil)
 	if before.Header.Get("ETag") == after.Header.Get("ETag") {
@@ -234,6 +267,12 @@ func TestProofs(t *testing.T) {
 	w.ok("/v1/nodes/"+w.relays[0].id.String(), &d)
 	if last := d.History[len(d.History)-1]; last.To != oas.Tombstoned || *last.Proof != p.ID().String() {
 		t.Errorf("history ends in %+v", last)
+	}
+	// When the window is over the rest is counted out.
+	w.must(w.ledger.AdvanceTo(t.Context(), chain.Time(s.Correlation.DueMs)))
+	w.ok("/v1/slashes/"+p.ID().String(), &s)
+	if x := s.Correlation.Settled; x == nil || x.TimeMs != s.Correlation.DueMs || x.Sum != s.Slashed || x.FractionPpm == 0 || len(x.Losses) != 1 {
+		t.Errorf("settled %+v", x)
 	}
 	// Long after, it would be too late.
 	w.must(w.ledger.AdvanceTo(t.Context(), w.gen.EpochStart(3)+chain.Time(w.gen.Params.EvidenceAge)+1))

@@ -178,6 +178,33 @@ func (e VerdictVerdict) Valid() bool {
 	}
 }
 
+// Defines values for GetStateProofParamsPart.
+const (
+	GetStateProofParamsPartAccounts GetStateProofParamsPart = "accounts"
+	GetStateProofParamsPartNodes    GetStateProofParamsPart = "nodes"
+	GetStateProofParamsPartOffences GetStateProofParamsPart = "offences"
+	GetStateProofParamsPartParams   GetStateProofParamsPart = "params"
+	GetStateProofParamsPartStakes   GetStateProofParamsPart = "stakes"
+)
+
+// Valid indicates whether the value is a known member of the GetStateProofParamsPart enum.
+func (e GetStateProofParamsPart) Valid() bool {
+	switch e {
+	case GetStateProofParamsPartAccounts:
+		return true
+	case GetStateProofParamsPartNodes:
+		return true
+	case GetStateProofParamsPartOffences:
+		return true
+	case GetStateProofParamsPartParams:
+		return true
+	case GetStateProofParamsPartStakes:
+		return true
+	default:
+		return false
+	}
+}
+
 // Account defines model for Account.
 type Account struct {
 	// Address EIP-55 in answers
@@ -284,6 +311,23 @@ type Contribution struct {
 	//
 	// Example: 12500000000
 	Amount Amount `json:"amount"`
+}
+
+// Correlation the further loss where many are punished in one window
+type Correlation struct {
+	// Before units; 10^9 are 1 TUN
+	//
+	// Example: 12500000000
+	Before Amount `json:"before"`
+
+	// Bonded units; 10^9 are 1 TUN
+	//
+	// Example: 12500000000
+	Bonded Amount `json:"bonded"`
+
+	// DueMs the first block from then on settles it
+	DueMs   int64       `json:"due_ms"`
+	Settled *Settlement `json:"settled,omitempty"`
 }
 
 // DevAdvance defines model for DevAdvance.
@@ -471,6 +515,22 @@ type Health struct {
 
 // HealthStatus defines model for Health.Status.
 type HealthStatus string
+
+// Judged what a quorum found
+type Judged struct {
+	// All reasons that stand in every vote
+	All []string `json:"all"`
+
+	// Any reasons that stand in at least one
+	Any []string `json:"any"`
+
+	// Deregistered no credit was left; otherwise decommissioned
+	Deregistered bool `json:"deregistered"`
+
+	// Score median of the votes in permille
+	Score int      `json:"score"`
+	Votes []Base64 `json:"votes"`
+}
 
 // Node defines model for Node.
 type Node struct {
@@ -734,6 +794,30 @@ type ServiceNode struct {
 	TotalContributed Amount `json:"total_contributed"`
 }
 
+// Settlement defines model for Settlement.
+type Settlement struct {
+	// FractionPpm share of the stake, parts per million rounded down
+	FractionPpm int            `json:"fraction_ppm"`
+	Height      int64          `json:"height"`
+	Losses      []Contribution `json:"losses"`
+
+	// Slashed units; 10^9 are 1 TUN
+	//
+	// Example: 12500000000
+	Slashed Amount `json:"slashed"`
+
+	// Stake units; 10^9 are 1 TUN
+	//
+	// Example: 12500000000
+	Stake Amount `json:"stake"`
+
+	// Sum units; 10^9 are 1 TUN
+	//
+	// Example: 12500000000
+	Sum    Amount `json:"sum"`
+	TimeMs int64  `json:"time_ms"`
+}
+
 // SignedMessage Example: {"kind":"transfer","message":{"amount":"12500000000","fee":"1000","nonce":"0","to":"0xd8dA6BF26964aF9D7eEd9e03E53415D37aA96045","validUntil":"500"},"signature":"0x8f1c5b1a6f0d3e9b7c2a4d6e8f0a1b3c5d7e9f1a2b4c6d8e0f2a4b6c8d0e2f4a1b3d5f7a9c1e3f5b7d9f1a3c5e7f9b1d3f5a7c9e1f3b5d7f9a1c3e5f7b9d1f3a1b"}
 type SignedMessage struct {
 	// Kind transfer, register, contribute, request-unlock, withdraw, submit-proof, change-params
@@ -753,9 +837,15 @@ type Slash struct {
 	// Burned units; 10^9 are 1 TUN
 	//
 	// Example: 12500000000
-	Burned Amount         `json:"burned"`
-	Epoch  int64          `json:"epoch"`
-	Height int64          `json:"height"`
+	Burned Amount `json:"burned"`
+
+	// Correlation the further loss where many are punished in one window
+	Correlation *Correlation `json:"correlation,omitempty"`
+	Epoch       int64        `json:"epoch"`
+	Height      int64        `json:"height"`
+
+	// Judged what a quorum found
+	Judged *Judged        `json:"judged,omitempty"`
 	Kind   string         `json:"kind"`
 	Losses []Contribution `json:"losses"`
 
@@ -1148,6 +1238,9 @@ type ListStakesParams struct {
 	Cursor *ParamCursor `form:"cursor,omitempty" json:"cursor,omitempty"`
 }
 
+// GetStateProofParamsPart defines parameters for GetStateProof.
+type GetStateProofParamsPart string
+
 // DevAdvanceJSONRequestBody defines body for DevAdvance for application/json ContentType.
 type DevAdvanceJSONRequestBody = DevAdvance
 
@@ -1449,7 +1542,7 @@ type ClientInterface interface {
 	// Corresponds with GET /v1/slashes/{offence} (the `GetSlash` operationId).
 	GetSlash(ctx context.Context, offence Hash, reqEditors ...RequestEditorFn) (*http.Response, error)
 
-	// GetSlashProof The proof file
+	// GetSlashProof The proof file; that of an unavailable is made when it is asked for
 	//
 	// Corresponds with GET /v1/slashes/{offence}/proof (the `GetSlashProof` operationId).
 	GetSlashProof(ctx context.Context, offence Hash, reqEditors ...RequestEditorFn) (*http.Response, error)
@@ -1463,6 +1556,11 @@ type ClientInterface interface {
 	//
 	// Corresponds with GET /v1/stakes/{node} (the `GetStake` operationId).
 	GetStake(ctx context.Context, node ParamNode, reqEditors ...RequestEditorFn) (*http.Response, error)
+
+	// GetStateProof Proof that a row of the state is there, or not, under the head's header
+	//
+	// Corresponds with GET /v1/state/{part}/{key} (the `GetStateProof` operationId).
+	GetStateProof(ctx context.Context, part GetStateProofParamsPart, key string, reqEditors ...RequestEditorFn) (*http.Response, error)
 
 	// PublishStatementWithBody Publish a node's statement in its canonical bytes
 	//
@@ -2035,7 +2133,7 @@ func (c *Client) GetSlash(ctx context.Context, offence Hash, reqEditors ...Reque
 	return c.Client.Do(req)
 }
 
-// GetSlashProof The proof file
+// GetSlashProof The proof file; that of an unavailable is made when it is asked for
 //
 // Corresponds with GET /v1/slashes/{offence}/proof (the `GetSlashProof` operationId).
 func (c *Client) GetSlashProof(ctx context.Context, offence Hash, reqEditors ...RequestEditorFn) (*http.Response, error) {
@@ -2070,6 +2168,21 @@ func (c *Client) ListStakes(ctx context.Context, params *ListStakesParams, reqEd
 // Corresponds with GET /v1/stakes/{node} (the `GetStake` operationId).
 func (c *Client) GetStake(ctx context.Context, node ParamNode, reqEditors ...RequestEditorFn) (*http.Response, error) {
 	req, err := NewGetStakeRequest(c.Server, node)
+	if err != nil {
+		return nil, err
+	}
+	req = req.WithContext(ctx)
+	if err := c.applyEditors(ctx, req, reqEditors); err != nil {
+		return nil, err
+	}
+	return c.Client.Do(req)
+}
+
+// GetStateProof Proof that a row of the state is there, or not, under the head's header
+//
+// Corresponds with GET /v1/state/{part}/{key} (the `GetStateProof` operationId).
+func (c *Client) GetStateProof(ctx context.Context, part GetStateProofParamsPart, key string, reqEditors ...RequestEditorFn) (*http.Response, error) {
+	req, err := NewGetStateProofRequest(c.Server, part, key)
 	if err != nil {
 		return nil, err
 	}
@@ -3544,6 +3657,47 @@ func NewGetStakeRequest(server string, node ParamNode) (*http.Request, error) {
 	return req, nil
 }
 
+// NewGetStateProofRequest constructs an http.Request for the GetStateProof method
+func NewGetStateProofRequest(server string, part GetStateProofParamsPart, key string) (*http.Request, error) {
+	var err error
+
+	var pathParam0 string
+
+	pathParam0, err = runtime.StyleParamWithOptions("simple", false, "part", part, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationPath, Type: "string", Format: ""})
+	if err != nil {
+		return nil, err
+	}
+
+	var pathParam1 string
+
+	pathParam1, err = runtime.StyleParamWithOptions("simple", false, "key", key, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationPath, Type: "string", Format: ""})
+	if err != nil {
+		return nil, err
+	}
+
+	serverURL, err := url.Parse(server)
+	if err != nil {
+		return nil, err
+	}
+
+	operationPath := fmt.Sprintf("/v1/state/%s/%s", pathParam0, pathParam1)
+	if operationPath[0] == '/' {
+		operationPath = "." + operationPath
+	}
+
+	queryURL, err := serverURL.Parse(operationPath)
+	if err != nil {
+		return nil, err
+	}
+
+	req, err := http.NewRequest(http.MethodGet, queryURL.String(), nil)
+	if err != nil {
+		return nil, err
+	}
+
+	return req, nil
+}
+
 // NewPublishStatementRequestWithBody constructs an http.Request for the PublishStatement method, with any body, and a specified content type
 func NewPublishStatementRequestWithBody(server string, contentType string, body io.Reader) (*http.Request, error) {
 	var err error
@@ -3971,7 +4125,7 @@ type ClientWithResponsesInterface interface {
 	// Corresponds with GET /v1/slashes/{offence} (the `GetSlash` operationId).
 	GetSlashWithResponse(ctx context.Context, offence Hash, reqEditors ...RequestEditorFn) (*GetSlashResponse, error)
 
-	// GetSlashProofWithResponse The proof file
+	// GetSlashProofWithResponse The proof file; that of an unavailable is made when it is asked for
 	//
 	// Returns a wrapper object for the known response body format(s).
 	//
@@ -3991,6 +4145,13 @@ type ClientWithResponsesInterface interface {
 	//
 	// Corresponds with GET /v1/stakes/{node} (the `GetStake` operationId).
 	GetStakeWithResponse(ctx context.Context, node ParamNode, reqEditors ...RequestEditorFn) (*GetStakeResponse, error)
+
+	// GetStateProofWithResponse Proof that a row of the state is there, or not, under the head's header
+	//
+	// Returns a wrapper object for the known response body format(s).
+	//
+	// Corresponds with GET /v1/state/{part}/{key} (the `GetStateProof` operationId).
+	GetStateProofWithResponse(ctx context.Context, part GetStateProofParamsPart, key string, reqEditors ...RequestEditorFn) (*GetStateProofResponse, error)
 
 	// PublishStatementWithBodyWithResponse Publish a node's statement in its canonical bytes
 	//
@@ -5516,6 +5677,47 @@ func (r GetStakeResponse) ContentType() string {
 	return ""
 }
 
+type GetStateProofResponse struct {
+	Body         []byte
+	HTTPResponse *http.Response
+	// ApplicationproblemJSONDefault the response for an HTTP default `application/problem+json` response
+	ApplicationproblemJSONDefault *ProblemResponse
+}
+
+// GetApplicationproblemJSONDefault returns the response for an HTTP default `application/problem+json` response
+func (r GetStateProofResponse) GetApplicationproblemJSONDefault() *ProblemResponse {
+	return r.ApplicationproblemJSONDefault
+}
+
+// GetBody returns the raw response body bytes
+func (r GetStateProofResponse) GetBody() []byte {
+	return r.Body
+}
+
+// Status returns HTTPResponse.Status
+func (r GetStateProofResponse) Status() string {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.Status
+	}
+	return http.StatusText(0)
+}
+
+// StatusCode returns HTTPResponse.StatusCode
+func (r GetStateProofResponse) StatusCode() int {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.StatusCode
+	}
+	return 0
+}
+
+// ContentType is a convenience method to retrieve the Content-Type value from the HTTP response headers
+func (r GetStateProofResponse) ContentType() string {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.Header.Get("Content-Type")
+	}
+	return ""
+}
+
 type PublishStatementResponse struct {
 	Body         []byte
 	HTTPResponse *http.Response
@@ -6159,7 +6361,7 @@ func (c *ClientWithResponses) GetSlashWithResponse(ctx context.Context, offence 
 	return ParseGetSlashResponse(rsp)
 }
 
-// GetSlashProofWithResponse The proof file
+// GetSlashProofWithResponse The proof file; that of an unavailable is made when it is asked for
 //
 // Returns a wrapper object for the known response body format(s).
 //
@@ -6196,6 +6398,19 @@ func (c *ClientWithResponses) GetStakeWithResponse(ctx context.Context, node Par
 		return nil, err
 	}
 	return ParseGetStakeResponse(rsp)
+}
+
+// GetStateProofWithResponse Proof that a row of the state is there, or not, under the head's header
+//
+// Returns a wrapper object for the known response body format(s).
+//
+// Corresponds with GET /v1/state/{part}/{key} (the `GetStateProof` operationId).
+func (c *ClientWithResponses) GetStateProofWithResponse(ctx context.Context, part GetStateProofParamsPart, key string, reqEditors ...RequestEditorFn) (*GetStateProofResponse, error) {
+	rsp, err := c.GetStateProof(ctx, part, key, reqEditors...)
+	if err != nil {
+		return nil, err
+	}
+	return ParseGetStateProofResponse(rsp)
 }
 
 // PublishStatementWithBodyWithResponse Publish a node's statement in its canonical bytes
@@ -7325,6 +7540,32 @@ func ParseGetStakeResponse(rsp *http.Response) (*GetStakeResponse, error) {
 		}
 		response.JSON200 = &dest
 
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && true:
+		var dest ProblemResponse
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationproblemJSONDefault = &dest
+
+	}
+
+	return response, nil
+}
+
+// ParseGetStateProofResponse parses an HTTP response from a GetStateProofWithResponse call
+func ParseGetStateProofResponse(rsp *http.Response) (*GetStateProofResponse, error) {
+	bodyBytes, err := io.ReadAll(rsp.Body)
+	defer func() { _ = rsp.Body.Close() }()
+	if err != nil {
+		return nil, err
+	}
+
+	response := &GetStateProofResponse{
+		Body:         bodyBytes,
+		HTTPResponse: rsp,
+	}
+
+	switch {
 	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && true:
 		var dest ProblemResponse
 		if err := json.Unmarshal(bodyBytes, &dest); err != nil {

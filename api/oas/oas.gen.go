@@ -184,6 +184,33 @@ func (e VerdictVerdict) Valid() bool {
 	}
 }
 
+// Defines values for GetStateProofParamsPart.
+const (
+	GetStateProofParamsPartAccounts GetStateProofParamsPart = "accounts"
+	GetStateProofParamsPartNodes    GetStateProofParamsPart = "nodes"
+	GetStateProofParamsPartOffences GetStateProofParamsPart = "offences"
+	GetStateProofParamsPartParams   GetStateProofParamsPart = "params"
+	GetStateProofParamsPartStakes   GetStateProofParamsPart = "stakes"
+)
+
+// Valid indicates whether the value is a known member of the GetStateProofParamsPart enum.
+func (e GetStateProofParamsPart) Valid() bool {
+	switch e {
+	case GetStateProofParamsPartAccounts:
+		return true
+	case GetStateProofParamsPartNodes:
+		return true
+	case GetStateProofParamsPartOffences:
+		return true
+	case GetStateProofParamsPartParams:
+		return true
+	case GetStateProofParamsPartStakes:
+		return true
+	default:
+		return false
+	}
+}
+
 // Account defines model for Account.
 type Account struct {
 	// Address EIP-55 in answers
@@ -290,6 +317,23 @@ type Contribution struct {
 	//
 	// Example: 12500000000
 	Amount Amount `json:"amount"`
+}
+
+// Correlation the further loss where many are punished in one window
+type Correlation struct {
+	// Before units; 10^9 are 1 TUN
+	//
+	// Example: 12500000000
+	Before Amount `json:"before"`
+
+	// Bonded units; 10^9 are 1 TUN
+	//
+	// Example: 12500000000
+	Bonded Amount `json:"bonded"`
+
+	// DueMs the first block from then on settles it
+	DueMs   int64       `json:"due_ms"`
+	Settled *Settlement `json:"settled,omitempty"`
 }
 
 // DevAdvance defines model for DevAdvance.
@@ -477,6 +521,22 @@ type Health struct {
 
 // HealthStatus defines model for Health.Status.
 type HealthStatus string
+
+// Judged what a quorum found
+type Judged struct {
+	// All reasons that stand in every vote
+	All []string `json:"all"`
+
+	// Any reasons that stand in at least one
+	Any []string `json:"any"`
+
+	// Deregistered no credit was left; otherwise decommissioned
+	Deregistered bool `json:"deregistered"`
+
+	// Score median of the votes in permille
+	Score int      `json:"score"`
+	Votes []Base64 `json:"votes"`
+}
 
 // Node defines model for Node.
 type Node struct {
@@ -740,6 +800,30 @@ type ServiceNode struct {
 	TotalContributed Amount `json:"total_contributed"`
 }
 
+// Settlement defines model for Settlement.
+type Settlement struct {
+	// FractionPpm share of the stake, parts per million rounded down
+	FractionPpm int            `json:"fraction_ppm"`
+	Height      int64          `json:"height"`
+	Losses      []Contribution `json:"losses"`
+
+	// Slashed units; 10^9 are 1 TUN
+	//
+	// Example: 12500000000
+	Slashed Amount `json:"slashed"`
+
+	// Stake units; 10^9 are 1 TUN
+	//
+	// Example: 12500000000
+	Stake Amount `json:"stake"`
+
+	// Sum units; 10^9 are 1 TUN
+	//
+	// Example: 12500000000
+	Sum    Amount `json:"sum"`
+	TimeMs int64  `json:"time_ms"`
+}
+
 // SignedMessage Example: {"kind":"transfer","message":{"amount":"12500000000","fee":"1000","nonce":"0","to":"0xd8dA6BF26964aF9D7eEd9e03E53415D37aA96045","validUntil":"500"},"signature":"0x8f1c5b1a6f0d3e9b7c2a4d6e8f0a1b3c5d7e9f1a2b4c6d8e0f2a4b6c8d0e2f4a1b3d5f7a9c1e3f5b7d9f1a3c5e7f9b1d3f5a7c9e1f3b5d7f9a1c3e5f7b9d1f3a1b"}
 type SignedMessage struct {
 	// Kind transfer, register, contribute, request-unlock, withdraw, submit-proof, change-params
@@ -759,9 +843,15 @@ type Slash struct {
 	// Burned units; 10^9 are 1 TUN
 	//
 	// Example: 12500000000
-	Burned Amount         `json:"burned"`
-	Epoch  int64          `json:"epoch"`
-	Height int64          `json:"height"`
+	Burned Amount `json:"burned"`
+
+	// Correlation the further loss where many are punished in one window
+	Correlation *Correlation `json:"correlation,omitempty"`
+	Epoch       int64        `json:"epoch"`
+	Height      int64        `json:"height"`
+
+	// Judged what a quorum found
+	Judged *Judged        `json:"judged,omitempty"`
 	Kind   string         `json:"kind"`
 	Losses []Contribution `json:"losses"`
 
@@ -1154,6 +1244,9 @@ type ListStakesParams struct {
 	Cursor *ParamCursor `form:"cursor,omitempty" json:"cursor,omitempty"`
 }
 
+// GetStateProofParamsPart defines parameters for GetStateProof.
+type GetStateProofParamsPart string
+
 // DevAdvanceJSONRequestBody defines body for DevAdvance for application/json ContentType.
 type DevAdvanceJSONRequestBody = DevAdvance
 
@@ -1258,7 +1351,7 @@ type ServerInterface interface {
 	// GetSlash One slash with its basis
 	// (GET /v1/slashes/{offence})
 	GetSlash(c *gin.Context, offence Hash)
-	// GetSlashProof The proof file
+	// GetSlashProof The proof file; that of an unavailable is made when it is asked for
 	// (GET /v1/slashes/{offence}/proof)
 	GetSlashProof(c *gin.Context, offence Hash)
 	// ListStakes Bonds of all nodes, ascending by node id
@@ -1267,6 +1360,9 @@ type ServerInterface interface {
 	// GetStake The bond of one node
 	// (GET /v1/stakes/{node})
 	GetStake(c *gin.Context, node ParamNode)
+	// GetStateProof Proof that a row of the state is there, or not, under the head's header
+	// (GET /v1/state/{part}/{key})
+	GetStateProof(c *gin.Context, part GetStateProofParamsPart, key string)
 	// PublishStatement Publish a node's statement in its canonical bytes
 	// (POST /v1/statements)
 	PublishStatement(c *gin.Context)
@@ -2042,6 +2138,40 @@ func (siw *ServerInterfaceWrapper) GetStake(c *gin.Context) {
 	siw.Handler.GetStake(c, node)
 }
 
+// GetStateProof operation middleware
+func (siw *ServerInterfaceWrapper) GetStateProof(c *gin.Context) {
+
+	var err error
+	_ = err
+
+	// ------------- Path parameter "part" -------------
+	var part GetStateProofParamsPart
+
+	err = runtime.BindStyledParameterWithOptions("simple", "part", c.Param("part"), &part, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationPath, Explode: false, Required: true, Type: "string", Format: "", ValueIsUnescaped: true})
+	if err != nil {
+		siw.ErrorHandler(c, fmt.Errorf("Invalid format for parameter part: %w", err), http.StatusBadRequest)
+		return
+	}
+
+	// ------------- Path parameter "key" -------------
+	var key string
+
+	err = runtime.BindStyledParameterWithOptions("simple", "key", c.Param("key"), &key, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationPath, Explode: false, Required: true, Type: "string", Format: "", ValueIsUnescaped: true})
+	if err != nil {
+		siw.ErrorHandler(c, fmt.Errorf("Invalid format for parameter key: %w", err), http.StatusBadRequest)
+		return
+	}
+
+	for _, middleware := range siw.HandlerMiddlewares {
+		middleware(c)
+		if c.IsAborted() {
+			return
+		}
+	}
+
+	siw.Handler.GetStateProof(c, part, key)
+}
+
 // PublishStatement operation middleware
 func (siw *ServerInterfaceWrapper) PublishStatement(c *gin.Context) {
 
@@ -2158,6 +2288,7 @@ func RegisterHandlersWithOptions(router gin.IRouter, si ServerInterface, options
 	router.GET(options.BaseURL+"/v1/slashes", wrapper.ListSlashes)
 	router.GET(options.BaseURL+"/v1/slashes/:offence", wrapper.GetSlash)
 	router.GET(options.BaseURL+"/v1/slashes/:offence/proof", wrapper.GetSlashProof)
+	router.GET(options.BaseURL+"/v1/state/:part/:key", wrapper.GetStateProof)
 	router.POST(options.BaseURL+"/v1/proofs", wrapper.JudgeProof)
 	router.GET(options.BaseURL+"/api/service_nodes", wrapper.GetServiceNodes)
 	router.POST(options.BaseURL+"/dev/mine", wrapper.DevMine)
@@ -3595,6 +3726,52 @@ func (response GetStakedefaultApplicationProblemPlusJSONResponse) VisitGetStakeR
 	return err
 }
 
+type GetStateProofRequestObject struct {
+	Part GetStateProofParamsPart `json:"part"`
+	Key  string                  `json:"key"`
+}
+
+type GetStateProofResponseObject interface {
+	VisitGetStateProofResponse(w http.ResponseWriter) error
+}
+
+type GetStateProof200ApplicationoctetStreamResponse struct {
+	Body          io.Reader
+	ContentLength int64
+}
+
+func (response GetStateProof200ApplicationoctetStreamResponse) VisitGetStateProofResponse(w http.ResponseWriter) error {
+
+	w.Header().Set("Content-Type", "application/octet-stream")
+	if response.ContentLength != 0 {
+		w.Header().Set("Content-Length", fmt.Sprint(response.ContentLength))
+	}
+	w.WriteHeader(200)
+
+	if closer, ok := response.Body.(io.ReadCloser); ok {
+		defer closer.Close()
+	}
+	_, err := io.Copy(w, response.Body)
+	return err
+}
+
+type GetStateProofdefaultApplicationProblemPlusJSONResponse struct {
+	Body       Problem
+	StatusCode int
+}
+
+func (response GetStateProofdefaultApplicationProblemPlusJSONResponse) VisitGetStateProofResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(response.StatusCode)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
 type PublishStatementRequestObject struct {
 	Body io.Reader
 }
@@ -3837,7 +4014,7 @@ type StrictServerInterface interface {
 	// GetSlash One slash with its basis
 	// (GET /v1/slashes/{offence})
 	GetSlash(ctx context.Context, request GetSlashRequestObject) (GetSlashResponseObject, error)
-	// GetSlashProof The proof file
+	// GetSlashProof The proof file; that of an unavailable is made when it is asked for
 	// (GET /v1/slashes/{offence}/proof)
 	GetSlashProof(ctx context.Context, request GetSlashProofRequestObject) (GetSlashProofResponseObject, error)
 	// ListStakes Bonds of all nodes, ascending by node id
@@ -3846,6 +4023,9 @@ type StrictServerInterface interface {
 	// GetStake The bond of one node
 	// (GET /v1/stakes/{node})
 	GetStake(ctx context.Context, request GetStakeRequestObject) (GetStakeResponseObject, error)
+	// GetStateProof Proof that a row of the state is there, or not, under the head's header
+	// (GET /v1/state/{part}/{key})
+	GetStateProof(ctx context.Context, request GetStateProofRequestObject) (GetStateProofResponseObject, error)
 	// PublishStatement Publish a node's statement in its canonical bytes
 	// (POST /v1/statements)
 	PublishStatement(ctx context.Context, request PublishStatementRequestObject) (PublishStatementResponseObject, error)
@@ -4791,6 +4971,33 @@ func (sh *strictHandler) GetStake(ctx *gin.Context, node ParamNode) {
 	}
 }
 
+// GetStateProof operation middleware
+func (sh *strictHandler) GetStateProof(ctx *gin.Context, part GetStateProofParamsPart, key string) {
+	var request GetStateProofRequestObject
+
+	request.Part = part
+	request.Key = key
+
+	handler := func(ctx *gin.Context, request interface{}) (interface{}, error) {
+		return sh.ssi.GetStateProof(ctx, request.(GetStateProofRequestObject))
+	}
+	for _, middleware := range sh.middlewares {
+		handler = middleware(handler, "GetStateProof")
+	}
+
+	response, err := handler(ctx, request)
+
+	if err != nil {
+		sh.options.HandlerErrorFunc(ctx, err)
+	} else if validResponse, ok := response.(GetStateProofResponseObject); ok {
+		if err := validResponse.VisitGetStateProofResponse(ctx.Writer); err != nil {
+			sh.options.ResponseErrorHandlerFunc(ctx, err)
+		}
+	} else if response != nil {
+		sh.options.ResponseErrorHandlerFunc(ctx, fmt.Errorf("unexpected response type: %T", response))
+	}
+}
+
 // PublishStatement operation middleware
 func (sh *strictHandler) PublishStatement(ctx *gin.Context) {
 	var request PublishStatementRequestObject
@@ -4921,142 +5128,149 @@ func (sh *strictHandler) GetTransaction(ctx *gin.Context, id Hash) {
 // const string: with thousands of chunks the chained `+` fold is several
 // times slower for the Go compiler than parsing a slice literal.
 var swaggerSpec = []string{
-	"7H37c9u41ei/gtHtzO7OpW1Jtvyc/pCss930bpPMJu03c9epBBGHEmoSUAFQsur6f7+DFx8iKFGOnC/d",
-	"+/WHbiySwMF54bxw8NiLebbgDJiSvevH3gILnIECYf76oP96RYgAaf4mIGNBF4py1rvuZfQBCIqxBJTl",
-	"UqEYC7FGag7ozdsPR6MRiucQ38s8u0GcgX0Rp/qfVCKF74EhLBFViMpe1KN6yAVW817UYziD3nUPu5mj",
-	"noB/5lQA6V0rkUPUk/EcMqxB+oOApHfd+18n5TpO7FN54iF/eorsUl6nPL5vLmQOdDZXEZoDJiDQHMt5",
-	"hLhAKVYgVRi2qRlqG2QLrBQI/eXfv/+tf3T1+XEQDa6e/m1H/bf+CR8lnx/Pz55++EMv6qn1Qg8slaBs",
-	"VsL8Yy4kF02gGTyocWweIp4YtC/wDNAUEi7gBi0ok+ZXuzq/in/mINblMuwAvSrcGX74BdhMzXvXw9F5",
-	"K1y/0IyqJlgEEpynCg36/RvElyD0v/qa4gKSXAJpASQ1w1XhcCP1rgf9fqSholmemb/0n5S5PwsAKVMw",
-	"A1FC+I4TaAKoUcI4ge8kekOGo9HgClECTFG1RvewDlNbf/BsNtRwvL3tPWnABMgFZxKseAk+TSH71f2m",
-	"f4o5U8AMXvFikdIYa7BPFvbN//0Pqdfw2HFiN76duY6FRfHIr8JA9CqOeW6nXwi+AKGoBRWXSqCTxEW9",
-	"KU4xi2HnF5mZ8ClyUqjfT7jIsLIkPT/rNSkcWe5n3E1QX9tqjpXhfP0SUgIziWP9DMk5z1NiFdU1MkvV",
-	"MsIlIKU/WmHDg/CAs0WqZzxvymXUa5lWz5hQIRXKmWZ0o/QoczKIyXcSSYUV1CY4C02wEJwnuxD3UY/1",
-	"wbypaaj1qSEPVZDtppOl80f9lf7cgYCFwOue5VPP6b9V1LCnqcdBQbTPxRB8+g+IDT3dHB/wDJr8tBex",
-	"iyXts7bmsqKqztSjNBCvuMJpJ6A2UFToWDuCB3kLWizqm3KWefnrJjTM6bgu+ifqCZ6at4Fp1flbT8+M",
-	"ldH/WvEIOs31X59DSr+6XKcOHbBu3OBi22wHZyFQhjCTK21uVKWi/0Auyavz1z8Nz6/Oz/BPV7cX8IZc",
-	"Qf/0zej0bDC6Pb3Ar67O+2ejXlTdZ/sPbld9dfTT58ez/tMfQuL1qsBxHaacUSVv0KD/9yuEBaAB+vTX",
-	"dzW4BsNR3/2vPrHf34ctU77GacoDalUAlpzJkA5bW8sI5Syh6gYxzuDa/ZQYLVUIg6cmnkow5Ei5kdac",
-	"CVgCTs2euwQh9dCfA9BtiomMuQgouAWIjKYpBGV0yRWIzjthnZ3st1GBDQ9BiKNeYwnnZ03gYsw4ozFO",
-	"0XStQGrOmtpXo1Ka9aMgebxduKmktD24a1E/27c0Hsutpru6+lR+9FpQSHaqYwfVxnRBXOllfXX9W8HH",
-	"N6h+f/R6jlpLakP9lvZPRzNnP4W9ubO66YphQhDfwvIVWXpbChNCNew4/VCBPMGphGhjMZZUDVwWlvTp",
-	"YHR67vVZxaTu78R3C25vYflTzsieYO5vWn4ZzgtrZjvONRs3GQQWPJ53FJuEi/uOr2qXc6dc6Xf2tZMV",
-	"zWDcwghdhcqu2a2nHNJB3YK+v1C2L78al1o6F7R09nZ7e1Wo3SAtUL0z7txeUDH3yTbS3MLyI8MLOefK",
-	"zNCwl/SPLSD5DwM6+qWY4llL+iJeMjNGJUuZpZUj7kCNp1rV4Hp19H/x0b/6R1fH4yNteZ2fhS2vWyog",
-	"Vlysm/gtVH0TQ6A3iT38qWKWN0yJdWjv20dxdLM7nCVkzHquujHKBlm8ZJsBop7fjAoLw6MhSJ/6kpua",
-	"kpEFpy6sWCBxp+2Z4Iym686IL32bhrGxl2fEmbMHtr3+Xr/0f2BdfDDWFs1eX3mHq/tmtwBhWMbt/01u",
-	"WQhYUp7LsVxhkQWRLL2z2c2pbB/IexHBZyIZ38P6WYzoHEo/RFT1TEtGKrjDg9hYfAmhX7QnbY1idaxu",
-	"5e4PPhazyd2O6ffTCi+pBVIqFZAKaaacp4CZfpZBNgUh53TRfbw9QwuQ8aWdvu6YuQdIUhaDCYYZJKAp",
-	"zDArF14AG+YMr6ncIsv5KtqqssgQSd/QxcVg2CQl4RmmAV8gnmPK3pI999Sm7OFU7SlL4c2z5GwPmRs8",
-	"tNh7yohst3QC4NSppr9HiqOFoBkWa6Rfj5DM4znC0sZUExDX6JP7Vy8Ag/5hKwyFhg9bXC17RUd0mZc+",
-	"t4BV3Sg2XtgYzXGHX43HbGjgn529VsaLrpLLc9K/HFxensUX5Hx0hYcJYNyPRyNM+oMRPp0mZ8lgOpz2",
-	"p5fDYUwGI3IeD0bTftLv4/5lM8jkM0ZBW+fnQmNsGNaA4927mzclidda4y0GUvlSd+MjeinvaQYMJJXj",
-	"vQzmlzKuF1gA64wRTSguu0fOnOLDqTyAiSRA5qnai4ISbISmmfrwK6nk1SSdMaxyAShnBITNhFjLP8TW",
-	"g+FlmK9N2mQvMPdxVaKeetjG6uph/GwDe9PhqXFqwKN2zFNOWgGuTq8aVhry2JTicgstGCjyiqHCho7C",
-	"QfUGOFXzLwwlaqDzWtSa3+/ON7ivtqabfLZ3YxMXQKhyrLCR9ecrlHI2Q1ShDK/RFBDP1Q3iCcKIQMyz",
-	"jEq94wIxCeMImcQilSiFRCGXY3SZPU3CaqS5HQP1kceFSqwDRxlazWk8d8aSy07KZ00RWry1xlZzYC6n",
-	"sHXptmyj2+TP9PtSLNV4DlioKWDVhpbSfDQYcekQ4yZ0AG1jjhBeNB19OYUJJdmJFOf3yGRdukxTGOIN",
-	"mlY4phBQhJnGskI1SzlgGe/t036xsxnO/0QeQRqfaAmC0Fjd2DoPW30SRIuAmUaMADLeS2U4RZDBPnlR",
-	"4/yRvd5XnVBr0u6dneQ6ArEs0VawoZa3FAuQlr9ewq2uONOlh+1rEQqPyqGsjvAQ2epsElV0rMdKm36+",
-	"BYWpsR9wmr5Pete/7UZ47ylqeGwOq3wP73hOpY8Cdraa3iwhXEdgFEmnTNHfuIIfa0zZoa7D1mQsuQIZ",
-	"SnRKhbhV2zWFYvRipJ22KdjaFiD+FVuXYhWaE14XCOmEDJe+3pmZdDj2sDfZ4LNjBIvZxm6dCB4Wqf0s",
-	"8C7lM95StDnn8Ba1nxHJ91AfrfnLwhI0qDCjFjC2SdXb24Cq2VHjVvqo5GKEry77g8vhdNDH0wsyOpsm",
-	"QE7jq/Oz/sUp7gMMLobJKcH4fHg6HOGkPxzg88vkon8xGgzwnj6qBvirp6SdHvkmE9IlV1SM4lLp9qIe",
-	"jhVdakVbt8zMD7UXc6YFXMMe9bSNaubPplKZ10OVH0VsuimKWmOM93HYn7tJVWeyo4TQZCo6A8EivFiI",
-	"wh/e0JRzzGYgCwsOJbBCLkiI5ngJyH4MBK1BRQjLGBihbIama++ndmIvC9uPZroQm2llHNt9r1sFW2mQ",
-	"tQw1zigLezQZZmun4jO7SMURngmAFms95nrJ3TfS/ULY+2Qlc02Z5qrcfmWpaYk5FTyfzY0Dlt2g/rWr",
-	"4eQJcg52N0N9UfBUOEJpi3wbNhxlfppjU48b4NbnVHDGcyB5utto3eQ24y7sJanOQJXjjU/b6lmtx7Wi",
-	"Srtd2v+l2gRJkB+nC7Z3FRc46teX0wJqQbkK/5ZSVheSqKIh2vWKw2aLdgEynq4D5x+cKlnNOVphpt3R",
-	"GwTZQq0R19619U5LukZfLv0GzIBryXAGsjwG4M9wWGkhNElAIG1ROEGhTDvNxnjv7qF/gapoY6wiymFR",
-	"VQHrwDUzpW45mFrYnjZw20fB1Z5xPQXDLFxltyCzuqr9apLhsRebqIAtyR67IxbEeVr2V3QaGc5w9Wbf",
-	"SVsaTyU6M+cdpLIef+9kOTiplRWWEbuz/pW2T5UxGn/kLElpXHFY8ZTn6nqaYnbv49rVSovQSQyp8DSF",
-	"GxtWWwg+0whBKef3CAddYVK4j41HIAQXsiUyXcoDF4UBgBWy50uitjzUlukSCikJp6J25ptKdIeBVWW4",
-	"D2FpXfJgSDyXLQFrS6RnJ9DMUz9MVAZfDRVDbPkRxJLGEI7AOuu1LRpWhsEYXwWDXknOSFte2zji+cK4",
-	"TcWeu8FlEHNGZCX//FdGH1ClqG2XPvDhk/H+lYqLfHoP6zFYJ6x76M5991B81jwjkk9TGo9tQr/JHpYi",
-	"Y+0Eju1g3Sevfbyt4kMqrL2N8XMjdPtG3BQXeAbjBRctqRoTfRpT0u7MjYtzDt2jg5vJiABuG5TeJGHF",
-	"i3P8XEbgGvwVgjWM7RZihQSjgp0q92ygNSjedMaA/AWkdH771urJysZ0TxnRaq2sEcgqg7gi3o1DFQmY",
-	"gxb2D3fSqte3kZA9D4YscUrJX5ky++Co37fGsktJmsEuk0E8mg7wedInp3A1vYiH+Iycw2XSx4PpaTwi",
-	"F3CVDPBwehafk0voJ0N8Nj2PL0kfhsmZfoeMkgt8FQ/gNBlNL4h++zQewUVyNR2Q02SEL+IrGCSn0xG5",
-	"SK7wID6FUXIxvSKD5BQPps290iKtsTU4HEbIe/wRKtlD//rPHKQ6siGAyBjrROBVhGQ+zag6MkwQOS/q",
-	"qDA+GlKS7SJzyCnyZ34vBkPkBrhBTi71JoYIxDTDKbLzyMgd0sAS9R/QHB4ixLiaa9fb5NZ4rkJeVYV4",
-	"m/j5NUIfI/S3G/Q3bdX0IzSI0PBC7/fDy21nhAanwRM7GyJvaFLipgpJUGBSZ5pulGFg7ZlWojzlKFEv",
-	"Z/YglD2sw41ikJAmRy49EI7fTHPB9klzvJjz7rm2AWHKpdyjkLZ2POPLqzqTBDqcQfVewjMSZgK02oT9",
-	"PllhsU9qSnPTnrmsfao9v6Cs2+M38hJiWTwKJJ68vRUIdftCTb/QAkUFf1fwXHBUq+B99eiyFfdvNLzc",
-	"cs40rsjZ4aQzARhPFy1uSZKn6XpcJmYD1jyP74GMc71ld0+8vHhS/FnmbUHbbq/bfXtcVCXsfcCiIXCe",
-	"FiWT1A3HOgdskKeVk76+cIWPqH8zwuUjuM88PFoGyzq4aOXLz6nnXmARLkTWDwKhE8G5kqY4xTVKcOHF",
-	"hC5NTEXJCFGGuLDV1y1BlCJL/iU11M+uv3O1wLXzLbtrgtsO3FpEOUxaiu2sOjcskgWz3S9UDZviKYSj",
-	"VvtpSqldimCcyuYD7vJ+/zS2/4+GffRvV3QgdprTFsLCSigm2jhq2IbOPMBmU+6DRN307b6Gsym5d5GF",
-	"DjSIqYjzFKsO4fLKHCmmWVs7E4GThMbauVkIriBWQBCeYcpkS6h0Gd5jv6USbHfC9uAl2I2TMBvWQpeD",
-	"EbVyylpWWZMLTddFM5dm8s9mkVuceBdZN71mbNQ/WMGS0JYYrrWNxwvO9zAv7EdyzHMlFWZkL76U+WKR",
-	"rl/GodjjGMzG+RcbyNooqPaIswLgRSrodRjuaxxutuxRrYqzi6+LdOT1Tc1DKekSRnjJGUHNZuI0jm/r",
-	"yo2SZ21+NGzHVRpObMt5NJLw2HbwwmmEEi7QAvgiDXbTKGW1MQZV0lahmf5qzTpbE/2hPgDUxZjsrEEo",
-	"I/AQKGpNcWwSogVo+8U3OsbLGlQQeLXHAV9T+B/AqMWjKY/gBFCVSjfI9oNBqzlNAXnWC+WSgJG9Ihiy",
-	"atPsrHDIoAz45yE70/aFQ5yBNH13tIuibSoghtGwXYGNafLcVH1QYSOIJn1qg2nlAimL05w4obQ953ae",
-	"MKCkzHTtEBrbpeXZQrqFl55D5l6nlbnwjJsgtMC/2TLuLVHLBrg+q9t40LrAF43eLXJG5RxPU9g3giAV",
-	"LLYdSNySCG51Wfh9yP4Kuyf8vtNBxWVJIs/0JsVhWN7/K8OpXrHhfnhYUFdCmArAZD22OOoiEH4yj50g",
-	"zxTFze09+EwlsOZYzvzRDc6QLU9FMc4AmRLXFs+o5VCMmsMarUCYpqIddwpfW9w53bhlG9vYtXyxtZpD",
-	"1g0YBkBCdTxFBd8ck+2Fe3uVG7v2XME+Y1yDnxLkcg7hzl7d4zUdS8Ub4WAHYIGaegV0Wz35k9nYE95c",
-	"2Kc5oBTIDIQJYZRlBkZ5fsoZjREDteLi/hhZ29XuPhupKv2+aQyHvjeN4ey/i/ZwP0Tm6Jf55Y5lNE3p",
-	"toKDyNSVgnRnfgggSuxo52doDg+I0BlVMkIuFQyyvavu8R17l9taFsOFGV4jeIgBCBr+fXSKvrcZVhkh",
-	"k0aVEfKOtv7nCotM/hBa8fEdu2NvTD2NefzrTz+iq7PRBXI9Q5FVh9IWBGJky3jQRG8Hk2t01u+jidNH",
-	"Y5eWnERoYhq8jhXn4xSLGeif/Fs2ijeJ7tikUF/jKSfryQ0665+hCeNjmcfzseC5goneCyc27mByhuaf",
-	"MGZcjROeM2K+GqFJBmrOifldM+UK7JNzPZ4a4ziGhQF9cnPHzganaKKnrEB4g84GIzTJmfYBuFBAxhkQ",
-	"iseaCfXT4RWaCKxgbNYGZGJR8isosT56lSgQN2hk0aFAMJxO9N+nZj3a/TArtkw6nuNUjxChiQZA64Cx",
-	"VAJwJvVvGWTasRgneZpOjtF/ee3qONyaOVIzl/nZ2QbfScRXzNgM1+hsOESrudaZjFvf9Y5ZybeY0Gb3",
-	"95MpJuMiLWlmLgjiLN1JhI6Pj3+I0Fn/yg1IFSKg7S+pdftqA7g5T4lEjK/Q95OyRs2snTKZJwmNKTA1",
-	"TnJGpBv9GE0Ij+WJXEB8ghf0OCMTU3YqEU5TX99sOXUJYo3+9OaT7ySJfn7z6hYpziMjZWCem7Kq9x8+",
-	"vX3/7uMx+iu7ZxozZWVYVNSFzegSGFIrGoM1uuxqBBhhYFyZYe+YEpimtlhcFYarsTaP0TuXzDafGaKY",
-	"QzlK5NqrvLZ7h/QNp2Xkl6bHNYl6O54EsSzO8FCBNnscKs7R9yWiJj/40z9LEDShZYTIHfgx2g5pB/n4",
-	"zhSJ0Bhc32HX5/jVAsdzOBoe93tRLxep3pKUWsjrk5PVanWMzeNjLmYn7lt58svbH9+8+/jGfFMWn/Ws",
-	"hrUsUGlecd0buCwMwwvau+6dHvePT22Gfm42F03uk2pVi/l1BmYntvkNyk1fjt6fQFVKz2yf8Ep75WG/",
-	"v6WlcrOVcrd8RKXWrbnJNaJFdgHmZ9fNOjx8AfjJZlNo06E5zzIs1ppAaWr2DVM7oU0qM7NTxQxNbJXR",
-	"BDmL07rqc3Ny220cekvFM2l6WxS9sT7rWU4ILE9w2WpwwWUA6ZV2hHZLB6lec7LeC9U7Oo/5CZ7qZoN2",
-	"pZ++kMg7ZjZd/wJ0tAK0MhJ7QHL+hS+tiRAbazLhYoUFMXpLAk6tLk1wmkpEctDaVb+8wusqFWFZoR/J",
-	"s0WrwNzC8lY/3wuHPFagjuxmVMdl2VeVMmzO/W36FA08GvAOh78/2fBfZPEXOcVq8Ofiq77mudoHXNtX",
-	"EqWUWc/kzx/fv2vFZ+IaWrYKg+l4+WKSYEb/tsSg4vjYrZ2qQ1KULkFrMk82a287n8tGVZGLsYYJlrnG",
-	"k60EM50pX4xgZvTfvd76qJWTFzZrXiwEmHCj64QRJo7Q1pjaSp5f7SsvRiDXoPNbI1DCxf13snpQ+5BC",
-	"xdEUa6Hl2l9zXTVN8/Vi7laS+dfltl3lFyrVx+LFr2GHVTundrDDilWg6Rox19D0UMJQjG2jQZhpG9yy",
-	"OhAb36rjNmpn/2JRvzcBKKnVTp0DEuWdCS1W9FKRrt3O5SePmjuebEApBXtEoWlFCb6oUKp6a9Jvj8EL",
-	"ZFwhyrMukGm2F/7coFWgJX7CxYwrBeyAaP2JixmoihYJYtQ6HP/a5ri5blIvyHNuhgC74ZQuD6kAPtn2",
-	"ZzFIiahEdvgSL86ZdbgxgfitqPlVv/HfgxkDnMbMqH/6DKwcFKM+tpUza9DPsUS4TNEGkbscnDjDsX27",
-	"0nvVK/9SQ3ZDUJevnFSuvnqKur3tLvAKyOzhKFq9ayfE8H65BwxEuCF9FNhdDYS4sOHmjXYKlaNNjnAF",
-	"TA3KnTy6t5+2Scmr4u6EZ1CwTGY3GqcQYmPaysg0T2oxNNdqp6gIDN1kVhy3KijXyAJ+BVbYwgYH5ILX",
-	"luouxWDjFuYmqhv0LxDc5u+Zpz5i2iZC7ohyOyOUFwG0CvBr+8rvRHzLi1oCVHPYOCDRXPSZwQqksi5H",
-	"hR6mumqTGCeP5r9bJfK1U83PIIn99OVxbDDxYsGtIjpi4kt//vj+nVaHrrZoI3hfNK42C33zCc/q0zcm",
-	"e4p6pyErj3GFMk5MvP+ATPKe+UjPdI3aLsi869nLLO967fxj/jyBovm24576Il6lqXWeMFrhNAWFGACR",
-	"aAqSEmvHu/TTMfovveGAmpvEiS0QmtxTRiZFe+qJPy05ub5jdwwhhGJuVPh6AeiP5j/k2DRy/k3//+eb",
-	"6ktl19o/IrzCVDmQjvWDT/rTW6zw93YQ2x46Qo/oN/3D52s3uOkWbX9CT5EH/gc30ckJ+vD+4ye02W4B",
-	"PWpwitejEpYnvZAJqPm4BsV4eTYxvUckmrx5++FiMLw1AE0QzjibGcQZUJDi3F8fZrJZNgPUkGHXJP0F",
-	"5dDNEBIfvSpEsMIH5GN/LNUSyuxQBiGRyZ5U25sbXgIcz5Fpfq53/mbouJ3PSfWikSCTf3IGBAhHBRft",
-	"cXWRrjhGREWaloC0VS61zqBR5VMjM7b5SyUvem2bfZh06B3zbbA4S9e246tJzpoePsLM7DsCI+JyppIj",
-	"wk1HSom0amphlvJulYbSD18KS2WjYWGLEeWfBfRxcY/VtvuqXnInKZf94ruJoZKvszBX+XkOcoVHWaZp",
-	"pLjpPURZM0Vc8pypQ3YRxghNYa65HKOzI/0mSu2Vv9/4rqRFKBH8X8CKJlSY+dKa1ZynsCW9WRXSEwKp",
-	"wq2iOjGSNkF9z7K2rZOf04pqP9KC4gsEkBnRv29gMe8fb5WcWwPGDvFxmiEpBbeYNNZbk9mRWwTJNxNu",
-	"jzztJ1jRf5psH1QmN8TFbidzqMumUdCs5IkoIJjfuqCZCiPXrMp2DivqN79zDeAUR5hxbUx8JyO0AIFs",
-	"V6SOAvio97enk6JrT5tXsXETz7Pci6KP8P8X25JrKRi89Nv2GjwQk5iJvN1uqxml8QuotIVSxuCqcc12",
-	"7oAl1CN3G5cG68doYtySSYQoQX8sXBNtNqI/okcvgqbDjZwDiVDO7GmeyNZ7yafrpsyWkuyPLMhyCFeB",
-	"dcecc2cvlnUKuVmXdeNbJQb7Lle5zPbVtwadNfcMMv+Zc5FnEv0jJzO4Y8aBRGrO89ncmGRG/IyBpqWf",
-	"uUxHdm1CLaYeiCfo0d5ZUO8ZG6FKH0UjtL6P91NUtF6x9ucdq1a9MbgpUGSb2rV1G9Tv+0Z+1UsSjpEj",
-	"X5yrSUkv29vYkSTFUt0xU6FrFXa50ZlaOIGAEXmD7EdGbjkfy5SvNNfFKZdAQrbqRzPYG8tdOzZbSzLL",
-	"Vu6WAWlcLI29Ys1G//Eb1DdeQ3HZvI9Ob9uJD7bzVnrJl8CusEQSgN2gmWYQ24+/uFLAwFVELx1gv2Cp",
-	"jgxyjt7e1gAM3HA9uAr2y9mt2BQ8KCvgwc1459brPjpgBNvx1JFJDxrIShfQiqzZ+LDH7zbvz23mXcJk",
-	"P1eOk3+DcTJ/ffNLuzZO7xpVqZWaVse/k7hZfWf5wviZK9vdxlHv3CtfyBX7dDttFrpWqosP7PBVhy7v",
-	"N8gWWACx/KNtUyerrsYaSZ7bTrKticLttcW/UKl8VfFXyzE0VLyJ2VjLwNggVBZ1DMEtxj3rJum1+wi2",
-	"zGw2PSpRpblMaPLK446ZKp+Ee1F9Vlw48FWrs02iq2zOv5ENdSd/KtxpIanzpnORtkq+7aDxbJfopRHv",
-	"LnxpQf2B1a7BarGflJeRtOC4bPMcdDZcafF3VQPX2MLW+u3fWEPBtaX3Tept5/HiII4xCu0Xx+iVf7nS",
-	"6tp35XaugnMxNkLCrCX++sF3cdxq0DYz2k3LvTTY/7OS3Q4DL26slKgKRlnbwkIOg23RoQBNhHZlWslz",
-	"6Jql5gxRAXv99owN3jbnUgnizHn7pvt3vdJxw4yxx5raK3//rH1dH+LpVvm4D5Uz/PCLjXBfnw4vzi+D",
-	"dP969ZD+tH2A3fzB68OR2qAWYcdo2opCUsHC9rCBxU3Re1VbF0UXkorllGI5N21LPDFtp8btxtNH985/",
-	"u/nk2giUdoxrOxVSZ74jVecN7u3tC2u4sqVlyCd2OD7gPuqR5TsFbFguDpl146WVQU4e3ftbjRjbP7NL",
-	"FW3Zb/R5hbSuTc6L06uVVod2NPWYpcnju6/uQZfd8XfLgOHY+7dCooPu96WaPHyJsB94K41MAd123Wpf",
-	"+Z1Uv5WNRYNhP7PUA1a/meYMPDEFE8Yl2OmcNSsULVQdHLSPrrfxN+mhud6qLUg/MPdPuS2q4c5T24Vf",
-	"l4Vptxg/2PRM2WPqm7Ubh4ejWGGehct7YWEv/VTcuhCcp4fM91mMo+JyyYJM7cHaFnegbAa2RXLstTMv",
-	"yf56hjD/mycHw9zPgEnk61RshMh3kIxQ0WKwNVRZu5KpVSAsc3yqFau9xBmy+n0gX+J7/490VY8Rmtmr",
-	"Z5871R1WeePkkZKt21GdOXZbc5R8y7Z2dTWhwE318QHThpVxbacBcyUlmGZmJnAXIpa7V8nj2vZWOTH7",
-	"u3s3eBuYO1VWpN5dKsQchfL1bj7477RG0w327WZseUVUa4Xgz2z47bYYzkIeGMwe+bAf6k298k3lnFGz",
-	"y2OK167TDRB7TEgV0SYqXLyWgqx746GxVHsV4LWlRpxSU8IRzzmX9lI1iVxDMTd4WX4SiBt4L9jj3TXl",
-	"cUWTrs+bx7u34JvjmB77PDXmJoGlJ5+rWy+uvHNtPeyBN9e0KcPxnDK4QZBKsAXBZ/2zCviw7D19fvp/",
-	"AQAA//8=",
+	"7H1tc9u41ehfweh2JrtzaVuyLb9OPyTrbDe922xmk/aZuetUgshDCzUJqAAoWXX93+/gACApEZQoR07z",
+	"7H36oRuLJHBw3nDecPDYi0U+Exy4Vr2rx96MSpqDBol/fTB/vU4SCQr/TkDFks00E7x31cvZAyQkpgpI",
+	"XihNYirlkugpkLfvPhwMhySeQnyvivyaCA72RZqZfzJFNL0HTqgiTBOmelGPmSFnVE97UY/THHpXPepm",
+	"jnoS/lkwCUnvSssCop6Kp5BTA9IfJKS9q97/OqrWcWSfqiMP+dNTZJfyJhPxfXMhU2B3Ux2RKdAEJJlS",
+	"NY2IkCSjGpQOwzbBoTZBNqNagzRf/v273/oHl58fB9Hg8unfdtR/m5/oQfr58ez06fs/9KKeXs7MwEpL",
+	"xu8qmH8opBKyCTSHBz2K8SERKaJ9Ru+ATCAVEq7JjHGFv9rV+VX8swC5rJZhB+jV4c7pw8/A7/S0d3U8",
+	"PGuF62eWM90EK4GUFpkmg37/mog5SPOvvqG4hLRQkLQAkuFwdTjcSL2rQb8fGahYXuT4l/mTcfdnCSDj",
+	"Gu5AVhC+Fwk0ATQo4SKBV4q8TY6Hw8ElYQlwzfSS3MMyTG3zwbPZ0MDx7qb3ZACToGaCK7DiJcUkg/xX",
+	"95v5KRZcA0e80tksYzE1YB/N7Jv/+x/KrOGx48RufDvzKhZm5SO/CoTodRyLwk4/k2IGUjMLKq2UQCeJ",
+	"i3oTmlEew9YvcpzwKXJSaN5PhcyptiQ9O+01KRxZ7ufCTbC6tsWUauR88xLRknJFY/OMqKkossQqqiuC",
+	"SzUyIhQQbT5aUORBeKD5LDMznjXlMuq1TGtmTJlUmhTcMDoqPcadDNLklSJKUw0rE5yGJphJIdJtiPto",
+	"xvqAbxoaGn2K5GEa8u10snT+aL4ynzsQqJR02bN86jn9t5oa9jT1OCiJ9rkcQkz+ATHS083xgd5Bk592",
+	"Ina5pF3W1lxWVNeZZpQG4rXQNOsE1BqKSh1rR/Agb0CLRX1TznIvf92Ehjsd10X/RD0pMnwbuFGdv/XM",
+	"zFSj/jeKR7JJYf76HFL69eU6deiAdeMGF9tmOzgLgXFCuVoYc6MuFf2H5CJ5ffbmx+Ozy7NT+uPlzTm8",
+	"TS6hf/J2eHI6GN6cnNPXl2f902Evqu+z/Qe3q74++PHz42n/6Q8h8Xpd4ngVpoIzra7JoP/3S0IlkAH5",
+	"9Nf3K3ANjod997/Vif3+ftwy5RuaZSKgViVQJbgK6bCltYxIwVOmrwkXHK7cTylqqVIYPDXpRAGSIxMo",
+	"rQWXMAea4Z47B6nM0J8D0K2LiYqFDCi4GcicZRkEZXQuNMjOO+EqO9lvoxIbHoIQR72hCs5Om8DFlAvO",
+	"YpqRyVKDMpw1sa9GlTSbR0HyeLtwXUkZe3Dbon6ybxk8VltNd3X1qfrojWSQblXHDqq16YK4Msv66vq3",
+	"ho9vUP3+4PUcs5bUmvqt7J+OZs5uCnt9Z3XTlcOEIZYSMuoBDhgdhdRTkMSIPVlMQQLJKV+iDpsVnKkp",
+	"JEYejD2yYDwRi160tm7rNHTfdiaCJ2YJXd9PChjlapPNhP4USaXIjcFkgCUKtM6MKOu6DLezqX1/K1Qf",
+	"8bUcAvRwYJbrizxiQnS5gfnrZO5tXJokzCyKZh9qmE1ppmAd2RYRjQWVHs7JYHhy5veZmqvT3yoHLTx/",
+	"A/MfC57sCObuJv+XyUJpZW6QhRuYG/XSFFyYiXjaUZ2lQt53fHVK1XSrvjPv7Oq/aJZ7iXi2srNrduup",
+	"hnRQt6DvL4zvyq8omsqFBionfLsXXofaDdIC1Xt0s3eCirtPNpHmBuYfOZ2pqdA4Q8OONT+2gOQ/DOyd",
+	"L8UUz1rSF/ESzhhVLIVLq0bcghpPtboh/Prg/9KDf/UPLg9HB8YiPjsNW8Q3TEKshVw28VtuwU0Mgdm8",
+	"d/Bzy1neci2XIZtkF8XRzR50Fiq6W0J3Y5Q1snjJxgGinjcSSsvPoyFIn9UlNzUlT2aCuXBvicStPkFK",
+	"c5YtOyO+8jkbRuBOHqvgzuzZ9Pov5qX/A8vyg5GxNHf6yjvC3Te7GUhkGbf/N7llJmHORKFGakFlHkSy",
+	"8kGAblZU+0Deuws+k+noHpbPYkTn6PshonrEoGKkkjs8iI3FVxD6RXvSrlBsFasbufuDj5Gtc7dj+t20",
+	"wktqgYwpba1SN9ZEiAwoN89yyCcg1ZTNuo+3Y8gHcjG306+a3u4BUYzHgEFKRAKZwB3l1cJLYMOc4TWV",
+	"W2Q1X01b1RYZIulbNjsfHDdJmYicsoCPFk8p4++SHffUpuzRTO8oS+HNs+JsD5kbPLTYe8YT1W7pBMBZ",
+	"pZr5nmhBZpLlVC6JeT0iqoinhCob605BXpFP7l+9AAzmh40wlBo+bHG17BUd0YUvfW4Bq75RrL2w7qpZ",
+	"7vCr8ZgNDfyTs9eqON5lenGW9C8GFxen8XlyNrykxylQ2o+HQ5r0B0N6MklP08HkeNKfXBwfx8lgmJzF",
+	"g+Gkn/b7tH/RDP75TF7Q1vmp1BjrXjeNt+9u3pRMvNYabTCQqpe6Gx/RS3lPd8BBMTXayWB+KeN6RiXw",
+	"zhgxhBKqe0TTKT6aqT2YSBJUkemdKKjARs6a4RW/klq+U7E7TnUhgRQ8AWkzVNbyD7H14PgizNeYztoJ",
+	"zF1clainHzaxun4YPdvAXnd4Vjg14FE75qkmrQG3Sq8VrDTksSnF1RZaMlDkFUONDR2Fg+oNaKanXxji",
+	"NUAXK9kEcb89D+S+2pgG/HOR3IXsD8zSUvLPQsgiJ6koeNIIS9IsCxkumCWwGVulKcfgJsxBLslcYIC/",
+	"u1tD+bLrDFSTDKjSRPDd5khAwp2xj2QID1yQWELCNFlQRTJI9TURegpywRSQBGKR50wZCwOtqqYN2ZKt",
+	"ySFhlPvSEIMYTIpsTeJ0V2CVSbo5fZxlPYtoD+saSvy8Ie7xNRxrJiAiLBhRnooFyQS/I0yTnC7JBIgo",
+	"DEpTQtewiWUgEUFGZBb1xFUOuHy9UQDdYs+rI4/KDXUVOMbJYsriqTO1Xc2BetYUocVbW34xBe4yhRuX",
+	"bouxuk3+zKhBRpUeTYFKPQGq29BSOR+IEZfkRCezA2hrcwTTDCwHLwk20YATaSHuO2cXKjeuQdMax5Tq",
+	"nRitwYUmK35WUIB3jIh8caginNWNPIIMPskcZMJifW2rt1wWJISWSo5HO204TkPksEu1A4YOkp3e151Q",
+	"i8U0nUMsqwikqkJbyYZG3jIqffbqJYIytVBMFZ/xFUalP+5QtorwENlW2SSq6ViPlTb9fAOasszt17+k",
+	"vavftiO89xQ1/H2HVbFDbGXKlI8hd7a5384hXB2EiqRT/vdvQsMPK0zZoVrLVlqVW+x6+QIaFqj7VhQK",
+	"6sXIuPwTsBVrNpm7njl1wuvCaB33byxK2Vpv4HDcvk1/doxgMdvYrVMpwiK1m//WpSjO+xnWggtvUbu5",
+	"IGIH9dFalVD6EYgKHLWEsU2q3t0EVM2WytUqwpGcD+nlRX9wcTwZ9OnkPBmeTlJITuLLs9P++QntAwzO",
+	"j9OThNKz45PjIU37xwN6dpGe98+HgwHdMcJhAP7qhSZOj3yTZSYVV9RcqhWbl8aaza0tvGbirxnHBTcC",
+	"bmCPesZGxfnzidL4eqieq8xsNEXRaIzRLuGe525S9ZnsKCE0YZ12INRIZzNZRlPWNOWU8jtQpQVHUlgQ",
+	"F2ImUzoHYj+GhCxBR4SqGHjC+B2ZLH2UoxN7Wdh+wOlCbGaUcWz3vW51qZVB1jLUKGc87NFgPY9V8bld",
+	"pBaE3kmAFms9FmbJ3TfS3RIgu+S0C0OZ5qrcfmWpaYk5kaK4m6IDll+T/pWrzBYpceGZbob6rOSpcHzb",
+	"lu43bDjG/TSHWGUf4Nbn1GXHU0iKDlVJ69yG7sJOkuoMVDVa+7St4sp6XAumjdtl/F9mTJCU+HG6YHtb",
+	"aYqj/upyWkAtKVfj30rKVoUkqmmIdr3isNmiXSAZTZahuIlVJYupIAvKjTt6TSCf6SURxru23mlF1+jL",
+	"pR/BDIWGaA6qOtzjT2ZZaUlYmoL0FXNGUBg3TnO8W3DqC1RFG2OVUQ6LqhpYe664qnTL3tTC5qST2z5K",
+	"rvaM6ykYZuE6uwWZ1Z3FqaeoHnsxRgXsQYuROziVOE/L/kpOIuQMV0X6StkDL0yRUzzFpLT1+HtH88HR",
+	"SrFwFe897V8a+1Sj0fiD4GnG4prDSiei0FeTjPJ7nxWp1+mEzlcpTScZXNuw2kyKO4MQkglxT2jQFU5K",
+	"97HxCKQUsqVstCYPQpYGANXEnhqL2rKYG6ZLGWRJOJG5NVtZoTsMrK7CfYSq+3osdzWhUqiWdIcl0rPT",
+	"r/jUDxNVoXukYogtP4KcsxjCEVhnvbZFw6owGMdq42bQKy18BXHzGTrixQzdpnLPXeMyiAVPVK164a+c",
+	"PZBaSeQ2feDDJ6Pd61xnxeQeliOwTlj30J377qH8rHnyq5hkLB7ZcpAme1iKjIwTOLKDdZ985eNN9UJK",
+	"U+NtjJ4bods14qaFpHcwmgnZkujD6NOIJe3O3Kg8vdQ9OrieygrgtkHpdRLWvDjHz1UErsFfIVjD2G4h",
+	"Vkgwatipc88aWsPiXZbBByI2dqcYzWZ5QPamVJbhdIx+RUYba0VmIEnOsowJTqRAjJBELPiXuxGZUGqH",
+	"1NTKKY/QCaeMqumOkeSdKvWKvPvL+6gFr0JMZuqqyM4vNFqlaYnQIGewOw7JX0ApF9HZWJVdM1nuGU/M",
+	"hlfVHuW1QdzhgLVDdCngwTr7hztZ2+vbGNmOBwHnNGPJX7lGC2nY71s3ypU64GAX6SAeTgb0LO0nJ3A5",
+	"OY+P6WlyBhdpnw4mJ/EwOYfLdECPJ6fxWXIB/fSYnk7O4oukD8fpqXknGabn9DIewEk6nJwn5u2TeAjn",
+	"6eVkkJykQ3oeX8IgPZkMk/P0kg7iExim55PLZJCe0MGkaUVZpDWMBofDiPhYUEQqxWF+/WcBSh/Y4FCE",
+	"blwi6SIiqpjkTB+geoicf31QmqUN/ZlvI3PIXfY9Hs4Hx8QNcE0cjxrzhiQQs5xmxM6jIncojyrSfyBT",
+	"eIgIF3rK+J3NuopCh/ztGvHW8fNrRD5G5G/X5G/G3u1HZBCR43NjCR5fbDoTOjgJntBcEyukSYWbOiRB",
+	"gcmc07JW3kUVWympqEaJegW3B1/L/Ddq/Sw9cImjcGRvUki+i9qKV8+ObVaZ1asvGRD6R1kPsgkaVzXi",
+	"KiaDO/+et4Qds7BpCh26G3hP9RlJWwlm64bdPllQucum9sK74BdsbB6/kZdFK0xRIPnpbf7QXtjYBR2K",
+	"Skmq4XnznmhG+OoZDqtYvtEUR0sHg7gmZ/uTzhRgNJm1uMZpkWXLUVUcEPAoRXwPyagwxkH35N+LF2Y8",
+	"y8UqadvtdWshjMrKmJ2PiDUEztOiYpJV52WVA9bI08pJX1+4ws1Pvhnh8lmEZ7YlqAK2HcIE1cvPOZFi",
+	"nL9wOMN4hYH6SiG0wgIp14LH+ZIpm4P1JCM8ry7t+ZGWQF5ZqfElp0CeXUHsTjOsnNDbfqqhrZWDRZTD",
+	"pKXY1nMzyCJh//2F6vkzOoFw5HQ3TamM8xKMldqc1G3R75/E9v/JcZ/82xW+yK2Gu4WwtBLKidYOS7eh",
+	"swiw2a6tDnY20aeUcRfd6kCDmMm4MGb69pRNbY6MsrytUZakacpi40bNpNAQa0gIvaOMq5Zw/Ty8x35L",
+	"h0hcj4C9HyJpnOVbsxa6HO1aKeldqWww5CKTZdkmrJmAtpUMLeECl93BLmY28xSsokpZSx7B2sajmRA7",
+	"mBf2IzUShcZK+Z34UhWzWbZ8GYdih4N8ayf4bDB17UiIR5wVAC9SQa8Dua/RnsGyR70y0y5+VaTrrUcq",
+	"D6WiSxjhFWcENRtGhBzfrio3ljxr82NhO67WymhT3q1RCEJtb0iaRSQVksxAzLJgn6ZKVhtjMK1sJSR2",
+	"7mzWemOciflQUxdjsrMGYTyBh0BhdUZjTMqXoIULrNriGx0jcw0qSLrYoUUBHl0KYNTiEUt0RAKkTqVr",
+	"YjuNkcWUZUA864XymcCTnSIYqm7TbK2yyaFKOhUhO9N2HCWCg8JuSMZFMTYVJMho1K7ARk9FgZVHTNpY",
+	"JabwbdiuWiDjcVYkTihtN9OtZ6RYUmVbtwiN7f/1bCHdwEvPIXOv08pceMZNEFrg3+xRgg3x0Qa4vrKg",
+	"8aB1gS8avbNNtOgkg10jCErDbNOR6g3FCK0ui7gP2V9h90TcdzpqPa9I5JkekynI8v5fOc3MipH74WHG",
+	"XBlrJoEmy5FvNLZdIPxkHjtBnikL7Nu7u9ojbSLFvmbWcRCc2BJpEtMcCJZZt3hGLQez9BSWZAES21V3",
+	"3Cl8fXvnlPeGbWxt1/IF/3oKeTdgOEASqiUrq0inNNlcPLpTybtr/BjsYCkM+FniD2V++XHDTscVGuFg",
+	"B2CJmtUq/LYzDU+4saeiubBPUyAZJHcgMYRRlbqg8vxUcBYTDnoh5P0hsbar3X3WkmLmfWw5Sr7DlqP2",
+	"32Xj0e8jPH6Iv9xyzKpvKnqJsLYZlDt3lgBhiR3t7JRM4YEk7I5pFRFXjgCqvV/74S1/X9h6KuTCnC4J",
+	"PMQACTn++/CEfGdzuSoimLBVEfGOtvnngspcfR9a8eEtv+VvsaYLH//64w/k8nR4Tlw3amLVobJFqZTY",
+	"UjIyNtvB+Iqc9vtk7PTRyCVAxxEZY+vwkRZilFF5B+Yn/5aN4o2jWz4u1ddoIpLl+Jqc9k/JmIuRKuLp",
+	"SIpCw9jshWMbd8DsJP4TRlzoER5Qxq+GZJyDnooEfzdMuQD75MyMp0c0jmGGoI+vb/np4ISMzZQ1CK/J",
+	"6WBIxgU3PoCQGpIRHtcdGSY0T48vyVhSDSNcGyRji5JfQcvlwetUg7wmQ4sODZLTbGz+PsH1GPcDV2yZ",
+	"dDSlmRkhImMDgNEBI6Ul0FyZ33LIjWMxSossGx+S//La1XG4NXOUYS782dkGrxQRC442wxU5PT52bSe5",
+	"sL7rLbeSbzFhzO7vxhOajMoEKM5cEsRZuuOIHB4efh+R0/6lG5BpkoCxv5TR7Ys14KYiSxThYkG+G1d1",
+	"krh2xlWRpixmwPUoLXii3OiHZJyIWB2pGcRHdMYO82SMpc+K0CzzNfaWU/FI+Z/efvI9islPb1/fEC1E",
+	"hFJmj5xjad8vHz69++X9x0PyV37PDWaq6sSorE28Y3PgRC9YDNbosquRgMLAhcZhb7mWlGX2wIIuDVe0",
+	"Ng/Je5c2x8+QKHgwTMvCeJVXdu9Q/ioDFfmlmXGxJMCOp0DOy3NkTJL17rlaCPJdhajx9/4E2hwkS1kV",
+	"IXKHzlDbEeMgH95ioRKLwXW0dx30X89oPIWD48N+L+oVMjNbktYzdXV0tFgsDik+PhTy7sh9q45+fvfD",
+	"2/cf3+I3VQFkz2pYywK19jtXvYHLwnA6Y72r3slh//DE1gJMcXMx5D6qV1bhr3eAO7HNbzCBnYV6fwJd",
+	"K3+0N1DUGvcf9/sbmvU3m/R3y0fU6i2bm1wjWmQXgD+7exLCw5eAH61fN/BkC5VyKpeGQFmG+wZWaRiT",
+	"Cmd2qpiTsa10GxNncVpXfYq9J9zGYbZUeqewO0/Z3e+zmeUogfkRrZqlzoQKIL3WUNVu6aD0G5Esd0L1",
+	"lt6JfoKnVbPBuNJPX0jkLTNj39IAHa0ALVBi90jOv4i5NRFi21hXyAWVCeotBTSzujSlWaZIUoDRrubl",
+	"BV3WqQjzGv2SIp+1CswNzG/M851wKGIN+sBuRqu4rDp2M07x7Om6T9HAI4K3P/z9yYb/Iou/yClWxJ+L",
+	"r/q6+/oNE8a+UiRj3Homf/74y/tWfKauJW+rMPxY8OTlJAFH/7bEoOb42K2d6X1SlM3BaDJPNmtvO5/L",
+	"RlWJi7GGCZa71rmtBMPeui9GMBz9d6+3Phrl5IXNmhczCRhudN1YwsSRxhrTG8nzq33lxQjkWgx/awRK",
+	"hbx/perNAvYpVIJMqBFaYfw11xcYuyWVc7eSzL+uNu0qPzOlP5Yvfg07rN77uYMdVq6CTJaEu5bM+xKG",
+	"cmwbDaLc2OCW1SGx8a1V3Ebt7F8u6vcmABW12qmzR6K8x9BiTS+V6drNXH70aLjjyQaUMrDHZJpWlBSz",
+	"GqXq9/H99hi8mswVojzrarJmg/TPDVoFLltJhbwTWgPfI1p/FPIOdE2LBDFqHY5/bXLcXD+8F+Q5N0OA",
+	"3WjG5vtUAJ9sA8cYlCJMETt8hRfnzDrcYCB+I2p+NW/8ZzCDwBnMDPsnz8DKXjHqY1sFtwb9lCpCqxRt",
+	"ELnzwZEzHNu3K7NXvfYvNWQ3BHX1ylHtUsWnqNvb7mrIgMzuj6L1W9xCDO+Xu8dAhBvSR4HdpXNESBtu",
+	"XmvpUTte5whXwtSg3NGje/tpk5S8Lm/leQYFq2R2o3lPktiYtkaZFulKDM21eyorAkN3ZJZH/krKNbKA",
+	"X4EVNrDBHrngjaW6SzHYuAXecXhN/gVS2Pw999Qn3NhExB2Tb2eE6iqTVgF+Y1/5nYhvdQVYgGoOG3sk",
+	"mos+c1iA0tblqNEDq6vWiXH0iP/dKJFvnGp+Bknspy+PY8TEiwW3yugIxpf+/PGX90YdutqiteB92Xof",
+	"F/r2E71bnb4x2VPUOwlZeVxokosE4/17ZJJfuI/0TJak7erl2569Jvm2184/+OcRlNcHOO5ZXcTrLLPO",
+	"EyULmmWgCQdIFJmAYom141366ZD8l9lwQE8xcWILhMb3jCfjssH+2J/LHF/d8ltOCCGxQBW+nAH5I/4n",
+	"OcRW9L+Z//98XX+p6rv9R0IXFFv+GpAOzYNP5tMbqul3dhDb4D4ij+Q388PnKzc49ru3P5GnyAP/vZvo",
+	"6Ih8+OXjJ7Le8oM8GnDK16MKliezkDHo6WgFitH8dIz9bxQZv3334XxwfIMAjQnNBb9DxCEoRAvhL6bE",
+	"bJbNADVk2F3z8IJy6GYIiY9ZFUmopnvkY38A1hIKdyhESITZk/oFDchLQOMpwesbzM7fDB2383lSvyop",
+	"yOSfnAEB0lHBRXtcXaQrjpFRmaZNQNkql5XutFHtU5QZ24Colhe9sg1nMB16y30rNsGzpe06jMlZ7CMl",
+	"cWbf05wkLmeqBEkEdkVVxKimFmapbodqKP3wdeNMNZpmthhR/llAH5c38W26ce8ld5Jq2S++myCVfJ0F",
+	"XhLrOcgVHuW5oZEW2P+K8WaKuOI5rEN2EcaITGBquJyS0wPzJsnsZfLf+K5kRCiV4l/Ay0ZolPvSmsVU",
+	"ZLAhvVkX0qMEMk1bRXWMkjYmfc+ytrWYn9OKaj8yguILBAiO6N9HWPD9w42Sc4NgbBEfpxnSSnDLSWOz",
+	"NeGO3CJIvqF1e+RpN8GK/rvJ9l5lck1c7HYyhVXZjOzdqCVPRAHB/NYFDSuMXMM0272urN985ZoQakEo",
+	"xzsQXqkIm8rYzlwdBfDR7G9PR2XnqDavYu0usWe5F2Uv6/8vtiXX1rLJvTPf73JPTIITebvdVjMq9AuY",
+	"soVSaHCtcM1m7oA5rEbu1q6jN4/JGN2ScURYQv5YuibGbCR/JI9eBLHLkppCEpGC29M8ka33Uk9XTZmt",
+	"JNkfWVDVEK4C65Y7585eWe4UcrMu69q36wz2/q5zmb3bwRp01txDZNrbVhTBJhy3HB1IoqeiuJuiSYbi",
+	"hwaakX7uMh35FYZasB5IpOTR3pux2rc4IrVenii0vpf8U1Q2ebH25y2vV71xuC5RZBsrtnW8NO/7ZpL1",
+	"izoOiSNfXOhxRS/bX9uRJKNK33Ks0LUKu9rosBZOEuCJuib2I5RbIUYqEwvDdXEmFCQhW/UjDvbWcteW",
+	"zdaSzLKVu+lCoYtlsFeuGfWfuCZ99Bp8T/cyOr1pJ97bzlu7z6ACdkEVUQD8mtwZBrF3QpTXWiBcZfTS",
+	"AfYzVfoAkXPw7mYFwLXm4p8fB9HgMtiZZ7ti0/CgrYAHN+OtW6/7aI8RbMdTB5geRMgqF7B20Tn1+N3k",
+	"/bnNvEuY7KfacfJvME7mwHtx18bpXVSVRqkZdfw7iZut7ixfGD9zZbubOOq9e+ULuWKXjrvNQtdadfGe",
+	"Hb760NUdG/mMSkgs/xjb1Mmqq7EmShS2m3FronBzbfHPTGlfVfzVcgwNFY8xG2sZoA3CVFnHENxi3LNu",
+	"kr5yJ8aGmXHTY4rUmsuEJq897pip8km4F9Vn5aUXX7U6GxNd1QURa9lQd/Knxp0WklXedC7SRsm3HTSe",
+	"7RK9NOLdpUMtqN+z2kWslvtJdSFOC46rVuNBZ8OVFr+qG7hoC1vrt39tDQV3NYK/KMF2vy8P4qBRaL84",
+	"JK/9y7V2674zvHMVnIuxFhLmLfHXD75f5EaDtpnRblrulcH+3yvZ7TDw4sZKhapglLUtLOQw2BYdCtBE",
+	"GlemlTz7rllqzhCVsK/e4LLG23guNSGCO28fO9CvVjqumTH2WFN75S+2kvQhnm6Vj7tQOacPP9sI99XJ",
+	"8fnZRZDuX68e0p+2D7CbP3i9P1Ijagl1jGasKKI0zGwPG5hdl11ejXVRdiGpWU4ZVVNsW+KJaTs1bjae",
+	"Prp3/uPmk2sjUNkxru1USJ35jlSdN7h3Ny+s4aqWliGf2OF4j/uoR5bvFLBmuThkrhovrQxy9Oje32jE",
+	"2P6ZXapoq36jzyukdW1yXpxerbTat6NpxqxMHt99dQe6bI+/WwYMx96/FRLtdb+v1OT+S4TdwNd2V7XZ",
+	"y4LTOWUZHqJniuQ0WbkcGK8hcffsbiAsVt1tVsj2ld9JyVzVjTQYK8Sl7rFkDjs6GHp5D2+rR9csa7RQ",
+	"dfDqPrqGyN+kW+casrYgfc8iMxG2Ekc4924bfjUcPc6o1E9Hj/ew3IZkDd31muv52a7UfEseWpWWKy9x",
+	"vqucN0WqK6hCfXiajVgX5B6WxkbHpvxY8WHUxStFZhJS9lDWcAYAt11K2+Guxfi/K28QPX76/nEQhe8R",
+	"/U/q5pAnVfOiXiq3WfPK7Gy+ii6y9e46IgW3VTlNt3mj0na5xna/6INNQlad1L5Z7+h4fyqmdELCReww",
+	"s9cra2EdZSGyfVLeYpyU1/iWZGpPSbQ4vVXLu01aqFC9l9XXZoawwsYne8PcT0CTyFdj2Tio75MakbKR",
+	"ZmtAfuXyu1aBsMzxaaUk8yVOSq7er/MlEab/ka76YVmcvX7Cv1N1bZ03jh5ZsnFrX2WO7Xs7S75lj7K+",
+	"mlB4sv54j8nx2ri2nwZe/gvYsg/D0yFiuRvsPK5tB6EjNEjdu8F7F93ZybLAxCX88MCfr+r0KS6nNZpm",
+	"km+qZIuIopWGH/5kkt9uy+Es5IHB7MEm+6GxQmvf1E7TNXuZZnTp+jlBUhoHbmFMuqwEA7UacwqNpdtr",
+	"Xa8sNeKMYaFSPBVC2esrFXFt89zgVZFVIDrmYz0e7671lCsNdt0MPd699dIcB2+SEBn6RwnMPfnc6Yzy",
+	"clHXvMYe63StyXIaTxmHawKZAlv2fto/rYEP897T56f/FwAA//8=",
 }
 
 // decodeSpec returns the embedded OpenAPI spec as raw JSON bytes,

@@ -126,7 +126,9 @@ func (r *remote) nodeWhy(cmd *cobra.Command, id chain.NodeID, n *client.NodeDeta
 	if v.Now.Proven {
 		n.Listed = v.Now.Listed // what is proven stands above the ledger's word
 	}
-	v.Judgement = judgementOf(r.net.Core, n, e, s.TimeMs, othersListed(s, n))
+	core := r.net.Core
+	core.Params = in.Params
+	v.Judgement = judgementOf(core, n, e, s.TimeMs, othersListed(s, n))
 	failing := slices.IndexFunc(v.Questions, func(q question) bool { return !q.OK })
 	switch {
 	case n.Listed && failing >= 0:

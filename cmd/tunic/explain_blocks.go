@@ -7,7 +7,6 @@ import (
 	"errors"
 	"fmt"
 	"slices"
-	"strconv"
 	"time"
 
 	"tunic/api/client"
@@ -71,18 +70,6 @@ func (x *explainer) patient(ctx context.Context, h chain.Height) (chain.Block, e
 		case <-time.After(time.Second):
 		}
 	}
-}
-
-func (x *explainer) block(ctx context.Context, h chain.Height) (chain.Block, error) {
-	enc, err := x.fetch(ctx, "/v1/blocks/"+strconv.FormatUint(uint64(h), 10), maxBlock)
-	if err != nil {
-		return chain.Block{}, err
-	}
-	b, err := chain.DecodeBlock(enc)
-	if err != nil {
-		return b, answer(0, nil, err)
-	}
-	return b, nil
 }
 
 // listOf is the list that h commits to; nil where the ledger keeps it no more.

@@ -1,9 +1,6 @@
 package main
 
 import (
-	"bytes"
-	"crypto/ed25519"
-	"encoding/hex"
 	"errors"
 	"io/fs"
 	"net"
@@ -11,7 +8,6 @@ import (
 	"os/exec"
 	"path/filepath"
 	"regexp"
-	"slices"
 	"strconv"
 	"strings"
 	"syscall"
@@ -43,7 +39,7 @@ func TestScript(t *testing.T) {
 		Cmds: map[string]func(*testscript.TestScript, bool, []string){
 			"exit": exitCmd, "eventually": eventuallyCmd, "waitfor": waitForCmd, "freeport": freePortCmd,
 			"capture": captureCmd, "equivocate": equivocateCmd, "flip": flipCmd,
-			"doubleseal": doubleSealCmd,
+			"doubleseal": doubleSealCmd, "votetwice": voteTwiceCmd, "declare": declareCmd, "verdict": verdictCmd,
 		},
 	})
 }
@@ -138,9 +134,6 @@ func captureCmd(ts *testscript.TestScript, _ bool, args []string) {
 // equivocateCmd signs two descriptors of one sequence with a relay's key:
 // equivocate KEYFILE NETWORK EPOCH OUT OUT.
 func equivocateCmd(ts *testscript.TestScript, _ bool, args []string) {
-	fields := bytes.Fields([]byte(ts.ReadFile(args[0])))
-	seed, err := hex.DecodeString(string(fields[slices.IndexFunc(fields, func(b []byte) bool { return string(b) == "identity" })+1]))
-	ts.Check(err)
 	n, err := node.ReadNetwork(ts.MkAbs(args[1]))
 	ts.Check(err)
 	epoch, err := strconv.ParseUint(args[2], 10, 44)
@@ -148,7 +141,7 @@ func equivocateCmd(ts *testscript.TestScript, _ bool, args []string) {
 	for i, out := range args[3:] {
 		d := statement.Descriptor{Version: node.Version, Endpoints: []string{"127.0.0.1:" + strconv.Itoa(9000+i)},
 			Keys: []statement.OnionKey{{First: chain.Epoch(epoch), Last: chain.Epoch(epoch + 8), Key: [32]byte{9}}}}
-		s := statement.Sign(statement.Domain{Genesis: n.Genesis}, ed25519.NewKeyFromSeed(seed), statement.LabelDescriptor,
+		s := statement.Sign(statement.Domain{Genesis: n.Genesis}, relayKey(ts, args[0]), statement.LabelDescriptor,
 			statement.NewSequence(chain.Epoch(epoch), 1<<20-1), d.Encode())
 		ts.Check(os.WriteFile(ts.MkAbs(out), s.Encode(), 0o600))
 	}

@@ -1,7 +1,9 @@
 package main
 
 import (
+	"cmp"
 	"context"
+	"errors"
 
 	"github.com/spf13/cobra"
 
@@ -12,18 +14,28 @@ import (
 )
 
 func (a *app) proofMake() *cobra.Command {
-	var net, out, kind, heads string
+	var net, out, kind, heads, heartbeat, verdict, node string
 	c := &cobra.Command{
-		Use: "make STATEMENT STATEMENT | make --two-heads FILE", Short: "Make a proof of two statements, or of two sealed headers",
-		Long: `Make a proof of two statements (files in canonical bytes), or of the two sealed
-headers for one height that a relay or client saved when it halted. The latter
-needs the network file alone.`,
+		Use: "make STATEMENT STATEMENT | make --two-heads FILE | --heartbeat FILE | --node NODE | --verdict OFFENCE", Short: "Make a proof of statements, headers or votes",
+		Long: `Make a proof
+  of two statements by one node (files in canonical bytes): descriptors or votes;
+  of the two sealed headers for one height that a relay or client saved when it
+  halted (--two-heads): the network file alone is needed;
+  of a heartbeat with a version that is not allowed (--heartbeat, a file in
+  canonical bytes), or of the newest such one of a node that blocks hold (--node);
+  of the votes that put a node out of the list (--verdict, as in "slash list").`,
 		Args: func(_ *cobra.Command, args []string) error {
+			given := 0
+			for _, x := range []string{heads, heartbeat, verdict, node} {
+				if x != "" {
+					given++
+				}
+			}
 			switch {
-			case heads == "" && len(args) != 2:
-				return usage("make takes two files of statements, or --two-heads FILE")
-			case heads != "" && len(args) != 0:
-				return usage("make takes two files of statements or --two-heads FILE, not both")
+			case given == 0 && len(args) != 2:
+				return usage("make takes two files of statements, or one of --two-heads, --heartbeat, --node, --verdict")
+			case given > 1 || given == 1 && len(args) != 0:
+				return usage("make takes two files of statements, or one of --two-heads, --heartbeat, --node, --verdict, and not more")
 			}
 			return nil
 		},
@@ -31,38 +43,22 @@ needs the network file alone.`,
 			if err := need("out", out, "offence.proof"); err != nil {
 				return err
 			}
-			if heads != "" {
-				if cmd.Flags().Changed("kind") && kind != slashing.DoubleSeal.String() {
-					return usage("--kind: two headers prove a double-seal")
-				}
-				p, err := makeDoubleSeal(net, heads)
-				if err != nil {
-					return err
-				}
-				return a.keepProof(p, out)
+			ctx := cmd.Context()
+			build, proves := func() (slashing.Proof, error) { return a.makePair(ctx, net, kind, args) }, slashing.Kind(0)
+			switch {
+			case heads != "":
+				build, proves = func() (slashing.Proof, error) { return makeDoubleSeal(net, heads) }, slashing.DoubleSeal
+			case heartbeat != "":
+				build, proves = func() (slashing.Proof, error) { return a.makeSoftware(ctx, net, heartbeat) }, slashing.Unauthorised
+			case node != "":
+				build, proves = func() (slashing.Proof, error) { return a.findSoftware(ctx, net, node) }, slashing.Unauthorised
+			case verdict != "":
+				build, proves = func() (slashing.Proof, error) { return a.makeVerdict(ctx, net, verdict) }, slashing.Unavailable
 			}
-			k, err := slashing.ParseKind(kind)
-			if err != nil {
-				return usage("--kind: %v", err)
+			if proves != 0 && kind != "" && kind != proves.String() {
+				return usage("--kind: that proves %s", proves)
 			}
-			if k == slashing.DoubleSeal {
-				return usage("a double-seal is made of two headers: pass --two-heads FILE")
-			}
-			var raw [2][]byte
-			for i, path := range args {
-				if raw[i], err = readInput(path, slashing.MaxProof); err != nil {
-					return err
-				}
-			}
-			first, err := statement.Decode(raw[0])
-			if err != nil {
-				return fail(exitMalformed, slashing.ErrMalformed.Code, "no statement", "%s: %v", args[0], err)
-			}
-			r, err := a.remote(net)
-			if err != nil {
-				return err
-			}
-			p, err := r.assemble(cmd.Context(), k, raw[0], raw[1], first)
+			p, err := build()
 			if err != nil {
 				return err
 			}
@@ -70,34 +66,98 @@ needs the network file alone.`,
 		},
 	}
 	networkFlag(c, &net)
-	c.Flags().StringVar(&out, "out", "", "file to write")
-	c.Flags().StringVar(&heads, "two-heads", "", "file with two sealed headers, as a relay or client saved it")
-	c.Flags().StringVar(&kind, "kind", slashing.DoubleDescriptor.String(), "what they prove")
+	f := c.Flags()
+	f.StringVar(&out, "out", "", "file to write")
+	f.StringVar(&heads, "two-heads", "", "file with two sealed headers, as a relay or client saved it")
+	f.StringVar(&heartbeat, "heartbeat", "", "file with a heartbeat in canonical bytes")
+	f.StringVar(&node, "node", "", "node whose heartbeats are looked for in the blocks")
+	f.StringVar(&verdict, "verdict", "", "recorded unavailable, by its offence's id")
+	f.StringVar(&kind, "kind", "", "what two statements prove (default: what they are of)")
 	return c
 }
 
-// assemble takes the list of the statement's epoch or, where the ledger no
-// longer has it, the newest, and verifies what it made.
-func (r *remote) assemble(ctx context.Context, k slashing.Kind, a, b []byte, first statement.Statement) (slashing.Proof, error) {
+// makePair makes a proof of two files of statements: of kind, or of what they are.
+func (a *app) makePair(ctx context.Context, net, kind string, files []string) (slashing.Proof, error) {
+	k := slashing.DoubleDescriptor
+	if kind != "" {
+		var err error
+		if k, err = slashing.ParseKind(kind); err != nil {
+			return slashing.Proof{}, usage("--kind: %v", err)
+		}
+	}
+	switch k {
+	case slashing.DoubleSeal:
+		return slashing.Proof{}, usage("a double-seal is made of two headers: pass --two-heads FILE")
+	case slashing.Unauthorised:
+		return slashing.Proof{}, usage("unauthorised-software is made of one heartbeat: pass --heartbeat FILE or --node NODE")
+	case slashing.Unavailable:
+		return slashing.Proof{}, usage("an unavailable is made of a recorded verdict: pass --verdict OFFENCE")
+	}
+	var raw [2][]byte
+	for i, path := range files {
+		var err error
+		if raw[i], err = readInput(path, slashing.MaxProof); err != nil {
+			return slashing.Proof{}, err
+		}
+	}
+	first, err := statement.Decode(raw[0])
+	if err != nil {
+		return slashing.Proof{}, fail(exitMalformed, slashing.ErrMalformed.Code, "no statement", "%s: %v", files[0], err)
+	}
+	if kind == "" && first.Label == statement.LabelVote {
+		k = slashing.DoubleVote
+	}
+	r, err := a.remote(net)
+	if err != nil {
+		return slashing.Proof{}, err
+	}
+	return r.assemble(ctx, first, func(e chain.Epoch) (slashing.Proof, error) {
+		l, s, err := r.list(ctx, e)
+		if err != nil {
+			return slashing.Proof{}, err
+		}
+		return slashing.Assemble(k, raw[0], raw[1], s, l)
+	})
+}
+
+// makeVerdict fetches the proof of a verdict that the ledger recorded.
+func (a *app) makeVerdict(ctx context.Context, net, offence string) (slashing.Proof, error) {
+	r, err := a.remote(net)
+	if err != nil {
+		return slashing.Proof{}, err
+	}
+	s, err := r.slash(ctx, offence)
+	if err != nil {
+		return slashing.Proof{}, err
+	}
+	if s.Kind != slashing.Unavailable.String() {
+		return slashing.Proof{}, usage("offence %s is a %s; `tunic proof get` fetches its proof", short(s.Offence), s.Kind)
+	}
+	return r.proofOf(ctx, s.Offence)
+}
+
+// assemble makes a proof with the list of the statement's epoch or, where the
+// ledger no longer has it, the newest, and verifies what it made.
+func (r *remote) assemble(ctx context.Context, first statement.Statement, of func(chain.Epoch) (slashing.Proof, error)) (slashing.Proof, error) {
 	anchor, err := light.New(r.net)
 	if err != nil {
 		return slashing.Proof{}, err
 	}
-	var last error
+	var why error // the refusal by the list of the time says more than that by another
 	for _, e := range []chain.Epoch{first.Sequence.Epoch(), 0} {
-		l, s, err := r.list(ctx, e)
-		if err != nil {
-			last = err
-			continue
-		}
-		p, err := slashing.Assemble(k, a, b, s, l)
+		p, err := of(e)
 		if err == nil {
 			_, err = slashing.Verify(p, anchor)
 		}
 		if err == nil {
 			return p, nil
 		}
-		last = (&judgement{err: err}).refused()
+		if p := (*problem)(nil); !errors.As(err, &p) {
+			err = (&judgement{err: err}).refused()
+			why = cmp.Or(why, err)
+		} else if e == 0 {
+			why = cmp.Or(why, err)
+		}
 	}
-	return slashing.Proof{}, last
+	return slashing.Proof{}, why
 }

@@ -32,6 +32,11 @@ func (a *app) remote(file string) (*remote, error) {
 	if err != nil {
 		return nil, err
 	}
+	return newRemote(n)
+}
+
+// newRemote is the ledger at the first URL of n.
+func newRemote(n genesis.Network) (*remote, error) {
 	if len(n.URLs) == 0 {
 		return nil, usage("the network file names no ledger; add its URL under \"urls\"")
 	}

@@ -45,9 +45,9 @@ func (a *app) slashList() *cobra.Command {
 					fmt.Fprintln(w, "nobody was slashed")
 					return
 				}
-				rows := [][]string{a.head("offence", "height", "kind", "basis", "node", "lost", "burned")}
+				rows := [][]string{a.head("offence", "height", "kind", "basis", "node", "lost", "burned", "more")}
 				for _, s := range all {
-					rows = append(rows, []string{short(s.Offence), fmt.Sprint(s.Height), s.Kind, string(s.Basis), short(s.Node), tun(s.Slashed), tun(s.Burned)})
+					rows = append(rows, []string{short(s.Offence), fmt.Sprint(s.Height), s.Kind, string(s.Basis), short(s.Node), tun(s.Slashed), tun(s.Burned), more(s)})
 				}
 				table(w, rows...)
 				fmt.Fprintln(w, "\n`tunic slash show OFFENCE` tells more; the first digits of an id will do")
@@ -128,7 +128,9 @@ func (a *app) slashShow() *cobra.Command {
 					{"node", s.Node}, {"operator", s.Operator},
 					{"of epoch", fmt.Sprint(s.Epoch)},
 					{"punished", fmt.Sprintf("at height %d, %s", s.Height, instant(s.TimeMs))},
-					{"stake then", tun(s.Stake)}, {"lost", lost(s)},
+				}
+				if s.Judged == nil {
+					rows = append(rows, []string{"stake then", tun(s.Stake)}, []string{"lost", lost(s)})
 				}
 				for i, x := range s.Losses {
 					role := "contributor"
@@ -137,8 +139,10 @@ func (a *app) slashShow() *cobra.Command {
 					}
 					rows = append(rows, []string{"  " + role, x.Account + "  " + tun(x.Amount)})
 				}
-				rows = append(rows, []string{"reporter", s.Reporter + "  got " + tun(s.Reward)}, []string{"burned", tun(s.Burned)})
-				table(w, rows...)
+				if s.Judged == nil {
+					rows = append(rows, []string{"reporter", s.Reporter + "  got " + tun(s.Reward)}, []string{"burned", tun(s.Burned)})
+				}
+				table(w, append(append(rows, judgedRows(s)...), correlationRows(s)...)...)
 				fmt.Fprintf(w, "\nsee for yourself: tunic proof get %s --out offence.proof && tunic proof verify offence.proof\n", s.Offence)
 			})
 		},
@@ -156,4 +160,50 @@ func lost(s *client.Slash) string {
 		return tun(s.Slashed)
 	}
 	return fmt.Sprintf("%s (%.4g %%)", tun(s.Slashed), 100*float64(slashed)/float64(stake))
+}
+
+// more is what a row of the list says beside the amounts: why a quorum judged so,
+// or what correlation took.
+func more(s client.Slash) string {
+	switch c := s.Correlation; {
+	case s.Judged != nil:
+		return strings.Join(s.Judged.Any, "+")
+	case c == nil:
+		return ""
+	case c.Settled != nil:
+		return "correlation " + tun(c.Settled.Slashed)
+	default:
+		return "correlation pending"
+	}
+}
+
+// judgedRows tell what a quorum found.
+func judgedRows(s *client.Slash) [][]string {
+	j := s.Judged
+	if j == nil {
+		return nil
+	}
+	outcome := "decommissioned: it is back when the quorum finds it fit"
+	if j.Deregistered {
+		outcome = "deregistered: no credit was left, its stake is locked"
+	}
+	words := func(reasons []string) string { return cmp.Or(strings.Join(reasons, ", "), "nothing in common") }
+	return [][]string{{"outcome", outcome}, {"all votes say", words(j.All)}, {"some say", words(j.Any)},
+		{"score", fmt.Sprintf("%d of 1000, the median of %d votes", j.Score, len(j.Votes))}}
+}
+
+// correlationRows tell what the offence costs beyond its penalty, or will.
+func correlationRows(s *client.Slash) [][]string {
+	c := s.Correlation
+	if c == nil {
+		return nil
+	}
+	x := c.Settled
+	if x == nil {
+		return [][]string{{"correlation", "counted out at " + instant(c.DueMs) + ": three times the share of all stake that is slashed in the window"}}
+	}
+	return [][]string{
+		{"correlation", fmt.Sprintf("%s more (%.4g %% of %s), burned at height %d", tun(x.Slashed), float64(x.FractionPpm)/10_000, tun(x.Stake), x.Height)},
+		{"  because", fmt.Sprintf("%s were slashed in the window, of %s bonded; three times that share", tun(x.Sum), tun(c.Bonded))},
+	}
 }
