@@ -34,7 +34,7 @@ func (g Geometry) NewSURB(rand io.Reader, genesis chain.Hash, expiry chain.Epoch
 	var s SURB
 	keys := SURBKeys{geometry: g, layers: len(path)}
 	last := slot{Routing: Routing{Kind: Client, Token: token, SURB: id}}
-	if err := g.fillHeader(s.header(), &keys.wide, rand, &genesis, expiry, path, last); err != nil {
+	if err := g.fillHeader(s.header(), &keys.wide, nil, rand, &genesis, expiry, path, last); err != nil {
 		return SURB{}, SURBKeys{}, err
 	}
 	if _, err := io.ReadFull(rand, keys.payload[:]); err != nil {

@@ -24,24 +24,51 @@ type Hop struct {
 // message at most MaxMessage bytes. It reads 32 bytes of randomness for each
 // node and 64 for each slot that the path does not use.
 func (g Geometry) Wrap(rand io.Reader, genesis chain.Hash, expiry chain.Epoch, path []Hop, message []byte) ([]byte, error) {
+	packet, _, err := g.WrapTagged(rand, genesis, expiry, path, message)
+	return packet, err
+}
+
+// WrapTagged is Wrap for a sender that has to know by which tags the path's
+// nodes will see the packet: tags[i] is that of node i.
+func (g Geometry) WrapTagged(rand io.Reader, genesis chain.Hash, expiry chain.Epoch, path []Hop, message []byte) (packet []byte, tags []Tag, err error) {
 	if g.PayloadSize() == 0 {
-		return nil, ErrVersion
+		return nil, nil, ErrVersion
 	}
-	packet := make([]byte, g.PacketSize())
+	packet = make([]byte, g.PacketSize())
 	payload := packet[HeaderSize:]
 	if err := fillPayload(payload, message); err != nil {
-		return nil, err
+		return nil, nil, err
 	}
 	var keys wideKeys
 	defer clear(keys[:])
 	last := slot{Routing: Routing{Kind: Deliver}}
-	if err := g.fillHeader(packet[:HeaderSize], &keys, rand, &genesis, expiry, path, last); err != nil {
-		return nil, err
+	tags = make([]Tag, len(path))
+	if err := g.fillHeader(packet[:HeaderSize], &keys, tags, rand, &genesis, expiry, path, last); err != nil {
+		return nil, nil, err
 	}
 	for i := len(path) - 1; i >= 0; i-- {
 		seal(payload, keys[i][:])
 	}
-	return packet, nil
+	return packet, tags, nil
+}
+
+// Tags are the tags of the packet that Wrap makes with the same randomness,
+// without making it: who knows a packet's randomness knows whom it met. Of rand
+// it reads the 32 bytes for each node alone.
+func Tags(rand io.Reader, genesis chain.Hash, path []Hop) ([]Tag, error) {
+	if len(path) < 1 || len(path) > MaxLayers {
+		return nil, fmt.Errorf("%w: %d layers, %d at most", ErrPath, len(path), MaxLayers)
+	}
+	tags := make([]Tag, len(path))
+	var l layer
+	defer func() { l = layer{} }()
+	for i := range path {
+		if err := l.draw(rand, &genesis, &path[i]); err != nil {
+			return nil, err
+		}
+		tags[i] = l.tag
+	}
+	return tags, nil
 }
 
 // wideKeys are the keys of the payload's layers, first hop first.
@@ -55,8 +82,9 @@ type layer struct {
 }
 
 // fillHeader builds the header for the path's first node into header and leaves
-// the keys for the payload in keys. The path ends with the slot last.
-func (g Geometry) fillHeader(header []byte, keys *wideKeys, rand io.Reader, genesis *chain.Hash,
+// the keys for the payload in keys, and in tags, one for each node unless nil,
+// by what the nodes will know it. The path ends with the slot last.
+func (g Geometry) fillHeader(header []byte, keys *wideKeys, tags []Tag, rand io.Reader, genesis *chain.Hash,
 	expiry chain.Epoch, path []Hop, last slot) error {
 	n := len(path)
 	if n < 1 || n > MaxLayers {
@@ -71,7 +99,11 @@ func (g Geometry) fillHeader(header []byte, keys *wideKeys, rand io.Reader, gene
 		if err := layers[i].draw(rand, genesis, &path[i]); err != nil {
 			return err
 		}
+		newStream(&layers[i].stream).XORKeyStream(layers[i].pad[:], layers[i].pad[:])
 		keys[i] = layers[i].wide
+		if tags != nil {
+			tags[i] = layers[i].tag
+		}
 	}
 
 	// The innermost routing part: the last slot, then randomness where a
@@ -132,6 +164,5 @@ func (l *layer) draw(rand io.Reader, genesis *chain.Hash, h *Hop) error {
 		return fmt.Errorf("%w: key of node %d", ErrZeroSecret, h.Index)
 	}
 	l.derive(&shared, genesis, h.KeyEpoch, h.Key[:], l.ephemeral[:])
-	newStream(&l.stream).XORKeyStream(l.pad[:], l.pad[:])
 	return nil
 }

@@ -61,12 +61,13 @@ func Drops() []Drop {
 
 // Counters are totals. At any moment when no packet is being worked on,
 //
-//	In = Forwarded + Delivered + ToClient + Waiting + all of Dropped
+//	In = Forwarded + Delivered + ToClient + Probes + Waiting + all of Dropped
 type Counters struct {
 	In        uint64            `json:"in"`
 	Forwarded uint64            `json:"forwarded"`
 	Delivered uint64            `json:"delivered"`
 	ToClient  uint64            `json:"to_client"`
+	Probes    uint64            `json:"probes"`  // loops that ended here: own probes, and cover
 	Waiting   uint64            `json:"waiting"` // in the delay queue now
 	Dropped   map[string]uint64 `json:"dropped"` // by reason; those that are zero are left out
 
@@ -87,11 +88,13 @@ func (c Counters) Lost() (n uint64) {
 
 // Balanced reports whether the equation of Counters holds.
 func (c Counters) Balanced() bool {
-	return c.In == c.Forwarded+c.Delivered+c.ToClient+c.Waiting+c.Lost()
+	return c.In == c.Forwarded+c.Delivered+c.ToClient+c.Probes+c.Waiting+c.Lost()
 }
 
 type counters struct {
 	in, forwarded, delivered, toClient atomic.Uint64
+	probes                             atomic.Uint64
+	probesSent, probesBack, votes      atomic.Uint64
 	waiting                            atomic.Int64
 	answers, answersLost               atomic.Uint64
 	badHello, badControl               atomic.Uint64
@@ -103,7 +106,7 @@ func (c *counters) drop(d Drop) { c.dropped[d].Add(1) }
 func (c *counters) snapshot() Counters {
 	s := Counters{
 		In: c.in.Load(), Forwarded: c.forwarded.Load(), Delivered: c.delivered.Load(), ToClient: c.toClient.Load(),
-		Waiting: uint64(max(0, c.waiting.Load())), Dropped: map[string]uint64{},
+		Probes: c.probes.Load(), Waiting: uint64(max(0, c.waiting.Load())), Dropped: map[string]uint64{},
 		Answers: c.answers.Load(), AnswersLost: c.answersLost.Load(),
 		BadHello: c.badHello.Load(), BadControl: c.badControl.Load(),
 	}

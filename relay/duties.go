@@ -27,9 +27,14 @@ const callTimeout = 10 * time.Second
 // owner is the state of one run. Only the goroutine of follow touches it.
 type owner struct {
 	*Relay
-	marks *marks
-	heads *heads
-	watch *watch
+	marks   *marks
+	heads   *heads
+	watch   *watch // of descriptors
+	ballots *watch // of votes
+
+	history *history
+	inForce genesis.InForce // parameters, as the last event that had them says; till then genesis'
+	alarm   *time.Timer     // rings when a probe is due, on a real clock
 
 	synced    bool
 	syncEpoch chain.Epoch // statements are signed for later epochs only
@@ -38,7 +43,6 @@ type owner struct {
 	lists     map[chain.Epoch]*directory.List
 	listed    map[chain.Epoch]chain.SealedHeader // a header of each list
 	unknown   bool                               // the ledger does not know this node
-	inForce   genesis.InForce                    // parameters, as the last event that had them says; till then genesis'
 
 	descriptor *outgoing
 	content    statement.Descriptor // of descriptor
@@ -47,6 +51,7 @@ type owner struct {
 	proofs     []*outgoing
 	begun      map[markKey]bool           // labels signed in this run
 	refused    map[statement.Label]string // the last refusal logged
+	committed  chain.Epoch                // of the last probe commitment
 	swept      chain.Time
 	failures   uint64
 	versionBad bool // said that the version is not allowed
@@ -58,6 +63,8 @@ func (o *owner) domain() statement.Domain {
 
 // follow keeps up with the ledger until ctx ends or the relay must halt.
 func (o *owner) follow(ctx context.Context) error {
+	o.alarm = time.NewTimer(time.Hour)
+	defer o.alarm.Stop()
 	pause := 20 * time.Millisecond
 	for {
 		before := o.head.Height
@@ -160,6 +167,8 @@ func (o *owner) listen(ctx context.Context) error {
 			if o.synced {
 				o.duties(ctx)
 			}
+		case <-o.alarm.C:
+			o.probes()
 		case <-ctx.Done():
 			return nil
 		}
@@ -224,9 +233,10 @@ func (o *owner) act(ctx context.Context, e Event) error {
 		// for an epoch in which it may have signed before.
 		o.syncEpoch = max(h.DirEpoch, o.cfg.Core.EpochAt(o.now()))
 	}
-	if newEpoch {
-		o.watch.begin()
+	if newEpoch || first {
+		o.beginEpoch(e, first)
 	}
+	o.network()
 	for _, p := range e.Published {
 		o.published(p)
 	}
@@ -245,7 +255,10 @@ func (o *owner) act(ctx context.Context, e Event) error {
 // does not count on it. Marks are kept per fork.
 func (o *owner) revert(h chain.Header) {
 	o.descriptor, o.heartbeat, o.proofs, o.beatAt = nil, nil, nil, 0
+	o.history = newHistory()
+	o.tags.reset()
 	o.watch.reset()
+	o.ballots.reset()
 	clear(o.lists)
 	clear(o.listed)
 	// Keys whose first epoch is now far ahead would share selectors with new ones.
@@ -295,9 +308,30 @@ func (o *owner) show() {
 	}
 	v := &view{
 		synced: o.synced, state: o.describeState(), fork: o.head.Fork, epoch: o.head.DirEpoch, height: o.head.Height, time: o.head.Time,
-		lists: maps.Clone(o.lists), hello: o.hello(), sealed: sealed,
+		lists: maps.Clone(o.lists), hello: o.hello(), sealed: sealed, committed: o.committed,
 	}
 	o.view.Store(v)
+}
+
+// beginEpoch is what the first head of an epoch changes, before its block is
+// read.
+func (o *owner) beginEpoch(e Event, first bool) {
+	o.watch.begin()
+	o.ballots.begin()
+	var before *chain.SealedHeader
+	if at := e.Header.Header.DirEpoch; at > 0 {
+		if s, ok := o.listed[at-1]; ok && s.Header.DirEpoch == at-1 {
+			before = &s
+		}
+	}
+	o.history.begin(e, o.rules(), first, before)
+	o.tags.begin(e.Header.Header.DirEpoch)
+}
+
+// rules are the parameters in force, for whoever keeps them longer than that.
+func (o *owner) rules() *genesis.Params {
+	p := o.inForce.Params
+	return &p
 }
 
 func (o *owner) hello() []byte {
@@ -308,9 +342,12 @@ func (o *owner) hello() []byte {
 	if o.head.Height > 0 {
 		// With hundreds of removals a header is too long for a frame.
 		h.Header = o.sealed.Encode()
-		if 1+4+len(h.Descriptor)+4+len(h.Header) > link.MaxData(BodySize(o.cfg.Core)) {
+		if len(h.Encode()) > link.MaxData(BodySize(o.cfg.Core)) {
 			h.Header = nil
 		}
+	}
+	if h.Votes = o.votesShown(); len(h.Encode()) > link.MaxData(BodySize(o.cfg.Core)) {
+		h.Votes = nil
 	}
 	return h.Encode()
 }
@@ -355,6 +392,9 @@ func (o *owner) duties(ctx context.Context) {
 	o.changeKeys()
 	o.describe(ctx)
 	o.beat(ctx)
+	o.commit(ctx)
+	o.vote(ctx)
+	o.probes()
 	for _, p := range o.proofs {
 		o.renew(p)
 		o.offer(ctx, p)

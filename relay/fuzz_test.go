@@ -18,6 +18,7 @@ import (
 func FuzzDecodeHello(f *testing.F) {
 	f.Add(relay.Hello{}.Encode())
 	f.Add(relay.Hello{Descriptor: []byte("d"), Header: []byte("h")}.Encode())
+	f.Add(relay.Hello{Votes: [][]byte{{1}, []byte("vote")}}.Encode())
 	f.Fuzz(func(t *testing.T, b []byte) {
 		if h, err := relay.DecodeHello(b); err == nil && !bytes.Equal(h.Encode(), b) {
 			t.Fatal("two encodings")

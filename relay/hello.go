@@ -14,7 +14,7 @@ import (
 )
 
 // HelloVersion is the version byte of a Hello.
-const HelloVersion = 1
+const HelloVersion = 2
 
 // ErrHello means that bytes are not the canonical encoding of a Hello.
 var ErrHello = errors.New("relay: malformed hello")
@@ -22,17 +22,23 @@ var ErrHello = errors.New("relay: malformed hello")
 // Hello is what a relay tells the other side of a link, when the link opens and
 // at most once an epoch later:
 //
-//	version 1 | descriptor 4+n | header 4+n
+//	version 1 | descriptor 4+n | header 4+n | votes 4: (vote 4+n)*
 //
-// Either part may be empty.
+// Each part may be empty.
 type Hello struct {
-	Descriptor []byte // encoded statement: the relay's newest
-	Header     []byte // encoded sealed header: the newest that it knows
+	Descriptor []byte   // encoded statement: the relay's newest
+	Header     []byte   // encoded sealed header: the newest that it knows
+	Votes      [][]byte // encoded statements: two of its votes of the present epoch at most
 }
 
 // Encode is the canonical encoding.
 func (h Hello) Encode() []byte {
-	return wire.AppendBytes(wire.AppendBytes([]byte{HelloVersion}, h.Descriptor), h.Header)
+	b := wire.AppendBytes(wire.AppendBytes([]byte{HelloVersion}, h.Descriptor), h.Header)
+	b = wire.AppendUint32(b, uint32(len(h.Votes)))
+	for _, v := range h.Votes {
+		b = wire.AppendBytes(b, v)
+	}
+	return b
 }
 
 // DecodeHello reads a Hello, which aliases b.
@@ -40,6 +46,9 @@ func DecodeHello(b []byte) (Hello, error) {
 	r := wire.NewReader(b)
 	version := r.Uint8()
 	h := Hello{Descriptor: r.Bytes(len(b)), Header: r.Bytes(len(b))}
+	for range r.Count(shownVotes, 4) {
+		h.Votes = append(h.Votes, r.Bytes(len(b)))
+	}
 	if err := r.Done(); err != nil || version != HelloVersion {
 		return Hello{}, fmt.Errorf("%w: version %d: %v", ErrHello, version, err)
 	}
@@ -134,6 +143,7 @@ type report struct {
 	descriptor *statement.Statement
 	encoded    []byte
 	header     *chain.SealedHeader
+	votes      []statement.Statement
 }
 
 // onHello checks a relay's Hello on its link's goroutine and leaves the rest to
@@ -159,8 +169,9 @@ func (r *Relay) onHello(l *link.Link, data []byte) {
 	}
 }
 
-// judge asks of a Hello: is it canonical; is the descriptor the peer's, well
-// formed and signed; is the header of this network and sealed by a genesis key?
+// judge asks of a Hello: is it canonical; are the descriptor and the votes the
+// peer's, well formed and signed; is the header of this network and sealed by a
+// genesis key?
 func (r *Relay) judge(peer chain.NodeID, data []byte) (report, error) {
 	h, err := DecodeHello(bytes.Clone(data))
 	if err != nil {
@@ -185,6 +196,25 @@ func (r *Relay) judge(peer chain.NodeID, data []byte) (report, error) {
 				return report{}, err
 			}
 			rep.descriptor, rep.encoded = &s, h.Descriptor
+		}
+	}
+	for _, b := range h.Votes {
+		s, err := statement.Decode(b)
+		if err != nil {
+			return report{}, err
+		}
+		v, err := statement.DecodeVote(s.Body)
+		if err != nil {
+			return report{}, err
+		}
+		if s.Label != statement.LabelVote || s.Node != peer || s.Sequence != statement.NewSequence(v.Epoch, 0) {
+			return report{}, ErrHello
+		}
+		if _, listed := r.view.Load().find(peer); listed {
+			if err := s.Verify(statement.Domain{Genesis: r.cfg.Genesis, Fork: s.Fork}); err != nil {
+				return report{}, err
+			}
+			rep.votes = append(rep.votes, s)
 		}
 	}
 	if len(h.Header) > 0 && r.cfg.Core.Engine == genesis.EngineSealer {

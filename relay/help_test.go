@@ -16,6 +16,7 @@ import (
 	"go.uber.org/goleak"
 
 	"tunic/chain"
+	"tunic/chain/beacon"
 	"tunic/chain/genesis"
 	"tunic/chain/statement"
 	"tunic/onion"
@@ -57,6 +58,8 @@ type ledger struct {
 	past    []relay.Event
 	away    bool             // cannot be asked
 	params  *genesis.InForce // for the next block's event
+	vrf     map[chain.NodeID][32]byte
+	judged  []relay.Unlisted // in every epoch
 }
 
 func newLedger(t testing.TB, change func(*genesis.Core)) *ledger {
@@ -77,6 +80,7 @@ func newLedger(t testing.TB, change func(*genesis.Core)) *ledger {
 		core: core, hash: core.HashWith(chain.Hash{}), sealer: sealer,
 		lists: map[chain.Epoch]*directory.List{}, headers: map[chain.Epoch]chain.SealedHeader{},
 		latest: map[chain.NodeID]statement.Descriptor{}, subs: map[chan relay.Event]chain.Height{},
+		vrf: map[chain.NodeID][32]byte{},
 	}
 	l.lists[0], _ = directory.NewList(0, nil)
 	l.seal(l.core.Time, nil)
@@ -107,7 +111,7 @@ func (l *ledger) seal(now chain.Time, change func(*chain.Header)) chain.SealedHe
 			next, ok2 := d.KeyFor(epoch + 1)
 			if ok && ok2 {
 				entries = append(entries, directory.Entry{
-					Node: id, Operator: chain.Address(id[:20]), Endpoints: d.Endpoints, Version: d.Version, Stake: chain.TUN,
+					Node: id, VRF: l.vrf[id], Operator: chain.Address(id[:20]), Endpoints: d.Endpoints, Version: d.Version, Stake: chain.TUN,
 					Onion: directory.Key{First: key.First, Key: key.Key}, OnionNext: directory.Key{First: next.First, Key: next.Key}, Performance: 1000,
 				})
 			}
@@ -118,6 +122,7 @@ func (l *ledger) seal(now chain.Time, change func(*chain.Header)) chain.SealedHe
 	h := chain.Header{
 		Genesis: l.hash, Fork: l.head.Header.Fork, Height: l.head.Header.Height + 1, Time: now, Parent: l.head.Header.Hash(),
 		Directory: list.Root(), DirCount: uint32(len(list.Entries)), DirEpoch: epoch, Proposer: idOf(l.sealer),
+		Beacon: chain.SHA256(fmt.Appendf(nil, "beacon %d", epoch)),
 	}
 	if change != nil {
 		change(&h)
@@ -129,6 +134,9 @@ func (l *ledger) seal(now chain.Time, change func(*chain.Header)) chain.SealedHe
 	}
 	e := relay.Event{Header: s, Published: slices.Clone(l.pool), Params: l.params}
 	l.params = nil
+	if first := len(l.past) == 0 || l.past[len(l.past)-1].Header.Header.DirEpoch != epoch; first {
+		e.Unlisted = l.judged
+	}
 	l.past = append(l.past, e)
 	for ch, since := range l.subs {
 		if h.Height > since {
@@ -266,6 +274,9 @@ func newNetwork(t testing.TB, relays int, change func(*genesis.Core), tune func(
 
 func (n *network) config(i int) relay.Config {
 	key := keyOf(byte(i + 1))
+	n.l.mu.Lock()
+	n.l.vrf[idOf(key)] = beacon.NewKey([32]byte{byte(i + 1)}).Public()
+	n.l.mu.Unlock()
 	return relay.Config{
 		Identity: key, VRF: [32]byte{byte(i + 1)}, Core: n.l.core, Genesis: n.l.hash, Ledger: n.l,
 		Transport: n.hub.Transport(idOf(key)), Endpoints: []string{fmt.Sprintf("127.%d.0.1:4000", i+1)}, Version: "1.0.0",

@@ -248,6 +248,7 @@ type Relay struct {
 	pool      *link.Pool
 	keys      *keyring
 	replay    *replaySet
+	tags      *accepted
 	delay     *delayQueue
 	mail      *mailbox.Mailbox
 	clients   *clients

@@ -12,6 +12,7 @@ import (
 	"tunic/onion/link"
 	"tunic/registry/directory"
 	"tunic/relay/mailbox"
+	"tunic/slashing"
 )
 
 // Run opens the state, listens, and works until ctx ends, when it returns nil
@@ -40,10 +41,10 @@ func (r *Relay) Run(ctx context.Context) error {
 // open loads the state. What it returns to close it marks the stop as clean.
 func (r *Relay) open(f *folder) (_ *owner, closeState func() error, err error) {
 	o := &owner{
-		Relay: r, heads: newHeads(), watch: newWatch(),
-		lists: make(map[chain.Epoch]*directory.List), listed: make(map[chain.Epoch]chain.SealedHeader),
-		refused: make(map[statement.Label]string), begun: make(map[markKey]bool),
+		Relay: r, heads: newHeads(), watch: newWatch(slashing.DoubleDescriptor), ballots: newWatch(slashing.DoubleVote), history: newHistory(),
 		inForce: genesis.InForce{Params: r.cfg.Core.Params},
+		lists:   make(map[chain.Epoch]*directory.List), listed: make(map[chain.Epoch]chain.SealedHeader),
+		refused: make(map[statement.Label]string), begun: make(map[markKey]bool),
 	}
 	core := &r.cfg.Core
 	if o.marks, err = loadMarks(f.dir, r.cfg.Genesis); err != nil {
@@ -64,6 +65,7 @@ func (r *Relay) open(f *folder) (_ *owner, closeState func() error, err error) {
 		return nil, nil, err
 	}
 	closeStore := func() error { return nil }
+	r.tags = newAccepted(r.cfg.ReplayTags)
 	store := r.cfg.Store
 	switch {
 	case store != nil:

@@ -159,7 +159,8 @@ func (o *owner) offer(ctx context.Context, s *outgoing) {
 	case refusal.Code == "duplicate":
 		s.pooled = true
 		o.accepted(s)
-	case refusal.Code == "already_punished", refusal.Code == "too_soon" && s.Label == statement.LabelHeartbeat:
+	case refusal.Code == "already_punished", refusal.Code == "too_soon" && (s.Label == statement.LabelHeartbeat || s.Label == statement.LabelCommitment),
+		s.Label == statement.LabelVote: // a vote is final, and so is its refusal
 		s.done = true
 	case refusal.Code == "stale_sequence":
 		s.stale = true
@@ -192,9 +193,13 @@ func (o *owner) published(encoded []byte) {
 	if err != nil || s.Fork != o.head.Fork {
 		return
 	}
+	o.learn(s)
 	if s.Node != o.id {
-		if s.Label == statement.LabelDescriptor {
+		switch s.Label {
+		case statement.LabelDescriptor:
 			o.watch.observe(o.domain(), s, encoded, false)
+		case statement.LabelVote:
+			o.ballots.observe(o.domain(), s, encoded, false)
 		}
 		return
 	}
@@ -202,7 +207,7 @@ func (o *owner) published(encoded []byte) {
 		return
 	}
 	ours := false
-	for _, mine := range append([]*outgoing{o.descriptor, o.heartbeat}, o.proofs...) {
+	for _, mine := range slices.Concat([]*outgoing{o.descriptor, o.heartbeat, o.history.commitment}, o.proofs, o.history.votes) {
 		if mine != nil && bytes.Equal(mine.encoded, encoded) {
 			mine.done, ours = true, true
 		}

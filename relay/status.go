@@ -15,13 +15,24 @@ type Status struct {
 	Clients  int          `json:"clients"` // attached tokens
 	Replay   int          `json:"replay_tags"`
 	Items    int          `json:"mailbox_items"`
+	Probing  Probing      `json:"probing"`
 	Counters Counters     `json:"counters"`
+}
+
+// Probing is what the relay does for the network's judgement. It says how much,
+// never whom.
+type Probing struct {
+	Sent      uint64      `json:"sent"`      // own probes
+	Back      uint64      `json:"back"`      // of these, those that came back
+	Committed chain.Epoch `json:"committed"` // of the last probe commitment, 0 for none
+	Votes     uint64      `json:"votes"`     // cast
 }
 
 // Status may be called at any time, also before and after Run.
 func (r *Relay) Status() Status {
 	v := r.view.Load()
-	s := Status{Node: r.id, Synced: v.synced, State: v.state, Epoch: v.epoch, Height: v.height, Counters: r.count.snapshot()}
+	s := Status{Node: r.id, Synced: v.synced, State: v.state, Epoch: v.epoch, Height: v.height, Counters: r.count.snapshot(),
+		Probing: Probing{Sent: r.count.probesSent.Load(), Back: r.count.probesBack.Load(), Committed: v.committed, Votes: r.count.votes.Load()}}
 	if s.State == "" {
 		s.State = "not synced with the ledger"
 	}

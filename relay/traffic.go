@@ -14,15 +14,16 @@ import (
 // view is what the workers go by. It never changes; the owner of the state
 // replaces it.
 type view struct {
-	synced bool
-	state  string
-	fork   uint32
-	epoch  chain.Epoch
-	height chain.Height
-	time   chain.Time
-	lists  map[chain.Epoch]*directory.List // the newest few
-	hello  []byte                          // what links are told; nil while there is nothing
-	sealed []byte                          // the encoded head; nil while there is none, or where no reply holds it
+	synced    bool
+	state     string
+	fork      uint32
+	epoch     chain.Epoch
+	height    chain.Height
+	time      chain.Time
+	lists     map[chain.Epoch]*directory.List // the newest few
+	hello     []byte                          // what links are told; nil while there is nothing
+	committed chain.Epoch                     // of the last probe commitment
+	sealed    []byte                          // the encoded head; nil while there is none, or where no reply holds it
 }
 
 // find is the entry of a node in the newest list that has it.
@@ -125,6 +126,7 @@ func (r *Relay) peel(buf *[]byte) {
 		r.drop(why, buf)
 		return
 	}
+	r.tags.add(o.Directory(), o.Tag)
 	out, err := o.Finish()
 	if err != nil {
 		r.drop(reason(err), buf)
@@ -134,6 +136,10 @@ func (r *Relay) peel(buf *[]byte) {
 	case onion.Forward:
 		r.forward(v, &o.Routing, buf, false)
 	case onion.Deliver:
+		if len(out) == 0 {
+			r.loop(o.Tag, buf)
+			return
+		}
 		r.deliver(o.Directory(), out, buf)
 	case onion.Client:
 		r.toClient(&o.Routing, buf)

@@ -13,7 +13,7 @@ import (
 )
 
 const (
-	maxKnown   = 1 << 14 // descriptors remembered
+	maxKnown   = 1 << 14 // descriptors remembered, and as many votes
 	maxHeard   = 32      // of these, heard from one node and not seen in a block
 	maxPairs   = 64      // equivocations waiting for a list that names the node
 	pairEpochs = 8       // for how many epochs they wait
@@ -22,12 +22,24 @@ const (
 	maxOfNode  = 4       // offences of one node that are reported; one removes it
 )
 
-type descriptorKey struct {
-	node chain.NodeID
-	seq  statement.Sequence
+// statementKey is what an honest node signs only once: a sequence, and of votes
+// a sequence and subject.
+type statementKey struct {
+	node, subject chain.NodeID
+	seq           statement.Sequence
 }
 
-// seen is a remembered descriptor. Those of blocks are verified only where it
+func keyFor(s statement.Statement) statementKey {
+	k := statementKey{node: s.Node, seq: s.Sequence}
+	if s.Label == statement.LabelVote {
+		if v, err := statement.DecodeVote(s.Body); err == nil {
+			k.subject = v.Subject
+		}
+	}
+	return k
+}
+
+// seen is a remembered statement. Those of blocks are verified only where it
 // matters: when another under the same sequence turns up.
 type seen struct {
 	encoded  []byte
@@ -35,38 +47,40 @@ type seen struct {
 	block    bool // it stood in a block
 }
 
-// pair is two descriptors of one node under one sequence.
+// pair is two statements of one node under one key.
 type pair struct {
 	node          chain.NodeID
 	first, second []byte
 	epochs        int // waited
 }
 
-// watch remembers the descriptors seen on links and in blocks and finds two
-// under one sequence. The owner of the state owns it. By what it says on links a
+// watch remembers the descriptors, or the votes, that were seen on links and in
+// blocks and finds two that contradict each other: an offence of its kind. The owner of the state owns it. By what it says on links a
 // node can push out neither what others said nor what stood in blocks.
 type watch struct {
-	known    map[descriptorKey]seen
-	order    []descriptorKey      // of arrival, to forget the oldest
+	kind     slashing.Kind
+	known    map[statementKey]seen
+	order    []statementKey       // of arrival, to forget the oldest
 	heard    map[chain.NodeID]int // of those that are known, not from a block
 	pairs    []pair
 	reported map[chain.Hash]bool  // by offence id
 	charged  map[chain.NodeID]int // offences reported
 }
 
-func newWatch() *watch {
+func newWatch(kind slashing.Kind) *watch {
 	return &watch{
-		known: make(map[descriptorKey]seen), heard: make(map[chain.NodeID]int),
+		kind:  kind,
+		known: make(map[statementKey]seen), heard: make(map[chain.NodeID]int),
 		reported: make(map[chain.Hash]bool), charged: make(map[chain.NodeID]int),
 	}
 }
 
-func (w *watch) reset() { *w = *newWatch() }
+func (w *watch) reset() { *w = *newWatch(w.kind) }
 
-// observe notes a descriptor of the domain's fork; verified says whether its
-// signature is, as that of a descriptor heard on a link must be.
+// observe notes a statement of the domain's fork; verified says whether its
+// signature is, as that of one heard on a link must be.
 func (w *watch) observe(d statement.Domain, s statement.Statement, encoded []byte, verified bool) {
-	k := descriptorKey{s.Node, s.Sequence}
+	k := keyFor(s)
 	old, known := w.known[k]
 	if !known {
 		w.remember(k, seen{bytes.Clone(encoded), verified, !verified})
@@ -103,10 +117,10 @@ func (w *watch) observe(d statement.Domain, s statement.Statement, encoded []byt
 }
 
 // remember adds a descriptor, and forgets an older one where there is no room.
-func (w *watch) remember(k descriptorKey, d seen) {
+func (w *watch) remember(k statementKey, d seen) {
 	switch {
 	case !d.block && w.heard[k.node] >= maxHeard:
-		w.forget(slices.IndexFunc(w.order, func(o descriptorKey) bool { return o.node == k.node && !w.known[o].block }))
+		w.forget(slices.IndexFunc(w.order, func(o statementKey) bool { return o.node == k.node && !w.known[o].block }))
 	case len(w.order) >= maxKnown:
 		w.forget(0)
 	}
@@ -166,32 +180,45 @@ func (o *owner) hear(ctx context.Context, rep report) error {
 			o.report(ctx)
 		}
 	}
+	for _, v := range rep.votes {
+		// Votes of another epoch than about this one are proven by no list.
+		if e := v.Sequence.Epoch(); v.Fork == o.head.Fork && v.Node != o.id && e <= o.head.DirEpoch+1 && e+keptLists > o.head.DirEpoch {
+			o.ballots.observe(o.domain(), v, v.Encode(), true)
+			o.report(ctx)
+		}
+	}
 	return nil
 }
 
 // report assembles a proof for each equivocation seen, writes it to the folder
 // and publishes it. A pair of a node that no list at hand names waits.
 func (o *owner) report(ctx context.Context) {
-	waiting := o.watch.pairs[:0]
-	for _, p := range o.watch.pairs {
-		proof, ok := o.assemble(p)
+	o.reportOf(ctx, o.watch)
+	o.reportOf(ctx, o.ballots)
+	o.forgetProofs()
+}
+
+func (o *owner) reportOf(ctx context.Context, w *watch) {
+	waiting := w.pairs[:0]
+	for _, p := range w.pairs {
+		proof, ok := o.assemble(w.kind, p)
 		if !ok {
 			waiting = append(waiting, p)
 			continue
 		}
 		id := proof.ID()
-		if o.watch.reported[id] {
+		if w.reported[id] {
 			continue
 		}
-		o.watch.reported[id] = true
-		o.watch.charged[p.node]++
+		w.reported[id] = true
+		w.charged[p.node]++
 		encoded := proof.Encode()
 		if o.cfg.Dir != "" {
 			if err := o.saveProof(id, encoded); err != nil {
 				o.log.Error("cannot save a proof; it is submitted all the same", "offence", id, "error", err)
 			}
 		}
-		o.log.Warn("a node signed two descriptors under one sequence; reporting it", "kind", proof.Kind.String(), "offence", id)
+		o.log.Warn("a node signed two statements that contradict each other; reporting it", "kind", proof.Kind.String(), "offence", id)
 		if len(o.proofs) >= maxProofs {
 			o.log.Error("too many reports wait; the proof file is kept", "offence", id)
 			continue
@@ -204,8 +231,7 @@ func (o *owner) report(ctx context.Context) {
 		o.proofs = append(o.proofs, s)
 		o.offer(ctx, s)
 	}
-	o.watch.pairs = waiting
-	o.forgetProofs()
+	w.pairs = waiting
 }
 
 func (o *owner) saveProof(id chain.Hash, encoded []byte) error {
@@ -216,9 +242,9 @@ func (o *owner) saveProof(id chain.Hash, encoded []byte) error {
 	return durable.WriteFile(filepath.Join(dir, id.String()+".proof"), encoded, 0o644)
 }
 
-func (o *owner) assemble(p pair) (slashing.Proof, bool) {
+func (o *owner) assemble(kind slashing.Kind, p pair) (slashing.Proof, bool) {
 	for e, list := range o.lists {
-		if proof, err := slashing.Assemble(slashing.DoubleDescriptor, p.first, p.second, o.listed[e], list); err == nil {
+		if proof, err := slashing.Assemble(kind, p.first, p.second, o.listed[e], list); err == nil {
 			return proof, true
 		}
 	}

@@ -8,6 +8,7 @@ import (
 
 	"tunic/chain"
 	"tunic/chain/statement"
+	"tunic/slashing"
 )
 
 // A descriptor that a ledger only claims to have in a block accuses nobody: it
@@ -33,7 +34,7 @@ func TestUnverifiedDescriptorsAccuseNobody(t *testing.T) {
 		{"honest twice", []statement.Statement{honest, honest}, 0},
 	} {
 		for _, verified := range []bool{false, true} {
-			w := newWatch()
+			w := newWatch(slashing.DoubleDescriptor)
 			for _, s := range c.see {
 				w.observe(d, s, s.Encode(), verified && s.Verify(d) == nil)
 			}
@@ -53,7 +54,7 @@ func TestWatchIsBoundedByNode(t *testing.T) {
 		body := statement.Descriptor{Version: version, Endpoints: []string{"127.1.0.1:9"}, Keys: []statement.OnionKey{{First: 1, Last: 2}}}
 		return statement.Sign(d, key(k), statement.LabelDescriptor, statement.NewSequence(1, counter), body.Encode())
 	}
-	w := newWatch()
+	w := newWatch(slashing.DoubleDescriptor)
 	see := func(s statement.Statement, link bool) { w.observe(d, s, s.Encode(), link) }
 	see(signed(1, 0, "block"), false)
 	see(signed(2, 0, "other"), true)
@@ -73,7 +74,7 @@ func TestWatchIsBoundedByNode(t *testing.T) {
 	for i := range uint32(2 * maxHeard) {
 		see(signed(1, 1000+i, "link"), true)
 	}
-	if _, ok := w.known[descriptorKey{signed(1, 0, "").Node, statement.NewSequence(1, 3*maxHeard)}]; !ok {
+	if _, ok := w.known[statementKey{node: signed(1, 0, "").Node, seq: statement.NewSequence(1, 3*maxHeard)}]; !ok {
 		t.Fatal("forgotten")
 	}
 	for i := range uint32(2 * maxOfNode) {
@@ -103,5 +104,36 @@ func TestManyStartsInOneEpochLeaveCounters(t *testing.T) {
 			t.Fatalf("counter %d", s.Sequence.Counter())
 		}
 		last = s.Sequence
+	}
+}
+
+// Two verdicts on one subject in one epoch contradict each other, whether they
+// stand in blocks or are shown in Hellos; on two subjects, in two epochs or in
+// two encodings of one verdict they do not.
+func TestVotesContradict(t *testing.T) {
+	d := statement.Domain{Genesis: chain.Hash{1}}
+	key := ed25519.NewKeyFromSeed(bytes.Repeat([]byte{7}, 32))
+	vote := func(subject byte, e chain.Epoch, score chain.Permille) statement.Statement {
+		v := statement.Vote{Subject: chain.NodeID{subject}, Epoch: e, Score: score}
+		return statement.Sign(d, key, statement.LabelVote, statement.NewSequence(e, 0), v.Encode())
+	}
+	for name, c := range map[string]struct {
+		second statement.Statement
+		pairs  int
+	}{
+		"the same":        {vote(1, 5, 900), 0},
+		"another subject": {vote(2, 5, 800), 0},
+		"another epoch":   {vote(1, 6, 800), 0},
+		"another score":   {vote(1, 5, 800), 1},
+	} {
+		for _, shown := range []bool{false, true} {
+			w := newWatch(slashing.DoubleVote)
+			first := vote(1, 5, 900)
+			w.observe(d, first, first.Encode(), false)
+			w.observe(d, c.second, c.second.Encode(), shown)
+			if len(w.pairs) != c.pairs {
+				t.Errorf("%s, shown %v: %d pairs", name, shown, len(w.pairs))
+			}
+		}
 	}
 }

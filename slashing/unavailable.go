@@ -146,7 +146,7 @@ func askDraw(j *judgement) (string, *chain.Refusal) {
 		return "", chain.Refuse(ErrWrongQuorum.Code, "%d places are drawn of %d, the proof carries %d entries", len(places), h.DirCount, len(v.Drawn))
 	}
 	at, leaves := inOrder(places, func(i int) merkle.Hash { return v.Drawn[i].Leaf() })
-	root, err := merkle.RootFromLeaves(leaves, at, int(h.DirCount), v.Siblings)
+	root, err := merkle.RootFromMultiPath(leaves, at, int(h.DirCount), v.Siblings)
 	if err != nil || root != h.Directory {
 		return "", chain.Refuse(ErrWrongQuorum.Code, "the entries do not stand at the drawn places of the header's list")
 	}

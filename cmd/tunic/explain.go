@@ -85,6 +85,13 @@ func (a *app) explainNode() *cobra.Command {
 			if err != nil {
 				return err
 			}
+			var progress io.Writer
+			if terminal(a.err) && !a.json() {
+				progress = a.err
+			}
+			if v.Score, err = r.score(cmd, id, n, progress); err != nil {
+				return err
+			}
 			return a.show(v, func(w io.Writer) { v.print(a, w, r.net.Core, s.TimeMs) })
 		},
 	}
@@ -99,6 +106,7 @@ type whyView struct {
 	Now       memberView     `json:"now"`
 	Before    *memberView    `json:"before,omitempty"`
 	Questions []question     `json:"questions"`
+	Score     *scoreView     `json:"score"`
 	Judgement *judgementView `json:"judgement,omitempty"`
 	Slashes   []client.Slash `json:"slashes"`
 }
@@ -168,6 +176,7 @@ func (v *whyView) print(a *app, w io.Writer, core genesis.Core, now int64) {
 	}
 	table(w, rows...)
 	a.printJudgement(w, core, v.NodeDetail, v.Judgement)
+	v.Score.print(w)
 	fmt.Fprintln(w, "\nhistory")
 	a.printHistory(w, v.History)
 	for _, s := range v.Slashes {

@@ -26,7 +26,7 @@ const (
 // walk gives count the blocks from the one before child down to from. Each is
 // held against the hash that its child names, its seal, and its transactions'
 // root.
-func (x *explainer) walk(ctx context.Context, child chain.Header, from chain.Height, count *registry.Recount) (int, error) {
+func (x *explainer) walk(ctx context.Context, child chain.Header, from chain.Height, count interface{ Block(chain.Block) }) (int, error) {
 	all := int(min(child.Height-min(from, child.Height), maxRecount+1))
 	if all > maxRecount {
 		return 0, fail(exitFailed, "too_many_blocks", "too long to recount", "over %d blocks; `tunic db verify` replays a whole ledger", maxRecount)

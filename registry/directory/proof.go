@@ -94,5 +94,5 @@ func ReadMembership(r *wire.Reader) Membership {
 }
 
 // Siblings are what leads, with the entries at the strictly ascending places at,
-// to the list's root (merkle.RootFromLeaves).
-func (l *List) Siblings(at []int) []merkle.Hash { return l.tree.Siblings(at) }
+// to the list's root (merkle.RootFromMultiPath).
+func (l *List) Siblings(at []int) []merkle.Hash { return l.tree.MultiPath(at) }

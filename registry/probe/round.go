@@ -1,0 +1,180 @@
+package probe
+
+import (
+	"math/bits"
+
+	"tunic/chain"
+	"tunic/chain/beacon"
+	"tunic/chain/statement"
+)
+
+// Round gathers what is said of the probes of one epoch: roots in the epoch
+// after, reveals in the next, openings in the next after that.
+type Round struct {
+	net     *Net
+	verify  Verifier
+	roots   []committed // by place in the list
+	reveals []*revealed
+	opened  []bool
+}
+
+// committed is a node's root; of depth 0 there is none.
+type committed struct {
+	depth uint8
+	root  chain.Hash
+}
+
+// revealed is what a prober says, and what was opened of it.
+type revealed struct {
+	seed   chain.Hash
+	routes []Route
+	tags   []Tags
+	got    []uint8 // bits: layers that were opened
+}
+
+// Verifier is beacon.Verify, or gives the same answers for less.
+type Verifier func(public [32]byte, alpha []byte, proof [beacon.ProofSize]byte) ([beacon.OutputSize]byte, error)
+
+// NewRound begins the round of net's epoch. The ledger does not verify draws;
+// verify does (nil: beacon.Verify).
+func NewRound(net *Net, verify Verifier) *Round {
+	n := len(net.list.Entries)
+	if verify == nil {
+		verify = beacon.Verify
+	}
+	return &Round{net: net, verify: verify, roots: make([]committed, n), reveals: make([]*revealed, n), opened: make([]bool, n)}
+}
+
+// Epoch is the probed epoch.
+func (r *Round) Epoch() chain.Epoch { return r.net.list.Epoch }
+
+// Take takes the part of a node's commitment that is about this round: that it
+// was signed, and stands in a block of its epoch, is the caller's to know. Of
+// several the first counts.
+func (r *Round) Take(node chain.NodeID, c *statement.Commitment) {
+	at, ok := r.net.list.Index(node)
+	if !ok {
+		return
+	}
+	switch c.Epoch {
+	case r.Epoch() + 1:
+		if r.roots[at].depth == 0 {
+			r.roots[at] = committed{c.Depth, c.Root}
+		}
+	case r.Epoch() + 2:
+		if c.Reveal != nil && r.reveals[at] == nil {
+			r.reveals[at] = r.read(at, c.Reveal)
+		}
+	case r.Epoch() + 3:
+		if c.Open != nil && !r.opened[at] {
+			r.opened[at] = true
+			r.open(at, c.Open)
+		}
+	}
+}
+
+// read is a reveal, nil where it is not what its draw says.
+func (r *Round) read(at int, v *statement.Reveal) *revealed {
+	output, err := r.verify(r.net.list.Entries[at].VRF, r.net.Alpha(), v.Draw)
+	if err != nil {
+		return nil
+	}
+	x := &revealed{seed: r.net.Seed(&output), tags: v.Probes}
+	x.routes = r.net.Routes(x.seed, at, r.net.Drawn(&output))
+	if len(x.routes) != len(x.tags) {
+		return nil
+	}
+	x.got = make([]uint8, len(x.tags))
+	return x
+}
+
+// open notes what an opening shows; one that claims anything wrong shows
+// nothing.
+func (r *Round) open(at int, o *statement.Opening) {
+	err := verifyOpening(r.roots[at].root, r.roots[at].depth, o, func(x statement.Opened) (*[statement.TagSize]byte, bool) {
+		v := r.find(x)
+		if v == nil || v.routes[x.Probe][x.Layer] != uint32(at) {
+			return nil, false
+		}
+		return &v.tags[x.Probe][x.Layer], true
+	})
+	if err != nil {
+		return
+	}
+	for _, x := range o.Opened {
+		r.reveals[x.Prober].got[x.Probe] |= 1 << x.Layer
+	}
+}
+
+// find is the reveal with the layer x, nil where there is none.
+func (r *Round) find(x statement.Opened) *revealed {
+	if int64(x.Prober) >= int64(len(r.reveals)) || x.Layer >= statement.ProbeLayers {
+		return nil
+	}
+	v := r.reveals[x.Prober]
+	if v == nil || int64(x.Probe) >= int64(len(v.tags)) {
+		return nil
+	}
+	return v
+}
+
+// Layers are those of the revealed probes that the node has to open.
+func (r *Round) Layers(node chain.NodeID) []Layer {
+	at, ok := r.net.list.Index(node)
+	if !ok {
+		return nil
+	}
+	var out []Layer
+	for p, v := range r.reveals {
+		if v == nil {
+			continue
+		}
+		for k, route := range v.routes {
+			for i, place := range route {
+				if place == uint32(at) {
+					out = append(out, Layer{uint32(p), uint32(k), uint8(i), v.tags[k][i]})
+				}
+			}
+		}
+	}
+	return out
+}
+
+// Tally counts the trials. Reveals whose tags are not those of their plan are
+// void.
+func (r *Round) Tally() *Tally {
+	kept := make([]bool, len(r.reveals))
+	var trials []trial
+	for p, v := range r.reveals {
+		if v == nil || r.forged(v) {
+			continue
+		}
+		kept[p] = true
+		for k, route := range v.routes {
+			from := uint32(p)
+			last := bits.Len8(v.got[k]) // layers up to here received
+			for i, to := range route {
+				trials = append(trials, trial{from, to, i >= last})
+				if i >= last {
+					break
+				}
+				from = to
+			}
+		}
+	}
+	return newTally(r.net.list, trials, kept)
+}
+
+// forged derives the tags of the probes that were lost: whoever names others
+// blames nodes for packets that it never sent.
+func (r *Round) forged(v *revealed) bool {
+	for k, got := range v.got {
+		if bits.Len8(got) == statement.ProbeLayers {
+			continue
+		}
+		if tags, err := r.net.Tags(v.seed, k, v.routes[k]); err != nil || tags != v.tags[k] {
+			return true
+		}
+	}
+	return false
+}

@@ -1,0 +1,163 @@
+package probe
+
+import (
+	"bytes"
+	"cmp"
+	"slices"
+
+	"tunic/chain"
+	"tunic/chain/beacon"
+	"tunic/chain/genesis"
+	"tunic/chain/statement"
+)
+
+// Bounds of a score.
+const (
+	MinGroupLimit = 15 // groups that there may be at least
+	GroupTrials   = 8  // and as many as have so many trials on average
+	MinTrials     = 4  // of a group that counts
+	MinGroups     = 3
+	MinEpochs     = 4 // counted, after those that are forgiven
+	unknownScore  = 1000
+	leastListings = 4 // epochs from which on reveals are asked for
+)
+
+// Score is what the judged epochs of a window say of one node.
+type Score struct {
+	Score    chain.Permille `json:"score"`
+	Known    bool           `json:"known"`  // false: too little to say, and Score is 1,000
+	Epochs   []EpochCount   `json:"epochs"` // in which it was listed, ascending
+	Groups   []Count        `json:"groups"` // that count, the worst first; the median is Groups[len/2]
+	Thin     int            `json:"thin"`   // groups with too few trials
+	Listed   int            `json:"listed"` // epochs
+	Revealed int            `json:"revealed"`
+}
+
+// EpochCount is one epoch of a Score.
+type EpochCount struct {
+	Epoch chain.Epoch `json:"epoch"`
+	Count
+	Forgiven bool `json:"forgiven"`
+	Revealed bool `json:"revealed"`
+}
+
+// Judge gives the score of a node. tallies are those of the judged epochs of
+// the window, ascending; seed is the beacon of the newest epoch of the window,
+// judged or not; since is the epoch in which the node was last decommissioned,
+// and older ones do not count again. p are the parameters in force when the
+// quorum votes.
+func Judge(node chain.NodeID, tallies []*Tally, p *genesis.Params, seed chain.Hash, since chain.Epoch) Score {
+	s := Score{Score: unknownScore}
+	type share struct {
+		operator chain.Address
+		epoch    int // in s.Epochs
+		lost     bool
+	}
+	var all []share
+	for _, t := range tallies {
+		if t.Epoch < since {
+			continue
+		}
+		c := EpochCount{Epoch: t.Epoch}
+		listed, revealed := t.of(node, func(op chain.Address, lost bool) {
+			c.add(lost)
+			all = append(all, share{op, len(s.Epochs), lost})
+		})
+		if !listed {
+			continue
+		}
+		s.Listed++
+		if c.Revealed = revealed; revealed {
+			s.Revealed++
+		}
+		s.Epochs = append(s.Epochs, c)
+	}
+	counted := s.forgive(int(p.ScoreForgiven))
+	slices.SortFunc(all, func(a, b share) int { return bytes.Compare(a.operator[:], b.operator[:]) })
+	all = slices.DeleteFunc(all, func(x share) bool { return s.Epochs[x.epoch].Forgiven })
+	var operators []Count // ascending by address
+	for i, x := range all {
+		if i == 0 || all[i-1].operator != x.operator {
+			operators = append(operators, Count{})
+		}
+		operators[len(operators)-1].add(x.lost)
+	}
+	s.group(operators, seed)
+	if counted >= MinEpochs && len(s.Groups) >= MinGroups {
+		s.Known, s.Score = true, s.Groups[len(s.Groups)/2].share()
+	}
+	return s
+}
+
+// forgive leaves the worst epochs out and says how many with trials are left.
+func (s *Score) forgive(n int) (counted int) {
+	var order []int
+	for i := range s.Epochs {
+		if s.Epochs[i].Trials > 0 {
+			order = append(order, i)
+		}
+	}
+	slices.SortStableFunc(order, func(a, b int) int {
+		x, y := s.Epochs[a].Count, s.Epochs[b].Count
+		switch {
+		case x.worse(y):
+			return -1
+		case y.worse(x):
+			return 1
+		}
+		return 0 // the older first
+	})
+	for _, i := range order[:min(n, len(order))] {
+		s.Epochs[i].Forgiven = true
+	}
+	return max(0, len(order)-n)
+}
+
+// group sums the operators' counts up by group and keeps those with enough
+// trials, the worst first.
+func (s *Score) group(operators []Count, seed chain.Hash) {
+	var trials uint32
+	for _, c := range operators {
+		trials += c.Trials
+	}
+	groups, most := operators, max(MinGroupLimit, int(trials/GroupTrials))
+	if len(operators) > most {
+		order := make([]int, len(operators))
+		for i := range order {
+			order[i] = i
+		}
+		beacon.NewDraw(seed, "score groups").Shuffle(len(order), func(i, j int) { order[i], order[j] = order[j], order[i] })
+		groups = make([]Count, most)
+		for place, i := range order {
+			g := &groups[place%most]
+			g.Trials, g.Lost = g.Trials+operators[i].Trials, g.Lost+operators[i].Lost
+		}
+	}
+	for _, g := range groups {
+		if g.Trials < MinTrials {
+			s.Thin++
+			continue
+		}
+		s.Groups = append(s.Groups, g)
+	}
+	slices.SortFunc(s.Groups, func(a, b Count) int {
+		switch {
+		case a.worse(b):
+			return -1
+		case b.worse(a):
+			return 1
+		}
+		return cmp.Compare(a.Trials, b.Trials)
+	})
+}
+
+// Reasons are the bits that follow from a score.
+func (s *Score) Reasons(p *genesis.Params) (r statement.Reasons) {
+	if s.Known && s.Score < p.ScoreLeast {
+		r |= statement.ReasonLoss
+	}
+	if s.Listed >= leastListings && 2*s.Revealed < s.Listed {
+		r |= statement.ReasonUnrevealed
+	}
+	return r
+}
