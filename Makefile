@@ -6,7 +6,7 @@ FUZZTIME ?= 20s
 OPENAPI_CONFIGS := $(filter-out api/openapi.yaml,$(wildcard api/*.yaml))
 REWRITERS = $(sort $(dir $(shell grep -rl --include='*_test.go' '"rewrite"' .)))
 
-.PHONY: help build demo test race fuzz vectors bench bench-start generate lint clean
+.PHONY: help build demo test race fuzz twin vectors bench bench-start generate lint clean
 help: ## list the targets
 	@sed -n 's/^\([a-z-]*\):[^#]*## /\1\t/p' Makefile | expand -t 14
 build: ## bin/tunic
@@ -22,6 +22,8 @@ race: ## the tests under the race detector
 fuzz: ## each fuzz target for FUZZTIME (20s)
 	@grep -rEo --include='*_test.go' '^func Fuzz[A-Za-z0-9_]+' . | sed 's|/[^/]*:func | |' | sort -u | \
 	while read -r dir name; do echo "$$dir $$name"; go test -run '^$$' -fuzz "^$$name\$$" -fuzztime $(FUZZTIME) $$dir </dev/null || exit 1; done
+twin: ## 100,000 random transactions against a naive twin
+	go test ./ledger/machine -run TestTwin -twin 100000 -timeout 30m
 vectors: ## write the golden vectors anew; fails if one changed
 	go test -count=1 -run Vectors $(REWRITERS) -rewrite
 	@out=$$(git status --porcelain -- ':(glob)**/testdata/**'); test -z "$$out" || { echo "vectors changed:"; echo "$$out"; exit 1; }

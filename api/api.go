@@ -87,6 +87,7 @@ type server struct {
 	network map[string]any
 	dirs    *directories
 	streams chan struct{} // one token per running event stream
+	frames  frames
 }
 
 var _ oas.StrictServerInterface = (*server)(nil)

@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"net/http"
 	"strconv"
+	"sync"
 	"time"
 
 	"tunic/api/oas"
@@ -83,7 +84,7 @@ func (s *server) stream(ctx context.Context, w http.ResponseWriter, seen chain.H
 				}
 				return
 			}
-			err = out.Send(blockEvent(e))
+			err = out.SendEncoded(s.frames.of(e))
 			// The head may be a revert's, below what was sent.
 			lag := chain.Height(0)
 			if head := s.ledger.Head().Header.Height; head > e.Header.Height {
@@ -106,6 +107,30 @@ func (s *server) stream(ctx context.Context, w http.ResponseWriter, seen chain.H
 // cut sends the last event of a stream.
 func cut(out *httpx.EventStream, reason string) {
 	_ = out.Send(httpx.Event{Name: "cut", Data: []byte(`{"reason":"` + reason + `"}`)})
+}
+
+// frames keeps the newest block as all streams get it, so that it is encoded
+// once. Safe for concurrent use.
+type frames struct {
+	mu       sync.Mutex
+	seal     [64]byte // of the block's header
+	params   uint32   // in force when it was read
+	unlisted int      // how many were named then
+	last     []byte
+}
+
+// of is the bytes that a stream carries for e.
+func (f *frames) of(e ledger.Event) []byte {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	if f.last == nil || f.seal != e.Seal || f.params != e.Params || f.unlisted != len(e.Unlisted) {
+		b, err := blockEvent(e).Encode()
+		if err != nil {
+			panic("api: internal error: " + err.Error()) // a number and a word
+		}
+		f.seal, f.params, f.unlisted, f.last = e.Seal, e.Params, len(e.Unlisted), b
+	}
+	return f.last
 }
 
 // unlisted is a registry.Unlisted as the stream shows it.

@@ -22,12 +22,14 @@ import (
 	"net/http"
 	"path/filepath"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"tunic/api"
 	"tunic/api/feed"
 	"tunic/chain"
 	"tunic/chain/genesis"
+	"tunic/chain/statement"
 	"tunic/internal/durable"
 	"tunic/internal/httpx"
 	"tunic/ledger"
@@ -90,12 +92,15 @@ type Network struct {
 	Clients  []*Client
 
 	internal genesis.Network // File for the parts in this process
+	verified *statement.Verified
+	shared   *feed.Shared
 	log      *slog.Logger
 	hub      *link.Memory
 	ctx      context.Context
 	cancel   context.CancelFunc
 	wg       sync.WaitGroup
 
+	waited atomic.Int64  // nanoseconds in barrier
 	down   chan struct{} // closed with the first failure
 	mu     sync.Mutex    // guards failed
 	failed error
@@ -123,6 +128,8 @@ func Start(ctx context.Context, spec Spec) (*Network, error) {
 	if err := n.seed(); err != nil {
 		return nil, err
 	}
+	n.verified = statement.NewVerified()
+	n.shared = feed.NewShared(n.verified)
 	n.ctx, n.cancel = context.WithCancel(ctx)
 	if err := n.start(ctx); err != nil {
 		return nil, errors.Join(err, n.Close())
@@ -222,6 +229,7 @@ func (n *Network) startLedger(ctx context.Context, ln net.Listener) error {
 func (n *Network) feed() (*feed.Feed, error) {
 	return feed.New(feed.Config{
 		Network: n.internal,
+		Shared:  n.shared,
 		HTTP:    &http.Client{Transport: httpx.InMemory(n.Handler)},
 		Logger:  n.log,
 	})
@@ -299,8 +307,13 @@ func (n *Network) Seal(ctx context.Context) error {
 	return n.barrier(ctx, h.Header.Height)
 }
 
+// BarrierTime is how long blocks have waited until all relays had acted on them.
+func (n *Network) BarrierTime() time.Duration { return time.Duration(n.waited.Load()) }
+
 // barrier waits until every running relay has acted on the block at h.
 func (n *Network) barrier(ctx context.Context, h chain.Height) error {
+	begin := time.Now()
+	defer func() { n.waited.Add(int64(time.Since(begin))) }()
 	for _, r := range n.Relays {
 		if err := r.awaitSynced(ctx, n, h); err != nil {
 			return err

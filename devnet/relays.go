@@ -195,6 +195,7 @@ func (n *Network) buildRelay(r *Relay) error {
 		Ledger: node.RelayLedger(f), Transport: r.Twin.Transport(), Signer: r.Twin.Signer(),
 		Endpoints: []string{r.Endpoint}, Version: node.Version, OnSynced: r.onSynced,
 		Logger: n.log.With("relay", r.Index+1), Workers: 1, StoreBuffer: 256 << 10, BootID: "devnet", Rand: n.stream(r),
+		Verified: n.verified,
 	}
 	if n.Spec.Dir != "" {
 		cfg.Dir = filepath.Join(n.Spec.Dir, r.Name())

@@ -11,7 +11,7 @@ import (
 // Event is a new block as relays and clients see it.
 type Event struct {
 	chain.SealedHeader
-	Published [][]byte // encodings of the statements that the block applied
+	Published [][]byte // encodings of the statements that the block applied; not to be changed
 
 	// Unlisted are the nodes that are judged in the epoch though its list does
 	// not name them: with the first block of the head's epoch alone, since state
@@ -28,6 +28,7 @@ type feed struct {
 	mu     sync.Mutex
 	ch     chan struct{} // closed and replaced with each block
 	closed bool
+	last   Event // what the first subscriber has read of the newest block
 }
 
 func (f *feed) init() { f.ch = make(chan struct{}) }
@@ -126,9 +127,28 @@ func (l *Ledger) next(next *chain.Height, reverts *int) (Event, bool, error) {
 	if *next > l.head.Header.Height {
 		return Event{}, false, nil
 	}
+	if e, ok := l.feed.read(l.head); ok && *next == l.head.Header.Height {
+		return e, true, nil
+	}
 	e, err := l.event(*next)
 	e.Params = l.machine.InForce().Number
+	if err == nil && *next == l.head.Header.Height {
+		l.feed.keep(e)
+	}
 	return e, err == nil, err
+}
+
+// read is the event of the block with this head, if it was read before.
+func (f *feed) read(head chain.SealedHeader) (Event, bool) {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	return f.last, f.last.Header.Height > 0 && f.last.Seal == head.Seal
+}
+
+func (f *feed) keep(e Event) {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	f.last = e
 }
 
 // event is what subscribers see of the block at h.

@@ -114,7 +114,7 @@ func (r *Registry) checkHeartbeat(n Node, st statement.Statement, ctx Context) (
 		return n, err
 	}
 	epoch := st.Sequence.Epoch()
-	out, err := beacon.Verify(n.VRF, beacon.EpochAlpha(r.genesis, epoch), h.VRF)
+	out, err := verifyVRF(ctx.Verified, n.VRF, beacon.EpochAlpha(r.genesis, epoch), h.VRF)
 	if err != nil {
 		return n, chain.Refuse(CodeBadVRF, "the VRF proof for epoch %d does not verify", epoch)
 	}
@@ -175,8 +175,26 @@ func (r *Registry) allowed(v string) bool {
 }
 
 func (r *Registry) checkSignature(st statement.Statement, ctx Context) error {
-	if err := st.Verify(statement.Domain{Genesis: r.genesis, Fork: ctx.Fork}); err != nil {
+	if err := ctx.Verified.Statement(statement.Domain{Genesis: r.genesis, Fork: ctx.Fork}, st); err != nil {
 		return chain.Refuse(CodeBadSignature, "of the %s", st.Label)
 	}
 	return nil
+}
+
+// verifyVRF is beacon.Verify, which costs as much as three signatures, of what
+// was not verified before.
+func verifyVRF(v *statement.Verified, public [32]byte, alpha []byte, proof [beacon.ProofSize]byte) (out [beacon.OutputSize]byte, err error) {
+	if v == nil {
+		return beacon.Verify(public, alpha, proof)
+	}
+	known := true
+	v.Once(chain.SHA256([]byte("vrf"), public[:], proof[:], alpha), func() bool {
+		known = false
+		out, err = beacon.Verify(public, alpha, proof)
+		return err == nil
+	})
+	if known {
+		out, err = beacon.Output(proof)
+	}
+	return out, err
 }

@@ -127,6 +127,10 @@ type Context struct {
 	Epoch  chain.Epoch
 	Fork   uint32
 
+	// Verified remembers which statements were found valid; nil where each must
+	// be verified, as in blocks of others.
+	Verified *statement.Verified
+
 	// List is the newest list and Beacon that of its epoch: quorums are drawn
 	// from them. Before the first block of Epoch they are of an earlier one.
 	List   *directory.List

@@ -48,6 +48,7 @@ type owner struct {
 	content    statement.Descriptor // of descriptor
 	heartbeat  *outgoing
 	beatAt     chain.Time // when heartbeat was signed, by the network's time
+	proved     *epochProof
 	proofs     []*outgoing
 	begun      map[markKey]bool           // labels signed in this run
 	refused    map[statement.Label]string // the last refusal logged

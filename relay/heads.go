@@ -103,7 +103,7 @@ func (r *Relay) checkSeal(s chain.SealedHeader) error {
 	}
 	hash := h.Hash()
 	d := statement.Domain{Genesis: h.Genesis, Fork: h.Fork}
-	return d.VerifyRaw(h.Proposer, statement.LabelSeal, hash[:], s.Seal)
+	return r.cfg.Verified.Raw(d, h.Proposer, statement.LabelSeal, hash[:], s.Seal)
 }
 
 // halt saves two headers for one height where anyone can read them, and says so

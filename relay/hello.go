@@ -192,7 +192,7 @@ func (r *Relay) judge(peer chain.NodeID, data []byte) (report, error) {
 		// Whoever is not listed cannot be proven to be a node: its signature is
 		// not worth the work.
 		if _, listed := r.view.Load().find(peer); listed {
-			if err := s.Verify(statement.Domain{Genesis: r.cfg.Genesis, Fork: s.Fork}); err != nil {
+			if err := r.cfg.Verified.Statement(statement.Domain{Genesis: r.cfg.Genesis, Fork: s.Fork}, s); err != nil {
 				return report{}, err
 			}
 			rep.descriptor, rep.encoded = &s, h.Descriptor

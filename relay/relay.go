@@ -152,6 +152,9 @@ type Config struct {
 	// are submitted and its packets go by that epoch's list. It must return
 	// soon (not called).
 	OnSynced func(chain.Height)
+	// Verified remembers signatures of peers that were found valid. Relays of
+	// one process may share one (its own).
+	Verified *statement.Verified
 	// Rand is the source of onion keys (crypto/rand).
 	Rand io.Reader
 	// BootID names the machine's present boot, so that a machine crash can be
@@ -208,6 +211,9 @@ func (c Config) withDefaults() Config {
 	}
 	if c.Rand == nil {
 		c.Rand = rand.Reader
+	}
+	if c.Verified == nil {
+		c.Verified = statement.NewVerified()
 	}
 	if c.OnSynced == nil {
 		c.OnSynced = func(chain.Height) {}

@@ -160,19 +160,15 @@ func (w *follower) stream(parent context.Context, s *server) error {
 // light asks, the parent that was yielded before, each statement's signature.
 func (w *follower) event(ctx context.Context, s *server, data []byte) (Event, error) {
 	f := w.feed
-	var raw struct {
-		Header    []byte     `json:"header"`
-		Published statements `json:"published"`
-		Unlisted  unlisted   `json:"unlisted"`
-		Params    uint32     `json:"params"`
+	parse := parseBlock
+	if f.cfg.Shared != nil {
+		parse = f.cfg.Shared.block
 	}
-	if err := json.Unmarshal(data, &raw); err != nil {
-		return Event{}, fmt.Errorf("%w: %w", errEvent, err)
-	}
-	h, err := chain.DecodeSealedHeader(raw.Header)
+	p, err := parse(data)
 	if err != nil {
 		return Event{}, fmt.Errorf("%w: %w", errEvent, err)
 	}
+	h := p.header
 	if h.Header.Height != w.next && h.Header.Fork <= w.fork {
 		return Event{}, fmt.Errorf("%w: height %d, expected %d", errEvent, h.Header.Height, w.next)
 	}
@@ -185,16 +181,39 @@ func (w *follower) event(ctx context.Context, s *server, data []byte) (Event, er
 	if err := w.follows(ctx, s, h); err != nil {
 		return Event{}, err
 	}
-	params, err := w.params(ctx, s, h.Header, raw.Params)
-	if err != nil {
-		return Event{}, err
+	e := Event{Header: h, Published: p.published, Unlisted: p.unlisted}
+	e.Params, err = w.params(ctx, s, h.Header, p.params)
+	return e, err
+}
+
+// parsed is what an event says of a block; nothing is verified.
+type parsed struct {
+	header    chain.SealedHeader
+	published [][]byte // of the header's fork
+	unlisted  unlisted
+	params    uint32 // number
+}
+
+func parseBlock(data []byte) (parsed, error) {
+	var raw struct {
+		Header    []byte     `json:"header"`
+		Published statements `json:"published"`
+		Unlisted  unlisted   `json:"unlisted"`
+		Params    uint32     `json:"params"`
 	}
-	e := Event{Header: h, Unlisted: raw.Unlisted, Params: params}
+	if err := json.Unmarshal(data, &raw); err != nil {
+		return parsed{}, err
+	}
+	h, err := chain.DecodeSealedHeader(raw.Header)
+	if err != nil {
+		return parsed{}, err
+	}
+	e := parsed{header: h, unlisted: raw.Unlisted, params: raw.Params}
 	for _, p := range raw.Published {
 		// A statement proves itself to whoever makes something of it: verifying
 		// every one here would cost a relay most of its time.
 		if st, err := statement.Decode(p); err == nil && st.Fork == h.Header.Fork {
-			e.Published = append(e.Published, p)
+			e.published = append(e.published, p)
 		}
 	}
 	return e, nil

@@ -57,6 +57,9 @@ type Config struct {
 	// Dir keeps the newest list across restarts, and the evidence of two heads
 	// (neither is kept).
 	Dir string
+	// Shared is what this feed has in common with others of this process; what
+	// it yields is then common to them too (nothing).
+	Shared *Shared
 	// Logger receives what an operator should know (nothing is logged).
 	Logger *slog.Logger
 	// OnConflict is called once when two heads are seen, after they are saved and
@@ -77,7 +80,8 @@ type Config struct {
 // Event is one block: its verified header and the statements published in it.
 // Each statement carries its node's signature, which is not verified here; that
 // none was left out, or
-// belongs to another block, is the server's word.
+// belongs to another block, is the server's word. What it holds is not to be
+// changed.
 type Event struct {
 	Header    chain.SealedHeader
 	Published [][]byte
@@ -150,6 +154,9 @@ func New(cfg Config) (*Feed, error) {
 	}
 	f := &Feed{cfg: cfg, servers: servers, log: cfg.Logger, verifier: v,
 		lists: map[chain.Epoch]*directory.List{}, heads: map[chain.Epoch]chain.SealedHeader{}}
+	if cfg.Shared != nil {
+		v.Share(cfg.Shared.seals)
+	}
 	f.halted, f.halt = context.WithCancel(context.Background())
 	if err := f.restore(); err != nil {
 		f.halt()
@@ -233,12 +240,7 @@ func (f *Feed) list(ctx context.Context, epoch chain.Epoch) (*directory.List, ch
 		}
 		return l, h, nil
 	}
-	var l *directory.List
-	var h chain.SealedHeader
-	err := f.each(ctx, f.order(), 6*f.cfg.Timeout, func(ctx context.Context, s *server) (err error) {
-		l, h, err = f.fetchList(ctx, s, epoch)
-		return err
-	})
+	l, h, err := f.find(ctx, epoch)
 	if err == nil {
 		f.save()
 	}
@@ -249,6 +251,44 @@ func (f *Feed) list(ctx context.Context, epoch chain.Epoch) (*directory.List, ch
 		return nil, chain.SealedHeader{}, err
 	}
 	return l, h, nil
+}
+
+// find gets a list from another feed of this process or from a server.
+func (f *Feed) find(ctx context.Context, epoch chain.Epoch) (l *directory.List, h chain.SealedHeader, err error) {
+	if known, ok := f.head(epoch); ok && f.cfg.Shared != nil {
+		l, put, err := f.cfg.Shared.list(ctx, known.Header)
+		switch {
+		case err != nil:
+			return nil, known, err
+		case l != nil:
+			return l, f.keep(l, known), nil
+		}
+		var fetched *directory.List
+		defer func() { put(fetched) }()
+		l, h, err = f.fetch(ctx, epoch)
+		if err == nil && l.Check(known.Header) == nil {
+			fetched = l
+		}
+		return l, h, err
+	}
+	return f.fetch(ctx, epoch)
+}
+
+// head is the highest accepted header of an epoch.
+func (f *Feed) head(epoch chain.Epoch) (chain.SealedHeader, bool) {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	h, ok := f.heads[epoch]
+	return h, ok
+}
+
+// fetch gets a list from the first server that gives one.
+func (f *Feed) fetch(ctx context.Context, epoch chain.Epoch) (l *directory.List, h chain.SealedHeader, err error) {
+	err = f.each(ctx, f.order(), 6*f.cfg.Timeout, func(ctx context.Context, s *server) (err error) {
+		l, h, err = f.fetchList(ctx, s, epoch)
+		return err
+	})
+	return l, h, err
 }
 
 // kept gives what memory holds of an epoch. A list without entries, as epoch 0

@@ -57,6 +57,16 @@ func Verify(public [32]byte, alpha []byte, proof [ProofSize]byte) ([OutputSize]b
 	return [OutputSize]byte(out), nil
 }
 
+// Output is the output of a proof that Verify has accepted; ErrVRF for bytes
+// that are no proof.
+func Output(proof [ProofSize]byte) ([OutputSize]byte, error) {
+	out, err := ecvrf.ProofToHash(proof[:])
+	if err != nil {
+		return [OutputSize]byte{}, ErrVRF
+	}
+	return [OutputSize]byte(out), nil
+}
+
 // EpochAlpha is what a heartbeat of epoch e proves over.
 func EpochAlpha(genesis chain.Hash, e chain.Epoch) []byte {
 	b := append([]byte("tunic vrf epoch"), genesis[:]...)

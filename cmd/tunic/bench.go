@@ -20,7 +20,7 @@ import (
 
 func (a *app) benchCommand() *cobra.Command {
 	c := noun("bench", "Measure this program beside the limit of the machine, in one run",
-		a.benchPeel(), a.benchLedger(), a.benchStart())
+		a.benchPeel(), a.benchLedger(), a.benchAdvance(), a.benchStart())
 	c.RunE = func(cmd *cobra.Command, args []string) error {
 		for _, sub := range cmd.Commands() {
 			sub.SetContext(cmd.Context())

@@ -195,18 +195,17 @@ func (a *app) devDump() *cobra.Command {
 				}
 				return nil
 			}
-			// A dump that was cut off never has the name that was asked for.
-			part := args[0] + ".part"
-			f, err := os.Create(part)
-			if err != nil {
-				return err
-			}
-			n, err := io.Copy(f, res.Body)
-			if err = errors.Join(err, f.Sync(), f.Close()); err != nil {
-				os.Remove(part)
-				return answer(0, nil, err)
-			}
-			if err := os.Rename(part, args[0]); err != nil {
+			// A dump that is cut off leaves what stood under this name before.
+			var n int64
+			var cut error
+			err = durable.WriteFrom(args[0], 0o644, func(w io.Writer) error {
+				n, cut = io.Copy(w, res.Body)
+				return cut
+			})
+			switch {
+			case cut != nil:
+				return answer(0, nil, cut)
+			case err != nil:
 				return err
 			}
 			v := struct {

@@ -4,11 +4,13 @@ import (
 	"bufio"
 	"errors"
 	"fmt"
+	"io"
 	"os"
 	"os/exec"
 	"path/filepath"
 	"strconv"
 	"strings"
+	"syscall"
 	"testing"
 )
 
@@ -26,6 +28,23 @@ func TestMain(m *testing.M) {
 			}
 			fmt.Println(i)
 		}
+	case "stream":
+		at, dir, _ := strings.Cut(dir, ":")
+		n, _ := strconv.Atoi(at)
+		err := WriteFrom(filepath.Join(dir, "state"), 0o600, func(w io.Writer) error {
+			for i := range streamed {
+				if i == n {
+					syscall.Kill(os.Getpid(), syscall.SIGKILL)
+					select {}
+				}
+				if _, err := w.Write(content(1)[i*streamPiece : (i+1)*streamPiece]); err != nil {
+					return err
+				}
+			}
+			return nil
+		})
+		fmt.Println("done", err)
+		os.Exit(0)
 	case "lock":
 		if _, err := Lock(dir); err != nil {
 			fmt.Println("error", err)
@@ -60,6 +79,61 @@ func child(t *testing.T, what, dir string) (*bufio.Scanner, *exec.Cmd) {
 		cmd.Wait()
 	})
 	return bufio.NewScanner(out), cmd
+}
+
+// A streamed file is content(1) in so many pieces.
+const (
+	streamed    = 9
+	streamPiece = 5000
+)
+
+// Killed before each of its writes, and not at all: the old file is there,
+// whole, until the new one is.
+func TestKilledStreamLeavesOldFile(t *testing.T) {
+	dir := t.TempDir()
+	path := filepath.Join(dir, "state")
+	if err := WriteFile(path, content(0), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	for n := range streamed + 1 {
+		lines, cmd := child(t, fmt.Sprint("stream:", n), dir)
+		for lines.Scan() {
+			if n < streamed || lines.Text() != "done <nil>" {
+				t.Fatalf("killed before write %d, the child said %q", n, lines.Text())
+			}
+		}
+		cmd.Wait()
+		want := content(0)
+		if n == streamed {
+			want = content(1)
+		}
+		if got := mustRead(t, path); got != string(want) {
+			t.Fatalf("killed before write %d: %d bytes that are not the old file", n, len(got))
+		}
+	}
+	if err := Sweep(dir); err != nil {
+		t.Fatal(err)
+	}
+	if got := names(t, dir); len(got) != 1 {
+		t.Fatalf("after the sweep the folder holds %q", got)
+	}
+}
+
+// What ends with an error leaves the old file, and nothing beside it.
+func TestStreamThatFails(t *testing.T) {
+	dir := t.TempDir()
+	path := filepath.Join(dir, "state")
+	if err := WriteFile(path, []byte("old"), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	cut := errors.New("cut")
+	err := WriteFrom(path, 0o600, func(w io.Writer) error {
+		w.Write([]byte("new"))
+		return cut
+	})
+	if !errors.Is(err, cut) || mustRead(t, path) != "old" || len(names(t, dir)) != 1 {
+		t.Fatalf("%v, %q, %q", err, mustRead(t, path), names(t, dir))
+	}
 }
 
 func TestKilledWriterLeavesWholeFile(t *testing.T) {

@@ -1,8 +1,8 @@
 // Package durable writes small files so that they survive a crash: keys,
 // network files, checkpoints: everything that is kept outside the database.
 //
-// Most callers want [WriteFile], which replaces a file as a whole, and
-// [CreateFile], which never replaces one (keys). A daemon takes [Lock] on its
+// Most callers want [WriteFile], which replaces a file as a whole, [WriteFrom],
+// which does so piece by piece, and [CreateFile], which never replaces one (keys). A daemon takes [Lock] on its
 // folder first, then calls [Sweep].
 //
 // After a return without error the bytes are on stable storage as far as the
@@ -46,7 +46,21 @@ const tempMark = ".tunic-tmp-"
 // crash, and the error is returned. Two writers at once do not mix: one of them
 // wins.
 func WriteFile(path string, data []byte, perm fs.FileMode) error {
-	return writer{}.write(path, data, perm, os.Rename)
+	return writer{}.write(path, bytesOf(data), perm, os.Rename)
+}
+
+// WriteFrom is WriteFile of what content writes, piece by piece, for files too
+// large for memory. Where content returns an error the old file stays, and the
+// error is returned.
+func WriteFrom(path string, perm fs.FileMode, content func(io.Writer) error) error {
+	return writer{}.write(path, content, perm, os.Rename)
+}
+
+func bytesOf(data []byte) func(io.Writer) error {
+	return func(w io.Writer) error {
+		_, err := w.Write(data)
+		return err
+	}
 }
 
 // CreateFile is WriteFile for files that must never be overwritten, such as
@@ -54,7 +68,7 @@ func WriteFile(path string, data []byte, perm fs.FileMode) error {
 // fs.ErrExist. It links the finished temporary file to its name in place of the
 // rename, because link(2) refuses an existing name and rename(2) does not.
 func CreateFile(path string, data []byte, perm fs.FileMode) error {
-	return writer{}.write(path, data, perm, func(temp, path string) error {
+	return writer{}.write(path, bytesOf(data), perm, func(temp, path string) error {
 		if err := os.Link(temp, path); err != nil {
 			return err
 		}
@@ -168,7 +182,7 @@ func (w writer) reached(s step) error {
 // errCrash makes a writer leave its temporary file where it is.
 var errCrash = errors.New("durable: crash")
 
-func (w writer) write(path string, data []byte, perm fs.FileMode, place func(temp, path string) error) (err error) {
+func (w writer) write(path string, content func(io.Writer) error, perm fs.FileMode, place func(temp, path string) error) (err error) {
 	dir, base := filepath.Split(path)
 	if dir == "" {
 		dir = "."
@@ -196,7 +210,7 @@ func (w writer) write(path string, data []byte, perm fs.FileMode, place func(tem
 	if err := w.reached(stepChmod); err != nil {
 		return err
 	}
-	if _, err := f.Write(data); err != nil {
+	if err := content(f); err != nil {
 		return err
 	}
 	if err := w.reached(stepWrite); err != nil {

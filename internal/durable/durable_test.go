@@ -132,7 +132,7 @@ func TestCrashAtEveryStep(t *testing.T) {
 				}
 				return nil
 			}}
-			if err := w.write(path, []byte("new"), 0o600, os.Rename); !errors.Is(err, errCrash) {
+			if err := w.write(path, bytesOf([]byte("new")), 0o600, os.Rename); !errors.Is(err, errCrash) {
 				t.Fatalf("write: %v", err)
 			}
 			want, left := "old", 2
@@ -168,7 +168,7 @@ func TestFailedStepCleansUp(t *testing.T) {
 		}
 		return nil
 	}}
-	if err := w.write(filepath.Join(dir, "f"), []byte("x"), 0o600, os.Rename); !errors.Is(err, full) {
+	if err := w.write(filepath.Join(dir, "f"), bytesOf([]byte("x")), 0o600, os.Rename); !errors.Is(err, full) {
 		t.Fatal(err)
 	}
 	if got := names(t, dir); len(got) != 0 {

@@ -38,7 +38,6 @@ type EventStream struct {
 	w       http.ResponseWriter
 	ctl     *http.ResponseController
 	timeout time.Duration
-	buf     bytes.Buffer
 }
 
 // NewEventStream sends the header of a stream; each later write has to get
@@ -66,37 +65,53 @@ func NewEventStream(w http.ResponseWriter, writeTimeout time.Duration) (*EventSt
 	return s, nil
 }
 
-// Send writes e and flushes it. After an error the stream is of no more use,
-// except that ErrEvent leaves it as it was.
-func (s *EventStream) Send(e Event) error {
+// Encode is e as it is written, for SendEncoded on any number of streams.
+func (e Event) Encode() ([]byte, error) {
 	if strings.ContainsAny(e.ID, "\r\n\x00") || strings.ContainsAny(e.Name, "\r\n") {
-		return ErrEvent
+		return nil, ErrEvent
 	}
-	s.buf.Reset()
+	b := make([]byte, 0, len(e.ID)+len(e.Name)+len(e.Data)+32)
 	if e.ID != "" {
-		s.buf.WriteString("id: " + e.ID + "\n")
+		b = append(append(append(b, "id: "...), e.ID...), '\n')
 	}
 	if e.Name != "" {
-		s.buf.WriteString("event: " + e.Name + "\n")
+		b = append(append(append(b, "event: "...), e.Name...), '\n')
 	}
 	data := bytes.ReplaceAll(e.Data, []byte("\r\n"), []byte("\n"))
 	data = bytes.ReplaceAll(data, []byte("\r"), []byte("\n"))
 	for line := range bytes.SplitSeq(data, []byte("\n")) {
-		s.buf.WriteString("data: ")
-		s.buf.Write(line)
-		s.buf.WriteByte('\n')
+		b = append(append(append(b, "data: "...), line...), '\n')
 	}
-	s.buf.WriteByte('\n')
-	return s.flush()
+	return append(b, '\n'), nil
+}
+
+// Send writes e and flushes it. After an error the stream is of no more use,
+// except that ErrEvent leaves it as it was.
+func (s *EventStream) Send(e Event) error {
+	b, err := e.Encode()
+	if err != nil {
+		return err
+	}
+	return s.SendEncoded(b)
+}
+
+// SendEncoded is Send of what Encode made.
+func (s *EventStream) SendEncoded(b []byte) error {
+	if err := s.deadline(); err != nil {
+		return err
+	}
+	if _, err := s.w.Write(b); err != nil {
+		return fmt.Errorf("write event: %w", err)
+	}
+	if err := s.ctl.Flush(); err != nil {
+		return fmt.Errorf("write event: %w", err)
+	}
+	return nil
 }
 
 // Heartbeat writes a comment, which clients ignore, so that proxies keep the
 // connection and a client that is gone is noticed.
-func (s *EventStream) Heartbeat() error {
-	s.buf.Reset()
-	s.buf.WriteString(":\n\n")
-	return s.flush()
-}
+func (s *EventStream) Heartbeat() error { return s.SendEncoded([]byte(":\n\n")) }
 
 // Run sends what comes from events, and a heartbeat whenever nothing came for
 // so long, until events is closed (nil), ctx ends (its cause), or a write fails
@@ -123,19 +138,6 @@ func (s *EventStream) Run(ctx context.Context, heartbeat time.Duration, events <
 		}
 		timer.Reset(heartbeat)
 	}
-}
-
-func (s *EventStream) flush() error {
-	if err := s.deadline(); err != nil {
-		return err
-	}
-	if _, err := s.w.Write(s.buf.Bytes()); err != nil {
-		return fmt.Errorf("write event: %w", err)
-	}
-	if err := s.ctl.Flush(); err != nil {
-		return fmt.Errorf("write event: %w", err)
-	}
-	return nil
 }
 
 func (s *EventStream) deadline() error {

@@ -92,7 +92,8 @@ type seen struct {
 // Verifier knows a network and the newest header of it. Make it with New.
 type Verifier struct {
 	net      genesis.Network
-	kept     []seen // strictly ascending by height, all of one fork
+	seals    *statement.Verified // seals that need no verification; nil where each does
+	kept     []seen              // strictly ascending by height, all of one fork
 	twoHeads *TwoHeads
 }
 
@@ -109,6 +110,10 @@ func New(n genesis.Network) (*Verifier, error) {
 	}
 	return &Verifier{net: n}, nil
 }
+
+// Share lets the verifier go by seals that others in this process have verified,
+// and them by its own.
+func (v *Verifier) Share(seals *statement.Verified) { v.seals = seals }
 
 // Network is the trust root.
 func (v *Verifier) Network() genesis.Network { return v.net }
@@ -137,7 +142,7 @@ func (v *Verifier) CheckHeader(s chain.SealedHeader) error {
 	if c := v.net.Checkpoint; c != nil && h.Height == c.Height && hash != c.Hash {
 		return fmt.Errorf("%w: height %d is %s, checkpoint %s", ErrCheckpoint, h.Height, hash, c.Hash)
 	}
-	if err := VerifySeal(s); err != nil {
+	if err := verifySeal(v.seals, s, hash); err != nil {
 		return err
 	}
 	if i, ok := v.find(h.Height); ok && v.kept[i].header.Header.Fork == h.Fork && v.kept[i].hash != hash {
@@ -315,10 +320,11 @@ func Seal(key ed25519.PrivateKey, h chain.Header) chain.SealedHeader {
 
 // VerifySeal checks that the seal is the proposer's; whether the proposer may
 // seal is CheckHeader's question.
-func VerifySeal(s chain.SealedHeader) error {
-	hash := s.Header.Hash()
+func VerifySeal(s chain.SealedHeader) error { return verifySeal(nil, s, s.Header.Hash()) }
+
+func verifySeal(seals *statement.Verified, s chain.SealedHeader, hash chain.Hash) error {
 	d := statement.Domain{Genesis: s.Header.Genesis, Fork: s.Header.Fork}
-	if d.VerifyRaw(s.Header.Proposer, statement.LabelSeal, hash[:], s.Seal) != nil {
+	if seals.Raw(d, s.Header.Proposer, statement.LabelSeal, hash[:], s.Seal) != nil {
 		return fmt.Errorf("%w: height %d by %s", ErrSeal, s.Header.Height, s.Header.Proposer)
 	}
 	return nil

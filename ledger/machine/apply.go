@@ -74,6 +74,8 @@ type block struct {
 	raise  bool         // the fork rises here, and the transaction that says so is to come
 	bonded chain.Amount // behind all nodes, before anything was done
 
+	verified *statement.Verified // by CheckTx before; nil where a block is replayed
+
 	list   *directory.List // the newest
 	beacon chain.Hash      // of its epoch
 }
@@ -85,7 +87,8 @@ func (m *Machine) Apply(in Input) (Output, error) { return m.run(in, false) }
 
 // Propose executes a block of those transactions that apply, in their order,
 // leaves out refused ones, and stops taking where the block is full: what is
-// neither included nor refused waits for the next block.
+// neither included nor refused waits for the next block. A statement that
+// CheckTx verified is not verified again.
 func (m *Machine) Propose(in Input) (Output, error) { return m.run(in, true) }
 
 // Replay executes a block and holds the outcome against its header. After
@@ -110,6 +113,9 @@ func (m *Machine) run(in Input, propose bool) (Output, error) {
 	}
 	b := &block{height: in.Height, time: in.Time, epoch: m.core.EpochAt(in.Time), fork: in.Fork,
 		bonded: m.staking.Bonded(), list: m.list, beacon: m.head.Beacon}
+	if propose {
+		b.verified = m.verified
+	}
 	if in.Fork != m.fork {
 		b.raise = true
 		m.setFork(in.Fork)
@@ -276,7 +282,8 @@ func (m *Machine) admit(t *Prepared, height chain.Height) *chain.Refusal {
 
 // CheckTx says whether t could enter a block sealed at now or, where its nonce
 // leaves a gap, a later one. What only execution shows is found when it is
-// proposed. It changes nothing.
+// proposed. It changes nothing, and may be called from several goroutines while
+// nothing else is.
 func (m *Machine) CheckTx(t *Prepared, now chain.Time) error {
 	if t.Err != nil {
 		return t.Err
@@ -303,7 +310,7 @@ func (m *Machine) CheckTx(t *Prepared, now chain.Time) error {
 func (m *Machine) next(now chain.Time) *block {
 	now = max(now, m.head.Time)
 	return &block{height: m.head.Height + 1, time: now, epoch: max(m.core.EpochAt(now), m.head.DirEpoch), fork: m.fork,
-		list: m.list, beacon: m.head.Beacon}
+		list: m.list, beacon: m.head.Beacon, verified: m.verified}
 }
 
 // refusal is a reducer's error as what enters the results.

@@ -21,6 +21,7 @@ import (
 	"tunic/chain/beacon"
 	"tunic/chain/genesis"
 	"tunic/chain/state"
+	"tunic/chain/statement"
 	"tunic/internal/table"
 	"tunic/internal/wire"
 	"tunic/ledger/light"
@@ -55,6 +56,7 @@ type Machine struct {
 	list     *directory.List
 	headers  *headers
 	nonces   map[chain.Address]uint64 // as the last Check saw them
+	verified *statement.Verified      // statements that CheckTx found valid
 }
 
 // Keys of the singletons in the params part.
@@ -65,7 +67,8 @@ const (
 )
 
 func empty(core genesis.Core, hash chain.Hash, index HeaderIndex) *Machine {
-	m := &Machine{Intake: NewIntake(core.ChainID, hash), core: core, genesis: hash, headers: newHeaders(index), nonces: map[chain.Address]uint64{}}
+	m := &Machine{Intake: NewIntake(core.ChainID, hash), core: core, genesis: hash, headers: newHeaders(index), nonces: map[chain.Address]uint64{},
+		verified: statement.NewVerified()}
 	for i := range m.parts {
 		m.parts[i] = new(table.Part)
 	}

@@ -78,7 +78,7 @@ func (m *Machine) judged(b *block, v registry.Verdict) (proof chain.Hash) {
 func (m *Machine) removals() []chain.NodeID { return m.registry.Removals() }
 
 func (b *block) registry() registry.Context {
-	return registry.Context{Height: b.height, Time: b.time, Epoch: b.epoch, Fork: b.fork, List: b.list, Beacon: b.beacon}
+	return registry.Context{Height: b.height, Time: b.time, Epoch: b.epoch, Fork: b.fork, List: b.list, Beacon: b.beacon, Verified: b.verified}
 }
 
 func (b *block) slashing() slashing.Context {
@@ -161,7 +161,7 @@ func (m *Machine) reporter(b *block, st statement.Statement) (chain.Address, err
 	case n.State == registry.Left || n.State == registry.Deregistered:
 		return chain.Address{}, chain.Refuse(registry.CodeNotServing, "node %s is %s", st.Node.Short(), n.State)
 	}
-	return n.Operator, st.Verify(statement.Domain{Genesis: m.genesis, Fork: b.fork})
+	return n.Operator, b.verified.Statement(statement.Domain{Genesis: m.genesis, Fork: b.fork}, st)
 }
 
 // checkPublish says what publish would, and changes nothing.

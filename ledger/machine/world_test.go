@@ -6,6 +6,7 @@ import (
 	"crypto/ed25519"
 	"crypto/sha256"
 	"slices"
+	"sync"
 	"testing"
 
 	"github.com/ethereum/go-ethereum/crypto"
@@ -35,22 +36,39 @@ type world struct {
 
 func seed(name string) [32]byte { return sha256.Sum256([]byte("test " + name)) }
 
-func accountKey(name string) *ecdsa.PrivateKey {
-	s := seed("account " + name)
-	k, err := crypto.ToECDSA(s[:])
-	if err != nil {
-		panic(err)
+// made keeps keys and what is derived from them: a test asks for the same few
+// thousands of times.
+var made sync.Map
+
+func once[T any](what, name string, make func() T) T {
+	k := what + " " + name
+	v, ok := made.Load(k)
+	if !ok {
+		v, _ = made.LoadOrStore(k, make())
 	}
-	return k
+	return v.(T)
+}
+
+func accountKey(name string) *ecdsa.PrivateKey {
+	return once("account", name, func() *ecdsa.PrivateKey {
+		s := seed("account " + name)
+		k, err := crypto.ToECDSA(s[:])
+		if err != nil {
+			panic(err)
+		}
+		return k
+	})
 }
 
 func address(name string) chain.Address {
-	return chain.Address(crypto.PubkeyToAddress(accountKey(name).PublicKey))
+	return once("address", name, func() chain.Address { return chain.Address(crypto.PubkeyToAddress(accountKey(name).PublicKey)) })
 }
 
 func nodeKey(name string) ed25519.PrivateKey {
-	s := seed("node " + name)
-	return ed25519.NewKeyFromSeed(s[:])
+	return once("node", name, func() ed25519.PrivateKey {
+		s := seed("node " + name)
+		return ed25519.NewKeyFromSeed(s[:])
+	})
 }
 
 func nodeID(name string) chain.NodeID {
@@ -234,9 +252,12 @@ func (w *world) block(t chain.Time, txs ...[]byte) machine.Output {
 	if err := w.m.Check(); err != nil {
 		w.t.Fatal(err)
 	}
-	w.headers[out.Header.Height] = light.Seal(w.sealer, out.Header)
+	w.remember(out.Header)
 	return out
 }
+
+// remember keeps the sealed header of the last block.
+func (w *world) remember(h chain.Header) { w.headers[h.Height] = light.Seal(w.sealer, h) }
 
 // ok is block, all of whose transactions must apply.
 func (w *world) ok(t chain.Time, txs ...[]byte) machine.Output {
