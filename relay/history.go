@@ -120,6 +120,27 @@ func (h *history) forget(head chain.Header, p *genesis.Params) {
 	}
 }
 
+// beginEpoch is what the first head of an epoch changes, before its block is
+// read.
+func (o *owner) beginEpoch(e Event, first bool) {
+	o.watch.begin()
+	o.ballots.begin()
+	var before *chain.SealedHeader
+	if at := e.Header.Header.DirEpoch; at > 0 {
+		if s, ok := o.listed[at-1]; ok && s.Header.DirEpoch == at-1 {
+			before = &s
+		}
+	}
+	o.history.begin(e, o.rules(), first, before)
+	o.tags.begin(e.Header.Header.DirEpoch)
+}
+
+// rules are the parameters in force, for whoever keeps them longer than that.
+func (o *owner) rules() *genesis.Params {
+	p := o.inForce.Params
+	return &p
+}
+
 // network makes the present epoch ready for its probes, once its list is there.
 func (o *owner) network() {
 	at := o.head.DirEpoch
