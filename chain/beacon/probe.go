@@ -1,8 +1,6 @@
 package beacon
 
 import (
-	"github.com/oasisprotocol/curve25519-voi/primitives/ed25519/extra/ecvrf"
-
 	"tunic/chain"
 	"tunic/internal/wire"
 )
@@ -13,14 +11,4 @@ func ProbeAlpha(genesis chain.Hash, e chain.Epoch, before chain.Hash) []byte {
 	b := append([]byte("tunic vrf probe"), genesis[:]...)
 	b = wire.AppendUint64(b, uint64(e))
 	return append(b, before[:]...)
-}
-
-// Output is the output of a proof that is known to be good, such as one's own;
-// ErrVRF for bytes that are none. It costs a fraction of Verify.
-func Output(proof [ProofSize]byte) ([OutputSize]byte, error) {
-	out, err := ecvrf.ProofToHash(proof[:])
-	if err != nil {
-		return [OutputSize]byte{}, ErrVRF
-	}
-	return [OutputSize]byte(out), nil
 }
