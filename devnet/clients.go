@@ -57,7 +57,7 @@ func (n *Network) makeClient(i int) (*Client, error) {
 	}
 	var t link.Transport
 	if n.hub != nil {
-		t = n.hub.Client()
+		t = &gated{n.hub.Client(), &n.gate}
 	} else if t, err = link.NewTLS(link.Config{BodySize: n.bodySize()}); err != nil {
 		return nil, err
 	}

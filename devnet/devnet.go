@@ -25,11 +25,11 @@ import (
 	"sync/atomic"
 	"time"
 
-	"tunic/api"
 	"tunic/api/feed"
 	"tunic/chain"
 	"tunic/chain/genesis"
 	"tunic/chain/statement"
+	"tunic/devnet/fault"
 	"tunic/internal/durable"
 	"tunic/internal/httpx"
 	"tunic/ledger"
@@ -56,14 +56,22 @@ const MaxRelays = 1000
 
 // Spec describes a network. Zero values take the defaults in parentheses.
 type Spec struct {
-	// Relays is how many relays there are, each with its own operator (5).
+	// Relays is how many relays there are (5).
 	Relays int
+	// Operators is how many accounts operate them, in turn (one each).
+	Operators int
+	// Contributors is how many accounts share each relay's bond: the operator
+	// with its minimum, the rest equally from the first accounts (1).
+	Contributors int
 	// Clients is how many messenger clients there are: alice, bob, carol, then
 	// client-4 and so on (none).
 	Clients int
 	// Seed fixes keys and draws; 0 draws one (see Network.Seed).
 	Seed uint64
-	// Params of the genesis (those of the dev profile).
+	// Profile names the parameters (dev). The genesis is one of a dev network
+	// whatever it is.
+	Profile genesis.Profile
+	// Params of the genesis (those of the profile).
 	Params *genesis.Params
 	// Links between relays (memory).
 	Links Links
@@ -96,9 +104,16 @@ type Network struct {
 	shared   *feed.Shared
 	log      *slog.Logger
 	hub      *link.Memory
-	ctx      context.Context
-	cancel   context.CancelFunc
-	wg       sync.WaitGroup
+	gate     gate       // clients wait at it
+	faults   *fault.Net // what all relays' twins share
+	front    front      // the API of the present ledger
+	clock    *ledger.Clock
+	db       string // of the present ledger; empty: in memory
+	// endLedger says that the present ledger may close.
+	endLedger context.CancelFunc
+	ctx       context.Context
+	cancel    context.CancelFunc
+	wg        sync.WaitGroup
 
 	waited atomic.Int64  // nanoseconds in barrier
 	down   chan struct{} // closed with the first failure
@@ -117,6 +132,9 @@ func Start(ctx context.Context, spec Spec) (*Network, error) {
 	}
 	if spec.Relays < 1 || spec.Relays > MaxRelays || spec.Clients < 0 || spec.Clients > 1000 {
 		return nil, fmt.Errorf("%w: 1 to %d relays and at most 1000 clients", ErrSpec, MaxRelays)
+	}
+	if spec.Operators < 0 || spec.Operators > spec.Relays || spec.Contributors < 0 || spec.Contributors > AccountCount+1 {
+		return nil, fmt.Errorf("%w: operators are at most the relays, contributors at most %d", ErrSpec, AccountCount+1)
 	}
 	if spec.Links == "" {
 		spec.Links = LinksMemory
@@ -165,9 +183,13 @@ func (n *Network) start(ctx context.Context) error {
 	for _, r := range n.Relays {
 		n.runRelay(r)
 	}
-	n.Ledger.SetBarrier(n.barrier)
-	n.Ledger.SetReverting(n.heightsAgain)
+	n.listenToLedger()
 	if err := n.barrier(ctx, n.Ledger.Head().Header.Height); err != nil {
+		return err
+	}
+	// What the relays sign stands in a block of epoch 0, however long heartbeats
+	// may wait: epoch 1 lists all of them.
+	if err := n.Seal(ctx); err != nil {
 		return err
 	}
 	if err := n.Ledger.AdvanceTo(ctx, n.Genesis.EpochStart(1)); err != nil {
@@ -203,22 +225,18 @@ func (n *Network) startLedger(ctx context.Context, ln net.Listener) error {
 			return err
 		}
 	}
-	mode, clock := ledger.ModeManual, ledger.NewDrivenClock(n.Genesis.Time)
+	n.clock = ledger.NewDrivenClock(n.Genesis.Time)
 	if n.Spec.Live {
-		mode, clock = ledger.ModeMixed, ledger.NewOffsetClock(n.Genesis.Time)
+		n.clock = ledger.NewOffsetClock(n.Genesis.Time)
 	}
-	l, err := ledger.Open(ctx, ledger.Config{Dir: db, Genesis: n.Genesis, SealerKey: n.sealer(), Mode: mode, Clock: clock, Logger: n.log})
-	if err != nil {
-		return err
-	}
-	n.Ledger = l
-	if n.Handler, err = api.New(api.Config{Ledger: l, Network: n.File, Version: node.Version, Logger: n.log}); err != nil {
+	n.faults = &fault.Net{Seed: n.Seed, Now: n.clock.Now, Driven: !n.Spec.Live}
+	n.Handler = &n.front
+	if err := n.openLedger(ctx, db); err != nil {
 		if ln != nil {
 			ln.Close()
 		}
 		return err
 	}
-	n.run("ledger", func(ctx context.Context) error { return node.Halted(ctx, l) })
 	if ln != nil {
 		n.run("API", func(ctx context.Context) error { return node.Serve(ctx, ln, n.Handler) })
 	}
@@ -309,18 +327,6 @@ func (n *Network) Seal(ctx context.Context) error {
 
 // BarrierTime is how long blocks have waited until all relays had acted on them.
 func (n *Network) BarrierTime() time.Duration { return time.Duration(n.waited.Load()) }
-
-// barrier waits until every running relay has acted on the block at h.
-func (n *Network) barrier(ctx context.Context, h chain.Height) error {
-	begin := time.Now()
-	defer func() { n.waited.Add(int64(time.Since(begin))) }()
-	for _, r := range n.Relays {
-		if err := r.awaitSynced(ctx, n, h); err != nil {
-			return err
-		}
-	}
-	return nil
-}
 
 func (n *Network) sealer() ed25519.PrivateKey {
 	seed := n.derive("sealer", 0)

@@ -8,6 +8,14 @@ import (
 	"tunic/ledger/light"
 )
 
+// SecondHead is another header for the head's height, sealed with the sealer's
+// key: what a ledger has that tells two stories.
+func (n *Network) SecondHead() chain.SealedHeader {
+	other := n.Ledger.Head().Header
+	other.State = chain.SHA256([]byte("tunic devnet double-seal"), other.State[:])
+	return light.Seal(n.sealer(), other)
+}
+
 // DoubleSeal seals a second header for the head's height with the sealer's key,
 // as a ledger would that tells two stories, and lets the first relay that runs
 // show it to the next. It returns that witness when it has halted.
@@ -21,16 +29,16 @@ func (n *Network) DoubleSeal(ctx context.Context) (witness *Relay, err error) {
 	if len(running) < 2 {
 		return nil, fmt.Errorf("devnet: a double-seal needs two running relays, one to show it to the other; %d run", len(running))
 	}
-	other := n.Ledger.Head().Header
-	other.State = chain.SHA256([]byte("tunic devnet double-seal"), other.State[:])
 	carrier, witness := running[0], running[1]
 	witness.mu.Lock()
 	witness.doomed = true
 	stopped := witness.stopped
 	witness.mu.Unlock()
-	if err := carrier.Twin.ShowHeader(ctx, light.Seal(n.sealer(), other), witness.ID, witness.Endpoint); err != nil {
+	if err := carrier.Twin.ShowHeader(ctx, n.SecondHead(), witness.ID, witness.Endpoint); err != nil {
 		return nil, fmt.Errorf("devnet: %s could not show the second header: %w", carrier.Name(), err)
 	}
+	ctx, cancel := context.WithTimeout(ctx, witnessLimit)
+	defer cancel()
 	select {
 	case <-stopped:
 		return witness, n.Err()

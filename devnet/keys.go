@@ -66,7 +66,10 @@ func (n *Network) account(purpose string, i int) wallet.Key {
 
 // makeGenesis fills in the dev genesis, the accounts and the operators.
 func (n *Network) makeGenesis() {
-	prm, err := genesis.For(genesis.Dev)
+	if n.Spec.Profile == "" {
+		n.Spec.Profile = genesis.Dev
+	}
+	prm, err := genesis.For(n.Spec.Profile)
 	if err != nil {
 		panic("devnet: internal error: " + err.Error())
 	}
@@ -75,7 +78,7 @@ func (n *Network) makeGenesis() {
 	}
 	sealer := chain.NodeID(n.sealer().Public().(ed25519.PublicKey))
 	core := genesis.Core{
-		ChainID: ChainID, Profile: genesis.Dev, Dev: true, Clock: genesis.ClockLedger, Engine: genesis.EngineSealer,
+		ChainID: ChainID, Profile: n.Spec.Profile, Dev: true, Clock: genesis.ClockLedger, Engine: genesis.EngineSealer,
 		Time: seededTime, Nonce: n.derive("nonce", 0), Sealers: []chain.NodeID{sealer}, RewardPool: devPool, Params: prm,
 	}
 	if n.Spec.Seed == 0 {
@@ -90,11 +93,11 @@ func (n *Network) makeGenesis() {
 	}
 	slices.SortFunc(g.Council, func(a, b chain.Address) int { return bytes.Compare(a[:], b[:]) })
 	g.CouncilMin = CouncilMin
-	for _, k := range n.Accounts {
-		g.Allocations = append(g.Allocations, genesis.Allocation{Address: k.Address(), Balance: devBalance})
+	for i, k := range n.Accounts {
+		g.Allocations = append(g.Allocations, genesis.Allocation{Address: k.Address(), Balance: devBalance + n.contributed(prm, i)})
 	}
-	for i := range n.Spec.Relays {
-		g.Allocations = append(g.Allocations, genesis.Allocation{Address: n.account("operator", i).Address(), Balance: devBalance})
+	for i := range n.operators() {
+		g.Allocations = append(g.Allocations, genesis.Allocation{Address: n.account("operator", i).Address(), Balance: n.operatorBalance(prm, i)})
 	}
 	slices.SortFunc(g.Allocations, func(a, b genesis.Allocation) int { return bytes.Compare(a.Address[:], b.Address[:]) })
 	n.Genesis = g

@@ -144,7 +144,7 @@ func (p *Processes) startRelay(ctx context.Context, n *Network, i int, exe strin
 		return err
 	}
 	operator := n.account("operator", i)
-	tx, err := registration(n.Genesis.Core, n.File.Genesis, k, operator)
+	tx, err := registration(n.Genesis.Core, n.File.Genesis, k, operator, 0, n.Genesis.Params.StakingRequirement)
 	if err != nil {
 		return err
 	}
@@ -304,10 +304,10 @@ func (p *Processes) Wait(ctx context.Context) error {
 
 // registration is the signed register transaction of a relay, fully staked by
 // its operator.
-func registration(core genesis.Core, hash chain.Hash, k relay.Keys, operator wallet.Key) ([]byte, error) {
+func registration(core genesis.Core, hash chain.Hash, k relay.Keys, operator wallet.Key, nonce uint64, stake chain.Amount) ([]byte, error) {
 	reg := registry.Register{
-		Head: chain.Head{Fee: core.Params.MinFee, ValidUntil: 1000},
-		Node: k.ID(), FeeBps: 1000, Amount: core.Params.StakingRequirement,
+		Head: chain.Head{Nonce: nonce, Fee: core.Params.MinFee, ValidUntil: 1000},
+		Node: k.ID(), FeeBps: 1000, Amount: stake,
 	}
 	sig, proof := k.Registration(hash, operator.Address())
 	reg.VRFKey, reg.NodeSignature, reg.VRFProof = k.VRFPublic(), sig[:], proof[:]

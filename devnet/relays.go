@@ -7,6 +7,7 @@ import (
 	"net"
 	"path/filepath"
 	"sync"
+	"time"
 
 	"tunic/chain"
 	"tunic/devnet/fault"
@@ -63,11 +64,12 @@ func (r *Relay) runs() bool {
 	return r.stop != nil
 }
 
-// awaitSynced waits until the relay has acted on the block at h.
+// awaitSynced waits until the relay has acted on the block at h. Who does not
+// run or hears nothing of the ledger is not waited for.
 func (r *Relay) awaitSynced(ctx context.Context, n *Network, h chain.Height) error {
 	for {
 		r.mu.Lock()
-		done, wake := r.synced >= h || r.stop == nil, r.wake
+		done, wake := r.synced >= h || r.stop == nil || r.Twin.IsCut(), r.wake
 		r.mu.Unlock()
 		if done {
 			return nil
@@ -134,6 +136,20 @@ func (n *Network) StartRelay(ctx context.Context, i int) error {
 	return r.awaitSynced(ctx, n, n.Ledger.Head().Header.Height)
 }
 
+// witnessLimit is how long a relay may take, by the machine's clock, to act on
+// what another shows it.
+const witnessLimit = 10 * time.Second
+
+// DoubleDescriptorUnseen lets relay i sign another descriptor than the one that
+// it published, and show it to nobody.
+func (n *Network) DoubleDescriptorUnseen(ctx context.Context, i int) error {
+	r := n.Relays[i]
+	if _, _, err := r.Twin.DoubleDescriptor(ctx, "127.0.0.1:1", n.Ledger.Head(), nil); err != nil {
+		return fmt.Errorf("devnet: %s could not cheat: %w", r.Name(), err)
+	}
+	return nil
+}
+
 // DoubleDescriptor lets relay i show the next relay that runs another
 // descriptor than the one it published, and returns that witness when its
 // report waits for a block.
@@ -165,9 +181,12 @@ func (n *Network) makeRelays() error {
 		}
 	}
 	for i := range n.Spec.Relays {
-		r := &Relay{Index: i, Operator: n.account("operator", i), wake: make(chan struct{}), keys: n.relayKeys(i)}
+		r := &Relay{Index: i, Operator: n.account("operator", n.operatorOf(i)), wake: make(chan struct{}), keys: n.relayKeys(i)}
 		r.ID = r.keys.ID()
 		if r.Endpoint, err = n.endpoint(i); err != nil {
+			return err
+		}
+		if r.Twin, err = fault.New(n.Genesis.Core, n.File.Genesis, r.keys.Identity, n.faults); err != nil {
 			return err
 		}
 		if err := n.buildRelay(r); err != nil {
@@ -183,19 +202,22 @@ func (n *Network) buildRelay(r *Relay) error {
 	if err != nil {
 		return err
 	}
-	if r.Twin, err = fault.New(n.Genesis.Core, r.keys.Identity, t); err != nil {
-		return err
-	}
 	f, err := n.feed()
 	if err != nil {
 		return err
 	}
+	tr, sign, l := r.Twin.Attach(t, node.RelayLedger(f))
 	cfg := relay.Config{
 		Identity: r.keys.Identity, VRF: r.keys.VRF, Core: n.Genesis.Core, Genesis: n.File.Genesis,
-		Ledger: node.RelayLedger(f), Transport: r.Twin.Transport(), Signer: r.Twin.Signer(),
+		Ledger: l, Transport: tr, Signer: sign,
 		Endpoints: []string{r.Endpoint}, Version: node.Version, OnSynced: r.onSynced,
 		Logger: n.log.With("relay", r.Index+1), Workers: 1, StoreBuffer: 256 << 10, BootID: "devnet", Rand: n.stream(r),
 		Verified: n.verified,
+	}
+	if !n.Spec.Live {
+		// A pause in the machine's time means nothing on a clock that stands
+		// still: who cannot be reached is tried at each packet.
+		cfg.Links = link.PoolConfig{BackoffMin: 1, BackoffMax: 1, GiveUp: 1}
 	}
 	if n.Spec.Dir != "" {
 		cfg.Dir = filepath.Join(n.Spec.Dir, r.Name())
@@ -231,21 +253,4 @@ func (n *Network) endpoint(i int) (string, error) {
 		}
 	}
 	return "", fmt.Errorf("devnet: no free port from %s:%d on; is another network of this seed running?", host, port)
-}
-
-// register puts all relays and their stakes into the first block.
-func (n *Network) register(ctx context.Context) error {
-	for _, r := range n.Relays {
-		tx, err := registration(n.Genesis.Core, n.File.Genesis, r.keys, r.Operator)
-		if err != nil {
-			return err
-		}
-		if _, err := n.Ledger.Submit(ctx, tx); err != nil {
-			return fmt.Errorf("devnet: register %s: %w", r.Name(), err)
-		}
-	}
-	if _, err := n.Ledger.Seal(ctx); err != nil {
-		return fmt.Errorf("devnet: seal registrations: %w", err)
-	}
-	return nil
 }

@@ -260,7 +260,7 @@ func (n *Network) hops() int {
 
 // awaitPending waits until something waits for a block.
 func (n *Network) awaitPending(ctx context.Context) error {
-	ctx, cancel := context.WithTimeout(ctx, 10*time.Second)
+	ctx, cancel := context.WithTimeout(ctx, witnessLimit)
 	defer cancel()
 	for len(n.Ledger.Pending()) == 0 {
 		select {

@@ -66,6 +66,22 @@ func (q *delayQueue) put(h held) (ok, stopped bool) {
 	return true, false
 }
 
+// hurry makes the packets due that wait for a directory: there is a new one.
+func (q *delayQueue) hurry() {
+	q.mu.Lock()
+	defer q.mu.Unlock()
+	for i := range q.heap {
+		if q.heap[i].early != nil {
+			q.heap[i].at = time.Time{}
+		}
+	}
+	heap.Init(&q.heap)
+	select {
+	case q.wake <- struct{}{}:
+	default:
+	}
+}
+
 // due removes the packets whose time has come and says how long the next waits;
 // negative where there is none.
 func (q *delayQueue) due(now time.Time, out []held) ([]held, time.Duration) {

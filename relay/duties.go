@@ -229,6 +229,9 @@ func (o *owner) act(ctx context.Context, e Event) error {
 	}
 	o.fetch(ctx, first)
 	o.show()
+	if newEpoch {
+		o.delay.hurry()
+	}
 	if first {
 		// A ledger that lags behind a real clock must not make this relay sign
 		// for an epoch in which it may have signed before.

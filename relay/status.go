@@ -51,5 +51,24 @@ func (r *Relay) Status() Status {
 	return s
 }
 
+// Motion is what the relay has to do with packets: now are those that it works
+// on, holds for their delay, or has no link for yet, with mailbox commands and
+// Hellos that wait; total counts what has come and what it sent of its own. A
+// relay is at rest where now is zero. It may be called at any time.
+func (r *Relay) Motion() (now int64, total uint64) {
+	in := r.count.in.Load()
+	total = in + r.count.answers.Load() + r.count.answersLost.Load()
+	now = int64(in) - int64(r.count.forwarded.Load()+r.count.delivered.Load()+r.count.toClient.Load()+r.count.probes.Load())
+	for d := range r.count.dropped {
+		now -= int64(r.count.dropped[d].Load())
+	}
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	if r.running {
+		now += int64(r.pool.Pending() + len(r.mailing) + len(r.reports))
+	}
+	return now, total
+}
+
 // Counters returns the totals since the relay started.
 func (r *Relay) Counters() Counters { return r.count.snapshot() }

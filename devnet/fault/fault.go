@@ -1,15 +1,17 @@
 // Package fault makes relays misbehave on command, by wrapping what a relay
-// signs and sends with: its Signer and its Transport. Only devnet imports it.
+// sends and signs with and what it hears of the ledger: its Transport, its
+// Signer and its Ledger. Only devnet imports it.
 //
-// A Twin behaves like the honest relay until one of its faults is called; what a
-// fault makes is an offence of docs/spec/slashing.md.
+// A Twin behaves like the honest relay until one of its faults is called, and
+// again when Off is. A Net holds what goes wrong between relays that are all
+// honest: links that lose or delay, and partitions. Seeds fix which packets are
+// lost; shares are exact. What breaks a rule is an offence of
+// docs/spec/slashing.md or shows in the scores of docs/spec/judgement.md.
 package fault
 
 import (
-	"context"
 	"crypto/ed25519"
 	"errors"
-	"fmt"
 	"sync"
 
 	"tunic/chain"
@@ -24,93 +26,71 @@ var (
 	ErrNotDev = errors.New("fault: faults need a genesis with dev: true")
 	// ErrNothingSigned means that the relay has not signed what the fault needs.
 	ErrNothingSigned = errors.New("fault: the relay has signed nothing yet")
+	// ErrNoSeat means that the relay sits in no quorum of this epoch.
+	ErrNoSeat = errors.New("fault: the relay has no seat in this epoch")
 )
 
-// Twin wraps one relay's signer and transport.
+// Twin wraps one relay, over all of its lives.
 type Twin struct {
-	identity  ed25519.PrivateKey
-	transport link.Transport
+	identity ed25519.PrivateKey
+	id       chain.NodeID
+	net      *Net
+	quorum   int        // seats, by genesis
+	hash     chain.Hash // of genesis
 
-	mu         sync.Mutex // guards what follows
-	domain     statement.Domain
-	descriptor statement.Statement // the last one signed
+	mu        sync.Mutex // guards what follows
+	transport link.Transport
+	ledger    relay.Ledger // of the present life
+	domain    statement.Domain
+	epoch     chain.Epoch         // of the newest header
+	signed    statement.Statement // the newest descriptor
+	votes     map[vote]statement.Statement
+	pairs     map[statement.Label][2]statement.Statement // signed twice, the last of each label
+
+	drop     *share // of the packets that leave; nil: none
+	delay    chain.Duration
+	severed  chan struct{} // closed when the cut from the ledger ends; nil: not cut
+	silent   bool
+	version  string // that heartbeats declare; empty: the relay's own
+	forge    Forgery
+	verdicts map[chain.NodeID]verdict
 }
 
 // New makes the twin of the relay with this identity; core must be a dev
-// network's.
-func New(core genesis.Core, identity ed25519.PrivateKey, t link.Transport) (*Twin, error) {
+// network's, hash is its genesis hash.
+func New(core genesis.Core, hash chain.Hash, identity ed25519.PrivateKey, net *Net) (*Twin, error) {
 	if !core.Dev {
 		return nil, ErrNotDev
 	}
-	return &Twin{identity: identity, transport: t}, nil
+	return &Twin{
+		identity: identity, id: chain.NodeID(identity.Public().(ed25519.PublicKey)), net: net,
+		quorum: int(core.Params.QuorumSize), hash: hash,
+		votes: make(map[vote]statement.Statement), pairs: make(map[statement.Label][2]statement.Statement), verdicts: make(map[chain.NodeID]verdict),
+	}, nil
 }
 
-// Transport is what the relay sends with.
-func (t *Twin) Transport() link.Transport { return t.transport }
-
-// Signer is what the relay signs with.
-func (t *Twin) Signer() relay.Signer { return signer{t} }
-
-type signer struct{ t *Twin }
-
-func (s signer) Sign(d statement.Domain, l statement.Label, seq statement.Sequence, body []byte) statement.Statement {
-	st := statement.Sign(d, s.t.identity, l, seq, body)
-	if l == statement.LabelDescriptor {
-		s.t.mu.Lock()
-		s.t.domain, s.t.descriptor = d, st
-		s.t.mu.Unlock()
-	}
-	return st
-}
-
-// DoubleDescriptor signs a second descriptor under the sequence of the relay's
-// current one, naming another endpoint, and shows it to the peers: that is how
-// a relay would partition clients. head is a sealed header for the greeting.
-// It returns the two statements.
-func (t *Twin) DoubleDescriptor(ctx context.Context, other string, head chain.SealedHeader, peers map[chain.NodeID]string) (first, second statement.Statement, err error) {
+// Attach wraps what a new life of the relay uses.
+func (t *Twin) Attach(tr link.Transport, l relay.Ledger) (link.Transport, relay.Signer, relay.Ledger) {
 	t.mu.Lock()
-	d, first := t.domain, t.descriptor
-	t.mu.Unlock()
-	if len(first.Body) == 0 {
-		return first, second, ErrNothingSigned
-	}
-	body, err := statement.DecodeDescriptor(first.Body)
-	if err != nil {
-		return first, second, fmt.Errorf("fault: %w", err)
-	}
-	body.Endpoints = []string{other}
-	second = statement.Sign(d, t.identity, statement.LabelDescriptor, first.Sequence, body.Encode())
-	hello := relay.Hello{Descriptor: second.Encode(), Header: head.Encode()}
-	shown := 0
-	for id, endpoint := range peers {
-		conn, dialErr := t.transport.Dial(ctx, endpoint, id)
-		if dialErr != nil {
-			err = dialErr
-			continue
-		}
-		if sendErr := conn.Send(link.Frame{Type: link.Hello, Data: hello.Encode()}); sendErr != nil {
-			err = sendErr
-		} else {
-			shown++
-		}
-		conn.Close()
-	}
-	if shown > 0 {
-		err = nil
-	}
-	return first, second, err
+	defer t.mu.Unlock()
+	t.transport, t.ledger = tr, l
+	return &transport{t, tr}, signer{t}, &follower{t, l}
 }
 
-// ShowHeader shows a sealed header to a peer, as the greeting of a relay whose
-// ledger told it another story than the peer's.
-func (t *Twin) ShowHeader(ctx context.Context, s chain.SealedHeader, peer chain.NodeID, endpoint string) error {
-	conn, err := t.transport.Dial(ctx, endpoint, peer)
-	if err != nil {
-		return fmt.Errorf("fault: %w", err)
-	}
-	defer conn.Close()
-	if err := conn.Send(link.Frame{Type: link.Hello, Data: relay.Hello{Header: s.Encode()}.Encode()}); err != nil {
-		return fmt.Errorf("fault: %w", err)
-	}
-	return nil
+// Pair is what the relay signed last under one label twice, encoded; false if
+// it never did.
+func (t *Twin) Pair(l statement.Label) (a, b []byte, ok bool) {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	p, ok := t.pairs[l]
+	return p[0].Encode(), p[1].Encode(), ok
+}
+
+// Off ends every fault that lasts. What was signed stays signed.
+func (t *Twin) Off() {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	t.drop, t.delay, t.silent, t.version, t.forge = nil, 0, false, "", ForgeNothing
+	clear(t.verdicts)
+	t.reconnect()
 }

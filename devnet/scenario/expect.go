@@ -9,23 +9,29 @@ import (
 	"time"
 
 	"tunic/chain"
-	"tunic/ledger/machine"
-	"tunic/slashing"
 )
 
 // expectations are the things that `expect` knows.
 func expectations() map[string]verb {
 	return map[string]verb{
-		"delivered":  {"expect delivered [within 2s]", expectDelivered},
-		"slashed":    {"expect slashed RELAY [no] [kind=KIND] [fraction=5%]", expectSlashed},
-		"listed":     {"expect listed RELAY yes|no", expectListed},
-		"state":      {"expect state RELAY active|tombstoned|…", expectState},
-		"accepted":   {"expect accepted", expectAccepted},
-		"refused":    {"expect refused CODE", expectRefused},
-		"halted":     {"expect halted RELAY [no]", expectHalted},
-		"balance":    {"expect balance ACCOUNT TUN|more|less|same", expectBalance},
-		"epoch":      {"expect epoch N", expectEpoch},
-		"invariants": {"expect invariants", expectInvariants},
+		"delivered":   {"expect delivered [within 2s]", expectDelivered},
+		"slashed":     {"expect slashed RELAY [no] [kind=KIND] [fraction=5%] [basis=BASIS] [times=N]", expectSlashed},
+		"listed":      {"expect listed RELAY yes|no", expectListed},
+		"state":       {"expect state RELAY active|tombstoned|…", expectState},
+		"accepted":    {"expect accepted", expectAccepted},
+		"refused":     {"expect refused CODE", expectRefused},
+		"halted":      {"expect halted RELAY [no]", expectHalted},
+		"balance":     {"expect balance ACCOUNT TUN|more|less|same", expectBalance},
+		"epoch":       {"expect epoch N", expectEpoch},
+		"credit":      {"expect credit RELAY [more|less] DURATION", expectCredit},
+		"performance": {"expect performance RELAY [above|below] N", expectPerformance},
+		"reason":      {"expect reason RELAY WORD", expectReason},
+		"votes":       {"expect votes RELAY fit|unfit [more|less] N", expectVotes},
+		"locked":      {"expect locked RELAY yes|no [for DURATION]", expectLocked},
+		"stake":       {"expect stake ACCOUNT RELAY TUN", expectStake},
+		"lost":        {"expect lost ACCOUNT RELAY TUN", expectLost},
+		"burned":      {"expect burned more|same", expectBurned},
+		"invariants":  {"expect invariants", expectInvariants},
 	}
 }
 
@@ -40,6 +46,10 @@ func parseExpect(s *Script, l *line) (func(context.Context, *world) error, error
 	if err != nil {
 		return nil, err
 	}
+	when, err := l.takeTime()
+	if err != nil {
+		return nil, err
+	}
 	run, err := all[what].parse(s, l)
 	if err == nil {
 		err = l.done()
@@ -47,7 +57,7 @@ func parseExpect(s *Script, l *line) (func(context.Context, *world) error, error
 	if err != nil {
 		return nil, fmt.Errorf("%w; write: %s", err, all[what].usage)
 	}
-	return run, nil
+	return when.over(run), nil
 }
 
 func yesNo(b bool) string {
@@ -94,62 +104,6 @@ func expectDelivered(_ *Script, l *line) (func(context.Context, *world) error, e
 	}, nil
 }
 
-func expectSlashed(s *Script, l *line) (func(context.Context, *world) error, error) {
-	i, err := s.relay(l)
-	if err != nil {
-		return nil, err
-	}
-	want := true
-	var kind slashing.Kind
-	var share chain.BasisPoints
-	for l.more() {
-		if v, ok := l.option("kind"); ok {
-			if kind, err = slashing.ParseKind(v.text); err != nil {
-				return nil, l.errorAt(v.col, "%q is no kind of offence", v.text)
-			}
-		} else if v, ok := l.option("fraction"); ok {
-			if share, err = percent(v.text); err != nil {
-				return nil, l.errorAt(v.col, "%q is not a share such as 5%% or 0.5%%", v.text)
-			}
-		} else if _, err := l.oneOf("word", "no"); err != nil {
-			return nil, err
-		} else {
-			want = false
-		}
-	}
-	return func(_ context.Context, w *world) error {
-		all := w.slashes(w.net.Relays[i].ID)
-		if !want {
-			return expect(len(all) == 0, "not slashed", "slashed %d times", len(all))
-		}
-		var seen []string
-		for _, r := range all {
-			seen = append(seen, fmt.Sprintf("%s, %s of %s TUN", r.Kind, r.Total, r.Stake))
-			if (kind == 0 || r.Kind == kind) && (share == 0 || r.Total == share.Of(r.Stake)) {
-				return nil
-			}
-		}
-		if len(all) == 0 {
-			seen = []string{"not slashed"}
-		}
-		return expect(false, fmt.Sprintf("slashed%s%s", named(" for ", kind), shareText(share)), "%s", strings.Join(seen, "; "))
-	}, nil
-}
-
-func named(before string, k slashing.Kind) string {
-	if k == 0 {
-		return ""
-	}
-	return before + k.String()
-}
-
-func shareText(s chain.BasisPoints) string {
-	if s == 0 {
-		return ""
-	}
-	return fmt.Sprintf(", %d.%02d %% of its stake", s/100, s%100)
-}
-
 // percent reads "5%" or "0.05%".
 func percent(s string) (chain.BasisPoints, error) {
 	number, ok := strings.CutSuffix(s, "%")
@@ -159,52 +113,6 @@ func percent(s string) (chain.BasisPoints, error) {
 		return 0, fmt.Errorf("malformed share")
 	}
 	return chain.BasisPoints(a / unit), nil
-}
-
-func expectListed(s *Script, l *line) (func(context.Context, *world) error, error) {
-	i, err := s.relay(l)
-	if err != nil {
-		return nil, err
-	}
-	want, err := l.oneOf("answer", "yes", "no")
-	return func(_ context.Context, w *world) error {
-		in, err := w.listed(i)
-		if err != nil {
-			return err
-		}
-		return expect(yesNo(in) == want, "listed "+want, "listed %s", yesNo(in))
-	}, err
-}
-
-func expectHalted(s *Script, l *line) (func(context.Context, *world) error, error) {
-	i, err := s.relay(l)
-	if err != nil {
-		return nil, err
-	}
-	want := true
-	if l.more() {
-		if _, err := l.oneOf("word", "no"); err != nil {
-			return nil, err
-		}
-		want = false
-	}
-	words := map[bool]string{true: "halted by two heads", false: "not halted"}
-	return func(_ context.Context, w *world) error {
-		is := w.net.Halted(i)
-		return expect(is == want, words[want], "%s", words[is])
-	}, nil
-}
-
-func expectState(s *Script, l *line) (func(context.Context, *world) error, error) {
-	i, err := s.relay(l)
-	if err != nil {
-		return nil, err
-	}
-	want, err := l.oneOf("state", "registered", "active", "decommissioned", "deregistered", "unlocking", "left", "tombstoned")
-	return func(_ context.Context, w *world) error {
-		is := w.state(i).String()
-		return expect(is == want, want, "%s", is)
-	}, err
 }
 
 func expectAccepted(*Script, *line) (func(context.Context, *world) error, error) {
@@ -266,12 +174,5 @@ func expectEpoch(_ *Script, l *line) (func(context.Context, *world) error, error
 }
 
 func expectInvariants(*Script, *line) (func(context.Context, *world) error, error) {
-	return func(_ context.Context, w *world) error {
-		var err error
-		w.machine(func(m *machine.Machine) { err = m.Check() })
-		if err != nil {
-			return expect(false, "all invariants to hold", "%v", err)
-		}
-		return nil
-	}, nil
+	return func(_ context.Context, w *world) error { return w.invariants() }, nil
 }

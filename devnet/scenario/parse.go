@@ -207,32 +207,6 @@ func (l *line) split(raw string) error {
 	return nil
 }
 
-func (s *Script) parseNetwork(l *line) error {
-	w, _ := l.take("network")
-	if w.text != "network" {
-		return l.errorAt(w.col, "a scenario begins with `network relays=5 clients=2 seed=7`")
-	}
-	s.Spec = devnet.Spec{Relays: 5, Clients: 2, Seed: 1}
-	for l.more() {
-		var err error
-		if v, ok := l.option("relays"); ok {
-			s.Spec.Relays, err = l.number(v, 1, devnet.MaxRelays)
-		} else if v, ok := l.option("clients"); ok {
-			s.Spec.Clients, err = l.number(v, 0, 1000)
-		} else if v, ok := l.option("seed"); ok {
-			s.Spec.Seed, err = l.seed(v)
-		} else {
-			x := l.words[l.next]
-			key, _, _ := strings.Cut(x.text, "=")
-			err = l.errorAt(x.col, "network knows no %q%s", x.text, suggest(key, []string{"relays", "clients", "seed"}))
-		}
-		if err != nil {
-			return err
-		}
-	}
-	return nil
-}
-
 // relay takes the name of a relay of the network: relay-1 and so on.
 func (s *Script) relay(l *line) (int, error) {
 	w, err := l.take("a relay, such as relay-1,")
@@ -262,6 +236,14 @@ func (s *Script) client(l *line) (int, error) {
 	return 0, l.errorAt(w.col, "%q is no client of this network%s", w.text, suggest(w.text, names))
 }
 
+// operators is how many accounts operate relays.
+func (s *Script) operators() int {
+	if s.Spec.Operators > 0 {
+		return s.Spec.Operators
+	}
+	return s.Spec.Relays
+}
+
 // account takes the name of a ledger account: account-0 to account-9, or
 // operator-1 and so on, the operator of relay-1.
 func (s *Script) account(l *line) (func(*world) *actor, error) {
@@ -275,11 +257,11 @@ func (s *Script) account(l *line) (func(*world) *actor, error) {
 		}
 	}
 	if d, ok := strings.CutPrefix(w.text, "operator-"); ok {
-		if n, err := strconv.Atoi(d); err == nil && n >= 1 && n <= s.Spec.Relays {
+		if n, err := strconv.Atoi(d); err == nil && n >= 1 && n <= s.operators() {
 			return func(x *world) *actor { return x.actor(w.text, x.net.Relays[n-1].Operator) }, nil
 		}
 	}
-	return nil, l.errorAt(w.col, "%q is no account: account-0 to account-%d, operator-1 to operator-%d", w.text, devnet.AccountCount-1, s.Spec.Relays)
+	return nil, l.errorAt(w.col, "%q is no account: account-0 to account-%d, operator-1 to operator-%d", w.text, devnet.AccountCount-1, s.operators())
 }
 
 // suggest is "; did you mean ...?" for the nearest choice, or the choices.

@@ -12,6 +12,8 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"os"
+	"path/filepath"
 	"strings"
 	"time"
 
@@ -28,7 +30,11 @@ type Script struct {
 	Spec  devnet.Spec
 	steps []step
 
+	words     []string        // of the first line, with what was left out filled in
+	disk      bool            // the network is kept on disk
 	snapshots map[string]bool // names given while it is parsed
+	dumps     map[string]bool
+	backups   map[string]bool
 }
 
 // step is one line that does or expects something.
@@ -66,6 +72,7 @@ type Report struct {
 	Delivered int      `json:"delivered"`
 	LatencyMS []int64  `json:"latency_ms"` // of each delivery that was awaited
 	Slashes   []Slash  `json:"slashes"`
+	Paths     *Paths   `json:"paths,omitempty"`
 	Epoch     uint64   `json:"epoch"`
 	Height    uint64   `json:"height"`
 	ElapsedMS int64    `json:"elapsed_ms"`
@@ -92,13 +99,22 @@ const stepLimit = 2 * time.Minute
 func (s *Script) Run(ctx context.Context, tell func(line int, text string)) (Report, error) {
 	begin := time.Now()
 	r := Report{Name: s.Name, LatencyMS: []int64{}, Slashes: []Slash{}}
-	net, err := devnet.Start(ctx, s.Spec)
+	folder, err := os.MkdirTemp("", "tunic-scenario-")
+	if err != nil {
+		return r, fmt.Errorf("%s: %w", s.Name, err)
+	}
+	defer os.RemoveAll(folder)
+	spec := s.Spec
+	if s.disk {
+		spec.Dir = filepath.Join(folder, "network")
+	}
+	net, err := devnet.Start(ctx, spec)
 	if err != nil {
 		return r, fmt.Errorf("%s: start the network: %w", s.Name, err)
 	}
 	defer net.Close()
 	r.Seed = net.Seed
-	w := newWorld(net, &r)
+	w := newWorld(net, folder, &r)
 	for i, st := range s.steps {
 		if tell != nil {
 			tell(st.line, st.text)
@@ -124,7 +140,10 @@ func (w *world) take(ctx context.Context, st step) error {
 	if err := st.run(ctx, w); err != nil {
 		return err
 	}
-	return w.net.Err()
+	if err := w.net.Err(); err != nil {
+		return err
+	}
+	return w.invariants()
 }
 
 func (s *Script) failure(i int, err error) *Failure {
@@ -143,9 +162,7 @@ func (s *Script) failure(i int, err error) *Failure {
 }
 
 // network is the first line, with what was left out filled in.
-func (s *Script) network() string {
-	return fmt.Sprintf("network relays=%d clients=%d seed=%d", s.Spec.Relays, s.Spec.Clients, s.Spec.Seed)
-}
+func (s *Script) network() string { return strings.Join(s.words, " ") }
 
 // String is the failure for people.
 func (f *Failure) String() string {

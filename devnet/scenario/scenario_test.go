@@ -139,17 +139,27 @@ func TestMistakesNamePlaceAndWayOut(t *testing.T) {
 	}
 }
 
-// The scenarios that come with the program hold.
-func TestScenarios(t *testing.T) {
+func scenarioFiles(t *testing.T) []string {
+	t.Helper()
 	files, err := filepath.Glob("../scenarios/*.txt")
-	if err != nil || len(files) < 5 {
+	if err != nil || len(files) < 15 {
 		t.Fatalf("%d scenarios, %v", len(files), err)
 	}
-	for _, f := range files {
+	return files
+}
+
+// The scenarios that come with the program hold, and each begins by saying what
+// rule it tests.
+func TestScenarios(t *testing.T) {
+	for _, f := range scenarioFiles(t) {
 		t.Run(filepath.Base(f), func(t *testing.T) {
+			t.Parallel()
 			b, err := os.ReadFile(f)
 			if err != nil {
 				t.Fatal(err)
+			}
+			if !strings.HasPrefix(string(b), "# RULE: ") {
+				t.Error("the first comment does not say which rule is tested")
 			}
 			if r := run(t, string(b)); !r.OK {
 				t.Error(r.Failure)

@@ -3,6 +3,7 @@ package scenario
 import (
 	"context"
 	"fmt"
+	"strings"
 	"time"
 
 	"tunic/chain"
@@ -23,16 +24,28 @@ func verbs() map[string]verb {
 		"send":       {`send FROM TO "text"`, parseSend},
 		"stop":       {"stop RELAY", parseStop},
 		"start":      {"start RELAY", parseStart},
-		"fault":      {"fault RELAY double-descriptor | fault sealer double-seal", parseFault},
+		"fault":      {"fault RELAY " + strings.Join(relayFaults, "|") + " ... | fault sealer double-seal", parseFault},
+		"link":       {"link RELAY RELAY loss 2% | link RELAY RELAY delay 2s", parseLink},
+		"partition":  {"partition relay-1,relay-2 | relay-3 | rest", parsePartition},
+		"heal":       {"heal", parseHeal},
+		"backup":     {"backup RELAY NAME", parseBackup},
+		"restore":    {"restore RELAY NAME", parseRestore},
+		"restart":    {"restart sealer", parseRestart},
 		"seal":       {"seal [N]", parseSeal},
 		"advance":    {"advance DURATION | advance N epochs", parseAdvance},
 		"snapshot":   {"snapshot NAME", parseSnapshot},
 		"revert":     {"revert NAME", parseRevert},
+		"dump":       {"dump NAME", parseDump},
+		"load":       {"load NAME", parseLoad},
 		"fund":       {"fund ACCOUNT TUN", parseFund},
 		"transfer":   {"transfer FROM TO TUN", parseTransfer},
 		"contribute": {"contribute ACCOUNT RELAY TUN", parseContribute},
 		"unlock":     {"unlock ACCOUNT RELAY", parseUnlock},
 		"withdraw":   {"withdraw ACCOUNT RELAY", parseWithdraw},
+		"report":     {"report ACCOUNT RELAY|sealer KIND", parseReport},
+		"prove":      {"prove RELAY|sealer KIND", parseProve},
+		"tamper":     {"tamper last BYTE", parseTamper},
+		"submit":     {"submit ACCOUNT last", parseSubmit},
 	}
 }
 
@@ -104,28 +117,6 @@ func parseStop(s *Script, l *line) (func(context.Context, *world) error, error) 
 func parseStart(s *Script, l *line) (func(context.Context, *world) error, error) {
 	i, err := s.relay(l)
 	return func(ctx context.Context, w *world) error { return w.net.StartRelay(ctx, i) }, err
-}
-
-func parseFault(s *Script, l *line) (func(context.Context, *world) error, error) {
-	if l.more() && l.words[l.next].text == "sealer" {
-		l.next++
-		_, err := l.oneOf("fault", "double-seal")
-		return func(ctx context.Context, w *world) error {
-			_, err := w.net.DoubleSeal(ctx)
-			return err
-		}, err
-	}
-	i, err := s.relay(l)
-	if err != nil {
-		return nil, err
-	}
-	if _, err := l.oneOf("fault", "double-descriptor"); err != nil {
-		return nil, err
-	}
-	return func(ctx context.Context, w *world) error {
-		_, err := w.net.DoubleDescriptor(ctx, i)
-		return err
-	}, nil
 }
 
 func parseSeal(_ *Script, l *line) (func(context.Context, *world) error, error) {

@@ -23,6 +23,11 @@ type world struct {
 	last   *message
 	refuse string            // code of the last transaction, empty if it was applied
 	money  map[string]amount // balances that `expect balance` compares with
+	burned amount            // when `expect burned` was asked last
+	folder string            // for dumps and what is loaded of them
+	loads  int
+	dumped map[string]uint32 // the fork that a dump was taken in
+	proof  []byte            // the last that was made
 }
 
 type amount = chain.Amount
@@ -42,9 +47,22 @@ type actor struct {
 	key  wallet.Key
 }
 
-func newWorld(net *devnet.Network, r *Report) *world {
-	w := &world{net: net, report: r, nonces: map[chain.Address]uint64{}, money: map[string]amount{}}
+func newWorld(net *devnet.Network, folder string, r *Report) *world {
+	w := &world{
+		net: net, report: r, folder: folder, nonces: map[chain.Address]uint64{}, money: map[string]amount{},
+		dumped: map[string]uint32{},
+	}
+	w.machine(func(m *machine.Machine) { w.burned = m.Staking().Burned() })
 	return w
+}
+
+// invariants must hold after every step.
+func (w *world) invariants() (err error) {
+	w.machine(func(m *machine.Machine) { err = m.Check() })
+	if err != nil {
+		return expect(false, "all invariants to hold", "%v", err)
+	}
+	return nil
 }
 
 func (w *world) actor(name string, k wallet.Key) *actor { return &actor{name, k} }
@@ -110,6 +128,7 @@ func (w *world) slashes(id chain.NodeID) (out []slashing.Record) {
 func (w *world) finish() {
 	head := w.net.Ledger.Head().Header
 	w.report.Epoch, w.report.Height = uint64(head.DirEpoch), uint64(head.Height)
+	w.report.Paths = w.paths()
 	for _, r := range w.net.Relays {
 		for _, s := range w.slashes(r.ID) {
 			w.report.Slashes = append(w.report.Slashes, Slash{r.Name(), s.Kind.String(), string(s.Kind.Basis()), s.ID, s.Total.String()})

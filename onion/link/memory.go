@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"strconv"
 	"sync"
+	"sync/atomic"
 
 	"tunic/chain"
 )
@@ -17,6 +18,9 @@ type Memory struct {
 	limits Limits
 	budget *budget
 	frames *sync.Pool // of *[]byte, one frame body each
+
+	moving atomic.Int64  // frames sent that their receiver is not done with
+	total  atomic.Uint64 // frames ever sent
 
 	mu        sync.Mutex
 	listeners map[string]*memListener
@@ -43,6 +47,12 @@ func NewMemory(bodySize int, limits Limits) (*Memory, error) {
 func (m *Memory) Transport(id chain.NodeID) Transport {
 	return &memTransport{hub: m, id: id, known: true}
 }
+
+// Moving is how many frames were sent and are not dealt with: they wait on a
+// link, or their receiver has not asked for the next one yet. total counts all
+// that were ever sent. Whoever finds none moving and the same total twice, with
+// every node at rest in between, has seen the network at rest.
+func (m *Memory) Moving() (now int64, total uint64) { return m.moving.Load(), m.total.Load() }
 
 // Client is the transport of a client without identity. It cannot listen.
 func (m *Memory) Client() Transport { return &memTransport{hub: m} }

@@ -3,6 +3,7 @@ package link
 import (
 	"context"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"tunic/chain"
@@ -13,7 +14,8 @@ type memConn struct {
 	peer    chain.NodeID
 	known   bool
 	in, out *pipe
-	held    *[]byte // what the last Recv returned; owned by the caller of Recv
+	held    *[]byte     // what the last Recv returned; owned by the caller of Recv
+	dealing atomic.Bool // its receiver is at work on it
 }
 
 func (c *memConn) Peer() (chain.NodeID, bool) { return c.peer, c.known }
@@ -21,6 +23,7 @@ func (c *memConn) Peer() (chain.NodeID, bool) { return c.peer, c.known }
 func (c *memConn) Send(f Frame) error { return c.out.put(f) }
 
 func (c *memConn) Recv(ctx context.Context) (Frame, error) {
+	c.dealt()
 	if c.held != nil {
 		c.in.hub.frames.Put(c.held)
 		c.held = nil
@@ -29,8 +32,16 @@ func (c *memConn) Recv(ctx context.Context) (Frame, error) {
 	if err != nil {
 		return Frame{}, err
 	}
+	c.dealing.Store(true)
 	c.held = data
 	return Frame{Type: t, Data: *data}, nil
+}
+
+// dealt takes the frame of the last Recv off the hub's count.
+func (c *memConn) dealt() {
+	if c.dealing.Swap(false) {
+		c.in.hub.moving.Add(-1)
+	}
 }
 
 // Close leaves what was sent for the peer to read, as TCP does, and throws
@@ -38,6 +49,7 @@ func (c *memConn) Recv(ctx context.Context) (Frame, error) {
 func (c *memConn) Close() error {
 	c.out.end(false)
 	c.in.end(true)
+	c.dealt()
 	return nil
 }
 
@@ -84,6 +96,8 @@ func (p *pipe) put(f Frame) error {
 	if !p.hub.budget.take(FrameSize(p.hub.body)) {
 		return ErrQueueFull
 	}
+	p.hub.moving.Add(1)
+	p.hub.total.Add(1)
 	data := p.hub.frames.Get().(*[]byte)
 	*data = append((*data)[:0], f.Data...)
 	if p.n == len(p.frames) {
@@ -168,6 +182,7 @@ func (p *pipe) end(discard bool) {
 			p.head = (p.head + 1) % len(p.frames)
 			p.n--
 			p.hub.budget.give(FrameSize(p.hub.body))
+			p.hub.moving.Add(-1)
 		}
 	}
 	p.signal()

@@ -217,6 +217,13 @@ func (p *Pool) Send(id chain.NodeID, f Frame) error {
 	return nil
 }
 
+// Pending is how many frames wait for a link to open.
+func (p *Pool) Pending() int {
+	p.mu.RLock()
+	defer p.mu.RUnlock()
+	return p.pending
+}
+
 // Links are the open links, in no particular order, for what goes to every
 // peer.
 func (p *Pool) Links() []*Link {

@@ -1,0 +1,119 @@
+package devnet
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"os"
+	"path/filepath"
+
+	"tunic/chain"
+)
+
+// Silence cuts relay i, counted from 0, off from everybody, the ledger
+// included; it goes on living.
+func (n *Network) Silence(i int) { n.cut(i, n.Relays[i].Twin.Silence) }
+
+// CutFromLedger cuts relay i off from the ledger; its links stay.
+func (n *Network) CutFromLedger(i int) { n.cut(i, n.Relays[i].Twin.Cut) }
+
+func (n *Network) cut(i int, f func()) {
+	f()
+	r := n.Relays[i]
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	r.tell() // nobody waits for it any more
+}
+
+// Honest ends the faults of relay i and returns when it has acted on the head.
+func (n *Network) Honest(ctx context.Context, i int) error {
+	r := n.Relays[i]
+	r.Twin.Off()
+	return r.awaitSynced(ctx, n, n.Ledger.Head().Header.Height)
+}
+
+// Lose lets the link between two relays lose a share of the packets.
+func (n *Network) Lose(i, k int, of chain.BasisPoints) {
+	n.faults.Lose(n.Relays[i].ID, n.Relays[k].ID, of)
+}
+
+// Slow lets packets between two relays take so long, by the network's clock.
+func (n *Network) Slow(i, k int, d chain.Duration) {
+	n.faults.Slow(n.Relays[i].ID, n.Relays[k].ID, d)
+}
+
+// Partition splits the links between relays into sides that do not hear each
+// other; who is in no side is in the last one. All hear the ledger.
+func (n *Network) Partition(sides ...[]int) {
+	of := make(map[chain.NodeID]int)
+	for s, relays := range sides {
+		for _, i := range relays {
+			of[n.Relays[i].ID] = s + 1
+		}
+	}
+	n.faults.Partition(of)
+}
+
+// Heal ends partitions, losses and delays of links.
+func (n *Network) Heal() { n.faults.Heal() }
+
+// Backup copies the folder of relay i under a name, while it stands still.
+func (n *Network) Backup(ctx context.Context, i int, name string) error {
+	return n.still(ctx, i, func(dir string) error {
+		to := n.backup(i, name)
+		if err := os.RemoveAll(to); err != nil {
+			return err
+		}
+		return os.CopyFS(to, os.DirFS(dir))
+	})
+}
+
+// Restore puts a backup in the place of relay i's folder, as an operator would
+// after a loss: marks and keys are those of the past.
+func (n *Network) Restore(ctx context.Context, i int, name string) error {
+	return n.still(ctx, i, func(dir string) error {
+		from := n.backup(i, name)
+		if _, err := os.Stat(from); err != nil {
+			return fmt.Errorf("no backup %q: %w", name, err)
+		}
+		if err := os.RemoveAll(dir); err != nil {
+			return err
+		}
+		return os.CopyFS(dir, os.DirFS(from))
+	})
+}
+
+func (n *Network) backup(i int, name string) string {
+	return filepath.Join(n.Spec.Dir, "backups", name, n.Relays[i].Name())
+}
+
+// still stops relay i, if it runs, for as long as f works on its folder.
+func (n *Network) still(ctx context.Context, i int, f func(dir string) error) error {
+	if n.Spec.Dir == "" {
+		return ErrInMemory
+	}
+	r := n.Relays[i]
+	ran := r.runs()
+	if ran {
+		if err := n.StopRelay(ctx, i); err != nil {
+			return err
+		}
+	}
+	err := f(filepath.Join(n.Spec.Dir, r.Name()))
+	if err != nil {
+		err = fmt.Errorf("devnet: folder of %s: %w", r.Name(), err)
+	}
+	if ran {
+		err = errors.Join(err, n.StartRelay(ctx, i))
+	}
+	return err
+}
+
+// DoubleVote lets relay i sign two verdicts on relay k in the present epoch and
+// keep the second to itself. The first is in no block yet.
+func (n *Network) DoubleVote(ctx context.Context, i, k int) error {
+	if _, _, err := n.Relays[i].Twin.DoubleVote(ctx, n.Relays[k].ID); err != nil {
+		return fmt.Errorf("devnet: %s could not vote twice on %s: %w", n.Relays[i].Name(), n.Relays[k].Name(), err)
+	}
+	return nil
+}

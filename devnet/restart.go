@@ -1,0 +1,93 @@
+package devnet
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"net/http"
+	"sync/atomic"
+
+	"tunic/api"
+	"tunic/ledger"
+	"tunic/node"
+)
+
+// front passes requests to the API of the present ledger.
+type front struct{ to atomic.Pointer[http.Handler] }
+
+func (f *front) ServeHTTP(w http.ResponseWriter, r *http.Request) { (*f.to.Load()).ServeHTTP(w, r) }
+
+// openLedger opens the ledger in db, in memory where that is empty, and serves
+// its API.
+func (n *Network) openLedger(ctx context.Context, db string) error {
+	mode := ledger.ModeManual
+	if n.Spec.Live {
+		mode = ledger.ModeMixed
+	}
+	l, err := ledger.Open(ctx, ledger.Config{Dir: db, Genesis: n.Genesis, SealerKey: n.sealer(), Mode: mode, Clock: n.clock, Logger: n.log})
+	if err != nil {
+		return err
+	}
+	h, err := api.New(api.Config{Ledger: l, Network: n.File, Version: node.Version, Logger: n.log})
+	if err != nil {
+		return errors.Join(err, l.Close())
+	}
+	n.Ledger, n.db = l, db
+	n.front.to.Store(&h)
+	life, end := context.WithCancel(n.ctx)
+	n.endLedger = end
+	n.wg.Go(func() {
+		if err := node.Halted(life, l); life.Err() == nil {
+			n.fail(fmt.Errorf("devnet: ledger ended: %w", err))
+		}
+	})
+	return nil
+}
+
+// listenToLedger lets the ledger wait for the relays at each block.
+func (n *Network) listenToLedger() {
+	n.Ledger.SetBarrier(n.barrier)
+	n.Ledger.SetReverting(n.heightsAgain)
+}
+
+// ErrInMemory means that what was asked for needs a network on disk.
+var ErrInMemory = errors.New("devnet: the network is in memory; give Spec.Dir")
+
+// RestartSealer closes the ledger and opens it again from disk, as after a
+// crash: what waited in its mempool is lost. Relays and clients find it again
+// by themselves.
+func (n *Network) RestartSealer(ctx context.Context) error {
+	if n.Spec.Dir == "" {
+		return ErrInMemory
+	}
+	return n.reopen(ctx, n.db)
+}
+
+// Load makes a database in the folder db of a dump of this network and goes on
+// with that, in its new fork. It returns when every running relay has acted on
+// the fork's first block.
+func (n *Network) Load(ctx context.Context, dump io.Reader, db string) error {
+	if _, err := ledger.Load(ctx, db, n.sealer(), dump); err != nil {
+		return fmt.Errorf("devnet: %w", err)
+	}
+	if err := n.reopen(ctx, db); err != nil {
+		return err
+	}
+	return n.barrier(ctx, n.Ledger.Head().Header.Height)
+}
+
+func (n *Network) reopen(ctx context.Context, db string) error {
+	n.endLedger()
+	if err := n.Ledger.Close(); err != nil {
+		return fmt.Errorf("devnet: close the ledger: %w", err)
+	}
+	if db != n.db {
+		n.heightsAgain()
+	}
+	if err := n.openLedger(ctx, db); err != nil {
+		return fmt.Errorf("devnet: open the ledger again: %w", err)
+	}
+	n.listenToLedger()
+	return nil
+}
