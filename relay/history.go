@@ -2,6 +2,7 @@ package relay
 
 import (
 	"tunic/chain"
+	"tunic/chain/beacon"
 	"tunic/chain/genesis"
 	"tunic/chain/statement"
 	"tunic/registry/probe"
@@ -150,8 +151,17 @@ func (o *owner) network() {
 	}
 	j.net = probe.NewNet(&o.cfg.Core, j.params, o.cfg.Genesis, list, before.beacon, j.beacon)
 	if j.net.Probed() {
-		j.round = probe.NewRound(j.net, nil)
+		j.round = probe.NewRound(j.net, o.verifyDraw)
 	}
+}
+
+// verifyDraw is beacon.Verify, which relays of one process ask once.
+func (o *owner) verifyDraw(public [32]byte, alpha []byte, proof [beacon.ProofSize]byte) (out [beacon.OutputSize]byte, err error) {
+	question := chain.SHA256([]byte("draw"), public[:], proof[:], alpha)
+	if !o.cfg.Verified.Once(question, func() bool { out, err = beacon.Verify(public, alpha, proof); return err == nil }) {
+		return out, beacon.ErrVRF
+	}
+	return beacon.Output(proof)
 }
 
 // learn notes what a statement in a block says of its node.
@@ -171,7 +181,7 @@ func (o *owner) learn(s statement.Statement) {
 		h.beats[s.Node] = b
 	case statement.LabelCommitment:
 		c, err := statement.DecodeCommitment(s.Body)
-		if err != nil || c.Epoch != o.head.DirEpoch || s.Sequence.Epoch() != c.Epoch || s.Verify(o.domain()) != nil {
+		if err != nil || c.Epoch != o.head.DirEpoch || s.Sequence.Epoch() != c.Epoch || o.cfg.Verified.Statement(o.domain(), s) != nil {
 			return // a server may show statements that no block holds
 		}
 		for e := c.Epoch - min(c.Epoch, 3); e < c.Epoch; e++ {
