@@ -33,6 +33,7 @@ import (
 	"tunic/internal/durable"
 	"tunic/internal/httpx"
 	"tunic/ledger"
+	"tunic/ledger/light"
 	"tunic/ledger/wallet"
 	"tunic/node"
 	"tunic/onion/link"
@@ -51,6 +52,9 @@ const (
 // ErrSpec means that a Spec cannot be built.
 var ErrSpec = errors.New("devnet: unusable spec")
 
+// MaxSkew is how far clocks may be apart: a header further ahead is refused.
+const MaxSkew = time.Duration(light.MaxAhead) * time.Millisecond
+
 // MaxRelays bounds a network in one process.
 const MaxRelays = 1000
 
@@ -60,6 +64,9 @@ type Spec struct {
 	Relays int
 	// Operators is how many accounts operate them, in turn (one each).
 	Operators int
+	// Skew is how far relays' clocks may be off the ledger's, each by its own
+	// part of that, ahead or behind (none; at most MaxSkew).
+	Skew time.Duration
 	// Contributors is how many accounts share each relay's bond: the operator
 	// with its minimum, the rest equally from the first accounts (1).
 	Contributors int

@@ -2,6 +2,7 @@ package devnet
 
 import (
 	"context"
+	"encoding/binary"
 	"errors"
 	"fmt"
 	"net"
@@ -214,6 +215,9 @@ func (n *Network) buildRelay(r *Relay) error {
 		Logger: n.log.With("relay", r.Index+1), Workers: 1, StoreBuffer: 256 << 10, BootID: "devnet", Rand: n.stream(r),
 		Verified: n.verified,
 	}
+	if n.Spec.Skew > 0 {
+		cfg.Clock = n.skewed(r)
+	}
 	if !n.Spec.Live {
 		// A pause in the machine's time means nothing on a clock that stands
 		// still: who cannot be reached is tried at each packet.
@@ -227,6 +231,16 @@ func (n *Network) buildRelay(r *Relay) error {
 	}
 	r.Daemon, err = relay.New(cfg)
 	return err
+}
+
+// skewed is the relay's clock: the ledger's time and what it is off, by seed.
+func (n *Network) skewed(r *Relay) func() chain.Time {
+	d := n.derive("skew", r.Index)
+	most := int64(n.Spec.Skew / time.Millisecond)
+	off := int64(binary.BigEndian.Uint64(d[:8])%uint64(2*most+1)) - most
+	return func() chain.Time {
+		return chain.Time(int64(max(n.Ledger.Head().Header.Time, n.Genesis.Time)) + off)
+	}
 }
 
 func (n *Network) transport(r *Relay) (link.Transport, error) {

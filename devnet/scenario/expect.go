@@ -31,6 +31,7 @@ func expectations() map[string]verb {
 		"stake":       {"expect stake ACCOUNT RELAY TUN", expectStake},
 		"lost":        {"expect lost ACCOUNT RELAY TUN", expectLost},
 		"burned":      {"expect burned more|same", expectBurned},
+		"honest":      {"expect honest", expectHonest},
 		"invariants":  {"expect invariants", expectInvariants},
 	}
 }

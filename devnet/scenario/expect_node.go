@@ -10,6 +10,7 @@ import (
 	"tunic/chain"
 	"tunic/ledger/machine"
 	"tunic/registry"
+	"tunic/slashing"
 )
 
 // comparison is "more", "less" or their like, and the value compared with.
@@ -179,4 +180,22 @@ func expectState(s *Script, l *line) (func(context.Context, *world) error, error
 		is := w.state(i).String()
 		return expect(is == want, want, "%s", is)
 	}, err
+}
+
+// expectHonest holds where no relay was punished as one that cheats: no slash
+// that took anything, nobody tombstoned or deregistered.
+func expectHonest(*Script, *line) (func(context.Context, *world) error, error) {
+	return func(_ context.Context, w *world) error {
+		for i, r := range w.net.Relays {
+			for _, s := range w.slashes(r.ID) {
+				if s.Kind != slashing.Unavailable || s.Total > 0 {
+					return expect(false, "nobody to be slashed", "%s slashed for %s, %s TUN", r.Name(), s.Kind, s.Total)
+				}
+			}
+			if is := w.state(i); is == registry.Tombstoned || is == registry.Deregistered {
+				return expect(false, "nobody to be out", "%s %s", r.Name(), is)
+			}
+		}
+		return nil
+	}, nil
 }

@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"reflect"
 	"strings"
+	"time"
 
 	"tunic/chain"
 	"tunic/chain/genesis"
@@ -11,7 +12,7 @@ import (
 )
 
 // networkWords are what the first line takes beside `param`.
-var networkWords = []string{"relays", "clients", "seed", "profile", "operators", "contributors", "disk", "param"}
+var networkWords = []string{"relays", "clients", "seed", "profile", "operators", "contributors", "disk", "skew", "param"}
 
 // parseNetwork reads the first line. Whatever profile it names, packets are not
 // mixed unless it says so: a delay is real time, and the clock is not.
@@ -48,6 +49,13 @@ func (s *Script) parseNetwork(l *line) error {
 			if s.disk = v.text == "yes"; !s.disk && v.text != "no" {
 				err = l.errorAt(v.col, "disk is yes or no")
 			}
+			others = append(others, at.text)
+		} else if v, ok := l.option("skew"); ok {
+			var d time.Duration
+			if d, err = l.duration(v); err == nil && d > devnet.MaxSkew {
+				err = l.errorAt(v.col, "clocks may be %v apart at most", devnet.MaxSkew)
+			}
+			s.Spec.Skew = d
 			others = append(others, at.text)
 		} else if at.text == "param" {
 			l.next++

@@ -33,9 +33,10 @@ func Tunic() Policy {
 			"cmd/tunic-validator": {Imports: join(words, plumbing, state, list("node", "ledger", "ledger/comet"))},
 
 			"devnet":          {Imports: join(everythingBelowNode, list("node", "devnet/fault", "devnet/bench", "ledger/wallet"))},
-			"devnet/scenario": {Imports: join(everythingBelowNode, list("node", "devnet", "ledger/wallet"))},
+			"devnet/scenario": {Imports: join(everythingBelowNode, list("node", "devnet", "devnet/fault", "ledger/wallet"))},
+			"devnet/soak":     {Imports: list("devnet/scenario")},
 			"devnet/bench":    {Imports: join(everythingBelowNode, list("node", "devnet"))},
-			"devnet/fault":    {Imports: join(words, network, list("relay", "relay/mailbox")), By: list("devnet")},
+			"devnet/fault":    {Imports: join(words, network, list("relay", "relay/mailbox")), By: list("devnet", "devnet/scenario")},
 
 			// The only production place where api, relay and client meet.
 			"node": {Imports: everythingBelowNode},
