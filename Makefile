@@ -6,7 +6,7 @@ FUZZTIME ?= 20s
 OPENAPI_CONFIGS := $(filter-out api/openapi.yaml,$(wildcard api/*.yaml))
 REWRITERS = $(sort $(dir $(shell grep -rl --include='*_test.go' '"rewrite"' .)))
 
-.PHONY: help build demo test race fuzz twin vectors bench bench-start generate lint clean
+.PHONY: help build demo test race fuzz twin mutate vectors bench bench-start generate lint clean
 help: ## list the targets
 	@sed -n 's/^\([a-z-]*\):[^#]*## /\1\t/p' Makefile | expand -t 14
 build: ## bin/tunic
@@ -33,7 +33,7 @@ bench-start: build ## cold start to the first confirmed message; fails if slower
 	bin/tunic bench start
 generate: ## the API's code, from api/openapi.yaml
 	@for c in $(OPENAPI_CONFIGS); do go tool -modfile=tools.mod oapi-codegen -config $$c api/openapi.yaml || exit 1; done
-lint: ## golangci-lint, if it is installed
-	golangci-lint run
-clean: ## what building left
-	rm -rf bin
+mutate: ## every scenario fails once its rule is disabled
+	TUNIC_MUTATE=all go test -count=1 -v -timeout 60m -run TestMutations ./devnet/scenario
+lint: ; golangci-lint run ## golangci-lint, if it is installed
+clean: ; rm -rf bin ## what building left

@@ -115,7 +115,8 @@ type Network struct {
 	faults   *fault.Net // what all relays' twins share
 	front    front      // the API of the present ledger
 	clock    *ledger.Clock
-	db       string // of the present ledger; empty: in memory
+	db       string                        // of the present ledger; empty: in memory
+	present  atomic.Pointer[ledger.Ledger] // Ledger, for who runs beside a restart
 	// endLedger says that the present ledger may close.
 	endLedger context.CancelFunc
 	ctx       context.Context

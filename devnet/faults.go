@@ -6,8 +6,10 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
+	"time"
 
 	"tunic/chain"
+	"tunic/chain/statement"
 )
 
 // Silence cuts relay i, counted from 0, off from everybody, the ledger
@@ -110,10 +112,51 @@ func (n *Network) still(ctx context.Context, i int, f func(dir string) error) er
 }
 
 // DoubleVote lets relay i sign two verdicts on relay k in the present epoch and
-// keep the second to itself. The first is in no block yet.
+// show both to the next relay that runs and is neither. It returns when that
+// one's report waits for a block.
 func (n *Network) DoubleVote(ctx context.Context, i, k int) error {
-	if _, _, err := n.Relays[i].Twin.DoubleVote(ctx, n.Relays[k].ID); err != nil {
-		return fmt.Errorf("devnet: %s could not vote twice on %s: %w", n.Relays[i].Name(), n.Relays[k].Name(), err)
+	cheat := n.Relays[i]
+	cast, other, err := cheat.Twin.DoubleVote(ctx, n.Relays[k].ID)
+	if err != nil {
+		return fmt.Errorf("devnet: %s could not vote twice on %s: %w", cheat.Name(), n.Relays[k].Name(), err)
+	}
+	waiting := n.reports()
+	for j := 1; j < len(n.Relays); j++ {
+		w := n.Relays[(i+j)%len(n.Relays)]
+		if w.Index == k || !w.runs() {
+			continue
+		}
+		if err := cheat.Twin.ShowVotes(ctx, []statement.Statement{cast, other}, w.ID, w.Endpoint); err != nil {
+			return fmt.Errorf("devnet: %s could not show its votes: %w", cheat.Name(), err)
+		}
+		if err := n.awaitReport(ctx, waiting); err != nil {
+			return fmt.Errorf("devnet: nobody reported %s: %w", cheat.Name(), err)
+		}
+		return nil
+	}
+	return fmt.Errorf("devnet: no relay runs that could see %s vote twice", cheat.Name())
+}
+
+// reports is how many reports of relays wait for a block.
+func (n *Network) reports() (count int) {
+	for _, tx := range n.Ledger.Pending() {
+		if tx.IsPublish() && tx.St.Label == statement.LabelProof {
+			count++
+		}
+	}
+	return count
+}
+
+// awaitReport waits until more reports wait than before.
+func (n *Network) awaitReport(ctx context.Context, before int) error {
+	ctx, cancel := context.WithTimeout(ctx, witnessLimit)
+	defer cancel()
+	for n.reports() <= before {
+		select {
+		case <-ctx.Done():
+			return ctx.Err()
+		case <-time.After(time.Millisecond):
+		}
 	}
 	return nil
 }

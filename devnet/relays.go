@@ -155,7 +155,7 @@ func (n *Network) DoubleDescriptorUnseen(ctx context.Context, i int) error {
 // descriptor than the one it published, and returns that witness when its
 // report waits for a block.
 func (n *Network) DoubleDescriptor(ctx context.Context, i int) (witness *Relay, err error) {
-	cheat := n.Relays[i]
+	cheat, waiting := n.Relays[i], n.reports()
 	for k := 1; k < len(n.Relays); k++ {
 		witness := n.Relays[(i+k)%len(n.Relays)]
 		if !witness.runs() {
@@ -164,7 +164,7 @@ func (n *Network) DoubleDescriptor(ctx context.Context, i int) (witness *Relay, 
 		if _, _, err := cheat.Twin.DoubleDescriptor(ctx, "127.0.0.1:1", n.Ledger.Head(), map[chain.NodeID]string{witness.ID: witness.Endpoint}); err != nil {
 			return nil, fmt.Errorf("devnet: %s could not cheat: %w", cheat.Name(), err)
 		}
-		if err := n.awaitPending(ctx); err != nil {
+		if err := n.awaitReport(ctx, waiting); err != nil {
 			return nil, fmt.Errorf("devnet: nobody reported %s: %w", cheat.Name(), err)
 		}
 		return witness, nil
@@ -239,7 +239,7 @@ func (n *Network) skewed(r *Relay) func() chain.Time {
 	most := int64(n.Spec.Skew / time.Millisecond)
 	off := int64(binary.BigEndian.Uint64(d[:8])%uint64(2*most+1)) - most
 	return func() chain.Time {
-		return chain.Time(int64(max(n.Ledger.Head().Header.Time, n.Genesis.Time)) + off)
+		return chain.Time(int64(max(n.present.Load().Head().Header.Time, n.Genesis.Time)) + off)
 	}
 }
 

@@ -34,6 +34,7 @@ func (n *Network) openLedger(ctx context.Context, db string) error {
 		return errors.Join(err, l.Close())
 	}
 	n.Ledger, n.db = l, db
+	n.present.Store(l)
 	n.front.to.Store(&h)
 	life, end := context.WithCancel(n.ctx)
 	n.endLedger = end

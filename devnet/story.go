@@ -257,17 +257,3 @@ func (n *Network) hops() int {
 	}
 	return int(math.Round((forwarded - 2*answers) / delivered)) // rounded: some are under way
 }
-
-// awaitPending waits until something waits for a block.
-func (n *Network) awaitPending(ctx context.Context) error {
-	ctx, cancel := context.WithTimeout(ctx, witnessLimit)
-	defer cancel()
-	for len(n.Ledger.Pending()) == 0 {
-		select {
-		case <-ctx.Done():
-			return ctx.Err()
-		case <-time.After(time.Millisecond):
-		}
-	}
-	return nil
-}

@@ -52,8 +52,8 @@ func (r *Relay) Status() Status {
 }
 
 // Motion is what the relay has to do with packets: now are those that it works
-// on, holds for their delay, or has no link for yet, with mailbox commands and
-// Hellos that wait; total counts what has come and what it sent of its own. A
+// on, holds for their delay, or has no link for yet, with mailbox commands under
+// way; total counts what has come and what it sent of its own. A
 // relay is at rest where now is zero. It may be called at any time.
 func (r *Relay) Motion() (now int64, total uint64) {
 	in := r.count.in.Load()
@@ -65,7 +65,7 @@ func (r *Relay) Motion() (now int64, total uint64) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	if r.running {
-		now += int64(r.pool.Pending() + len(r.mailing) + len(r.reports))
+		now += int64(r.pool.Pending() + len(r.mailing))
 	}
 	return now, total
 }

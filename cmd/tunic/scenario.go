@@ -1,8 +1,13 @@
 package main
 
 import (
+	"context"
 	"fmt"
 	"os"
+	"runtime"
+	"strings"
+	"sync"
+	"time"
 
 	"github.com/spf13/cobra"
 
@@ -40,52 +45,127 @@ func readScripts(paths []string) ([]*scenario.Script, error) {
 
 func (a *app) scenarioRun() *cobra.Command {
 	var verbose bool
+	var jobs int
 	c := &cobra.Command{
 		Use: "run FILE...", Short: "Run scenarios; exit 3 where one fails", Args: cobra.MinimumNArgs(1),
 		Long: "Each file builds a network of its own with a driven clock and a seed, and takes its steps.\n" +
 			"A failure names the step, what was expected, what is, and the shortest beginning that fails.\n" +
 			"With -o json there is one object a line, a line a file. docs/spec/scenarios.md has the language.",
 		RunE: func(cmd *cobra.Command, args []string) error {
+			if jobs < 1 || jobs > 64 {
+				return usage("--jobs must be 1 to 64")
+			}
 			all, err := readScripts(args) // all mistakes before anything runs
 			if err != nil {
 				return err
 			}
-			failed := 0
-			for _, s := range all {
-				var tell func(int, string)
-				if verbose && !a.json() {
-					tell = func(line int, text string) { a.say("  %3d  %s", line, text) }
-				}
-				r, err := s.Run(cmd.Context(), tell)
-				if err != nil {
-					return err
-				}
-				if !r.OK {
-					failed++
-				}
-				if a.json() {
-					if err := a.show(r, nil); err != nil {
-						return err
-					}
-					continue
-				}
-				word := "ok  "
-				if !r.OK {
-					word = "FAIL"
-				}
-				a.say("%s  %s  %d steps, seed %d, %d ms", word, s.Name, r.Steps, r.Seed, r.ElapsedMS)
-				if r.Failure != nil {
-					fmt.Fprintf(a.out, "%s\n\n", r.Failure)
-				}
+			r := &runner{app: a, all: all, jobs: min(jobs, len(all))}
+			if verbose && !a.json() {
+				r.jobs, r.tell = 1, func(line int, text string) { a.say("  %3d  %s", line, text) }
 			}
-			if failed > 0 {
-				return fail(exitFalse, "scenario_failed", "scenarios failed", "%d of %d", failed, len(all))
-			}
-			return nil
+			return r.run(cmd.Context())
 		},
 	}
-	c.Flags().BoolVarP(&verbose, "verbose", "v", false, "print each step as it is taken")
+	c.Flags().BoolVarP(&verbose, "verbose", "v", false, "print each step as it is taken, one file after the other")
+	c.Flags().IntVarP(&jobs, "jobs", "j", min(2, runtime.GOMAXPROCS(0)), "how many files run at a time")
 	return c
+}
+
+// runner runs scripts, some at a time, and shows what they found in their order.
+type runner struct {
+	*app
+	all  []*scenario.Script
+	jobs int
+	tell func(int, string)
+}
+
+func (r *runner) run(ctx context.Context) error {
+	ctx, stop := context.WithCancel(ctx)
+	defer stop()
+	type found struct {
+		scenario.Report
+		err error
+	}
+	begin := time.Now()
+	results, next := make([]chan found, len(r.all)), make(chan int)
+	for i := range results {
+		results[i] = make(chan found, 1)
+	}
+	var wg sync.WaitGroup
+	defer wg.Wait()
+	defer stop()
+	for range r.jobs {
+		wg.Go(func() {
+			for i := range next {
+				x, err := r.all[i].Run(ctx, r.tell)
+				results[i] <- found{x, err}
+			}
+		})
+	}
+	wg.Go(func() {
+		defer close(next)
+		for i := range r.all {
+			select {
+			case next <- i:
+			case <-ctx.Done():
+				return
+			}
+		}
+	})
+	bar := len(r.all) > 1 && r.tell == nil && !r.json() && terminal(r.err)
+	failed := 0
+	for i := range r.all {
+		if bar {
+			fmt.Fprintf(r.err, "\r%s %d of %d, %d failed \x1b[K", filled(i, len(r.all)), i, len(r.all), failed)
+		}
+		var x found
+		select {
+		case x = <-results[i]:
+		case <-ctx.Done():
+			return ctx.Err()
+		}
+		if x.err != nil {
+			return x.err
+		}
+		if bar {
+			fmt.Fprint(r.err, "\r\x1b[K")
+		}
+		if !x.OK {
+			failed++
+		}
+		if err := r.report(x.Report); err != nil {
+			return err
+		}
+	}
+	if len(r.all) > 1 {
+		r.say("%d of %d hold, %s", len(r.all)-failed, len(r.all), time.Since(begin).Round(time.Millisecond))
+	}
+	if failed > 0 {
+		return fail(exitFalse, "scenario_failed", "scenarios failed", "%d of %d", failed, len(r.all))
+	}
+	return nil
+}
+
+// filled is a bar of twenty places.
+func filled(done, all int) string {
+	n := 20 * done / all
+	return "[" + strings.Repeat("#", n) + strings.Repeat(".", 20-n) + "]"
+}
+
+// report shows one file's result: a line, and what failed.
+func (r *runner) report(x scenario.Report) error {
+	if r.json() {
+		return r.show(x, nil)
+	}
+	word := "ok  "
+	if !x.OK {
+		word = "FAIL"
+	}
+	r.say("%s  %s  %d steps, seed %d, %d ms", word, x.Name, x.Steps, x.Seed, x.ElapsedMS)
+	if x.Failure != nil {
+		fmt.Fprintf(r.out, "%s\n\n", x.Failure)
+	}
+	return nil
 }
 
 func (a *app) scenarioCheck() *cobra.Command {

@@ -44,6 +44,7 @@ type Twin struct {
 	domain    statement.Domain
 	epoch     chain.Epoch         // of the newest header
 	signed    statement.Statement // the newest descriptor
+	beat      statement.Statement // the newest heartbeat
 	votes     map[vote]statement.Statement
 	pairs     map[statement.Label][2]statement.Statement // signed twice, the last of each label
 

@@ -52,10 +52,24 @@ func (s signer) Sign(d statement.Domain, l statement.Label, seq statement.Sequen
 		return t.signVote(d, seq, body)
 	}
 	st := statement.Sign(d, t.identity, l, seq, body)
-	if l == statement.LabelDescriptor {
+	switch l {
+	case statement.LabelDescriptor:
 		t.signed = st
+	case statement.LabelHeartbeat:
+		t.beat = st
 	}
 	return st
+}
+
+// Heartbeat is the newest heartbeat that the relay has signed, encoded, whether
+// or not a ledger took it; nil if there is none.
+func (t *Twin) Heartbeat() []byte {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	if len(t.beat.Body) == 0 {
+		return nil
+	}
+	return t.beat.Encode()
 }
 
 // declared is a heartbeat's body with the version that it is told to declare.
@@ -122,6 +136,15 @@ func (t *Twin) DoubleDescriptor(ctx context.Context, other string, head chain.Se
 // ledger told it another story than the peer's.
 func (t *Twin) ShowHeader(ctx context.Context, s chain.SealedHeader, peer chain.NodeID, endpoint string) error {
 	return t.greet(ctx, relay.Hello{Header: s.Encode()}, peer, endpoint)
+}
+
+// ShowVotes shows votes to a peer, as relays do in greetings.
+func (t *Twin) ShowVotes(ctx context.Context, votes []statement.Statement, peer chain.NodeID, endpoint string) error {
+	var h relay.Hello
+	for _, v := range votes {
+		h.Votes = append(h.Votes, v.Encode())
+	}
+	return t.greet(ctx, h, peer, endpoint)
 }
 
 // greet says hello to a peer on a link of its own.

@@ -9,6 +9,7 @@ import (
 	"tunic/chain"
 	"tunic/chain/genesis"
 	"tunic/devnet"
+	"tunic/node"
 )
 
 // networkWords are what the first line takes beside `param`.
@@ -156,7 +157,13 @@ func (l *line) value(t reflect.Type, w word) (reflect.Value, error) {
 		v.SetBool(w.text == "yes")
 	case reflect.Slice:
 		if w.text != "" {
-			v.Set(reflect.ValueOf(strings.Split(w.text, ",")))
+			all := strings.Split(w.text, ",")
+			for i := range all {
+				if all[i] == "this" { // program's version, whatever it is
+					all[i] = node.Version
+				}
+			}
+			v.Set(reflect.ValueOf(all))
 		}
 	default:
 		n, err := l.number(w, 0, 1<<min(t.Bits(), 31)-1)

@@ -7,6 +7,9 @@ import (
 
 	"tunic/chain"
 	"tunic/chain/statement"
+	"tunic/ledger/light"
+	"tunic/ledger/machine"
+	"tunic/registry/directory"
 	"tunic/slashing"
 )
 
@@ -50,23 +53,49 @@ func (w *world) prove(who suspect, kind slashing.Kind) error {
 		w.proof = p.Encode()
 		return err
 	}
+	if kind == slashing.Unauthorised {
+		return w.proveSoftware(who.relay)
+	}
 	a, b, err := w.evidence(who.relay, kind)
 	if err != nil {
 		return err
 	}
-	first, err := statement.Decode(a)
+	list, head, err := w.listFor(a)
 	if err != nil {
 		return err
-	}
-	list, head, err := w.net.Ledger.List(first.Sequence.Epoch())
-	if err != nil {
-		if list, head, err = w.net.Ledger.List(w.net.Ledger.Head().Header.DirEpoch); err != nil {
-			return err
-		}
 	}
 	p, _ := slashing.Assemble(kind, a, b, head, list)
 	w.proof = p.Encode()
 	return nil
+}
+
+// proveSoftware takes the newest heartbeat of a relay.
+func (w *world) proveSoftware(i int) error {
+	beat := w.net.Relays[i].Twin.Heartbeat()
+	list, head, err := w.listFor(beat)
+	if err != nil {
+		return err
+	}
+	var f slashing.InForce
+	w.machine(func(m *machine.Machine) { f.Proof = m.Prove(machine.PartParams, light.InForceKey()) })
+	f.Header = w.net.Ledger.Head()
+	p, _ := slashing.AssembleSoftware(beat, head, list, f)
+	w.proof = p.Encode()
+	return nil
+}
+
+// listFor is the list of a statement's epoch or, where the ledger has none, the
+// newest, with a header of it.
+func (w *world) listFor(encoded []byte) (*directory.List, chain.SealedHeader, error) {
+	s, err := statement.Decode(encoded)
+	if err != nil {
+		return nil, chain.SealedHeader{}, err
+	}
+	list, head, err := w.net.Ledger.List(s.Sequence.Epoch())
+	if err != nil {
+		return w.net.Ledger.List(w.net.Ledger.Head().Header.DirEpoch)
+	}
+	return list, head, nil
 }
 
 // evidence is what a relay has signed that it must not.

@@ -42,6 +42,7 @@ func verbs() map[string]verb {
 		"contribute": {"contribute ACCOUNT RELAY TUN", parseContribute},
 		"unlock":     {"unlock ACCOUNT RELAY", parseUnlock},
 		"withdraw":   {"withdraw ACCOUNT RELAY", parseWithdraw},
+		"change":     {"change NAME=VALUE ... by council|ACCOUNT", parseChange},
 		"report":     {"report ACCOUNT RELAY|sealer KIND", parseReport},
 		"prove":      {"prove RELAY|sealer KIND", parseProve},
 		"tamper":     {"tamper last BYTE", parseTamper},
