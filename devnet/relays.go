@@ -215,6 +215,7 @@ func (n *Network) buildRelay(r *Relay) error {
 		Logger: n.log.With("relay", r.Index+1), Workers: 1, StoreBuffer: 256 << 10, BootID: "devnet", Rand: n.stream(r),
 		Verified: n.verified,
 	}
+	cfg.StandingClock = !n.Spec.Live
 	if n.Spec.Skew > 0 {
 		cfg.Clock = n.skewed(r)
 	}

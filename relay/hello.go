@@ -211,7 +211,7 @@ func (r *Relay) judge(peer chain.NodeID, data []byte) (report, error) {
 			return report{}, ErrHello
 		}
 		if _, listed := r.view.Load().find(peer); listed {
-			if err := s.Verify(statement.Domain{Genesis: r.cfg.Genesis, Fork: s.Fork}); err != nil {
+			if err := r.cfg.Verified.Statement(statement.Domain{Genesis: r.cfg.Genesis, Fork: s.Fork}, s); err != nil {
 				return report{}, err
 			}
 			rep.votes = append(rep.votes, s)

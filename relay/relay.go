@@ -148,6 +148,11 @@ type Config struct {
 	// Clock is the network's time (where genesis says clock: ledger, that of
 	// the last header; else the machine's).
 	Clock func() chain.Time
+	// StandingClock says that the network's clock stands still until somebody
+	// moves it, as in a network within one process. Packets then do not wait for
+	// the delay that their senders asked for: it would be of the machine's time,
+	// and none of the network's (false). Nothing is mixed then.
+	StandingClock bool
 	// OnSynced is called after the relay has acted on a head: its statements
 	// are submitted and its packets go by that epoch's list. It must return
 	// soon (not called).

@@ -101,7 +101,7 @@ func (o *owner) present(s subject, p *genesis.Params) (r statement.Reasons) {
 			r |= statement.ReasonAbsent
 		}
 	}
-	if heard && len(p.Versions) > 0 && !slices.Contains(p.Versions, b.version) && b.newest.Verify(o.domain()) == nil {
+	if heard && len(p.Versions) > 0 && !slices.Contains(p.Versions, b.version) && o.cfg.Verified.Statement(o.domain(), b.newest) == nil {
 		r |= statement.ReasonVersion
 	}
 	return r

@@ -21,7 +21,7 @@ type Verified struct {
 	young, old map[chain.Hash]struct{}
 }
 
-// NewVerified remembers nothing yet. Its memory is at most about 4 MiB.
+// NewVerified remembers nothing yet. Its memory is at most about 5 MiB.
 func NewVerified() *Verified { return &Verified{young: map[chain.Hash]struct{}{}} }
 
 // Once reports whether the question is known to be answered with yes, or
