@@ -91,7 +91,7 @@ func TestCheckFails(t *testing.T) {
 		{"chain knows a module", []string{"chain: tunic/staking"},
 			[]string{"chain must not import staking:", "imports point down, and chain stands below staking"}},
 		{"faults outside devnet", []string{"cmd/tunic: tunic/devnet/fault"},
-			[]string{"cmd/tunic must not import devnet/fault: only devnet may", "cmd/tunic must not import devnet/fault: the policy"}},
+			[]string{"cmd/tunic must not import devnet/fault: only devnet, devnet/scenario may", "cmd/tunic must not import devnet/fault: the policy"}},
 		{"a test's helper in the build", []string{"node: tunic/internal/testenv"},
 			[]string{"node must not import internal/testenv: only tests may", "node must not import internal/testenv: the policy"}},
 
