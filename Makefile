@@ -6,20 +6,18 @@ FUZZTIME ?= 20s
 OPENAPI_CONFIGS := $(filter-out api/openapi.yaml,$(wildcard api/*.yaml))
 REWRITERS = $(sort $(dir $(shell grep -rl --include='*_test.go' '"rewrite"' .)))
 
-.PHONY: help build demo test race fuzz twin mutate vectors bench bench-start generate lint clean
+.PHONY: help build demo test race fuzz twin mutate soak-honest vectors bench bench-start generate lint clean
 help: ## list the targets
 	@sed -n 's/^\([a-z-]*\):[^#]*## /\1\t/p' Makefile | expand -t 14
-build: ## bin/tunic
-	go build -o bin/tunic ./cmd/tunic
-demo: build ## a whole network, and a message through it
-	bin/tunic demo
+build: ; go build -o bin/tunic ./cmd/tunic ## bin/tunic
+demo: build ; bin/tunic demo ## a whole network, and a message through it
 test: ## what every change has to pass
 	@out=$$(gofmt -l .); test -z "$$out" || { echo "gofmt -w these:"; echo "$$out"; exit 1; }
 	go vet ./...
 	go test ./...
-race: ## the tests under the race detector
-	go test -race ./...
-fuzz: ## each fuzz target for FUZZTIME (20s)
+race: ; go test -race ./... ## the tests under the race detector
+fuzz: ## 10,000 proofs judged offline and on chain, then each fuzz target for FUZZTIME (20s)
+	TUNIC_CORPUS=10000 go test -count=1 -run TestAgreement ./ledger/machine
 	@grep -rEo --include='*_test.go' '^func Fuzz[A-Za-z0-9_]+' . | sed 's|/[^/]*:func | |' | sort -u | \
 	while read -r dir name; do echo "$$dir $$name"; go test -run '^$$' -fuzz "^$$name\$$" -fuzztime $(FUZZTIME) $$dir </dev/null || exit 1; done
 twin: ## 100,000 random transactions against a naive twin
@@ -27,10 +25,10 @@ twin: ## 100,000 random transactions against a naive twin
 vectors: ## write the golden vectors anew; fails if one changed
 	go test -count=1 -run Vectors $(REWRITERS) -rewrite
 	@out=$$(git status --porcelain -- ':(glob)**/testdata/**'); test -z "$$out" || { echo "vectors changed:"; echo "$$out"; exit 1; }
-bench: build ## every figure of docs/performance.md
-	bin/tunic bench
-bench-start: build ## cold start to the first confirmed message; fails if slower than the goal
-	bin/tunic bench start
+bench: build ; bin/tunic bench ## every figure of docs/performance.md
+bench-start: build ; bin/tunic bench start ## cold start to the first confirmed message; fails if slower than the goal
+soak-honest: ## NETWORKS (1000) networks in which nobody cheats and much goes wrong
+	go test -count=1 -v -timeout 120m -run TestHonest ./devnet/soak -networks $(or $(NETWORKS),1000) -seed $(or $(SEED),1)
 generate: ## the API's code, from api/openapi.yaml
 	@for c in $(OPENAPI_CONFIGS); do go tool -modfile=tools.mod oapi-codegen -config $$c api/openapi.yaml || exit 1; done
 mutate: ## every scenario fails once its rule is disabled
