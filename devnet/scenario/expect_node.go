@@ -193,9 +193,21 @@ func expectHonest(*Script, *line) (func(context.Context, *world) error, error) {
 				}
 			}
 			if is := w.state(i); is == registry.Tombstoned || is == registry.Deregistered {
-				return expect(false, "nobody to be out", "%s %s", r.Name(), is)
+				return expect(false, "nobody to be out", "%s %s: %s", r.Name(), is, w.life(i))
 			}
 		}
 		return nil
 	}, nil
+}
+
+// life is what happened to relay i, oldest first.
+func (w *world) life(i int) string {
+	var steps []string
+	w.machine(func(m *machine.Machine) {
+		core := m.Core()
+		for _, e := range m.Registry().History(w.net.Relays[i].ID) {
+			steps = append(steps, fmt.Sprintf("%s in epoch %d (%s)", e.To, core.EpochAt(e.Time), e.Reason))
+		}
+	})
+	return strings.Join(steps, ", ")
 }
