@@ -8,6 +8,7 @@ import (
 	"sync"
 
 	"tunic/chain"
+	"tunic/chain/statement"
 	"tunic/ledger/machine"
 )
 
@@ -89,6 +90,7 @@ type pool struct {
 	accounts map[chain.Address]*queue
 	slots    map[slot]*machine.Prepared
 	bytes    int
+	large    int // of these, of probe commitments
 	arrivals uint64
 	oldest   chain.Height // lowest validUntil that may wait; sweeping starts there
 	height   chain.Height // of the last block settled
@@ -158,6 +160,15 @@ func (p *pool) addLocked(t *machine.Prepared, sender machine.Account) error {
 			return chain.Refuse(machine.CodeInsufficientFunds, "balance %s, this transaction and what waits before it can cost more", sender.Balance)
 		}
 	}
+	if isLarge(t) {
+		size := p.large + len(t.Bytes)
+		if old != nil {
+			size -= len(old.Bytes)
+		}
+		if size > p.limits.Bytes/2 {
+			return chain.Refuse(CodePoolFull, "probe commitments of %d bytes wait", p.large)
+		}
+	}
 	if !p.makeRoom(t, old, sender.Nonce) {
 		return chain.Refuse(CodePoolFull, "%d transactions of %d bytes wait", len(p.byID), p.bytes)
 	}
@@ -166,6 +177,13 @@ func (p *pool) addLocked(t *machine.Prepared, sender machine.Account) error {
 	}
 	p.insert(t, sender.Nonce)
 	return nil
+}
+
+// isLarge reports whether t is a probe commitment. All nodes have one at the same
+// instant, of kilobytes and free of fee: half of the pool, and of a block, is left
+// to all else.
+func isLarge(t *machine.Prepared) bool {
+	return t.IsPublish() && t.St.Label == statement.LabelCommitment
 }
 
 // roomScans bounds how often makeRoom looks through all accounts.
@@ -232,6 +250,9 @@ func (p *pool) insert(t *machine.Prepared, next uint64) {
 	delete(p.refusals, t.ID)
 	if t.IsPublish() {
 		p.slots[slotOf(t.St)] = t
+		if isLarge(t) {
+			p.large += len(t.Bytes)
+		}
 		return
 	}
 	p.oldest = min(p.oldest, t.Head.ValidUntil)
@@ -254,6 +275,9 @@ func (p *pool) remove(t *machine.Prepared) {
 	p.bytes -= len(t.Bytes)
 	if t.IsPublish() {
 		delete(p.slots, slotOf(t.St))
+		if isLarge(t) {
+			p.large -= len(t.Bytes)
+		}
 		return
 	}
 	q := p.accounts[t.Sender]
@@ -266,12 +290,19 @@ func (p *pool) remove(t *machine.Prepared) {
 	}
 }
 
-// ready gives what a block could take, statements first (by node, kind and subject),
-// then accounts in order of arrival, each as far as its nonces join to next.
+// ready gives what a block could take, statements first (by urgency of their kind,
+// node and subject), then accounts in order of arrival, each as far as its nonces
+// join to next. Commitments are at most half a block.
 func (p *pool) ready(next func(chain.Address) uint64) []machine.Prepared {
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	out := p.statements()
+	large := 0
+	out := slices.DeleteFunc(p.statements(), func(t machine.Prepared) bool {
+		if isLarge(&t) {
+			large += len(t.Bytes)
+		}
+		return isLarge(&t) && large > machine.MaxBlockBytes/2
+	})
 	type turn struct {
 		arrived uint64
 		at      chain.Address

@@ -288,7 +288,7 @@ func (p *pool) fork(h chain.Height, lost []chain.Hash, check func(*machine.Prepa
 	clear(p.byID)
 	clear(p.accounts)
 	clear(p.slots)
-	p.bytes, p.height, p.oldest = 0, h, ^chain.Height(0)
+	p.bytes, p.large, p.height, p.oldest = 0, 0, h, ^chain.Height(0)
 	why := chain.Refuse(CodeForked, "the chain was reverted to below height %d", h)
 	for i := range statements {
 		p.drop(&statements[i], h, why)

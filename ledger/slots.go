@@ -24,7 +24,25 @@ func slotOf(st statement.Statement) slot {
 	return s
 }
 
-// compare orders statements as they wait: by node, kind and subject.
+// urgency is the order in which blocks take the kinds: first what a node is
+// listed by, last what is large and has a whole epoch's time.
+func urgency(l statement.Label) int {
+	switch l {
+	case statement.LabelHeartbeat:
+		return 0
+	case statement.LabelDescriptor:
+		return 1
+	case statement.LabelVote:
+		return 2
+	case statement.LabelCommitment:
+		return 4
+	}
+	return 3
+}
+
+// compare orders statements as they wait: by urgency of their kind, node and
+// subject.
 func (s slot) compare(t slot) int {
-	return cmp.Or(bytes.Compare(s.node[:], t.node[:]), cmp.Compare(s.label, t.label), bytes.Compare(s.subject[:], t.subject[:]))
+	return cmp.Or(cmp.Compare(urgency(s.label), urgency(t.label)), bytes.Compare(s.node[:], t.node[:]),
+		cmp.Compare(s.label, t.label), bytes.Compare(s.subject[:], t.subject[:]))
 }

@@ -91,7 +91,7 @@ func (r *Registry) count(n Node, cast []statement.Statement, ctx Context, judged
 	}
 	if len(agree) >= needed { // more than half, so that it is one sort
 		v := verdictOf(n, agree, c.Epoch)
-		v.To = r.after(n, v.Any, ctx)
+		v.To = r.after(n, v.Any != 0, r.back(n, agree, needed, ctx), ctx)
 		proof := judged(v)
 		n.Performance = v.Score
 		r.put(n)
@@ -134,14 +134,26 @@ func verdictOf(n Node, agree []statement.Statement, e chain.Epoch) Verdict {
 	return v
 }
 
+// back reports whether n was heard while the quorum voted, and too few of those
+// who agree have any reason but its absence: what one of them adds decides nothing.
+func (r *Registry) back(n Node, agree []statement.Statement, needed int, ctx Context) bool {
+	if n.LastHeartbeat < r.core.EpochStart(ctx.List.Epoch) {
+		return false
+	}
+	others := 0
+	for _, st := range agree {
+		if ballotOf(st).Reasons&^statement.ReasonAbsent != 0 {
+			others++
+		}
+	}
+	return others < needed
+}
+
 // after is the state that a verdict leads to.
-func (r *Registry) after(n Node, any statement.Reasons, ctx Context) State {
-	unfit := any != 0
+func (r *Registry) after(n Node, unfit, back bool, ctx Context) State {
 	switch {
-	case n.State == Active && !unfit:
+	case n.State == Active && (!unfit || back):
 		return Active
-	case n.State == Active && any == statement.ReasonAbsent && n.LastHeartbeat >= r.core.EpochStart(ctx.List.Epoch):
-		return Active // it has come back while the quorum voted
 	case n.State == Active && r.Credit(n, ctx.Time) >= r.core.Params.CreditLeast:
 		return Decommissioned
 	case n.State == Active:
@@ -150,7 +162,7 @@ func (r *Registry) after(n Node, any statement.Reasons, ctx Context) State {
 		return Decommissioned // the votes are about a time in which it was active
 	case !unfit:
 		return Active
-	case r.Credit(n, ctx.Time) == 0:
+	case r.Credit(n, ctx.Time) == 0 && !back:
 		return Deregistered
 	}
 	return Decommissioned

@@ -331,16 +331,57 @@ func TestRandomJudgement(t *testing.T) {
 }
 
 // Votes that say nothing but absent come to nothing where the subject is heard
-// while they are cast; together with another reason they count.
+// while they are cast, and a voter or two that add a reason do not change that.
+// Where as many as are needed give another reason they count.
 func TestBackWhileTheQuorumVotes(t *testing.T) {
-	for why, want := range map[statement.Reasons]registry.State{absent: registry.Active, absent | loss: registry.Decommissioned} {
+	for _, row := range []struct {
+		other int // voters, of five, that say loss as well; four must agree
+		want  registry.State
+	}{{0, registry.Active}, {1, registry.Active}, {3, registry.Active}, {4, registry.Decommissioned}, {5, registry.Decommissioned}} {
 		c := newCourt(t, 6)
 		subject := c.relays[0]
-		c.all(t, subject.id(), why)
+		for i, voter := range c.voters(subject.id()) {
+			why := absent
+			if i < row.other {
+				why |= loss
+			}
+			must(t, c.publish(c.vote(voter, subject.id(), why, 1000)))
+		}
 		must(t, c.publish(c.heartbeat(subject, 2, 7)))
 		c.epoch(t, 2)
-		if n, _ := c.Node(subject.id()); n.State != want {
-			t.Errorf("%s: %s, want %s", why, n.State, want)
+		if n, _ := c.Node(subject.id()); n.State != row.want {
+			t.Errorf("%d say loss: %s, want %s", row.other, n.State, row.want)
+		}
+	}
+}
+
+// Whoever was started anew signs for the next epoch first, so that the quorum
+// does not find a heartbeat for the epoch before. That does not end its life
+// when the credit is just used up: it is heard.
+func TestBackAsTheCreditEnds(t *testing.T) {
+	for why, want := range map[statement.Reasons]registry.State{absent: registry.Decommissioned, version: registry.Deregistered, absent | version: registry.Deregistered} {
+		c := newCourt(t, 6)
+		c.core.Params.CreditPerDay = 0
+		subject := c.relays[0]
+		c.all(t, subject.id(), absent)
+		c.epoch(t, 2) // out, with 20 s of credit
+		must(t, c.publish(c.heartbeat(subject, 3, 7)))
+		c.epoch(t, 3)
+		c.all(t, subject.id(), why)
+		c.at(t, 36_000)
+		must(t, c.publish(c.heartbeat(subject, 4, 7)))
+		c.at(t, 40_000)
+		n, _ := c.Node(subject.id())
+		if n.State != want || c.Credit(n, c.ctx.Time) != 0 {
+			t.Fatalf("%s: %s with %d ms, want %s with none", why, n.State, c.Credit(n, c.ctx.Time), want)
+		}
+		if want != registry.Decommissioned {
+			continue
+		}
+		c.all(t, subject.id(), 0)
+		c.epoch(t, 5)
+		if n, _ := c.Node(subject.id()); n.State != registry.Active {
+			t.Fatal(n.State)
 		}
 	}
 }

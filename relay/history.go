@@ -96,7 +96,7 @@ func (h *history) count(now chain.Epoch, window int) {
 		h.tally = append(h.tally, x.round.Tally())
 		x.round = nil
 	}
-	for len(h.tally) > 0 && h.tally[0].Epoch+chain.Epoch(window) <= judged {
+	for len(h.tally) > 0 && h.tally[0].Epoch+probe.Reach*chain.Epoch(window) <= judged {
 		h.from = max(h.from, h.tally[0].Epoch+1)
 		h.tally = h.tally[1:]
 	}
@@ -115,7 +115,7 @@ func (h *history) forget(head chain.Header, p *genesis.Params) {
 		}
 	}
 	for id, e := range h.out {
-		if e+chain.Epoch(p.ScoreWindow)+probe.Delay < head.DirEpoch {
+		if e+probe.Reach*chain.Epoch(p.ScoreWindow)+probe.Delay < head.DirEpoch {
 			delete(h.out, id)
 		}
 	}
@@ -192,22 +192,25 @@ func (o *owner) learn(s statement.Statement) {
 	}
 }
 
-// window are the tallies that a vote of the present epoch goes by; false where
-// this run has not followed all of it.
-func (o *owner) window(p *genesis.Params) ([]*probe.Tally, chain.Hash, bool) {
+// window are the tallies that a vote of the present epoch goes by, and those
+// before them as far as this run has them; false where it has not followed all of
+// the window.
+func (o *owner) window(p *genesis.Params) (older, tallies []*probe.Tally, seed chain.Hash, followed bool) {
 	h, now := o.history, o.head.DirEpoch
 	if now < probe.First+probe.Delay {
-		return nil, chain.Hash{}, true // nothing is judged yet
+		return nil, nil, chain.Hash{}, true // nothing is judged yet
 	}
 	judged := now - probe.Delay
 	first := max(probe.First, judged+1-min(judged, chain.Epoch(p.ScoreWindow)))
 	newest := h.epochs[judged]
 	if h.from > first || newest == nil {
-		return nil, chain.Hash{}, false
+		return nil, nil, chain.Hash{}, false
 	}
-	tallies := h.tally
-	for len(tallies) > 0 && tallies[0].Epoch < first {
-		tallies = tallies[1:]
+	old := 0
+	for ; old < len(h.tally) && h.tally[old].Epoch < first; old++ {
 	}
-	return tallies, newest.beacon, true
+	from := 0
+	for ; from < old && h.tally[from].Epoch+(probe.Reach-1)*chain.Epoch(p.ScoreWindow) < first; from++ {
+	}
+	return h.tally[from:old], h.tally[old:], newest.beacon, true
 }

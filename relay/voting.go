@@ -70,7 +70,7 @@ func (o *owner) verdicts(list *directory.List) []statement.Vote {
 			subjects = append(subjects, subject{u, false})
 		}
 	}
-	tallies, seed, followed := o.window(p)
+	older, tallies, seed, followed := o.window(p)
 	var out []statement.Vote
 	for _, s := range subjects {
 		if s.Node == o.id || s.Decommissioned && s.Since >= o.head.DirEpoch || !o.seated(list, s.Node, p) {
@@ -78,7 +78,7 @@ func (o *owner) verdicts(list *directory.List) []statement.Vote {
 		}
 		v := statement.Vote{Subject: s.Node, Epoch: o.head.DirEpoch, Score: s.Performance, Reasons: o.present(s, p)}
 		if !s.Decommissioned && followed {
-			score := probe.Judge(s.Node, tallies, p, seed, o.history.out[s.Node])
+			score := probe.Judge(s.Node, older, tallies, p, seed, o.history.out[s.Node])
 			v.Score = score.Score
 			v.Reasons |= score.Reasons(p)
 		}

@@ -189,6 +189,8 @@ func (p Params) Validate() error {
 		{p.ReporterShare <= 5_000, "reporter_share_bps must be at most 5000: half of the operator's own loss"},
 		{p.SlashKeyDisclosure <= 10_000 && p.SlashDoubleDescriptor <= 10_000 && p.SlashDoubleSeal <= 10_000 &&
 			p.SlashDoubleVote <= 10_000 && p.SlashLostMessage <= 10_000 && p.SlashUnauthorised <= 10_000, "a penalty must be at most 10000 basis points"},
+		{min(p.SlashDoubleDescriptor, p.SlashDoubleVote, 10_000).Of(p.StakingRequirement) > 0,
+			"slash_double_descriptor_bps and slash_double_vote_bps must take something: a key can sign any number of offences, each of which is kept for ever"},
 		{len(p.Versions) <= 64, "versions must be at most 64"},
 		{p.QuorumSize >= 4 && p.QuorumSize <= 12, "quorum_size must be 4 to 12"},
 		{p.ProbesPerRelay >= 1 && p.ProbesPerRelay <= 16, "probes_per_relay must be 1 to 16"},

@@ -203,28 +203,33 @@ func (t *twin) count() {
 			}
 			var any statement.Reasons
 			var scores []chain.Permille
+			others := 0 // with a reason beside absence
 			for _, v := range agree {
+				if v.why > statement.ReasonAbsent {
+					others++
+				}
 				any |= v.why
 				scores = append(scores, v.score)
 			}
 			slices.Sort(scores)
 			n.performance = scores[(len(scores)-1)/2]
-			t.verdict(n, any)
+			t.verdict(n, any != 0, others < needed)
 		}
 	}
 }
 
-// verdict is what follows from the reasons that any of those who agree gave.
-func (t *twin) verdict(n *twinNode, any statement.Reasons) {
-	credit, unfit := t.creditNow(n), any != 0
-	back := n.last[statement.LabelHeartbeat].at >= t.w.g.EpochStart(t.epoch)
+// verdict is what follows from votes that agree; absent says that too few of them
+// give another reason than absence.
+func (t *twin) verdict(n *twinNode, unfit, absent bool) {
+	credit := t.creditNow(n)
+	back := absent && n.last[statement.LabelHeartbeat].at >= t.w.g.EpochStart(t.epoch)
 	long := t.w.g.EpochAt(n.since) < t.epoch // in its state for all of the epoch
 	switch {
-	case n.state == registry.Active && (!unfit || any == statement.ReasonAbsent && back):
+	case n.state == registry.Active && (!unfit || back):
 	case n.state == registry.Active && !less(credit, num(uint64(t.prm.CreditLeast))):
 		t.verdicts++
 		t.enter(n, registry.Decommissioned)
-	case n.state == registry.Active, long && unfit && credit.Sign() == 0:
+	case n.state == registry.Active, long && unfit && credit.Sign() == 0 && !back:
 		t.verdicts++
 		t.lock(n.name)
 		t.enter(n, registry.Deregistered)

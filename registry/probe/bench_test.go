@@ -76,7 +76,7 @@ func BenchmarkEpoch(b *testing.B) {
 	}
 	each("judge", func(*peer) {
 		for _, q := range w.peers {
-			Judge(q.id(), tallies, &w.core.Params, beaconOf(9), 0)
+			Judge(q.id(), nil, tallies, &w.core.Params, beaconOf(9), 0)
 		}
 	})
 }

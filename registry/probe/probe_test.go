@@ -37,7 +37,7 @@ func TestHonest(t *testing.T) {
 		}
 	}
 	for _, p := range w.peers {
-		s := Judge(p.id(), tallies, &w.core.Params, beaconOf(last), 0)
+		s := Judge(p.id(), nil, tallies, &w.core.Params, beaconOf(last), 0)
 		if s.Score != 1000 || !s.Known || s.Listed != 6 || s.Revealed != 6 || len(s.Groups) != 6 || s.Reasons(&w.core.Params) != 0 {
 			t.Errorf("score %+v", s)
 		}
@@ -61,7 +61,7 @@ func TestDropper(t *testing.T) {
 	const last = 9
 	tallies := w.run(last)
 	for _, p := range w.peers {
-		s := Judge(p.id(), tallies, &w.core.Params, beaconOf(last), 0)
+		s := Judge(p.id(), nil, tallies, &w.core.Params, beaconOf(last), 0)
 		if want := p == bad; (s.Reasons(&w.core.Params) == statement.ReasonLoss) != want {
 			t.Errorf("dropper %v: %+v", want, s)
 		}
@@ -70,7 +70,7 @@ func TestDropper(t *testing.T) {
 			t.Errorf("recounted %+v, %v; want %+v", again, err, s)
 		}
 	}
-	if s := Judge(bad.id(), tallies, &w.core.Params, beaconOf(last), last); s.Known || s.Score != 1000 || s.Listed != 1 {
+	if s := Judge(bad.id(), nil, tallies, &w.core.Params, beaconOf(last), last); s.Known || s.Score != 1000 || s.Listed != 1 {
 		t.Errorf("what led to its decommission counts again: %+v", s)
 	}
 }

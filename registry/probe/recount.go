@@ -45,11 +45,14 @@ func (c *Recount) Window() (first, last chain.Epoch) {
 	return max(First, last+1-min(last, chain.Epoch(c.params.ScoreWindow))), last
 }
 
-// First is the epoch from whose first block on blocks are needed.
-func (c *Recount) First() chain.Epoch {
+// oldest is the first epoch that counts where a node was not always listed.
+func (c *Recount) oldest() chain.Epoch {
 	first, _ := c.Window()
-	return first - 1
+	return max(First, first-min(first, (Reach-1)*chain.Epoch(c.params.ScoreWindow)))
 }
+
+// First is the epoch from whose first block on blocks are needed.
+func (c *Recount) First() chain.Epoch { return c.oldest() - 1 }
 
 // Block takes the commitments of b, as far as their nodes signed them for b's
 // fork. That b's transactions are those of its header, and the header one of
@@ -84,8 +87,8 @@ func (c *Recount) Block(b chain.Block) {
 // gives the list of an epoch, held against a header. Its only errors are list's.
 func (c *Recount) Score(node chain.NodeID, since chain.Epoch, list func(chain.Epoch) (*directory.List, error)) (Score, error) {
 	first, last := c.Window()
-	var tallies []*Tally
-	for e := first; e <= last; e++ {
+	var older, tallies []*Tally
+	for e := c.oldest(); e <= last; e++ {
 		judged := true
 		for x := e - 1; x < e+Delay; x++ {
 			_, block := c.beacons[x]
@@ -109,7 +112,11 @@ func (c *Recount) Score(node chain.NodeID, since chain.Epoch, list func(chain.Ep
 				round.Take(id, &body)
 			}
 		}
-		tallies = append(tallies, round.Tally())
+		if e < first {
+			older = append(older, round.Tally())
+		} else {
+			tallies = append(tallies, round.Tally())
+		}
 	}
-	return Judge(node, tallies, c.params, c.beacons[last], since), nil
+	return Judge(node, older, tallies, c.params, c.beacons[last], since), nil
 }

@@ -41,12 +41,35 @@ type EpochCount struct {
 	Revealed bool `json:"revealed"`
 }
 
+// Reach is how many windows back a score goes for a node that was not listed in
+// all judged epochs of the present one.
+const Reach = 2
+
+// withOlder puts in front of tallies as many of older, the newest in which the
+// node is listed, as there are in which it is not: whoever stays out of a few
+// lists of each window would never be listed for long enough to be judged.
+func withOlder(node chain.NodeID, older, tallies []*Tally) []*Tally {
+	gaps := 0
+	for _, t := range tallies {
+		if !t.lists(node) {
+			gaps++
+		}
+	}
+	for i := len(older) - 1; i >= 0 && gaps > 0; i-- {
+		if older[i].lists(node) {
+			tallies = append([]*Tally{older[i]}, tallies...)
+			gaps--
+		}
+	}
+	return tallies
+}
+
 // Judge gives the score of a node. tallies are those of the judged epochs of
-// the window, ascending; seed is the beacon of the newest epoch of the window,
+// the window, ascending, and older those of the Reach - 1 windows before it; seed is the beacon of the newest epoch of the window,
 // judged or not; since is the epoch in which the node was last decommissioned,
 // and older ones do not count again. p are the parameters in force when the
 // quorum votes.
-func Judge(node chain.NodeID, tallies []*Tally, p *genesis.Params, seed chain.Hash, since chain.Epoch) Score {
+func Judge(node chain.NodeID, older, tallies []*Tally, p *genesis.Params, seed chain.Hash, since chain.Epoch) Score {
 	s := Score{Score: unknownScore}
 	type share struct {
 		operator chain.Address
@@ -54,7 +77,7 @@ func Judge(node chain.NodeID, tallies []*Tally, p *genesis.Params, seed chain.Ha
 		lost     bool
 	}
 	var all []share
-	for _, t := range tallies {
+	for _, t := range withOlder(node, older, tallies) {
 		if t.Epoch < since {
 			continue
 		}

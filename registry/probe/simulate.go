@@ -49,7 +49,7 @@ func (s Simulation) Scores(p *genesis.Params) []Score {
 			window = window[1:]
 		}
 		at := chain.SHA256(seed[:], fmt.Append(nil, e))
-		out = append(out, Judge(entries[0].Node, window, p, at, 0))
+		out = append(out, Judge(entries[0].Node, nil, window, p, at, 0))
 	}
 	return out
 }

@@ -87,6 +87,12 @@ func (c Count) share() chain.Permille {
 	return chain.Permille(uint64(c.Trials-c.Lost) * 1000 / uint64(c.Trials))
 }
 
+// lists reports whether the node is in the epoch's list.
+func (t *Tally) lists(node chain.NodeID) bool {
+	_, ok := slices.BinarySearchFunc(t.nodes, node, compareNodes)
+	return ok
+}
+
 // of calls each for every trial of the node with another operator, and reports
 // whether it is listed and whether it revealed.
 func (t *Tally) of(node chain.NodeID, each func(operator chain.Address, lost bool)) (listed, revealed bool) {

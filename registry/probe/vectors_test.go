@@ -60,7 +60,7 @@ func TestVectors(t *testing.T) {
 	open := tree.Open(w.rounds[7].Layers(w.peers[0].id())[:3], 4096)
 	file.Opening = hex.EncodeToString(statement.Commitment{Epoch: 10, Open: open}.Encode())
 	for _, p := range w.peers {
-		file.Scores = append(file.Scores, Judge(p.id(), tallies, &w.core.Params, beaconOf(7), 0).Score)
+		file.Scores = append(file.Scores, Judge(p.id(), nil, tallies, &w.core.Params, beaconOf(7), 0).Score)
 	}
 	testenv.Golden(t, "testdata/vectors.json", file)
 }
