@@ -17,9 +17,19 @@ func (r *Registry) Credit(n Node, now chain.Time) chain.Duration {
 		return Grown(&r.core.Params, n.Credit, passed(n.CreditAt))
 	case n.State == Decommissioned:
 		had := min(n.Credit, r.core.Params.CreditMost) // it may be less than it was
-		return had - min(had, passed(n.StateSince))
+		return had - min(had, passed(r.outSince(n)))
 	}
 	return min(n.Credit, r.core.Params.CreditMost)
+}
+
+// outSince is from when on a decommissioned node uses up its credit: since it was
+// decommissioned or heard last, which counts if its software may run. Who is only
+// kept out loses nothing by that.
+func (r *Registry) outSince(n Node) chain.Time {
+	if r.allowed(n.Version) {
+		return max(n.StateSince, n.LastHeartbeat)
+	}
+	return n.StateSince
 }
 
 // Grown adds to a credit what being listed for a time earns, rounded down, up to

@@ -115,6 +115,8 @@ type Node struct {
 
 	Credit   chain.Duration // as settled; Registry.Credit says what it is now
 	CreditAt chain.Time     // when it was settled
+	Lapses   uint8          // decommissions for what it carried since its credit was full, at most 6
+	Stay     uint16         // while decommissioned: for how many epochs at least
 
 	CommitmentSequence statement.Sequence // of the last probe commitment taken
 	CommitmentHash     chain.Hash         // SHA-256 of its encoding; its body stands in its block

@@ -127,6 +127,8 @@ func appendNode(b []byte, n Node) []byte {
 	b = wire.AppendUint16(b, uint16(n.Performance))
 	b = wire.AppendUint64(b, uint64(n.Credit))
 	b = wire.AppendUint64(b, uint64(n.CreditAt))
+	b = append(b, n.Lapses)
+	b = wire.AppendUint16(b, n.Stay)
 	b = wire.AppendUint64(b, uint64(n.CommitmentSequence))
 	return append(b, n.CommitmentHash[:]...)
 }
@@ -152,6 +154,7 @@ func readNode(r *wire.Reader) (n Node) {
 	n.Swarm, n.PreviousSwarm = directory.SwarmID(r.Uint64()), directory.SwarmID(r.Uint64())
 	n.Performance = chain.Permille(r.Uint16())
 	n.Credit, n.CreditAt = chain.Duration(r.Uint64()), chain.Time(r.Uint64())
+	n.Lapses, n.Stay = r.Uint8(), r.Uint16()
 	n.CommitmentSequence = statement.Sequence(r.Uint64())
 	r.Copy(n.CommitmentHash[:])
 	return n

@@ -91,9 +91,14 @@ func (r *Registry) count(n Node, cast []statement.Statement, ctx Context, judged
 	}
 	if len(agree) >= needed { // more than half, so that it is one sort
 		v := verdictOf(n, agree, c.Epoch)
-		v.To = r.after(n, v.Any != 0, r.back(n, agree, needed, ctx), ctx)
+		// Too few of them say more than that it carries badly.
+		lapse := supporters(agree, statement.ReasonAbsent|statement.ReasonVersion) < needed
+		v.To = r.after(n, v.Any != 0, lapse, r.back(n, agree, needed, ctx), ctx)
 		proof := judged(v)
 		n.Performance = v.Score
+		if v.From == Active && v.To == Decommissioned {
+			n.Lapses, n.Stay = r.sentence(n, lapse, ctx.Time)
+		}
 		r.put(n)
 		if c.To = v.To; c.To != c.From {
 			r.step(v, proof, ctx)
@@ -140,26 +145,49 @@ func (r *Registry) back(n Node, agree []statement.Statement, needed int, ctx Con
 	if n.LastHeartbeat < r.core.EpochStart(ctx.List.Epoch) {
 		return false
 	}
-	others := 0
-	for _, st := range agree {
-		if ballotOf(st).Reasons&^statement.ReasonAbsent != 0 {
-			others++
+	return supporters(agree, ^statement.ReasonAbsent) < needed
+}
+
+// supporters counts the votes that give one of these reasons.
+func supporters(votes []statement.Statement, why statement.Reasons) (n int) {
+	for _, st := range votes {
+		if ballotOf(st).Reasons&why != 0 {
+			n++
 		}
 	}
-	return others < needed
+	return n
+}
+
+// maxLapses bounds how often a lapse doubles how long a node stays out: at most
+// 64 epochs.
+const maxLapses = 6
+
+// sentence is what a decommission adds for what a node carried: with each lapse
+// since its credit was last full it stays out twice as long.
+func (r *Registry) sentence(n Node, lapse bool, now chain.Time) (lapses uint8, stay uint16) {
+	if !lapse {
+		return n.Lapses, 0
+	}
+	if r.Credit(n, now) < r.core.Params.CreditMost {
+		lapses = n.Lapses
+	}
+	lapses = min(lapses+1, maxLapses)
+	return lapses, 1 << lapses
 }
 
 // after is the state that a verdict leads to.
-func (r *Registry) after(n Node, unfit, back bool, ctx Context) State {
+func (r *Registry) after(n Node, unfit, lapse, back bool, ctx Context) State {
 	switch {
 	case n.State == Active && (!unfit || back):
 		return Active
-	case n.State == Active && r.Credit(n, ctx.Time) >= r.core.Params.CreditLeast:
-		return Decommissioned
+	case n.State == Active && (lapse || r.Credit(n, ctx.Time) >= r.core.Params.CreditLeast):
+		return Decommissioned // absence alone puts a node out for good
 	case n.State == Active:
 		return Deregistered
 	case r.core.EpochAt(n.StateSince) >= ctx.List.Epoch:
 		return Decommissioned // the votes are about a time in which it was active
+	case !unfit && ctx.Epoch < r.core.EpochAt(n.StateSince)+chain.Epoch(n.Stay):
+		return Decommissioned
 	case !unfit:
 		return Active
 	case r.Credit(n, ctx.Time) == 0 && !back:

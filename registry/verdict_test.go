@@ -7,6 +7,7 @@ import (
 	"pgregory.net/rapid"
 
 	"tunic/chain"
+	"tunic/chain/genesis"
 	"tunic/chain/statement"
 	"tunic/internal/table"
 	"tunic/registry"
@@ -356,8 +357,9 @@ func TestBackWhileTheQuorumVotes(t *testing.T) {
 }
 
 // Whoever was started anew signs for the next epoch first, so that the quorum
-// does not find a heartbeat for the epoch before. That does not end its life
-// when the credit is just used up: it is heard.
+// does not find a heartbeat for the epoch before. That does not end its life:
+// it is heard, and from then on its credit is not used up, unless its software
+// may not run.
 func TestBackAsTheCreditEnds(t *testing.T) {
 	for why, want := range map[statement.Reasons]registry.State{absent: registry.Decommissioned, version: registry.Deregistered, absent | version: registry.Deregistered} {
 		c := newCourt(t, 6)
@@ -370,10 +372,14 @@ func TestBackAsTheCreditEnds(t *testing.T) {
 		c.all(t, subject.id(), why)
 		c.at(t, 36_000)
 		must(t, c.publish(c.heartbeat(subject, 4, 7)))
+		left := chain.Duration(16_000)
+		if why&version != 0 {
+			c.core.Params.Versions, left = []string{"v2"}, 0
+		}
 		c.at(t, 40_000)
 		n, _ := c.Node(subject.id())
-		if n.State != want || c.Credit(n, c.ctx.Time) != 0 {
-			t.Fatalf("%s: %s with %d ms, want %s with none", why, n.State, c.Credit(n, c.ctx.Time), want)
+		if n.State != want || c.Credit(n, c.ctx.Time) != left {
+			t.Fatalf("%s: %s with %d ms, want %s with %d", why, n.State, c.Credit(n, c.ctx.Time), want, left)
 		}
 		if want != registry.Decommissioned {
 			continue
@@ -383,5 +389,47 @@ func TestBackAsTheCreditEnds(t *testing.T) {
 		if n, _ := c.Node(subject.id()); n.State != registry.Active {
 			t.Fatal(n.State)
 		}
+	}
+}
+
+// Who only carries badly is out for two epochs, then four, then eight and so on,
+// for as long as its credit is never full in between; it is not deregistered,
+// however little credit is left, and hears nothing of the former lapses once it
+// was full.
+func TestLapses(t *testing.T) {
+	c := newCourt(t, 6)
+	c.core.Params.CreditPerDay = 0 // never full again
+	subject := c.relays[0]
+	e := chain.Epoch(1)
+	for lapse := range 3 {
+		c.all(t, subject.id(), loss)
+		out := e + 1
+		c.epoch(t, out)
+		n, _ := c.Node(subject.id())
+		if n.State != registry.Decommissioned || n.Stay != 2<<lapse || int(n.Lapses) != lapse+1 {
+			t.Fatalf("lapse %d: %s, %d epochs, %d lapses", lapse, n.State, n.Stay, n.Lapses)
+		}
+		for e = out; n.State == registry.Decommissioned; {
+			must(t, c.publish(c.heartbeat(subject, e+1, 7)))
+			if e > out {
+				c.all(t, subject.id(), 0)
+			}
+			e++
+			c.epoch(t, e)
+			n, _ = c.Node(subject.id())
+		}
+		if n.State != registry.Active || e != out+2<<lapse {
+			t.Fatalf("lapse %d: out in epoch %d, %s in epoch %d", lapse, out, n.State, e)
+		}
+	}
+	c.core.Params.CreditPerDay = 1000 * genesis.Day
+	c.epoch(t, e+1)
+	if n, _ := c.Node(subject.id()); c.Credit(n, c.ctx.Time) != c.core.Params.CreditMost {
+		t.Fatalf("credit %d", c.Credit(n, c.ctx.Time))
+	}
+	c.all(t, subject.id(), loss)
+	c.epoch(t, e+2)
+	if n, _ := c.Node(subject.id()); n.Lapses != 1 || n.Stay != 2 {
+		t.Fatalf("after full credit: %d lapses, %d epochs", n.Lapses, n.Stay)
 	}
 }

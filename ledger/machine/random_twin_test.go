@@ -344,7 +344,7 @@ func (g *dice) votes() (all []move) {
 	if g.twin.first && g.chance(90) {
 		return nil // its beacon is not known yet
 	}
-	why := one(g, 0, 0, statement.ReasonAbsent, statement.ReasonLoss|statement.ReasonVersion)
+	why := one(g, 0, 0, statement.ReasonAbsent, statement.ReasonLoss, statement.ReasonLoss|statement.ReasonVersion, statement.ReasonVersion)
 	voters := g.w.voters(subject, g.nodes...)
 	if g.chance(20) || len(voters) == 0 {
 		voters = append(voters, g.node())

@@ -22,6 +22,8 @@ type twinNode struct {
 	performance    chain.Permille
 	credit         *big.Int // milliseconds, at creditAt
 	creditAt       chain.Time
+	lapses         int // in a row, while its credit was not full
+	backIn         chain.Epoch
 	events         int
 	last           map[statement.Label]taken
 }
@@ -48,7 +50,11 @@ func (t *twin) creditNow(n *twinNode) *big.Int {
 		gain := times(num(uint64(t.now-n.creditAt)), num(uint64(t.prm.CreditPerDay)), num(uint64(genesis.Day)))
 		return least(plus(n.credit, gain), num(uint64(t.prm.CreditMost)))
 	case n.state == registry.Decommissioned:
-		return minus(n.credit, least(n.credit, num(uint64(t.now-n.since))))
+		silent := n.since // versions are all allowed here
+		if heard := n.last[statement.LabelHeartbeat].at; heard > silent {
+			silent = heard
+		}
+		return minus(n.credit, least(n.credit, num(uint64(t.now-silent))))
 	}
 	return n.credit
 }
@@ -204,7 +210,11 @@ func (t *twin) count() {
 			var any statement.Reasons
 			var scores []chain.Permille
 			others := 0 // with a reason beside absence
+			gone := 0   // with absence or version
 			for _, v := range agree {
+				if v.why&(statement.ReasonAbsent|statement.ReasonVersion) != 0 {
+					gone++
+				}
 				if v.why > statement.ReasonAbsent {
 					others++
 				}
@@ -213,27 +223,36 @@ func (t *twin) count() {
 			}
 			slices.Sort(scores)
 			n.performance = scores[(len(scores)-1)/2]
-			t.verdict(n, any != 0, others < needed)
+			t.verdict(n, any != 0, others < needed, gone < needed)
 		}
 	}
 }
 
 // verdict is what follows from votes that agree; absent says that too few of them
-// give another reason than absence.
-func (t *twin) verdict(n *twinNode, unfit, absent bool) {
+// give another reason than absence, there that too few say that it is gone.
+func (t *twin) verdict(n *twinNode, unfit, absent, there bool) {
 	credit := t.creditNow(n)
 	back := absent && n.last[statement.LabelHeartbeat].at >= t.w.g.EpochStart(t.epoch)
 	long := t.w.g.EpochAt(n.since) < t.epoch // in its state for all of the epoch
 	switch {
 	case n.state == registry.Active && (!unfit || back):
+	case n.state == registry.Active && there:
+		if credit.Cmp(num(uint64(t.prm.CreditMost))) == 0 {
+			n.lapses = 0
+		}
+		n.lapses = min(n.lapses+1, 6)
+		n.backIn = t.w.g.EpochAt(t.now) + [...]chain.Epoch{0, 2, 4, 8, 16, 32, 64}[n.lapses]
+		t.verdicts++
+		t.enter(n, registry.Decommissioned)
 	case n.state == registry.Active && !less(credit, num(uint64(t.prm.CreditLeast))):
+		n.backIn = 0
 		t.verdicts++
 		t.enter(n, registry.Decommissioned)
 	case n.state == registry.Active, long && unfit && credit.Sign() == 0 && !back:
 		t.verdicts++
 		t.lock(n.name)
 		t.enter(n, registry.Deregistered)
-	case long && !unfit:
+	case long && !unfit && t.w.g.EpochAt(t.now) >= n.backIn:
 		t.enter(n, registry.Active)
 	}
 }
