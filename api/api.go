@@ -13,6 +13,7 @@ package api
 
 import (
 	"cmp"
+	"context"
 	"errors"
 	"fmt"
 	"log/slog"
@@ -51,6 +52,10 @@ type Config struct {
 	// ReadOrigins are the web origins whose pages may read, "*" for all; none by
 	// default. No page may ever submit.
 	ReadOrigins []string
+
+	// Step takes one step of a scenario in the network around the ledger; nil
+	// where there is none: ErrNoSteps.
+	Step func(ctx context.Context, step string) (Step, error)
 
 	// Heartbeat is how often a quiet event stream sends a comment; default 15 s.
 	Heartbeat time.Duration

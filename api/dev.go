@@ -31,6 +31,7 @@ type devBody struct {
 	Name    *string      `json:"name"`
 	Address *string      `json:"address"`
 	Amount  *string      `json:"amount"`
+	Step    *string      `json:"step"`
 }
 
 // guardControls hides the controls outside dev networks, and from everybody but

@@ -2,10 +2,14 @@ package api_test
 
 import (
 	"bytes"
+	"context"
 	"encoding/json"
+	"errors"
+	"fmt"
 	"net/http"
 	"net/http/httptest"
 	"path/filepath"
+	"strings"
 	"testing"
 
 	"tunic/api"
@@ -128,4 +132,56 @@ func TestControlsAreHidden(t *testing.T) {
 	w.refused(w.get("/dev/snapshots"), 404, "no_such_route")
 	w.refused(w.get("/dev/dump"), 404, "no_such_route")
 	w.refused(w.post("/dev/mine", []byte("junk"), jsonType), 404, "no_such_route")
+	w.refused(w.post("/dev/step", []byte(`{"step":"seal"}`), jsonType), 404, "no_such_route")
+}
+
+// What a step gave, and each way in which it can fail, over the API.
+func TestSteps(t *testing.T) {
+	w := running(t, func(c *api.Config, _ *ledger.Config) {
+		c.Step = func(_ context.Context, step string) (api.Step, error) {
+			switch head := c.Ledger.Head().Header; step {
+			case "seal":
+				return api.Step{Head: head}, nil
+			case "expect":
+				return api.Step{Want: "this", Is: "that", Head: head}, nil
+			case "transfer":
+				return api.Step{Refused: "insufficient_funds", Head: head}, nil
+			case "none":
+				return api.Step{}, api.ErrNoSteps
+			case "long":
+				return api.Step{}, fmt.Errorf("%w: %s", api.ErrStep, strings.Repeat("x", 5000))
+			}
+			if strings.HasPrefix(step, "bad") {
+				return api.Step{}, fmt.Errorf("%w: column 1: no", api.ErrStep)
+			}
+			return api.Step{}, errors.New("devnet: cannot")
+		}
+	})
+	for _, c := range []struct {
+		body   string
+		status int
+		holds  string
+	}{
+		{`{"step":"seal"}`, 200, `"ok":true`},
+		{`{"step":"expect"}`, 200, `"expected":"this"`},
+		{`{"step":"expect"}`, 200, `"ok":false`},
+		{`{"step":"transfer"}`, 200, `"refused":"insufficient_funds"`},
+		{`{"step":"none"}`, 404, `"no_steps"`},
+		{`{"step":"bad"}`, 400, `"detail":"column 1: no"`},
+		{`{"step":"bad"}`, 400, `"bad_step"`},
+		{`{"step":"long"}`, 400, `"bad_step"`},
+		{`{"step":"else"}`, 409, `"step_failed"`},
+		{`{"step":""}`, 400, `"invalid_request"`},
+		{`{"step":"seal","name":"x"}`, 400, `"invalid_request"`},
+		{`{"step":"seal","step":"seal"}`, 400, `"malformed_body"`},
+		{`{"step":"` + strings.Repeat("b", 4097) + `"}`, 400, `"invalid_request"`},
+		{`{"step":"` + strings.Repeat("b", 1<<20) + `"}`, 413, `"body_too_large"`},
+	} {
+		a := w.post("/dev/step", []byte(c.body), jsonType)
+		if a.StatusCode != c.status || !bytes.Contains(a.body, []byte(c.holds)) || len(a.body) > 2000 {
+			t.Errorf("%.60s: %s %.300s", c.body, a.Status, a.body)
+		}
+	}
+	w = running(t, nil)
+	w.refused(w.post("/dev/step", []byte(`{"step":"seal"}`), jsonType), 404, "no_steps")
 }

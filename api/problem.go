@@ -41,6 +41,9 @@ const (
 	codeSnapshotUnknown = "snapshot_not_found"
 	codeSnapshot        = "snapshot_refused"
 	codeClock           = "clock_cannot_move"
+	codeNoSteps         = "no_steps"
+	codeBadStep         = "bad_step"
+	codeStepFailed      = "step_failed"
 	codeOffenceUnknown  = "offence_not_found"
 	retryAfterNoHead    = 1
 	retryAfterTooMany   = 5

@@ -17,7 +17,7 @@ import (
 // also send while they deal with what they got.
 type gate struct {
 	mu     sync.Mutex // guards what follows; held while a frame goes through
-	closed bool
+	closed int        // by how many that wait for rest
 	kept   []kept
 }
 
@@ -29,16 +29,19 @@ type kept struct {
 func (g *gate) close() {
 	g.mu.Lock()
 	defer g.mu.Unlock()
-	g.closed = true
+	g.closed++
 }
 
 func (g *gate) open() {
 	g.mu.Lock()
 	defer g.mu.Unlock()
+	if g.closed--; g.closed > 0 {
+		return
+	}
 	for _, k := range g.kept {
 		_ = k.conn.Send(k.Frame) // a link that closed meanwhile loses it
 	}
-	g.closed, g.kept = false, nil
+	g.kept = nil
 }
 
 // gated is a client's transport behind the gate.
@@ -63,7 +66,7 @@ type gatedConn struct {
 func (c *gatedConn) Send(f link.Frame) error {
 	c.g.mu.Lock()
 	defer c.g.mu.Unlock()
-	if c.g.closed {
+	if c.g.closed > 0 {
 		c.g.kept = append(c.g.kept, kept{c.Conn, link.Frame{Type: f.Type, Data: bytes.Clone(f.Data)}})
 		return nil
 	}

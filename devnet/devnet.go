@@ -58,6 +58,9 @@ const MaxSkew = time.Duration(light.MaxAhead) * time.Millisecond
 // MaxRelays bounds a network in one process.
 const MaxRelays = 1000
 
+// MaxClients bounds its messengers.
+const MaxClients = 1000
+
 // Spec describes a network. Zero values take the defaults in parentheses.
 type Spec struct {
 	// Relays is how many relays there are (5).
@@ -88,6 +91,9 @@ type Spec struct {
 	HTTP string
 	// Live lets the clock run with the machine's and seals as dev networks do.
 	Live bool
+	// AtOnce seals what somebody submits at once, though the clock stands still;
+	// without it Seal and Advance do.
+	AtOnce bool
 	// Logger takes what the parts of the network log (nothing).
 	Logger *slog.Logger
 }
@@ -117,6 +123,7 @@ type Network struct {
 	clock    *ledger.Clock
 	db       string                        // of the present ledger; empty: in memory
 	present  atomic.Pointer[ledger.Ledger] // Ledger, for who runs beside a restart
+	steps    atomic.Pointer[Steps]         // who takes POST /dev/step; nil: nobody
 	// endLedger says that the present ledger may close.
 	endLedger context.CancelFunc
 	ctx       context.Context
@@ -138,8 +145,8 @@ func Start(ctx context.Context, spec Spec) (*Network, error) {
 	if spec.Relays == 0 {
 		spec.Relays = 5
 	}
-	if spec.Relays < 1 || spec.Relays > MaxRelays || spec.Clients < 0 || spec.Clients > 1000 {
-		return nil, fmt.Errorf("%w: 1 to %d relays and at most 1000 clients", ErrSpec, MaxRelays)
+	if spec.Relays < 1 || spec.Relays > MaxRelays || spec.Clients < 0 || spec.Clients > MaxClients {
+		return nil, fmt.Errorf("%w: 1 to %d relays and at most %d clients", ErrSpec, MaxRelays, MaxClients)
 	}
 	if spec.Operators < 0 || spec.Operators > spec.Relays || spec.Contributors < 0 || spec.Contributors > AccountCount+1 {
 		return nil, fmt.Errorf("%w: operators are at most the relays, contributors at most %d", ErrSpec, AccountCount+1)
@@ -326,11 +333,8 @@ func (n *Network) AdvanceEpochs(ctx context.Context, k int) error {
 
 // Seal seals what waits and lets the relays answer.
 func (n *Network) Seal(ctx context.Context) error {
-	h, err := n.Ledger.Seal(ctx)
-	if err != nil {
-		return err
-	}
-	return n.barrier(ctx, h.Header.Height)
+	_, err := n.Ledger.Mine(ctx, 1)
+	return err
 }
 
 // BarrierTime is how long blocks have waited until all relays had acted on them.

@@ -10,6 +10,8 @@ import (
 
 	"tunic/chain"
 	"tunic/chain/statement"
+	"tunic/ledger/machine"
+	"tunic/slashing"
 )
 
 // Silence cuts relay i, counted from 0, off from everybody, the ledger
@@ -137,8 +139,16 @@ func (n *Network) DoubleVote(ctx context.Context, i, k int) error {
 	return fmt.Errorf("devnet: no relay runs that could see %s vote twice", cheat.Name())
 }
 
-// reports is how many reports of relays wait for a block.
+// reports is how many offences were reported: punished, or in a report that
+// waits for a block.
 func (n *Network) reports() (count int) {
+	n.Ledger.View(func(m *machine.Machine) {
+		for _, r := range m.Slashing().All() {
+			if r.Kind != slashing.Unavailable { // that one the votes bring about
+				count++
+			}
+		}
+	})
 	for _, tx := range n.Ledger.Pending() {
 		if tx.IsPublish() && tx.St.Label == statement.LabelProof {
 			count++
@@ -147,14 +157,15 @@ func (n *Network) reports() (count int) {
 	return count
 }
 
-// awaitReport waits until more reports wait than before.
+// awaitReport waits until there are more reports than before.
 func (n *Network) awaitReport(ctx context.Context, before int) error {
-	ctx, cancel := context.WithTimeout(ctx, witnessLimit)
-	defer cancel()
+	limit := time.After(witnessLimit)
 	for n.reports() <= before {
 		select {
 		case <-ctx.Done():
 			return ctx.Err()
+		case <-limit:
+			return fmt.Errorf("no report in %v; what it signed was punished already, or is of an earlier fork: after a revert or load, advance to the next epoch first", witnessLimit)
 		case <-time.After(time.Millisecond):
 		}
 	}

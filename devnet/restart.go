@@ -22,14 +22,17 @@ func (f *front) ServeHTTP(w http.ResponseWriter, r *http.Request) { (*f.to.Load(
 // its API.
 func (n *Network) openLedger(ctx context.Context, db string) error {
 	mode := ledger.ModeManual
-	if n.Spec.Live {
+	switch {
+	case n.Spec.Live:
 		mode = ledger.ModeMixed
+	case n.Spec.AtOnce:
+		mode = ledger.ModeAuto
 	}
 	l, err := ledger.Open(ctx, ledger.Config{Dir: db, Genesis: n.Genesis, SealerKey: n.sealer(), Mode: mode, Clock: n.clock, Logger: n.log})
 	if err != nil {
 		return err
 	}
-	h, err := api.New(api.Config{Ledger: l, Network: n.File, Version: node.Version, Logger: n.log})
+	h, err := api.New(api.Config{Ledger: l, Network: n.File, Version: node.Version, Logger: n.log, Step: n.step})
 	if err != nil {
 		return errors.Join(err, l.Close())
 	}
@@ -44,6 +47,20 @@ func (n *Network) openLedger(ctx context.Context, db string) error {
 		}
 	})
 	return nil
+}
+
+// Steps takes one step of a scenario in the running network.
+type Steps func(ctx context.Context, step string) (api.Step, error)
+
+// SetSteps serves f under POST /dev/step of the network's API.
+func (n *Network) SetSteps(f Steps) { n.steps.Store(&f) }
+
+func (n *Network) step(ctx context.Context, text string) (api.Step, error) {
+	f := n.steps.Load()
+	if f == nil {
+		return api.Step{}, api.ErrNoSteps
+	}
+	return (*f)(ctx, text)
 }
 
 // listenToLedger lets the ledger wait for the relays at each block.

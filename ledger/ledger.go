@@ -71,7 +71,8 @@ type Config struct {
 }
 
 // Barrier is called by Advance after each block, with its height, so that
-// relays can answer what it says. It must not wait for a transaction to enter a
+// relays can answer what it says; and after all others where the clock stands
+// still and the mode is not manual. It must not wait for a transaction to enter a
 // block: what it submits is sealed after it returns.
 type Barrier func(ctx context.Context, h chain.Height) error
 

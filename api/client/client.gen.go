@@ -381,6 +381,28 @@ type DevSnapshot struct {
 // DevSnapshotName defines model for DevSnapshotName.
 type DevSnapshotName = string
 
+// DevStep defines model for DevStep.
+type DevStep struct {
+	// Step one line of the language of scenarios, such as fault relay-3 silent
+	Step string `json:"step"`
+}
+
+// DevStepped defines model for DevStepped.
+type DevStepped struct {
+	// Expected where it does not hold: what should be
+	Expected *string `json:"expected,omitempty"`
+	Head     DevHead `json:"head"`
+
+	// Is and what is
+	Is *string `json:"is,omitempty"`
+
+	// Ok false where an expectation does not hold
+	Ok bool `json:"ok"`
+
+	// Refused the code with which the step's transaction was refused
+	Refused *string `json:"refused,omitempty"`
+}
+
 // Directory defines model for Directory.
 type Directory struct {
 	Count   int              `json:"count"`
@@ -1256,6 +1278,9 @@ type DevRevertJSONRequestBody = DevName
 // DevSnapshotJSONRequestBody defines body for DevSnapshot for application/json ContentType.
 type DevSnapshotJSONRequestBody = DevName
 
+// DevStepJSONRequestBody defines body for DevStep for application/json ContentType.
+type DevStepJSONRequestBody = DevStep
+
 // SubmitTransactionJSONRequestBody defines body for SubmitTransaction for application/json ContentType.
 type SubmitTransactionJSONRequestBody = SignedMessage
 
@@ -1422,6 +1447,20 @@ type ClientInterface interface {
 	//
 	// Corresponds with DELETE /dev/snapshots/{name} (the `DevDropSnapshot` operationId).
 	DevDropSnapshot(ctx context.Context, name DevSnapshotName, reqEditors ...RequestEditorFn) (*http.Response, error)
+
+	// DevStepWithBody Take one step of a scenario in the network that runs around the ledger
+	//
+	// Takes any type of body and a specified content type.
+	//
+	// Corresponds with POST /dev/step (the `DevStep` operationId).
+	DevStepWithBody(ctx context.Context, contentType string, body io.Reader, reqEditors ...RequestEditorFn) (*http.Response, error)
+
+	// DevStep Take one step of a scenario in the network that runs around the ledger
+	//
+	// Takes a body of the `application/json` content type.
+	//
+	// Corresponds with POST /dev/step (the `DevStep` operationId).
+	DevStep(ctx context.Context, body DevStepJSONRequestBody, reqEditors ...RequestEditorFn) (*http.Response, error)
 
 	// GetHealth The process is alive
 	//
@@ -1814,6 +1853,40 @@ func (c *Client) DevSnapshot(ctx context.Context, body DevSnapshotJSONRequestBod
 // Corresponds with DELETE /dev/snapshots/{name} (the `DevDropSnapshot` operationId).
 func (c *Client) DevDropSnapshot(ctx context.Context, name DevSnapshotName, reqEditors ...RequestEditorFn) (*http.Response, error) {
 	req, err := NewDevDropSnapshotRequest(c.Server, name)
+	if err != nil {
+		return nil, err
+	}
+	req = req.WithContext(ctx)
+	if err := c.applyEditors(ctx, req, reqEditors); err != nil {
+		return nil, err
+	}
+	return c.Client.Do(req)
+}
+
+// DevStepWithBody Take one step of a scenario in the network that runs around the ledger
+//
+// Takes any type of body and a specified content type.
+//
+// Corresponds with POST /dev/step (the `DevStep` operationId).
+func (c *Client) DevStepWithBody(ctx context.Context, contentType string, body io.Reader, reqEditors ...RequestEditorFn) (*http.Response, error) {
+	req, err := NewDevStepRequestWithBody(c.Server, contentType, body)
+	if err != nil {
+		return nil, err
+	}
+	req = req.WithContext(ctx)
+	if err := c.applyEditors(ctx, req, reqEditors); err != nil {
+		return nil, err
+	}
+	return c.Client.Do(req)
+}
+
+// DevStep Take one step of a scenario in the network that runs around the ledger
+//
+// Takes a body of the `application/json` content type.
+//
+// Corresponds with POST /dev/step (the `DevStep` operationId).
+func (c *Client) DevStep(ctx context.Context, body DevStepJSONRequestBody, reqEditors ...RequestEditorFn) (*http.Response, error) {
+	req, err := NewDevStepRequest(c.Server, body)
 	if err != nil {
 		return nil, err
 	}
@@ -2585,6 +2658,46 @@ func NewDevDropSnapshotRequest(server string, name DevSnapshotName) (*http.Reque
 	if err != nil {
 		return nil, err
 	}
+
+	return req, nil
+}
+
+// NewDevStepRequest calls the generic DevStep builder with application/json body
+func NewDevStepRequest(server string, body DevStepJSONRequestBody) (*http.Request, error) {
+	var bodyReader io.Reader
+	buf, err := json.Marshal(body)
+	if err != nil {
+		return nil, err
+	}
+	bodyReader = bytes.NewReader(buf)
+	return NewDevStepRequestWithBody(server, "application/json", bodyReader)
+}
+
+// NewDevStepRequestWithBody constructs an http.Request for the DevStep method, with any body, and a specified content type
+func NewDevStepRequestWithBody(server string, contentType string, body io.Reader) (*http.Request, error) {
+	var err error
+
+	serverURL, err := url.Parse(server)
+	if err != nil {
+		return nil, err
+	}
+
+	operationPath := fmt.Sprintf("/dev/step")
+	if operationPath[0] == '/' {
+		operationPath = "." + operationPath
+	}
+
+	queryURL, err := serverURL.Parse(operationPath)
+	if err != nil {
+		return nil, err
+	}
+
+	req, err := http.NewRequest(http.MethodPost, queryURL.String(), body)
+	if err != nil {
+		return nil, err
+	}
+
+	req.Header.Add("Content-Type", contentType)
 
 	return req, nil
 }
@@ -3970,6 +4083,20 @@ type ClientWithResponsesInterface interface {
 	// Corresponds with DELETE /dev/snapshots/{name} (the `DevDropSnapshot` operationId).
 	DevDropSnapshotWithResponse(ctx context.Context, name DevSnapshotName, reqEditors ...RequestEditorFn) (*DevDropSnapshotResponse, error)
 
+	// DevStepWithBodyWithResponse Take one step of a scenario in the network that runs around the ledger
+	//
+	// Takes any type of body and a specified content type, and returns a wrapper object for the known response body format(s).
+	//
+	// Corresponds with POST /dev/step (the `DevStep` operationId).
+	DevStepWithBodyWithResponse(ctx context.Context, contentType string, body io.Reader, reqEditors ...RequestEditorFn) (*DevStepResponse, error)
+
+	// DevStepWithResponse Take one step of a scenario in the network that runs around the ledger
+	//
+	// Takes a body of the `application/json` content type, and returns a wrapper object for the known response body format(s).
+	//
+	// Corresponds with POST /dev/step (the `DevStep` operationId).
+	DevStepWithResponse(ctx context.Context, body DevStepJSONRequestBody, reqEditors ...RequestEditorFn) (*DevStepResponse, error)
+
 	// GetHealthWithResponse The process is alive
 	//
 	// Returns a wrapper object for the known response body format(s).
@@ -4601,6 +4728,54 @@ func (r DevDropSnapshotResponse) StatusCode() int {
 
 // ContentType is a convenience method to retrieve the Content-Type value from the HTTP response headers
 func (r DevDropSnapshotResponse) ContentType() string {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.Header.Get("Content-Type")
+	}
+	return ""
+}
+
+type DevStepResponse struct {
+	Body         []byte
+	HTTPResponse *http.Response
+	// JSON200 the response for an HTTP 200 `application/json` response
+	JSON200 *DevStepped
+	// ApplicationproblemJSONDefault the response for an HTTP default `application/problem+json` response
+	ApplicationproblemJSONDefault *ProblemResponse
+}
+
+// GetJSON200 returns the response for an HTTP 200 `application/json` response
+func (r DevStepResponse) GetJSON200() *DevStepped {
+	return r.JSON200
+}
+
+// GetApplicationproblemJSONDefault returns the response for an HTTP default `application/problem+json` response
+func (r DevStepResponse) GetApplicationproblemJSONDefault() *ProblemResponse {
+	return r.ApplicationproblemJSONDefault
+}
+
+// GetBody returns the raw response body bytes
+func (r DevStepResponse) GetBody() []byte {
+	return r.Body
+}
+
+// Status returns HTTPResponse.Status
+func (r DevStepResponse) Status() string {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.Status
+	}
+	return http.StatusText(0)
+}
+
+// StatusCode returns HTTPResponse.StatusCode
+func (r DevStepResponse) StatusCode() int {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.StatusCode
+	}
+	return 0
+}
+
+// ContentType is a convenience method to retrieve the Content-Type value from the HTTP response headers
+func (r DevStepResponse) ContentType() string {
 	if r.HTTPResponse != nil {
 		return r.HTTPResponse.Header.Get("Content-Type")
 	}
@@ -6092,6 +6267,32 @@ func (c *ClientWithResponses) DevDropSnapshotWithResponse(ctx context.Context, n
 	return ParseDevDropSnapshotResponse(rsp)
 }
 
+// DevStepWithBodyWithResponse Take one step of a scenario in the network that runs around the ledger
+//
+// Takes any type of body and a specified content type, and returns a wrapper object for the known response body format(s).
+//
+// Corresponds with POST /dev/step (the `DevStep` operationId).
+func (c *ClientWithResponses) DevStepWithBodyWithResponse(ctx context.Context, contentType string, body io.Reader, reqEditors ...RequestEditorFn) (*DevStepResponse, error) {
+	rsp, err := c.DevStepWithBody(ctx, contentType, body, reqEditors...)
+	if err != nil {
+		return nil, err
+	}
+	return ParseDevStepResponse(rsp)
+}
+
+// DevStepWithResponse Take one step of a scenario in the network that runs around the ledger
+//
+// Takes a body of the `application/json` content type, and returns a wrapper object for the known response body format(s).
+//
+// Corresponds with POST /dev/step (the `DevStep` operationId).
+func (c *ClientWithResponses) DevStepWithResponse(ctx context.Context, body DevStepJSONRequestBody, reqEditors ...RequestEditorFn) (*DevStepResponse, error) {
+	rsp, err := c.DevStep(ctx, body, reqEditors...)
+	if err != nil {
+		return nil, err
+	}
+	return ParseDevStepResponse(rsp)
+}
+
 // GetHealthWithResponse The process is alive
 //
 // Returns a wrapper object for the known response body format(s).
@@ -6751,6 +6952,39 @@ func ParseDevDropSnapshotResponse(rsp *http.Response) (*DevDropSnapshotResponse,
 	switch {
 	case rsp.StatusCode == 204:
 		break // No content-type
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && true:
+		var dest ProblemResponse
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationproblemJSONDefault = &dest
+
+	}
+
+	return response, nil
+}
+
+// ParseDevStepResponse parses an HTTP response from a DevStepWithResponse call
+func ParseDevStepResponse(rsp *http.Response) (*DevStepResponse, error) {
+	bodyBytes, err := io.ReadAll(rsp.Body)
+	defer func() { _ = rsp.Body.Close() }()
+	if err != nil {
+		return nil, err
+	}
+
+	response := &DevStepResponse{
+		Body:         bodyBytes,
+		HTTPResponse: rsp,
+	}
+
+	switch {
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 200:
+		var dest DevStepped
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.JSON200 = &dest
 
 	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && true:
 		var dest ProblemResponse

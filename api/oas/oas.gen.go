@@ -387,6 +387,28 @@ type DevSnapshot struct {
 // DevSnapshotName defines model for DevSnapshotName.
 type DevSnapshotName = string
 
+// DevStep defines model for DevStep.
+type DevStep struct {
+	// Step one line of the language of scenarios, such as fault relay-3 silent
+	Step string `json:"step"`
+}
+
+// DevStepped defines model for DevStepped.
+type DevStepped struct {
+	// Expected where it does not hold: what should be
+	Expected *string `json:"expected,omitempty"`
+	Head     DevHead `json:"head"`
+
+	// Is and what is
+	Is *string `json:"is,omitempty"`
+
+	// Ok false where an expectation does not hold
+	Ok bool `json:"ok"`
+
+	// Refused the code with which the step's transaction was refused
+	Refused *string `json:"refused,omitempty"`
+}
+
 // Directory defines model for Directory.
 type Directory struct {
 	Count   int              `json:"count"`
@@ -1262,6 +1284,9 @@ type DevRevertJSONRequestBody = DevName
 // DevSnapshotJSONRequestBody defines body for DevSnapshot for application/json ContentType.
 type DevSnapshotJSONRequestBody = DevName
 
+// DevStepJSONRequestBody defines body for DevStep for application/json ContentType.
+type DevStepJSONRequestBody = DevStep
+
 // SubmitTransactionJSONRequestBody defines body for SubmitTransaction for application/json ContentType.
 type SubmitTransactionJSONRequestBody = SignedMessage
 
@@ -1294,6 +1319,9 @@ type ServerInterface interface {
 	// DevDropSnapshot Forget a snapshot
 	// (DELETE /dev/snapshots/{name})
 	DevDropSnapshot(c *gin.Context, name DevSnapshotName)
+	// DevStep Take one step of a scenario in the network that runs around the ledger
+	// (POST /dev/step)
+	DevStep(c *gin.Context)
 	// GetHealth The process is alive
 	// (GET /healthz)
 	GetHealth(c *gin.Context)
@@ -1513,6 +1541,19 @@ func (siw *ServerInterfaceWrapper) DevDropSnapshot(c *gin.Context) {
 	}
 
 	siw.Handler.DevDropSnapshot(c, name)
+}
+
+// DevStep operation middleware
+func (siw *ServerInterfaceWrapper) DevStep(c *gin.Context) {
+
+	for _, middleware := range siw.HandlerMiddlewares {
+		middleware(c)
+		if c.IsAborted() {
+			return
+		}
+	}
+
+	siw.Handler.DevStep(c)
 }
 
 // GetHealth operation middleware
@@ -2298,6 +2339,7 @@ func RegisterHandlersWithOptions(router gin.IRouter, si ServerInterface, options
 	router.DELETE(options.BaseURL+"/dev/snapshots/:name", wrapper.DevDropSnapshot)
 	router.POST(options.BaseURL+"/dev/revert", wrapper.DevRevert)
 	router.POST(options.BaseURL+"/dev/fund", wrapper.DevFund)
+	router.POST(options.BaseURL+"/dev/step", wrapper.DevStep)
 	router.GET(options.BaseURL+"/dev/dump", wrapper.DevDump)
 }
 
@@ -2640,6 +2682,45 @@ type DevDropSnapshotdefaultApplicationProblemPlusJSONResponse struct {
 }
 
 func (response DevDropSnapshotdefaultApplicationProblemPlusJSONResponse) VisitDevDropSnapshotResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(response.StatusCode)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type DevStepRequestObject struct {
+	Body *DevStepJSONRequestBody
+}
+
+type DevStepResponseObject interface {
+	VisitDevStepResponse(w http.ResponseWriter) error
+}
+
+type DevStep200JSONResponse DevStepped
+
+func (response DevStep200JSONResponse) VisitDevStepResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	w.WriteHeader(200)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type DevStepdefaultApplicationProblemPlusJSONResponse struct {
+	Body       Problem
+	StatusCode int
+}
+
+func (response DevStepdefaultApplicationProblemPlusJSONResponse) VisitDevStepResponse(w http.ResponseWriter) error {
 
 	var buf bytes.Buffer
 	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
@@ -3957,6 +4038,9 @@ type StrictServerInterface interface {
 	// DevDropSnapshot Forget a snapshot
 	// (DELETE /dev/snapshots/{name})
 	DevDropSnapshot(ctx context.Context, request DevDropSnapshotRequestObject) (DevDropSnapshotResponseObject, error)
+	// DevStep Take one step of a scenario in the network that runs around the ledger
+	// (POST /dev/step)
+	DevStep(ctx context.Context, request DevStepRequestObject) (DevStepResponseObject, error)
 	// GetHealth The process is alive
 	// (GET /healthz)
 	GetHealth(ctx context.Context, request GetHealthRequestObject) (GetHealthResponseObject, error)
@@ -4398,6 +4482,48 @@ func (sh *strictHandler) DevDropSnapshot(ctx *gin.Context, name DevSnapshotName)
 		sh.options.HandlerErrorFunc(ctx, err)
 	} else if validResponse, ok := response.(DevDropSnapshotResponseObject); ok {
 		if err := validResponse.VisitDevDropSnapshotResponse(ctx.Writer); err != nil {
+			sh.options.ResponseErrorHandlerFunc(ctx, err)
+		}
+	} else if response != nil {
+		sh.options.ResponseErrorHandlerFunc(ctx, fmt.Errorf("unexpected response type: %T", response))
+	}
+}
+
+// DevStep operation middleware
+func (sh *strictHandler) DevStep(ctx *gin.Context) {
+	var request DevStepRequestObject
+
+	var body DevStepJSONRequestBody
+	var err error
+	// A request validator built on kin-openapi's openapi3filter with
+	// KeepValidatedValue leaves the value it validated on the body. Bind
+	// that value, matching member names exactly, so the handler receives
+	// what was validated instead of a second, case-insensitive decode.
+	if vb, ok := ctx.Request.Body.(interface{ ValidatedValue() any }); !ok || runtime.BindJSONValue(vb.ValidatedValue(), &body) != nil {
+		err = ctx.ShouldBindJSON(&body)
+	} else if binding.Validator != nil {
+		// ShouldBindJSON runs the struct validator after decoding; keep that.
+		err = binding.Validator.ValidateStruct(&body)
+	}
+	if err != nil {
+		sh.options.RequestErrorHandlerFunc(ctx, err)
+		return
+	}
+	request.Body = &body
+
+	handler := func(ctx *gin.Context, request interface{}) (interface{}, error) {
+		return sh.ssi.DevStep(ctx, request.(DevStepRequestObject))
+	}
+	for _, middleware := range sh.middlewares {
+		handler = middleware(handler, "DevStep")
+	}
+
+	response, err := handler(ctx, request)
+
+	if err != nil {
+		sh.options.HandlerErrorFunc(ctx, err)
+	} else if validResponse, ok := response.(DevStepResponseObject); ok {
+		if err := validResponse.VisitDevStepResponse(ctx.Writer); err != nil {
 			sh.options.ResponseErrorHandlerFunc(ctx, err)
 		}
 	} else if response != nil {
@@ -5128,149 +5254,153 @@ func (sh *strictHandler) GetTransaction(ctx *gin.Context, id Hash) {
 // const string: with thousands of chunks the chained `+` fold is several
 // times slower for the Go compiler than parsing a slice literal.
 var swaggerSpec = []string{
-	"7H1tc9u41ehfweh2JrtzaVuyLb9OPyTrbDe922xmk/aZuetUgshDCzUJqAAoWXX93+/gACApEZQoR07z",
-	"7H36oRuLJHBw3nDecPDYi0U+Exy4Vr2rx96MSpqDBol/fTB/vU4SCQr/TkDFks00E7x31cvZAyQkpgpI",
-	"XihNYirlkugpkLfvPhwMhySeQnyvivyaCA72RZqZfzJFNL0HTqgiTBOmelGPmSFnVE97UY/THHpXPepm",
-	"jnoS/lkwCUnvSssCop6Kp5BTA9IfJKS9q97/OqrWcWSfqiMP+dNTZJfyJhPxfXMhU2B3Ux2RKdAEJJlS",
-	"NY2IkCSjGpQOwzbBoTZBNqNagzRf/v273/oHl58fB9Hg8unfdtR/m5/oQfr58ez06fs/9KKeXs7MwEpL",
-	"xu8qmH8opBKyCTSHBz2K8SERKaJ9Ru+ATCAVEq7JjHGFv9rV+VX8swC5rJZhB+jV4c7pw8/A7/S0d3U8",
-	"PGuF62eWM90EK4GUFpkmg37/mog5SPOvvqG4hLRQkLQAkuFwdTjcSL2rQb8fGahYXuT4l/mTcfdnCSDj",
-	"Gu5AVhC+Fwk0ATQo4SKBV4q8TY6Hw8ElYQlwzfSS3MMyTG3zwbPZ0MDx7qb3ZACToGaCK7DiJcUkg/xX",
-	"95v5KRZcA0e80tksYzE1YB/N7Jv/+x/KrOGx48RufDvzKhZm5SO/CoTodRyLwk4/k2IGUjMLKq2UQCeJ",
-	"i3oTmlEew9YvcpzwKXJSaN5PhcyptiQ9O+01KRxZ7ufCTbC6tsWUauR88xLRknJFY/OMqKkossQqqiuC",
-	"SzUyIhQQbT5aUORBeKD5LDMznjXlMuq1TGtmTJlUmhTcMDoqPcadDNLklSJKUw0rE5yGJphJIdJtiPto",
-	"xvqAbxoaGn2K5GEa8u10snT+aL4ynzsQqJR02bN86jn9t5oa9jT1OCiJ9rkcQkz+ATHS083xgd5Bk592",
-	"Ina5pF3W1lxWVNeZZpQG4rXQNOsE1BqKSh1rR/Agb0CLRX1TznIvf92Ehjsd10X/RD0pMnwbuFGdv/XM",
-	"zFSj/jeKR7JJYf76HFL69eU6deiAdeMGF9tmOzgLgXFCuVoYc6MuFf2H5CJ5ffbmx+Ozy7NT+uPlzTm8",
-	"TS6hf/J2eHI6GN6cnNPXl2f902Evqu+z/Qe3q74++PHz42n/6Q8h8Xpd4ngVpoIzra7JoP/3S0IlkAH5",
-	"9Nf3K3ANjod997/Vif3+ftwy5RuaZSKgViVQJbgK6bCltYxIwVOmrwkXHK7cTylqqVIYPDXpRAGSIxMo",
-	"rQWXMAea4Z47B6nM0J8D0K2LiYqFDCi4GcicZRkEZXQuNMjOO+EqO9lvoxIbHoIQR72hCs5Om8DFlAvO",
-	"YpqRyVKDMpw1sa9GlTSbR0HyeLtwXUkZe3Dbon6ybxk8VltNd3X1qfrojWSQblXHDqq16YK4Msv66vq3",
-	"ho9vUP3+4PUcs5bUmvqt7J+OZs5uCnt9Z3XTlcOEIZYSMuoBDhgdhdRTkMSIPVlMQQLJKV+iDpsVnKkp",
-	"JEYejD2yYDwRi160tm7rNHTfdiaCJ2YJXd9PChjlapPNhP4USaXIjcFkgCUKtM6MKOu6DLezqX1/K1Qf",
-	"8bUcAvRwYJbrizxiQnS5gfnrZO5tXJokzCyKZh9qmE1ppmAd2RYRjQWVHs7JYHhy5veZmqvT3yoHLTx/",
-	"A/MfC57sCObuJv+XyUJpZW6QhRuYG/XSFFyYiXjaUZ2lQt53fHVK1XSrvjPv7Oq/aJZ7iXi2srNrduup",
-	"hnRQt6DvL4zvyq8omsqFBionfLsXXofaDdIC1Xt0s3eCirtPNpHmBuYfOZ2pqdA4Q8OONT+2gOQ/DOyd",
-	"L8UUz1rSF/ESzhhVLIVLq0bcghpPtboh/Prg/9KDf/UPLg9HB8YiPjsNW8Q3TEKshVw28VtuwU0Mgdm8",
-	"d/Bzy1neci2XIZtkF8XRzR50Fiq6W0J3Y5Q1snjJxgGinjcSSsvPoyFIn9UlNzUlT2aCuXBvicStPkFK",
-	"c5YtOyO+8jkbRuBOHqvgzuzZ9Pov5qX/A8vyg5GxNHf6yjvC3Te7GUhkGbf/N7llJmHORKFGakFlHkSy",
-	"8kGAblZU+0Deuws+k+noHpbPYkTn6PshonrEoGKkkjs8iI3FVxD6RXvSrlBsFasbufuDj5Gtc7dj+t20",
-	"wktqgYwpba1SN9ZEiAwoN89yyCcg1ZTNuo+3Y8gHcjG306+a3u4BUYzHgEFKRAKZwB3l1cJLYMOc4TWV",
-	"W2Q1X01b1RYZIulbNjsfHDdJmYicsoCPFk8p4++SHffUpuzRTO8oS+HNs+JsD5kbPLTYe8YT1W7pBMBZ",
-	"pZr5nmhBZpLlVC6JeT0iqoinhCob605BXpFP7l+9AAzmh40wlBo+bHG17BUd0YUvfW4Bq75RrL2w7qpZ",
-	"7vCr8ZgNDfyTs9eqON5lenGW9C8GFxen8XlyNrykxylQ2o+HQ5r0B0N6MklP08HkeNKfXBwfx8lgmJzF",
-	"g+Gkn/b7tH/RDP75TF7Q1vmp1BjrXjeNt+9u3pRMvNYabTCQqpe6Gx/RS3lPd8BBMTXayWB+KeN6RiXw",
-	"zhgxhBKqe0TTKT6aqT2YSBJUkemdKKjARs6a4RW/klq+U7E7TnUhgRQ8AWkzVNbyD7H14PgizNeYztoJ",
-	"zF1clainHzaxun4YPdvAXnd4Vjg14FE75qkmrQG3Sq8VrDTksSnF1RZaMlDkFUONDR2Fg+oNaKanXxji",
-	"NUAXK9kEcb89D+S+2pgG/HOR3IXsD8zSUvLPQsgiJ6koeNIIS9IsCxkumCWwGVulKcfgJsxBLslcYIC/",
-	"u1tD+bLrDFSTDKjSRPDd5khAwp2xj2QID1yQWELCNFlQRTJI9TURegpywRSQBGKR50wZCwOtqqYN2ZKt",
-	"ySFhlPvSEIMYTIpsTeJ0V2CVSbo5fZxlPYtoD+saSvy8Ie7xNRxrJiAiLBhRnooFyQS/I0yTnC7JBIgo",
-	"DEpTQtewiWUgEUFGZBb1xFUOuHy9UQDdYs+rI4/KDXUVOMbJYsriqTO1Xc2BetYUocVbW34xBe4yhRuX",
-	"bouxuk3+zKhBRpUeTYFKPQGq29BSOR+IEZfkRCezA2hrcwTTDCwHLwk20YATaSHuO2cXKjeuQdMax5Tq",
-	"nRitwYUmK35WUIB3jIh8caginNWNPIIMPskcZMJifW2rt1wWJISWSo5HO204TkPksEu1A4YOkp3e151Q",
-	"i8U0nUMsqwikqkJbyYZG3jIqffbqJYIytVBMFZ/xFUalP+5QtorwENlW2SSq6ViPlTb9fAOasszt17+k",
-	"vavftiO89xQ1/H2HVbFDbGXKlI8hd7a5384hXB2EiqRT/vdvQsMPK0zZoVrLVlqVW+x6+QIaFqj7VhQK",
-	"6sXIuPwTsBVrNpm7njl1wuvCaB33byxK2Vpv4HDcvk1/doxgMdvYrVMpwiK1m//WpSjO+xnWggtvUbu5",
-	"IGIH9dFalVD6EYgKHLWEsU2q3t0EVM2WytUqwpGcD+nlRX9wcTwZ9OnkPBmeTlJITuLLs9P++QntAwzO",
-	"j9OThNKz45PjIU37xwN6dpGe98+HgwHdMcJhAP7qhSZOj3yTZSYVV9RcqhWbl8aaza0tvGbirxnHBTcC",
-	"bmCPesZGxfnzidL4eqieq8xsNEXRaIzRLuGe525S9ZnsKCE0YZ12INRIZzNZRlPWNOWU8jtQpQVHUlgQ",
-	"F2ImUzoHYj+GhCxBR4SqGHjC+B2ZLH2UoxN7Wdh+wOlCbGaUcWz3vW51qZVB1jLUKGc87NFgPY9V8bld",
-	"pBaE3kmAFms9FmbJ3TfS3RIgu+S0C0OZ5qrcfmWpaYk5kaK4m6IDll+T/pWrzBYpceGZbob6rOSpcHzb",
-	"lu43bDjG/TSHWGUf4Nbn1GXHU0iKDlVJ69yG7sJOkuoMVDVa+7St4sp6XAumjdtl/F9mTJCU+HG6YHtb",
-	"aYqj/upyWkAtKVfj30rKVoUkqmmIdr3isNmiXSAZTZahuIlVJYupIAvKjTt6TSCf6SURxru23mlF1+jL",
-	"pR/BDIWGaA6qOtzjT2ZZaUlYmoL0FXNGUBg3TnO8W3DqC1RFG2OVUQ6LqhpYe664qnTL3tTC5qST2z5K",
-	"rvaM6ykYZuE6uwWZ1Z3FqaeoHnsxRgXsQYuROziVOE/L/kpOIuQMV0X6StkDL0yRUzzFpLT1+HtH88HR",
-	"SrFwFe897V8a+1Sj0fiD4GnG4prDSiei0FeTjPJ7nxWp1+mEzlcpTScZXNuw2kyKO4MQkglxT2jQFU5K",
-	"97HxCKQUsqVstCYPQpYGANXEnhqL2rKYG6ZLGWRJOJG5NVtZoTsMrK7CfYSq+3osdzWhUqiWdIcl0rPT",
-	"r/jUDxNVoXukYogtP4KcsxjCEVhnvbZFw6owGMdq42bQKy18BXHzGTrixQzdpnLPXeMyiAVPVK164a+c",
-	"PZBaSeQ2feDDJ6Pd61xnxeQeliOwTlj30J377qH8rHnyq5hkLB7ZcpAme1iKjIwTOLKDdZ985eNN9UJK",
-	"U+NtjJ4bods14qaFpHcwmgnZkujD6NOIJe3O3Kg8vdQ9OrieygrgtkHpdRLWvDjHz1UErsFfIVjD2G4h",
-	"Vkgwatipc88aWsPiXZbBByI2dqcYzWZ5QPamVJbhdIx+RUYba0VmIEnOsowJTqRAjJBELPiXuxGZUGqH",
-	"1NTKKY/QCaeMqumOkeSdKvWKvPvL+6gFr0JMZuqqyM4vNFqlaYnQIGewOw7JX0ApF9HZWJVdM1nuGU/M",
-	"hlfVHuW1QdzhgLVDdCngwTr7hztZ2+vbGNmOBwHnNGPJX7lGC2nY71s3ypU64GAX6SAeTgb0LO0nJ3A5",
-	"OY+P6WlyBhdpnw4mJ/EwOYfLdECPJ6fxWXIB/fSYnk7O4oukD8fpqXknGabn9DIewEk6nJwn5u2TeAjn",
-	"6eVkkJykQ3oeX8IgPZkMk/P0kg7iExim55PLZJCe0MGkaUVZpDWMBofDiPhYUEQqxWF+/WcBSh/Y4FCE",
-	"blwi6SIiqpjkTB+geoicf31QmqUN/ZlvI3PIXfY9Hs4Hx8QNcE0cjxrzhiQQs5xmxM6jIncojyrSfyBT",
-	"eIgIF3rK+J3NuopCh/ztGvHW8fNrRD5G5G/X5G/G3u1HZBCR43NjCR5fbDoTOjgJntBcEyukSYWbOiRB",
-	"gcmc07JW3kUVWympqEaJegW3B1/L/Ddq/Sw9cImjcGRvUki+i9qKV8+ObVaZ1asvGRD6R1kPsgkaVzXi",
-	"KiaDO/+et4Qds7BpCh26G3hP9RlJWwlm64bdPllQucum9sK74BdsbB6/kZdFK0xRIPnpbf7QXtjYBR2K",
-	"Skmq4XnznmhG+OoZDqtYvtEUR0sHg7gmZ/uTzhRgNJm1uMZpkWXLUVUcEPAoRXwPyagwxkH35N+LF2Y8",
-	"y8UqadvtdWshjMrKmJ2PiDUEztOiYpJV52WVA9bI08pJX1+4ws1Pvhnh8lmEZ7YlqAK2HcIE1cvPOZFi",
-	"nL9wOMN4hYH6SiG0wgIp14LH+ZIpm4P1JCM8ry7t+ZGWQF5ZqfElp0CeXUHsTjOsnNDbfqqhrZWDRZTD",
-	"pKXY1nMzyCJh//2F6vkzOoFw5HQ3TamM8xKMldqc1G3R75/E9v/JcZ/82xW+yK2Gu4WwtBLKidYOS7eh",
-	"swiw2a6tDnY20aeUcRfd6kCDmMm4MGb69pRNbY6MsrytUZakacpi40bNpNAQa0gIvaOMq5Zw/Ty8x35L",
-	"h0hcj4C9HyJpnOVbsxa6HO1aKeldqWww5CKTZdkmrJmAtpUMLeECl93BLmY28xSsokpZSx7B2sajmRA7",
-	"mBf2IzUShcZK+Z34UhWzWbZ8GYdih4N8ayf4bDB17UiIR5wVAC9SQa8Dua/RnsGyR70y0y5+VaTrrUcq",
-	"D6WiSxjhFWcENRtGhBzfrio3ljxr82NhO67WymhT3q1RCEJtb0iaRSQVksxAzLJgn6ZKVhtjMK1sJSR2",
-	"7mzWemOciflQUxdjsrMGYTyBh0BhdUZjTMqXoIULrNriGx0jcw0qSLrYoUUBHl0KYNTiEUt0RAKkTqVr",
-	"YjuNkcWUZUA864XymcCTnSIYqm7TbK2yyaFKOhUhO9N2HCWCg8JuSMZFMTYVJMho1K7ARk9FgZVHTNpY",
-	"JabwbdiuWiDjcVYkTihtN9OtZ6RYUmVbtwiN7f/1bCHdwEvPIXOv08pceMZNEFrg3+xRgg3x0Qa4vrKg",
-	"8aB1gS8avbNNtOgkg10jCErDbNOR6g3FCK0ui7gP2V9h90TcdzpqPa9I5JkekynI8v5fOc3MipH74WHG",
-	"XBlrJoEmy5FvNLZdIPxkHjtBnikL7Nu7u9ojbSLFvmbWcRCc2BJpEtMcCJZZt3hGLQez9BSWZAES21V3",
-	"3Cl8fXvnlPeGbWxt1/IF/3oKeTdgOEASqiUrq0inNNlcPLpTybtr/BjsYCkM+FniD2V++XHDTscVGuFg",
-	"B2CJmtUq/LYzDU+4saeiubBPUyAZJHcgMYRRlbqg8vxUcBYTDnoh5P0hsbar3X3WkmLmfWw5Sr7DlqP2",
-	"32Xj0e8jPH6Iv9xyzKpvKnqJsLYZlDt3lgBhiR3t7JRM4YEk7I5pFRFXjgCqvV/74S1/X9h6KuTCnC4J",
-	"PMQACTn++/CEfGdzuSoimLBVEfGOtvnngspcfR9a8eEtv+VvsaYLH//64w/k8nR4Tlw3amLVobJFqZTY",
-	"UjIyNtvB+Iqc9vtk7PTRyCVAxxEZY+vwkRZilFF5B+Yn/5aN4o2jWz4u1ddoIpLl+Jqc9k/JmIuRKuLp",
-	"SIpCw9jshWMbd8DsJP4TRlzoER5Qxq+GZJyDnooEfzdMuQD75MyMp0c0jmGGoI+vb/np4ISMzZQ1CK/J",
-	"6WBIxgU3PoCQGpIRHtcdGSY0T48vyVhSDSNcGyRji5JfQcvlwetUg7wmQ4sODZLTbGz+PsH1GPcDV2yZ",
-	"dDSlmRkhImMDgNEBI6Ul0FyZ33LIjWMxSossGx+S//La1XG4NXOUYS782dkGrxQRC442wxU5PT52bSe5",
-	"sL7rLbeSbzFhzO7vxhOajMoEKM5cEsRZuuOIHB4efh+R0/6lG5BpkoCxv5TR7Ys14KYiSxThYkG+G1d1",
-	"krh2xlWRpixmwPUoLXii3OiHZJyIWB2pGcRHdMYO82SMpc+K0CzzNfaWU/FI+Z/efvI9islPb1/fEC1E",
-	"hFJmj5xjad8vHz69++X9x0PyV37PDWaq6sSorE28Y3PgRC9YDNbosquRgMLAhcZhb7mWlGX2wIIuDVe0",
-	"Ng/Je5c2x8+QKHgwTMvCeJVXdu9Q/ioDFfmlmXGxJMCOp0DOy3NkTJL17rlaCPJdhajx9/4E2hwkS1kV",
-	"IXKHzlDbEeMgH95ioRKLwXW0dx30X89oPIWD48N+L+oVMjNbktYzdXV0tFgsDik+PhTy7sh9q45+fvfD",
-	"2/cf3+I3VQFkz2pYywK19jtXvYHLwnA6Y72r3slh//DE1gJMcXMx5D6qV1bhr3eAO7HNbzCBnYV6fwJd",
-	"K3+0N1DUGvcf9/sbmvU3m/R3y0fU6i2bm1wjWmQXgD+7exLCw5eAH61fN/BkC5VyKpeGQFmG+wZWaRiT",
-	"Cmd2qpiTsa10GxNncVpXfYq9J9zGYbZUeqewO0/Z3e+zmeUogfkRrZqlzoQKIL3WUNVu6aD0G5Esd0L1",
-	"lt6JfoKnVbPBuNJPX0jkLTNj39IAHa0ALVBi90jOv4i5NRFi21hXyAWVCeotBTSzujSlWaZIUoDRrubl",
-	"BV3WqQjzGv2SIp+1CswNzG/M851wKGIN+sBuRqu4rDp2M07x7Om6T9HAI4K3P/z9yYb/Iou/yClWxJ+L",
-	"r/q6+/oNE8a+UiRj3Homf/74y/tWfKauJW+rMPxY8OTlJAFH/7bEoOb42K2d6X1SlM3BaDJPNmtvO5/L",
-	"RlWJi7GGCZa71rmtBMPeui9GMBz9d6+3Phrl5IXNmhczCRhudN1YwsSRxhrTG8nzq33lxQjkWgx/awRK",
-	"hbx/perNAvYpVIJMqBFaYfw11xcYuyWVc7eSzL+uNu0qPzOlP5Yvfg07rN77uYMdVq6CTJaEu5bM+xKG",
-	"cmwbDaLc2OCW1SGx8a1V3Ebt7F8u6vcmABW12qmzR6K8x9BiTS+V6drNXH70aLjjyQaUMrDHZJpWlBSz",
-	"GqXq9/H99hi8mswVojzrarJmg/TPDVoFLltJhbwTWgPfI1p/FPIOdE2LBDFqHY5/bXLcXD+8F+Q5N0OA",
-	"3WjG5vtUAJ9sA8cYlCJMETt8hRfnzDrcYCB+I2p+NW/8ZzCDwBnMDPsnz8DKXjHqY1sFtwb9lCpCqxRt",
-	"ELnzwZEzHNu3K7NXvfYvNWQ3BHX1ylHtUsWnqNvb7mrIgMzuj6L1W9xCDO+Xu8dAhBvSR4HdpXNESBtu",
-	"XmvpUTte5whXwtSg3NGje/tpk5S8Lm/leQYFq2R2o3lPktiYtkaZFulKDM21eyorAkN3ZJZH/krKNbKA",
-	"X4EVNrDBHrngjaW6SzHYuAXecXhN/gVS2Pw999Qn3NhExB2Tb2eE6iqTVgF+Y1/5nYhvdQVYgGoOG3sk",
-	"mos+c1iA0tblqNEDq6vWiXH0iP/dKJFvnGp+Bknspy+PY8TEiwW3yugIxpf+/PGX90YdutqiteB92Xof",
-	"F/r2E71bnb4x2VPUOwlZeVxokosE4/17ZJJfuI/0TJak7erl2569Jvm2184/+OcRlNcHOO5ZXcTrLLPO",
-	"EyULmmWgCQdIFJmAYom141366ZD8l9lwQE8xcWILhMb3jCfjssH+2J/LHF/d8ltOCCGxQBW+nAH5I/4n",
-	"OcRW9L+Z//98XX+p6rv9R0IXFFv+GpAOzYNP5tMbqul3dhDb4D4ij+Q388PnKzc49ru3P5GnyAP/vZvo",
-	"6Ih8+OXjJ7Le8oM8GnDK16MKliezkDHo6WgFitH8dIz9bxQZv3334XxwfIMAjQnNBb9DxCEoRAvhL6bE",
-	"bJbNADVk2F3z8IJy6GYIiY9ZFUmopnvkY38A1hIKdyhESITZk/oFDchLQOMpwesbzM7fDB2383lSvyop",
-	"yOSfnAEB0lHBRXtcXaQrjpFRmaZNQNkql5XutFHtU5QZ24Colhe9sg1nMB16y30rNsGzpe06jMlZ7CMl",
-	"cWbf05wkLmeqBEkEdkVVxKimFmapbodqKP3wdeNMNZpmthhR/llAH5c38W26ce8ld5Jq2S++myCVfJ0F",
-	"XhLrOcgVHuW5oZEW2P+K8WaKuOI5rEN2EcaITGBquJyS0wPzJsnsZfLf+K5kRCiV4l/Ay0ZolPvSmsVU",
-	"ZLAhvVkX0qMEMk1bRXWMkjYmfc+ytrWYn9OKaj8yguILBAiO6N9HWPD9w42Sc4NgbBEfpxnSSnDLSWOz",
-	"NeGO3CJIvqF1e+RpN8GK/rvJ9l5lck1c7HYyhVXZjOzdqCVPRAHB/NYFDSuMXMM0272urN985ZoQakEo",
-	"xzsQXqkIm8rYzlwdBfDR7G9PR2XnqDavYu0usWe5F2Uv6/8vtiXX1rLJvTPf73JPTIITebvdVjMq9AuY",
-	"soVSaHCtcM1m7oA5rEbu1q6jN4/JGN2ScURYQv5YuibGbCR/JI9eBLHLkppCEpGC29M8ka33Uk9XTZmt",
-	"JNkfWVDVEK4C65Y7585eWe4UcrMu69q36wz2/q5zmb3bwRp01txDZNrbVhTBJhy3HB1IoqeiuJuiSYbi",
-	"hwaakX7uMh35FYZasB5IpOTR3pux2rc4IrVenii0vpf8U1Q2ebH25y2vV71xuC5RZBsrtnW8NO/7ZpL1",
-	"izoOiSNfXOhxRS/bX9uRJKNK33Ks0LUKu9rosBZOEuCJuib2I5RbIUYqEwvDdXEmFCQhW/UjDvbWcteW",
-	"zdaSzLKVu+lCoYtlsFeuGfWfuCZ99Bp8T/cyOr1pJ97bzlu7z6ACdkEVUQD8mtwZBrF3QpTXWiBcZfTS",
-	"AfYzVfoAkXPw7mYFwLXm4p8fB9HgMtiZZ7ti0/CgrYAHN+OtW6/7aI8RbMdTB5geRMgqF7B20Tn1+N3k",
-	"/bnNvEuY7KfacfJvME7mwHtx18bpXVSVRqkZdfw7iZut7ixfGD9zZbubOOq9e+ULuWKXjrvNQtdadfGe",
-	"Hb760NUdG/mMSkgs/xjb1Mmqq7EmShS2m3FronBzbfHPTGlfVfzVcgwNFY8xG2sZoA3CVFnHENxi3LNu",
-	"kr5yJ8aGmXHTY4rUmsuEJq897pip8km4F9Vn5aUXX7U6GxNd1QURa9lQd/Knxp0WklXedC7SRsm3HTSe",
-	"7RK9NOLdpUMtqN+z2kWslvtJdSFOC46rVuNBZ8OVFr+qG7hoC1vrt39tDQV3NYK/KMF2vy8P4qBRaL84",
-	"JK/9y7V2674zvHMVnIuxFhLmLfHXD75f5EaDtpnRblrulcH+3yvZ7TDw4sZKhapglLUtLOQw2BYdCtBE",
-	"GlemlTz7rllqzhCVsK/e4LLG23guNSGCO28fO9CvVjqumTH2WFN75S+2kvQhnm6Vj7tQOacPP9sI99XJ",
-	"8fnZRZDuX68e0p+2D7CbP3i9P1Ijagl1jGasKKI0zGwPG5hdl11ejXVRdiGpWU4ZVVNsW+KJaTs1bjae",
-	"Prp3/uPmk2sjUNkxru1USJ35jlSdN7h3Ny+s4aqWliGf2OF4j/uoR5bvFLBmuThkrhovrQxy9Oje32jE",
-	"2P6ZXapoq36jzyukdW1yXpxerbTat6NpxqxMHt99dQe6bI+/WwYMx96/FRLtdb+v1OT+S4TdwNd2V7XZ",
-	"y4LTOWUZHqJniuQ0WbkcGK8hcffsbiAsVt1tVsj2ld9JyVzVjTQYK8Sl7rFkDjs6GHp5D2+rR9csa7RQ",
-	"dfDqPrqGyN+kW+casrYgfc8iMxG2Ekc4924bfjUcPc6o1E9Hj/ew3IZkDd31muv52a7UfEseWpWWKy9x",
-	"vqucN0WqK6hCfXiajVgX5B6WxkbHpvxY8WHUxStFZhJS9lDWcAYAt11K2+Guxfi/K28QPX76/nEQhe8R",
-	"/U/q5pAnVfOiXiq3WfPK7Gy+ii6y9e46IgW3VTlNt3mj0na5xna/6INNQlad1L5Z7+h4fyqmdELCReww",
-	"s9cra2EdZSGyfVLeYpyU1/iWZGpPSbQ4vVXLu01aqFC9l9XXZoawwsYne8PcT0CTyFdj2Tio75MakbKR",
-	"ZmtAfuXyu1aBsMzxaaUk8yVOSq7er/MlEab/ka76YVmcvX7Cv1N1bZ03jh5ZsnFrX2WO7Xs7S75lj7K+",
-	"mlB4sv54j8nx2ri2nwZe/gvYsg/D0yFiuRvsPK5tB6EjNEjdu8F7F93ZybLAxCX88MCfr+r0KS6nNZpm",
-	"km+qZIuIopWGH/5kkt9uy+Es5IHB7MEm+6GxQmvf1E7TNXuZZnTp+jlBUhoHbmFMuqwEA7UacwqNpdtr",
-	"Xa8sNeKMYaFSPBVC2esrFXFt89zgVZFVIDrmYz0e7671lCsNdt0MPd699dIcB2+SEBn6RwnMPfnc6Yzy",
-	"clHXvMYe63StyXIaTxmHawKZAlv2fto/rYEP897T56f/FwAA//8=",
+	"7H1tc9u41ehfweh2JrtzaVuyLTu2px+STbab3m02s0n7zNx1KkHkoYSaBFQAlKy6/u93cACQlAhKlCOn",
+	"efY+/dCNRRI4OG84bzh46MUinwsOXKve9UNvTiXNQYPEvz6Yv14liQSFfyegYsnmmgneu+7l7B4SElMF",
+	"JC+UJjGVckX0DMjbdx+OhkMSzyC+U0V+QwQH+yLNzD+ZIpreASdUEaYJU72ox8yQc6pnvajHaQ696x51",
+	"M0c9Cf8smISkd61lAVFPxTPIqQHpDxLS3nXvf51U6zixT9WJh/zxMbJLeZ2J+K65kBmw6UxHZAY0AUlm",
+	"VM0iIiTJqAalw7BNcKhtkM2p1iDNl3//7rf+0dXnh0E0uHr8tx313+YnepR+frg4f/z+D72op1dzM7DS",
+	"kvFpBfMPhVRCNoHmcK9HMT4kIkW0z+kUyARSIeGGzBlX+KtdnV/FPwuQq2oZdoBeHe6c3v8MfKpnvevT",
+	"4UUrXD+znOkmWAmktMg0GfT7N0QsQJp/9Q3FJaSFgqQFkAyHq8PhRupdD/r9yEDF8iLHv8yfjLs/SwAZ",
+	"1zAFWUH4XiTQBNCghIsEXijyNjkdDgdXhCXANdMrcgerMLXNB09mQwPHuze9RwOYBDUXXIEVLykmGeS/",
+	"ut/MT7HgGjjilc7nGYupAftkbt/83/9QZg0PHSd249uZ17EwLx/5VSBEr+JYFHb6uRRzkJpZUGmlBDpJ",
+	"XNSb0IzyGHZ+keOEj5GTQvN+KmROtSXpxXmvSeHIcj8XboL1tS1nVCPnm5eIlpQrGptnRM1EkSVWUV0T",
+	"XKqREaGAaPPRkiIPwj3N55mZ8aIpl1GvZVozY8qk0qTghtFR6THuZJAmLxRRmmpYm+A8NMFcCpHuQtxH",
+	"M9YHfNPQ0OhTJA/TkO+mk6XzR/OV+dyBQKWkq57lU8/pv9XUsKepx0FJtM/lEGLyD4iRnm6OD3QKTX7a",
+	"i9jlkvZZW3NZUV1nmlEaiNdC06wTUBsoKnWsHcGDvAUtFvVNOcu9/HUTGu50XBf9E/WkyPBt4EZ1/tYz",
+	"M1ON+t8oHskmhfnrc0jp15fr1KED1o0bXGyb7eAsBMYJ5WppzI26VPTvk5fJq4vXP55eXF2c0x+v3lzC",
+	"2+QK+mdvh2fng+Gbs0v66uqifz7sRfV9tn/vdtVXRz9+fjjvP/4hJF6vShyvw1RwptUNGfT/fkWoBDIg",
+	"n/76fg2uwemw7/63PrHf309bpnxNs0wE1KoEqgRXIR22spYRKXjK9A3hgsO1+ylFLVUKg6cmnShAcmQC",
+	"pbXgEhZAM9xzFyCVGfpzALpNMVGxkAEFNweZsyyDoIwuhAbZeSdcZyf7bVRiw0MQ4qjXVMHFeRO4mHLB",
+	"WUwzMllpUIazJvbVqJJm8yhIHm8XbiopYw/uWtRP9i2Dx2qr6a6uPlUfvZYM0p3q2EG1MV0QV2ZZX13/",
+	"1vDxDarfH7yeY9aS2lC/lf3T0czZT2Fv7qxuunKYMMRSQkY9wAGjo5B6BpIYsSfLGUggOeUr1GHzgjM1",
+	"g8TIg7FHlownYtmLNtZtnYbu285E8MQsoev7SQGjXG2zmdCfIqkUuTGYDLBEgdaZEWVdl+F2NrXv74Tq",
+	"I76WQ4AeDsxyfZFHTIgub2DxKll4G5cmCTOLotmHGmZTminYRLZFRGNBpYdzNhieXfh9pubq9HfKQQvP",
+	"v4HFjwVP9gRzf5P/y2ShtDK3yMIbWBj10hRcmIt41lGdpULedXx1RtVsp74z7+zrv2iWe4l4srKza3br",
+	"qYZ0ULeg7y+M78uvKJrKhQYqJ3y3F16H2g3SAtV7dLP3goq7T7aR5g0sPnI6VzOhcYaGHWt+bAHJfxjY",
+	"O5+LKZ60pC/iJZwxqlgKl1aNuAM1nmp1Q/jV0f+lR//qH10dj46MRXxxHraIzTAa5nsSXblP1ncRs7Fl",
+	"jIOPg2WUTws6xb9VDJxKJlREVBHPCFXEBqjMnro6OiOKZdZqrsW9zvtXF8jd/ofBLo8IAWtDl4b5HEJK",
+	"634OsbZPNs1/s4szTRIBinChyUxkyTXB0IaLYkyCpuzMqccdPIRa1Jh2gU2Z8sROhHHZxgwiEEFFYjnb",
+	"g3JiF4Ymy/oKqvEmQmRAOXqlLjAYtA5ikRirRc/IcsbiGdLXIPuFWovsLGk9wLidVuKu5/AUJBiTEGsh",
+	"V016lbZhU3TBWJV7BGDKWd5yLVchY3mfHa2bo+JcJ4wDCN1Ng22gzm85OEDU89Zr6ZJ4NGxFrF1yUxp4",
+	"MhfM5SFKJO50VlOas2zVGfFVMKThnewVShHc2ePbXv/FvPR/YFV+MDIu0F5f+QhNdytsDhJZxhmmTW6Z",
+	"S1gwUaiRWlKZB5GsfHSqm3nfPpAPOwSfyXR0B6snMaKLQPkhonooq2Kkkjs8iI3FVxD6RXvSrlFsHatb",
+	"ufuDD95ucrdj+v20wnNqgYwpt/k0dXIO+QSkmrF59/H2jEVCLhYhre8eEMV4DKjvEQlkAlPKAxtImDO8",
+	"pnKLrOaraavaIkMkfcvml4PTJikTkVMWCB7EM8r4u2RPY68pezTTe8pS2KqrONtD5gYPLfaO8US1W2MB",
+	"cNapZr4nWpC5ZDmVK2Jer0wu3KpTkNfkk/tXLwCD+WErDKWGD7sCLXtFR3ThS59bwKpvFBsvbMYQLHf4",
+	"1XjMhgb+yTkSVYD5Kn15kfRfDl6+PI8vk4vhFT1NgdJ+PBzSpD8Y0rNJep4OJqeT/uTl6WmcDIbJRTwY",
+	"Tvppv0/7L5tRaZ9iDhrhP5UaYzMcROPdu5v3cRKvtUZbDKTqpe7GR/Rcbv0UOCimRnt5cs/l9c2pBN4Z",
+	"I4ZQQnUPtTvFRzN1ABNJgioyvRcFFdiQbtOy9yupJeIVm3KqCwmk4AlImzq1LmmIrQenL8N8jXnWvcDc",
+	"x4eOevp+G6vr+9GTDexNT3yNUwOhHsc81aQ14NbptYaVhjw2pbjaQksGirxiqLGho3BQvQHN9OwLcw8G",
+	"6GItzSXudico3Vdb89N/LpJp2PemmlDyz0LIIiepKHjSiJfTLAsZLpi+sqUEShs3mnECC5ArshCYeeru",
+	"1lC+6joD1SQDqjQRfL85EpAwNfaRDOGBCxJLSJhG5zqDVN8QoWcgl0wBSSAWec6UsTAg7Ne3pBFzSBjl",
+	"PlZjEIPZup3Zxe4KrDJJt9c1ZFnPItrDuoESP2+Ie3xx0YYJiAgLpjpmYkkywaeEaZLTFZkAEYVBaUro",
+	"BjaxPinyMRhEPXElLa6QxCiAbkmR9ZFH5Ya6DhzjLrxiTW1XDKOeNEVo8daWX86AuxT21qXbKsFukz8x",
+	"apBRpUczoFJPgOo2tFTOB2LEZd/RyewA2sYcwfwXy8uopc2A4URaiLvOaa/KjWvQtMYxpXonRmtwocma",
+	"nxUU4D0jIl8cqgiXG0RVWFdpsgCZsFjf2LJCl54LoaWS49FeG47TEDnsU4aDoYNkr/d1J9RilVfnEMtG",
+	"HFdVaCvZ0MhbRqVPqz5HUKYWiqniM770rfTHHcrWER4i2zqbRDUd67HSpp/fgKYsc/v1L2nv+rfdCO89",
+	"Rg1/32FV7BFbmTHlY8idbe63CwiXraEi6VSY8Deh4Yc1puxQRmhLAMstdrOuBg0L1H1rCgX1YmRc/gnY",
+	"UkpbZbCZ0nfC68JoHfdvrJbaWQjjcNy+TX92jGAx29itUynCIrWf/9alWtP7GdaCC29R+7kgYg/10Vou",
+	"U/oRiAoctYSxTarevQmomh0l1VWEI7kc0quX/cHL08mgTyeXyfB8kkJyFl9dnPcvz2gfYHB5mp4llF6c",
+	"np0Oado/HdCLl+ll/3I4GNA9IxwG4K9eAeX0yDdZ/1RxRc2lWrN5aazZwtrCGyb+hnFccCPgBvaoZ2xU",
+	"nD+fKI2vhwoNy8xGUxSNxhjtE+556iZVn8mOEkITHiAIhBrpfC7LaMqGppxRPgVVWnAkhSVxIWYyowsg",
+	"9mNIyAp0RKiKgSeMT8lk5aMcndjLwvYDThdiM6OMY7vvdSuYrgyylqFGOeNhjwYLzayKz+0itSB0KgFa",
+	"rPVYmCV330j3S4DsU2xRGMoEignsfmWpaYk5kaKYztABy29I/9odGRApceGZbob6vOSpcHzbnilp2HCM",
+	"+2mO8fhHgFufcmAgnkFSdCiX2+Q2dBf2klRnoKrRxqdtpYDW48Kcv54Z/5cZEyQlfpwu2N5VM+Wov76c",
+	"FlBLytX4t5KydSGJahqiXa84bLZoF0hGk1UobmJVyXImyJJy447eEMjnekWE8a6td1rRNfpy6UcwQ6Eh",
+	"moOqTp35I4NWWhKWpiB9KacRFMaN0xzvF5z6AlXRxlhllMOiqgbWgUsBK91yMLWwPenkto+Sqz3jegqG",
+	"WbjObkFmdYfE6imqh16MUQF7AmjkCm4S52nZX8lZhJzhyptfKHsSiylyjsfrlLYef+9kMThZq2Kv4r3n",
+	"/Stjn2o0Gn8QPM1YXHNY6UQU+nqSUX7nsyL1Op3QwT+l6SSDGxtWm0sxNQghmRB3hAZd4aR0HxuPQEoh",
+	"W+qZa/IgZGkAUG3rzuoysOlmtk6XMsiScCJzZ7ayQncYWF2F+whVd6H6qXoUPlTKqrMvSb/iUz9MVIXu",
+	"kYohtvwIcsFiCEdgnfXaFg2rwmAcy+CbQa+08KXtzWfoiBdzdJvKPXeDyyAWPFG16oW/cnZParW6u/SB",
+	"D5+M9i/AnheTO1iNwDph3UN37rv78rPmkcRikrF4ZMtBmuxhKTIyTuDIDtZ98rWPt9ULKU2NtzF6aoRu",
+	"34ibFpJOYTQXsiXRh9GnEUvanblReayue3RwM5UVwG2D0pskrHlxjp+rCFyDv0KwhrHdQqyQYNSwU+ee",
+	"DbSGxbs8nxGI2NidYjSf5wHZm1FZhtMx+hUZbawVmYMkOcsyJjiRAjFCErHkX+5GZEKpPVJTa8ePQkfv",
+	"Mqpme0aS96rUK/LuLx/ikEIVYjJTV0V2fqHROk1LhAY5g005JH8BpVxEZ2vleM1kuWM8MRteVXuU1wZx",
+	"p1Y2TnemgCc+7R/uyHevb2Nke55QXdCMJX/lGi2kYb9v3ShX6oCDvUwH8XAyoBdpPzmDq8llfErPkwt4",
+	"mfbpYHIWD5NLuEoH9HRyHl8kL6GfntLzyUX8MunDaXpu3kmG6SW9igdwlg4nl4l5+ywewmV6NRkkZ+mQ",
+	"XsZXMEjPJsPkMr2ig/gMhunl5CoZpGd0MGlaURZpDaPB4TAiPhYUkUpxmF//WYDSRzY4FKEbl0i6jIgq",
+	"JjnTR6geIudfH5VmaUN/5rvIHHKXffORy8EpcQPcEMejxrwhCcQspxmx86jInRalivTvyQzuI8KFnjE+",
+	"tVlXUeiQv10j3iZ+fo3Ix4j87Yb8zdi7/YgMInJ6aSzB05fbDisPzoJHhzfECmlS4aYOSVBgMue0bJR3",
+	"UcXWSiqqUaJewe2J7DL/jVo/S49c4igc2ZsUku+jtuL1Q43bVWb16nMGhP5R1oNsg8ZVjbiKyeDOf+At",
+	"Yc8sbJpCh7Yb3lN9QtJWgtm6Yb9PllTus6k98y74BRubx2/kZdEKUxRIfnqbP7QXNnZBh6JSkmp43r4n",
+	"mhG+eobDKpZvNMXR0lojrsnZ4aQzBRhN5i2ucVpk2WpUFQcEPEoR30EyKoxx0D359+yFGU9ysUradnvd",
+	"WgijsjJm77OLDYHztKiYZN15WeeADfK0ctLXF65wV55vRrh8FuGJ/TKqgG2HMEH18lNOpBjnLxzOMF5h",
+	"oL5SCK2wQMr1hnK+ZMoWYD3JCBspSHt+pCWQV1ZqfMkpkCdXELvTDGsn9HafamjrMWIR5TBpKbbz3Ayy",
+	"SNh/f6Z6/oxOIBw53U9TKuO8BGOlNid1W/T7Z7H9f3LaJ/92hS9yp+FuISythHKijVP8begsAmy2bw+O",
+	"vU30GWXcRbc60CBmMi6Mmb47ZVObI6Msb+vgJmmasti4UXMpNJ6UJnRKGVct4fpFeI/9lg6RdDid/aRD",
+	"JI2zfBvWQpejXWslvWuVDYZcZLIq+9c1E9C2kqElXOCyO9hez2aeglVUKWvJI1jbeDQXYg/zwn6kRqLQ",
+	"WCm/F1+qYj7PVs/jUOxxkG/jBJ8Npm4cCfGIswLgRSrodSD3NfqGWPaoV2baxa+LdL0nTuWhVHQJI7zi",
+	"jKBmw4iQDrVGYMmTNj8WtuNqPba25d0ahSDU9hSgWURSIckcxDxr6brgZbUxBtPKVkJiS9lmrTfGmZgP",
+	"NXUxJjtrEMYTuA8UVmc0xqR8CVq4wKotvtExMteggqTLPVoU4NGlAEYtHsvWEHUq3RDbAo8sZywD4lkv",
+	"lM8EnuwVwVB1m2ZnlU0OVdKpCNmZtlMFERwUtukyLoqxqSBBRqN2BTZ6KgqsPGLSxioxhW/DdtUCGY+z",
+	"InFCabtg7DwjxZIq27pDaGxjuicL6RZeegqZe51W5sIzboLQAv9mjxJsiY82wPWVBY0HrQt81uid7e5G",
+	"JxnsG0FQGubbjlRvKUZodVlsY5hdx/OteyLuOh21XlQk8kyPyRRkef+vnGZmxcj9cD9nrow1k0CT1ch3",
+	"wNstEH4yj50gz5QF9u1th+2RNpFiwz3rOAhObIk0iWkOBMusWzyjloNZegYrsgSJfdQ77hS+vr1zynvL",
+	"Nraxa/mCfz2DvBswHCAJ1ZKVVaQzmmwvHt2r5N11JA22VhUG/CzxhzK//Lhhp+MKjXCwA7BEzXoVftuZ",
+	"hkfc2FPRXNinGZAMkilIDGFUpS6oPD8VnMWEg14KeXdMrO1qd5+NpJh5H3vhku+wF679d9kR9/sIjx/i",
+	"L7ccs+rbil4irG0G5c6dJUBYYke7OCczuCcJmzKtIuLKEUC1XyRwfMvfF7aeCrkwpysC9zFAQk7/Pjwj",
+	"39lcrooIJmxVRLyjbf65pDJX34dWfHzLb/lbrOnCx7/++AO5Oh9eEtcmnVh1qGxRKiW2lIyMzXYwvibn",
+	"/T4ZO300cgnQcUTG2NN+pIUYZVROwfzk37JRvHF0y8el+hpNRLIa35Dz/jkZczFSRTwbSVFoGJu9cGzj",
+	"DpidxH/CiAs9wgPK+NWQjHPQM5Hg74Ypl2CfXJjx9IjGMcwR9PHNLT8fnJGxmbIG4Q05HwzJuODGBxBS",
+	"QzLC47ojw4Tm6ekVGUuqYYRrg2RsUfIraLk6epVqkDdkaNGhQXKajc3fZ7ge437gii2TjmY0MyNEZGwA",
+	"MDpgpLQEmivzWw65cSxGaZFl42PyX167Og63Zo4yzIU/O9vghSJiydFmuCbnp6euJxkX1ne95VbyLSaM",
+	"2f3deEKTUZkAxZlLgjhLdxyR4+Pj7yNy3r8iVWs2MPaXMrp9uQHcTGSJIlwsyXfjqk4S1864KtKUxQy4",
+	"HqUFT5Qb/ZiMExGrEzWH+ITO2XGejLH0WRGaZb7G3nIqHin/09tPvnk2+entqzdECxGhlNkj51ja98uH",
+	"T+9+ef/xmPyV33GDmao6MSprE6dsAZzoJYvBGl12NRJQGLjQOOwt15KyzB5Y0KXhitbmMXnv0ub4GRIF",
+	"D4ZpWRiv8truHcrfsaEivzQzLpYE2PEUyEV5joxJstnWWQtBvqsQNf7en0BbgGQpqyJE7tAZajtiHOTj",
+	"WyxUYjG4qxbc1Q6v5jSewdHpcb8X9QqZmS1J67m6PjlZLpfHFB8fCzk9cd+qk5/f/fD2/ce3+E1VANmz",
+	"GtayQK39znVv4LIwnM5Z77p3dtw/PrO1ADPcXAy5T+qVVfjrFHAntvkNJrCzUO9PoGvlj/ZqlNqNEqf9",
+	"/pZbJJq3R3TLR9TqLZubXCNaZBeAP7sLPMLDl4CfbN6D8WgLlXIqV4ZAWYb7BlZpGJMKZ3aqmJOxrXQb",
+	"E2dxWld9hr0n3MZhtlQ6Vdidp+zu99nMcpLA4oRWXXznQgWQXuv0a7d0UPq1SFZ7oXpHQ0Y/weO62WBc",
+	"6ccvJHKnVpBNOloBWqLEHpCcfxELayLEtuOzkEsqE9RbCmhmdWlKs0yRpACjXc3LS7qqUxEWNfolRT5v",
+	"FZg3sHhjnu+FQxFr0Ed2M1rHZdVKnnGKZ083fYoGHhG8w+HvTzb8F1n8RU6xIv5cfNXX3dcbZBr7SmGT",
+	"VDTv/vzxl/et+Exdr+hWYfix4MnzSQKO/m2JQc3xsVs704ekKFtg11RPNmtvO5/LRlWJi7GGCZa7ns6t",
+	"BMOmz89GMBz9d6+3Phrl5IXNmhdzCRhudN1YwsSRxhrTW8nzq33l2Qjkel9/awRKhbx7oerNAg4pVIJM",
+	"qBFaYfw117AauyWVc7eSzL+utu0qPzOlP5Yvfg07rN6UvIMdVq6CTFaEu17hhxKGcmwbDaLc2OCW1SGx",
+	"8a113Ebt7F8u6vcmABW12qlzQKK8x9BiTS+V6drtXH7yYLjj0QaUMrDHZJpWlBTzGqXqF0X+9hC8M88V",
+	"ojzpzrxm5/7PDVoFbgFKhZwKrYEfEK0/CjkFXdMi7Rh13enbOd288GxcjqP/B7jctbcPaXp6B/yGLGeA",
+	"F9RsdIZ3phQexBWH1P2f6B2gp2gIYqOf/hoA36HGRwZQfcmCK0LxXFAtihMks/Ur/7XNP3dtD58R6W6G",
+	"AMJpxhaH1POfbJ/OGBQSyg5f4cXFLBxuMN+yFTW/mjf+M5hB4Axmhv2zJ2DloBj1IUxkO55guIxWmfgg",
+	"cheDE+cftFslxiR55V9qqOgQ1NUrJ7VLXR+jbm+7q2kDqvlwFK3fIhlieL/cA8ab3JA+2O8uvSRC2qzC",
+	"RueW2ilKR7gSpgblTh7c24/bpORVeSvYEyhY1Sw0ejQliU1daJRpoxZroVLX1ass/Azd0Vue7Cwp10j2",
+	"fgVW2MIGB+SC15bqLpNkw1N4x+oN+RdIYcs0uKc+4cb0Jf76kVZGqK5SahXg1/aV34n4VlcQBqjmsHFA",
+	"orkkA4clKG09yxo9sIhukxgnD/jfrRL52qnmJ5DEfvr8OEZMPFsMswyCYRjxzx9/eW/UoSsh28jRlDcs",
+	"4ELffqLT9ekbkz1GvbOQMc+FJrlIMK1zQCb5hfuA3mRF2q5+v+3Za9pve+38g3+eQHlLhOOe9UW8yjJr",
+	"ZFKypFkGmnCARJEJKJZYd81lGY/Jf5kNB01lFbk6sPEd48m4vEdh7I/fjq9v+S0nhJBYoApfzYH8Ef+T",
+	"HOONA7+Z//98U3+paq/+R0KXFDs7G5COzYNP5tM3VNPv7CD2HoOIPJDfzA+fr93geK2B/Yk8Rh74791E",
+	"Jyfkwy8fP5HNzi7kwYBTvh5VsDyahYxBz0ZrUIwW52Nsc6TI+O27D5eD0zcI0JjQXPApIg5BIVoIfzEu",
+	"Ji1toq8hw+42j2eUQzdDSHzMqkhCNT0gH/tzzpZQuEMhQiJ0fer3cCAvAY1nBG/pMDt/M0PQzudJ/Uas",
+	"IJN/cgYESEcFF9Rz5a+uBkpGZTY+AWWLmdaaEEe1T1FmbJ+pWvr72vYVwqz3Lfcd9wTPVra5NHpv2C5M",
+	"4sy+dT1JXGpcCXshmXloVFMLs1SXgDWU/kZyx9LSL7veG7XFiPLPAvq4vAl0242fz7mTVMt+9t0EqeTL",
+	"afCSas9Brr4szw2NtMA2Z4w3KwEqnsNycxdIjsgEZobLKTk/Mm+SzN7h943vSkaEUin+Bbzsd0e5r6Ba",
+	"zkQGW7LYdSE9SSDTtFVUxyhpY9L3LGs7yPk5raj2IyMovg6E4Ij+fYQF3z/eKjlvEIwd4uM0Q1oJbjlp",
+	"bLYm3JFbBMn3LW8PMO4nWNF/N9k+qExuiIvdTmawLpuRvZu55IkoIJjfuqBhIZnri2ebFJZlui9cr0kt",
+	"COV41cULFWHvINuAraMAPpj97fGkbBDW5lVsXBn3JPeibFn+/8W25LqXNrl37tuaHohJcCJvt9uiVYV+",
+	"AVO2Hg4NrjWu2c4dsID1yN06/NignIzRLRlHhCXkj6VrYsxG8kfy4EUQm2mpGSQRKbg9tBXZsj71eN2U",
+	"2UqS/ckUVQ3hwuG33Dl3Ezx/4xRys/zuxndlDbZ4r3OZvcLDGnTW3ENk2kt1FMFeK7ccHUiiZ6KYztAk",
+	"Q/Erb4zlLqGVX2OoBcu+REoe7PUo6+2pI1Jr2YpC668MeIzKXj7W/rzl9eJGDjclimz/zLbGpuZ93zO0",
+	"fh/LMXHkiws9ruhl26g7kmRU6VtuUxGosKuNDkseJQGeqBtiP0K5FWKkMrE0XBdnQkESslU/4mBvLXft",
+	"2GwtySxbuQtNFLpYBnvlmlH/iRvSR6/Bt+4vo9PbduKD7by1aysqYJdUEQXAb8jUMIi9+qO8vQThKqOX",
+	"DrCfqdJHiJyjd2/WANzoIf/5YRANroINmHYrNg332gp4cDPeufW6jw4YwXY8dYRZYISscgGtyOLGRz1+",
+	"t3l/bjPvEib7qdY14BuMkznwnt21cXoXVaVRakYd/07iZus7yxfGz1wOdhtHvXevfCFX7NNYuVnPXCsi",
+	"P7DDVx+6ukoln1MJieUfY5s6WXWl9ESJwjatbk0Ubi8h/5kp7YvHv1qOIWre2Z+tnGWANghTZblKcItx",
+	"z7pJ+trVJ1tmxk2PKVLrIRSavPa4Y6bKJ+GeVZ+Vd5t81SJ8THRV94BsZEPdAa8ad1pI1nnTuUhbJd82",
+	"SnmyS/TciHd3S7Wg/sBqF7Fa7ifVvUctOK46ygedDVdB/qJu4KItbK3f/o01FNwNGP4+DHvJQXneCo1C",
+	"+8UxeeVfrnXV9xcAOFfBuRgbIWHeEn/94NuCbjVomxntpuVeGez/vZLdDgPPbqxUqApGWdvCQg6DbdGh",
+	"AE2kcWVayXPomqXmDFEJ+/pFPRu8jcePEyK48/bxooH1gtYNM8aeXmuv+8OOoT7E0630bx8q5/T+Zxvh",
+	"vj47vbx4GaT71ysI9E0VAuzmz9cfjtSIWkIdoxkrypb8YasimN+UzXyNdVE2m6lZThlVM+xO44lpG3Ju",
+	"N54+unf+4+aT6xZR2TGuu1hInfnGY503uHdvnlnDVZ1LQz6xw/EB91GPLN8QYsNycchcN15aGeTkwb2/",
+	"1YixbVK7FEtXbWWfVi/tuiE9O71aaXVoR9OMWZk8vsnuHnTZHX+3DBiOvX8rJDrofl+pycOXCLuBb+yu",
+	"arOXBacLyjLslcAUyWmydgc03jbjrlPeQlisutuukO0rv5OSuarpbDBWiEs9YMkcNu4w9PIe3k6PrlnW",
+	"aKHq4NV9dH2vv0m3zvXdbUH6gUVmImwljnDu3S78ajh5mFOpH08e7mC1C8kauus119q1Xan5zku0Ki1X",
+	"XuJ880BvilQ3jYXaLTX77S7JHayMjY53L2DFh1EXLxSZS0jZfVnDGQDcNqNth7sW4/+uvCj29PH7h0EU",
+	"vi72P6mbQ55UzYt6rtxmzSuzs/kqusjWu+uIFNxW5TTd5q1K2+Ua2/2iDzYJWTXM+2a9o9PDqZjSCQkX",
+	"scPc3qKthXWUhcgOSXmLcVLe1lySqT0l0eL0Vp0Nt2mhQvWeV1+bGcIKG58cDHM/AU0iX41l46C+HW5E",
+	"yn6prQH5tTsOWwXCMsentZLM5zgquH6N0pdEmP5HuupnonH2eiOHTtW1dd44eWDJ1q19nTl27+0s+ZY9",
+	"yvpqQuHJ+uMDJsdr49q2KXjHM2BnRgxPh4jlLir0uLaNok7QIHXvBq/XdGcnywITl/DDA3++qtOnuJzW",
+	"aJpJvneWLSKK1vq6+JNJfrsth7OQBwazB5vsh8YKrX1TO03XbFmb0ZVr2wVJaRy4hTHpshIM1HrMKTSW",
+	"bq91vbbUiDOGhUrxTAhlbylVxHVHdINXRVaB6JiP9Xi8uw5jrjTYNa30ePfWS3McvDBEZOgfJbDw5HOn",
+	"M8o7ZF2PInus03Wgy2k8YxxuCGQKbNn7ef+8Bj4seo+fH/9fAAAA//8=",
 }
 
 // decodeSpec returns the embedded OpenAPI spec as raw JSON bytes,

@@ -14,12 +14,12 @@ import (
 	"os"
 	"path/filepath"
 	"strconv"
-	"time"
 
 	"github.com/spf13/cobra"
 
 	"tunic/api/client"
 	"tunic/chain"
+	"tunic/devnet/scenario"
 	"tunic/internal/durable"
 	"tunic/ledger"
 	"tunic/node"
@@ -114,12 +114,13 @@ func (a *app) devMine() *cobra.Command {
 }
 
 func (a *app) devAdvance() *cobra.Command {
-	return control(a, "advance DURATION", "Move the clock forward and seal what falls due on the way", cobra.ExactArgs(1),
+	return control(a, "advance DURATION", "Move the clock forward (90s, 2h30m, 30d) and seal what falls due on the way", cobra.ExactArgs(1),
 		func(ctx context.Context, api *client.Client, args []string) (*http.Response, error) {
-			d, err := time.ParseDuration(args[0])
-			if err != nil || d < 0 {
-				return nil, usage("%q is not a duration such as 90s or 2h30m", args[0])
+			d, err := scenario.Duration(args[0])
+			if err != nil {
+				return nil, usage("%q is not a duration such as 90s, 2h30m or 30d", args[0])
 			}
+			defer a.advancing(ctx, api, d)()
 			return api.DevAdvance(ctx, client.DevAdvance{Ms: d.Milliseconds()})
 		}, showHead)
 }

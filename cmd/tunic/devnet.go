@@ -19,6 +19,7 @@ import (
 	"tunic/chain"
 	"tunic/chain/genesis"
 	"tunic/devnet"
+	"tunic/devnet/scenario"
 	"tunic/internal/durable"
 	"tunic/ledger/wallet"
 	"tunic/node"
@@ -27,6 +28,9 @@ import (
 // runningFile describes a running devnet in its folder; it is there while the
 // network runs.
 const runningFile = "devnet.json"
+
+// stepsDir is where steps of a devnet keep dumps.
+const stepsDir = "steps"
 
 // running is what `devnet up` says when it is ready.
 type running struct {
@@ -40,6 +44,8 @@ type running struct {
 	Relays   []upRelay  `json:"relays"`
 	Accounts []upKey    `json:"accounts"`
 	Claim    string     `json:"protection"`
+	Driven   bool       `json:"driven"` // the clock stands still but for tunic dev
+	Clients  []string   `json:"clients"`
 }
 
 type upRelay struct {
@@ -54,20 +60,40 @@ type upKey struct {
 }
 
 func (a *app) devnetCommand() *cobra.Command {
-	return noun("devnet", "A private network on this machine", a.devnetUp(), a.devnetStatus(), a.devnetDown())
+	return noun("devnet", "A private network on this machine", a.devnetUp(), a.devnetStatus(), a.devnetStep(), a.devnetDown())
 }
 
 func defaultDevnet() string { return filepath.Join(home(), "devnet") }
 
 func (a *app) devnetUp() *cobra.Command {
 	var spec devnet.Spec
-	var processes, detach, fresh bool
+	var processes, detach, fresh, driven bool
 	var params []string
 	c := &cobra.Command{
 		Use: "up", Short: "Start a ledger and relays and serve the API until interrupted", Args: cobra.NoArgs,
+		Long: `Start a ledger and relays and serve the API until interrupted.
+
+Its clock runs with the machine's, or stands still with --driven: then it moves by
+tunic dev advance alone, blocks hold what is submitted at once, and every relay
+answers a block before the next. Relays then talk in memory: messengers in other
+processes do not reach them, those of --clients do. With either clock, tunic devnet
+step makes relays fail, cheat and come back.`,
+		Example: `  tunic devnet up --driven --detach
+  tunic devnet step fault relay-3 silent
+  tunic dev advance 2m
+  tunic devnet step expect state relay-3 deregistered
+  tunic devnet down`,
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			if spec.Relays < 1 || spec.Relays > devnet.MaxRelays {
 				return usage("--relays must be 1 to %d", devnet.MaxRelays)
+			}
+			switch {
+			case driven && processes:
+				return usage("--driven and --processes do not go together: no block waits for relays that are processes of their own; leave one of them out")
+			case processes && spec.Clients > 0:
+				return usage("--clients and --processes do not go together; a messenger beside relays that are processes is tunic client run")
+			case spec.Clients < 0 || spec.Clients > devnet.MaxClients:
+				return usage("--clients must be 0 to %d", devnet.MaxClients)
 			}
 			if err := listenable(spec.HTTP); err != nil {
 				return err
@@ -91,6 +117,9 @@ func (a *app) devnetUp() *cobra.Command {
 				return err
 			}
 			spec.Logger, spec.Live, spec.Links = log, true, devnet.LinksTLS
+			if driven { // in sockets nobody counts what is under way
+				spec.Live, spec.AtOnce, spec.Links = false, true, devnet.LinksMemory
+			}
 			return a.up(cmd.Context(), spec, processes, fresh)
 		},
 	}
@@ -100,6 +129,8 @@ func (a *app) devnetUp() *cobra.Command {
 	f.StringVar(&spec.HTTP, "http", "127.0.0.1:8400", "address of the API")
 	f.StringVar(&spec.Dir, "datadir", defaultDevnet(), "folder for everything; its network.json is what clients need")
 	f.StringArrayVar(&params, "param", nil, "NAME=VALUE: change one parameter of the dev profile, by its name in genesis.json (repeat)")
+	f.IntVar(&spec.Clients, "clients", 0, "number of messengers for steps: alice, bob, carol, client-4 and so on")
+	f.BoolVar(&driven, "driven", false, "let the clock stand still but for tunic dev advance")
 	f.BoolVar(&processes, "processes", false, "run every node as a process of its own")
 	f.BoolVar(&detach, "detach", false, "return when the network is ready; tunic devnet down ends it")
 	f.BoolVar(&fresh, "fresh", false, "remove a devnet that is in the folder")
@@ -127,7 +158,7 @@ func (a *app) up(ctx context.Context, spec devnet.Spec, processes, fresh bool) e
 	}
 	mark := filepath.Join(spec.Dir, runningFile)
 	defer os.Remove(mark)
-	said := running{Ready: true, PID: os.Getpid(), Network: filepath.Join(spec.Dir, "ledger", node.NetworkFile)}
+	said := running{Ready: true, PID: os.Getpid(), Network: filepath.Join(spec.Dir, "ledger", node.NetworkFile), Driven: spec.AtOnce, Clients: []string{}}
 	var wait func() error
 	if processes {
 		exe, err := os.Executable()
@@ -150,8 +181,16 @@ func (a *app) up(ctx context.Context, spec devnet.Spec, processes, fresh bool) e
 			return errors.Join(err, clearDevnet(spec.Dir, true))
 		}
 		defer n.Close()
+		steps, err := scenario.Attach(n, filepath.Join(spec.Dir, stepsDir))
+		if err != nil {
+			return err
+		}
+		n.SetSteps(steps.Serve)
 		for _, r := range n.Relays {
 			said.Relays = append(said.Relays, upRelay{Name: r.Name(), Node: r.ID})
+		}
+		for _, c := range n.Clients {
+			said.Clients = append(said.Clients, c.Name)
 		}
 		said.fill(n.URL, n.Seed, n.Genesis.Hash(), n.Genesis.ChainID, n.Genesis.Params.Claim(), n.Accounts)
 		wait = func() error { return n.Wait(ctx) }
@@ -187,6 +226,12 @@ func (r *running) text(w io.Writer) {
 		fmt.Fprintf(w, "  %-9s %s\n", x.Name, x.Node)
 	}
 	fmt.Fprintf(w, "\nSeed          %d\nChain id      %d\nGenesis       %s\nProtection    %s\nNetwork file  %s\nListening on  %s\n", r.Seed, r.ChainID, r.Genesis, r.Claim, r.Network, r.URL)
+	if len(r.Clients) > 0 {
+		fmt.Fprintf(w, "Messengers    %s\n", strings.Join(r.Clients, ", "))
+	}
+	if r.Driven {
+		fmt.Fprint(w, "Clock         stands still; tunic dev advance 2m moves it\n")
+	}
 	fmt.Fprintf(w, "\nReady. In another terminal: export TUNIC_NETWORK=%s\n", r.Network)
 }
 
@@ -199,7 +244,7 @@ func clearDevnet(dir string, fresh bool) error {
 	if !fresh {
 		return fail(exitFailed, "exists", "an earlier devnet is in the folder", "%s; pass --fresh to replace it, or another --datadir", dir)
 	}
-	left := []string{filepath.Join(dir, "ledger"), filepath.Join(dir, "offence.proof")}
+	left := []string{filepath.Join(dir, "ledger"), filepath.Join(dir, "offence.proof"), filepath.Join(dir, stepsDir), filepath.Join(dir, "backups")}
 	for _, pattern := range []string{"relay-[0-9]*", "client-[0-9]*"} {
 		more, _ := filepath.Glob(filepath.Join(dir, pattern))
 		left = append(left, more...)

@@ -176,7 +176,11 @@ func (v *whyView) print(a *app, w io.Writer, core genesis.Core, now int64) {
 	}
 	table(w, rows...)
 	a.printJudgement(w, core, v.NodeDetail, v.Judgement)
-	v.Score.print(w)
+	if gone(v.State) {
+		fmt.Fprintf(w, "\nscore: nobody judges it any more, since it is %s\n", v.State)
+	} else {
+		v.Score.print(w)
+	}
 	fmt.Fprintln(w, "\nhistory")
 	a.printHistory(w, v.History)
 	for _, s := range v.Slashes {

@@ -117,7 +117,11 @@ func (v *judgementView) words(core genesis.Core, n *client.NodeDetail) []string 
 
 // printJudgement shows what judges have said of a node, and what follows.
 func (a *app) printJudgement(w io.Writer, core genesis.Core, n *client.NodeDetail, v *judgementView) {
-	rows := [][]string{{"performance", fmt.Sprintf("%d/1000, which weighs in every draw", n.Performance)}}
+	weighs := "which weighs in every draw"
+	if gone(n.State) {
+		weighs = "when it was last judged"
+	}
+	rows := [][]string{{"performance", fmt.Sprintf("%d/1000, %s", n.Performance, weighs)}}
 	if c := n.LastCount; c != nil {
 		rows = append(rows, []string{"last count", countWords(c)})
 		rows = append(rows, ballotRows(c.Votes)...)
@@ -138,6 +142,32 @@ func (a *app) printJudgement(w io.Writer, core genesis.Core, n *client.NodeDetai
 			fmt.Fprintln(w, "  "+s)
 		}
 	}
+	if n.State == client.Deregistered {
+		fmt.Fprintln(w, "  "+deregisteredWords(n))
+	}
+}
+
+// gone reports whether a node is judged no more.
+func gone(s client.NodeState) bool {
+	return s == client.Deregistered || s == client.Unlocking || s == client.Left || s == client.Tombstoned
+}
+
+// deregisteredWords says how a node came to be deregistered, and what of its stake.
+func deregisteredWords(n *client.NodeDetail) string {
+	s := "It was deregistered"
+	if c := n.LastCount; c != nil && c.To == client.Deregistered {
+		why := ""
+		if h := n.History; len(h) > 0 {
+			if _, reasons, ok := strings.Cut(h[len(h)-1].Reason, ": "); ok {
+				why = " (" + reasons + ")"
+			}
+		}
+		s += fmt.Sprintf(" in block %d: its judges of epoch %d found it unfit%s, and it had no credit left", c.Height, c.Epoch, why)
+	}
+	if n.Stake != nil && n.Stake.LockedUntilMs != nil {
+		s += "; its stake is locked until " + instant(*n.Stake.LockedUntilMs)
+	}
+	return s + "."
 }
 
 func countWords(c *client.VoteCount) string {

@@ -85,6 +85,18 @@ func TestJudgementPrinted(t *testing.T) {
 		}
 	}
 	out.Reset()
+	until := int64(1_200_000)
+	n.State, n.LastCount.From, n.LastCount.To = client.Deregistered, client.Decommissioned, client.Deregistered
+	n.History = []client.NodeEvent{{Reason: "unavailable: absent"}}
+	n.Stake = &client.Stake{LockedUntilMs: &until}
+	new(app).printJudgement(&out, genesis.Core{}, n, nil)
+	for _, want := range []string{"930/1000, when it was last judged",
+		"It was deregistered in block 91: its judges of epoch 7 found it unfit (absent), and it had no credit left; its stake is locked until 1970-01-01 00:20:00Z."} {
+		if !strings.Contains(out.String(), want) {
+			t.Errorf("%q is not in\n%s", want, out.String())
+		}
+	}
+	out.Reset()
 	new(app).printJudgement(&out, genesis.Core{}, &client.NodeDetail{}, nil)
 	if !strings.Contains(out.String(), "no votes on it were ever counted") {
 		t.Error(out.String())

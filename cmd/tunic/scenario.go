@@ -50,7 +50,8 @@ func (a *app) scenarioRun() *cobra.Command {
 		Use: "run FILE...", Short: "Run scenarios; exit 3 where one fails", Args: cobra.MinimumNArgs(1),
 		Long: "Each file builds a network of its own with a driven clock and a seed, and takes its steps.\n" +
 			"A failure names the step, what was expected, what is, and the shortest beginning that fails.\n" +
-			"With -o json there is one object a line, a line a file. docs/spec/scenarios.md has the language.",
+			"With -o json there is one object a line, a line a file. docs/spec/scenarios.md has the language.\n" +
+			"Exit codes: 0 all hold, 2 a script has a mistake (nothing was run), 3 an expectation failed.",
 		RunE: func(cmd *cobra.Command, args []string) error {
 			if jobs < 1 || jobs > 64 {
 				return usage("--jobs must be 1 to 64")

@@ -79,6 +79,9 @@ func (w wanted) fits(r slashing.Record) bool {
 
 func (w wanted) String() string {
 	b := "slashed"
+	if w.kind == 0 { // what took nothing is asked for by its kind
+		b = "slashed, losing stake"
+	}
 	if w.no {
 		b = "not slashed"
 	}
@@ -187,6 +190,15 @@ func expectLocked(s *Script, l *line) (func(context.Context, *world) error, erro
 	return func(_ context.Context, w *world) error {
 		until, now := w.bond(i).LockedUntil, w.net.Ledger.Head().Header.Time
 		left := time.Duration(max(until, now)-now) * time.Millisecond
-		return expect((left > 0) == (want == "yes") && (least == 0 || left >= least), fmt.Sprintf("locked %s, for at least %v", want, least), "locked for %v", left)
+		should, is := "locked", "not locked"
+		if want == "no" {
+			should = "not locked"
+		} else if least > 0 {
+			should = fmt.Sprintf("locked for at least %v", least)
+		}
+		if left > 0 {
+			is = fmt.Sprintf("locked for %v", left)
+		}
+		return expect((left > 0) == (want == "yes") && (least == 0 || left >= least), should, "%s", is)
 	}, nil
 }

@@ -31,7 +31,7 @@ func (s *Script) parseNetwork(l *line) error {
 		if v, ok := l.option("relays"); ok {
 			s.Spec.Relays, err = l.number(v, 1, devnet.MaxRelays)
 		} else if v, ok := l.option("clients"); ok {
-			s.Spec.Clients, err = l.number(v, 0, 1000)
+			s.Spec.Clients, err = l.number(v, 0, devnet.MaxClients)
 		} else if v, ok := l.option("seed"); ok {
 			s.Spec.Seed, err = l.seed(v)
 		} else if v, ok := l.option("profile"); ok {

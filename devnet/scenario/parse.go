@@ -26,7 +26,7 @@ type word struct {
 
 // line is what a step's parser consumes.
 type line struct {
-	file  string
+	file  string // empty for a step alone
 	no    int
 	text  string
 	words []word
@@ -34,6 +34,9 @@ type line struct {
 }
 
 func (l *line) errorAt(col int, format string, args ...any) error {
+	if l.file == "" { // a step alone
+		return fmt.Errorf("%w: column %d: %s", ErrScript, col, fmt.Sprintf(format, args...))
+	}
 	return fmt.Errorf("%w: %s:%d:%d: %s", ErrScript, l.file, l.no, col, fmt.Sprintf(format, args...))
 }
 
@@ -112,15 +115,23 @@ func (l *line) seed(w word) (uint64, error) {
 	return n, nil
 }
 
-// duration reads Go's durations and days: 500ms, 90s, 2h30m, 30d.
-func (l *line) duration(w word) (time.Duration, error) {
-	if days, ok := strings.CutSuffix(w.text, "d"); ok {
+// Duration reads Go's durations and days: 500ms, 90s, 2h30m, 30d.
+func Duration(text string) (time.Duration, error) {
+	if days, ok := strings.CutSuffix(text, "d"); ok {
 		if n, err := strconv.Atoi(days); err == nil && n >= 0 && n <= 36_500 {
 			return time.Duration(n) * 24 * time.Hour, nil
 		}
 	}
-	d, err := time.ParseDuration(w.text)
-	if err != nil || d < 0 {
+	d, err := time.ParseDuration(text)
+	if err == nil && d < 0 {
+		err = fmt.Errorf("time: %q is negative", text)
+	}
+	return d, err
+}
+
+func (l *line) duration(w word) (time.Duration, error) {
+	d, err := Duration(w.text)
+	if err != nil {
 		return 0, l.errorAt(w.col, "%q is not a duration such as 500ms, 90s, 2h or 30d", w.text)
 	}
 	return d, nil
@@ -226,6 +237,9 @@ func (s *Script) client(l *line) (int, error) {
 	w, err := l.take("a client, such as alice,")
 	if err != nil {
 		return 0, err
+	}
+	if s.Spec.Clients == 0 {
+		return 0, l.errorAt(w.col, "%q is no client: this network has none (clients=2 in a script, --clients 2 of a devnet)", w.text)
 	}
 	var names []string
 	for i := range s.Spec.Clients {

@@ -3,6 +3,7 @@ package scenario
 import (
 	"context"
 	"fmt"
+	"slices"
 	"strings"
 	"time"
 
@@ -48,6 +49,18 @@ func verbs() map[string]verb {
 		"tamper":     {"tamper last BYTE", parseTamper},
 		"submit":     {"submit ACCOUNT last", parseSubmit},
 	}
+}
+
+// Usage is how each step and each expectation is written, sorted.
+func Usage() []string {
+	var out []string
+	for _, all := range []map[string]verb{verbs(), expectations()} {
+		for _, v := range all {
+			out = append(out, v.usage)
+		}
+	}
+	slices.Sort(out)
+	return out
 }
 
 func parseStep(s *Script, l *line) (func(context.Context, *world) error, error) {

@@ -22,6 +22,7 @@ type world struct {
 	nonces map[chain.Address]uint64
 	last   *message
 	refuse string            // code of the last transaction, empty if it was applied
+	signed int               // transactions
 	money  map[string]amount // balances that `expect balance` compares with
 	burned amount            // when `expect burned` was asked last
 	folder string            // for dumps and what is loaded of them
@@ -86,6 +87,7 @@ func submit[T any](ctx context.Context, w *world, a *actor, def *chain.TypeDef[T
 		return err
 	}
 	w.refuse = ""
+	w.signed++
 	id, err := w.net.Ledger.Submit(ctx, tx.Encode())
 	var r *chain.Refusal
 	if errors.As(err, &r) {
