@@ -6,7 +6,7 @@ FUZZTIME ?= 20s
 OPENAPI_CONFIGS := $(filter-out api/openapi.yaml,$(wildcard api/*.yaml))
 REWRITERS = $(sort $(dir $(shell grep -rl --include='*_test.go' '"rewrite"' .)))
 
-.PHONY: help build demo test race fuzz twin mutate soak-honest vectors bench bench-start generate lint clean
+.PHONY: help build demo test race fuzz twin mutate soak-honest vectors bench bench-start detection generate lint clean
 help: ## list the targets
 	@sed -n 's/^\([a-z-]*\):[^#]*## /\1\t/p' Makefile | expand -t 14
 build: ; go build -o bin/tunic ./cmd/tunic ## bin/tunic
@@ -27,6 +27,7 @@ vectors: ## write the golden vectors anew; fails if one changed
 	@out=$$(git status --porcelain -- ':(glob)**/testdata/**'); test -z "$$out" || { echo "vectors changed:"; echo "$$out"; exit 1; }
 bench: build ; bin/tunic bench ## every figure of docs/performance.md
 bench-start: build ; bin/tunic bench start ## cold start to the first confirmed message; fails if slower than the goal
+detection: build ; bin/tunic bench detection --svg docs/detection.svg ## draw how soon relays that drop packets are out
 soak-honest: ## NETWORKS (1000) networks in which nobody cheats and much goes wrong
 	go test -count=1 -v -timeout 120m -run TestHonest ./devnet/soak -networks $(or $(NETWORKS),1000) -seed $(or $(SEED),1)
 generate: ## the API's code, from api/openapi.yaml

@@ -68,6 +68,7 @@ func newLedger(t testing.TB, change func(*genesis.Core)) *ledger {
 	if err != nil {
 		t.Fatal(err)
 	}
+	params.ScoreWindow, params.ScoreForgiven = 8, 2
 	sealer := keyOf(250)
 	core := genesis.Core{
 		ChainID: 1, Profile: genesis.Dev, Dev: true, Clock: genesis.ClockLedger, Engine: genesis.EngineSealer,

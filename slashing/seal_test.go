@@ -193,8 +193,11 @@ func TestMutatedSealsAgree(t *testing.T) {
 		try(fmt.Sprintf("cut at %d", i), good[:i])
 	}
 	try("a byte more", append(bytes.Clone(good), 0))
-	if len(codes) < 6 {
-		t.Errorf("only %v", codes)
+	// A bit may make the headers the same too, where their seals are in order.
+	for _, r := range []*chain.Refusal{slashing.ErrBadSignature, slashing.ErrForeignNetwork, slashing.ErrMalformed, slashing.ErrWrongFork, slashing.ErrWrongPair} {
+		if codes[r.Code] == 0 {
+			t.Errorf("never %s, only %v", r.Code, codes)
+		}
 	}
 }
 

@@ -20,7 +20,7 @@ func For(p Profile) (Params, error) {
 		OnionKeyEpochs: 24, Geometry: 1, MailboxTTL: 48 * Hour, MailboxMost: 14 * Day, MailboxQuota: 4096,
 		SlashDoubleDescriptor: 500, SlashDoubleSeal: 500, SlashDoubleVote: 200, SlashLostMessage: 100,
 		SlashKeyDisclosure: 10_000, SlashUnauthorised: 50, ReporterShare: 5_000,
-		ProbesPerRelay: 4, ScoreWindow: 8, ScoreForgiven: 2, ScoreLeast: 930,
+		ProbesPerRelay: 4, ScoreWindow: 10, ScoreForgiven: 4, ScoreLeast: 920,
 	}
 	switch p {
 	case Mainnet:

@@ -43,10 +43,17 @@ func TestDetection(t *testing.T) {
 // TestDetect holds the arithmetic of what becomes of scores.
 func TestDetect(t *testing.T) {
 	p, _ := genesis.For(genesis.Dev)
+	p.ScoreWindow, p.ScoreForgiven = 8, 2
 	d := Simulation{Relays: 8, Epochs: 20, Honest: 8, Drop: 1000}.Detect(&p, 9)
 	// Two bad epochs are forgiven, the third weighs a sixth.
 	if d.Found != 9 || d.Median != 2+Delay+1 || d.Most < d.Median || d.Scores != 180 || d.Below < 9*(20-8-4) {
 		t.Errorf("%+v", d)
+	}
+	if at := (Simulation{Relays: 8, Epochs: 20, Honest: 8, Drop: 1000}).Found(&p); at != d.Median {
+		t.Errorf("found after %d epochs", at)
+	}
+	if at := (Simulation{Relays: 8, Epochs: 12}).Found(&p); at != 0 {
+		t.Errorf("honest, found after %d epochs", at)
 	}
 	if d := (Simulation{Relays: 8, Epochs: 12}).Detect(&p, 2); d.Found != 0 || d.Median != 0 || d.Most != 0 || d.Below != 0 {
 		t.Errorf("honest: %+v", d)

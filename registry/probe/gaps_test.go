@@ -18,6 +18,7 @@ func TestGapsInTheLists(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
+	p.ScoreWindow, p.ScoreForgiven = 8, 2
 	const n, epochs = 12, 16
 	entries := make([]directory.Entry, n)
 	for i := range entries {

@@ -55,6 +55,7 @@ func newWorld(t testing.TB, n int) *world {
 	if err != nil {
 		t.Fatal(err)
 	}
+	params.ScoreWindow, params.ScoreForgiven = 8, 2
 	w := &world{t: t, gen: chain.SHA256([]byte("world")), by: map[chain.NodeID]*peer{}, nets: map[chain.Epoch]*Net{},
 		rounds: map[chain.Epoch]*Round{}, seeds: map[chain.Epoch]map[*peer]*statement.Reveal{}, trees: map[chain.Epoch]map[*peer]*Tree{},
 		rand: &stream{draw: beacon.NewDraw(chain.Hash{1}, "world")}}

@@ -3,6 +3,7 @@ package probe
 import (
 	"bytes"
 	"cmp"
+	"maps"
 	"slices"
 
 	"tunic/chain"
@@ -65,27 +66,19 @@ func withOlder(node chain.NodeID, older, tallies []*Tally) []*Tally {
 }
 
 // Judge gives the score of a node. tallies are those of the judged epochs of
-// the window, ascending, and older those of the Reach - 1 windows before it; seed is the beacon of the newest epoch of the window,
-// judged or not; since is the epoch in which the node was last decommissioned,
-// and older ones do not count again. p are the parameters in force when the
-// quorum votes.
+// the window, ascending, and older those of the Reach - 1 windows before it;
+// seed is the beacon of the newest epoch of the window, judged or not; since is
+// the epoch in which the node was last decommissioned, and older ones do not
+// count again. p are the parameters in force when the quorum votes.
 func Judge(node chain.NodeID, older, tallies []*Tally, p *genesis.Params, seed chain.Hash, since chain.Epoch) Score {
 	s := Score{Score: unknownScore}
-	type share struct {
-		operator chain.Address
-		epoch    int // in s.Epochs
-		lost     bool
-	}
-	var all []share
+	var of []*Tally // of s.Epochs
 	for _, t := range withOlder(node, older, tallies) {
 		if t.Epoch < since {
 			continue
 		}
 		c := EpochCount{Epoch: t.Epoch}
-		listed, revealed := t.of(node, func(op chain.Address, lost bool) {
-			c.add(lost)
-			all = append(all, share{op, len(s.Epochs), lost})
-		})
+		listed, revealed := t.of(node, func(_ chain.Address, lost bool) { c.add(lost) })
 		if !listed {
 			continue
 		}
@@ -93,17 +86,27 @@ func Judge(node chain.NodeID, older, tallies []*Tally, p *genesis.Params, seed c
 		if c.Revealed = revealed; revealed {
 			s.Revealed++
 		}
-		s.Epochs = append(s.Epochs, c)
+		s.Epochs, of = append(s.Epochs, c), append(of, t)
 	}
 	counted := s.forgive(int(p.ScoreForgiven))
-	slices.SortFunc(all, func(a, b share) int { return bytes.Compare(a.operator[:], b.operator[:]) })
-	all = slices.DeleteFunc(all, func(x share) bool { return s.Epochs[x.epoch].Forgiven })
-	var operators []Count // ascending by address
-	for i, x := range all {
-		if i == 0 || all[i-1].operator != x.operator {
-			operators = append(operators, Count{})
+	sums := make(map[chain.Address]*Count)
+	for i, t := range of {
+		if s.Epochs[i].Forgiven {
+			continue
 		}
-		operators[len(operators)-1].add(x.lost)
+		t.of(node, func(op chain.Address, lost bool) {
+			c := sums[op]
+			if c == nil {
+				c = new(Count)
+				sums[op] = c
+			}
+			c.add(lost)
+		})
+	}
+	ascending := slices.SortedFunc(maps.Keys(sums), func(a, b chain.Address) int { return bytes.Compare(a[:], b[:]) })
+	operators := make([]Count, len(ascending))
+	for i, op := range ascending {
+		operators[i] = *sums[op]
 	}
 	s.group(operators, seed)
 	if counted >= MinEpochs && len(s.Groups) >= MinGroups {

@@ -27,7 +27,35 @@ type Simulation struct {
 
 // Scores are the watched relay's scores after each of the epochs, the first
 // being that of one judged epoch.
-func (s Simulation) Scores(p *genesis.Params) []Score {
+func (s Simulation) Scores(p *genesis.Params) (out []Score) {
+	s.run(p, func(_ int, score Score) bool {
+		out = append(out, score)
+		return true
+	})
+	return out
+}
+
+// Found is after how many epochs, from the watched relay's first dropped packet
+// on, it is decommissioned; 0: not in the epochs of the simulation. An epoch that
+// is judged bad takes effect Delay epochs later, in the first block of the next.
+func (s Simulation) Found(p *genesis.Params) (epochs int) {
+	s.run(p, func(e int, score Score) bool {
+		epochs = s.found(p, e, score)
+		return epochs == 0
+	})
+	return epochs
+}
+
+// found is what Found is if the score after the epoch e is the first bad one.
+func (s Simulation) found(p *genesis.Params, e int, score Score) int {
+	if e < s.Honest || score.Score >= p.ScoreLeast {
+		return 0
+	}
+	return e - s.Honest + Delay + 1
+}
+
+// run calls each after every epoch, counted from 0, until it says no.
+func (s Simulation) run(p *genesis.Params, each func(e int, score Score) bool) {
 	entries := make([]directory.Entry, s.Relays)
 	for i := range entries {
 		binary.BigEndian.PutUint32(entries[i].Node[:], uint32(i))
@@ -37,7 +65,6 @@ func (s Simulation) Scores(p *genesis.Params) []Score {
 	binary.BigEndian.PutUint64(seed[:], s.Seed)
 	d := beacon.NewDraw(seed, "simulation")
 	var window []*Tally
-	var out []Score
 	for e := range s.Epochs {
 		now := s
 		if e < s.Honest {
@@ -49,9 +76,10 @@ func (s Simulation) Scores(p *genesis.Params) []Score {
 			window = window[1:]
 		}
 		at := chain.SHA256(seed[:], fmt.Append(nil, e))
-		out = append(out, Judge(entries[0].Node, nil, window, p, at, 0))
+		if !each(e, Judge(entries[0].Node, nil, window, p, at, 0)) {
+			return
+		}
 	}
-	return out
 }
 
 // Detection is what many simulations came to.
@@ -64,22 +92,22 @@ type Detection struct {
 	Below  int `json:"below"` // scores below the least
 }
 
-// Detect runs the simulation with the seeds from s.Seed on. An epoch that is
-// judged bad takes effect Delay epochs later, in the first block of the next.
+// Detect runs the simulation with the seeds from s.Seed on.
 func (s Simulation) Detect(p *genesis.Params, runs int) Detection {
 	out := Detection{Runs: runs}
 	var at []int
 	for range runs {
 		found := 0
-		for e, score := range s.Scores(p) {
+		s.run(p, func(e int, score Score) bool {
 			out.Scores++
 			if score.Score < p.ScoreLeast {
 				out.Below++
-				if found == 0 && e >= s.Honest {
-					found = e - s.Honest + Delay + 1
-				}
 			}
-		}
+			if found == 0 {
+				found = s.found(p, e, score)
+			}
+			return true
+		})
 		if s.Seed++; found > 0 {
 			at = append(at, found)
 		}
