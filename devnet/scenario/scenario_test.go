@@ -49,8 +49,7 @@ stop relay-5
 advance 60s
 expect listed relay-5 no
 start relay-5
-advance 2 epochs
-expect listed relay-5 yes
+expect listed relay-5 yes within 4 epochs
 unlock operator-2 relay-2
 expect accepted
 expect state relay-2 unlocking
@@ -70,7 +69,8 @@ func TestWholeLanguage(t *testing.T) {
 	if !r.OK {
 		t.Fatal(r.Failure)
 	}
-	if r.Delivered != 2 || len(r.LatencyMS) != 2 || len(r.Slashes) != 1 || r.Slashes[0].Relay != "relay-3" || r.Seed != 7 {
+	if r.Delivered != 2 || len(r.LatencyMS) != 2 || len(r.Slashes) != 2 || r.Slashes[0].Relay != "relay-3" ||
+		r.Slashes[1].Kind != "unavailable" || r.Slashes[1].TUN != "0" || r.Seed != 7 {
 		t.Errorf("%+v", r)
 	}
 }
