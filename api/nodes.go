@@ -47,6 +47,9 @@ func nodeOf(m *machine.Machine, n registry.Node) oas.Node {
 	if n.State == registry.Decommissioned {
 		epoch := int64(m.Core().EpochAt(n.StateSince))
 		out.DecommissionedMs, out.DecommissionedEpoch = nonZero(n.StateSince), &epoch
+		if stay := int(n.Stay); stay > 0 {
+			out.StayEpochs = &stay
+		}
 	}
 	if d, ok := descriptorOf(n); ok {
 		out.Endpoints = &d.Endpoints
@@ -116,7 +119,7 @@ func detailOf(m *machine.Machine, n registry.Node) oas.NodeDetail {
 		Node: b.Node, Operator: b.Operator, VrfKey: b.VrfKey, State: b.State, Listed: b.Listed, Staked: b.Staked,
 		Requirement: b.Requirement, RegisteredHeight: b.RegisteredHeight, LastHeartbeatMs: b.LastHeartbeatMs,
 		LastHeartbeatEpoch: b.LastHeartbeatEpoch, Version: b.Version, Endpoints: b.Endpoints, Performance: b.Performance, Swarm: b.Swarm,
-		CreditMs: b.CreditMs, DecommissionedMs: b.DecommissionedMs, DecommissionedEpoch: b.DecommissionedEpoch,
+		CreditMs: b.CreditMs, DecommissionedMs: b.DecommissionedMs, DecommissionedEpoch: b.DecommissionedEpoch, StayEpochs: b.StayEpochs,
 		Votes: ballotsOf(m.Registry().Votes(n.ID)), History: []oas.NodeEvent{},
 	}
 	if c, ok := m.Registry().LastCount(n.ID); ok {

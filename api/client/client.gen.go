@@ -599,7 +599,10 @@ type Node struct {
 	// Example: 12500000000
 	Staked Amount    `json:"staked"`
 	State  NodeState `json:"state"`
-	Swarm  string    `json:"swarm"`
+
+	// StayEpochs while decommissioned for what it carried: for how many epochs at least
+	StayEpochs *int   `json:"stay_epochs,omitempty"`
+	Swarm      string `json:"swarm"`
 
 	// Version as the last heartbeat declares it
 	Version *string `json:"version,omitempty"`
@@ -661,7 +664,10 @@ type NodeDetail struct {
 	// Example: 12500000000
 	Staked Amount    `json:"staked"`
 	State  NodeState `json:"state"`
-	Swarm  string    `json:"swarm"`
+
+	// StayEpochs while decommissioned for what it carried: for how many epochs at least
+	StayEpochs *int   `json:"stay_epochs,omitempty"`
+	Swarm      string `json:"swarm"`
 
 	// Version as the last heartbeat declares it
 	Version *string `json:"version,omitempty"`

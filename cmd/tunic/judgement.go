@@ -29,6 +29,8 @@ type judgementView struct {
 	BackBy         chain.Epoch `json:"heartbeat_needed_by_epoch,omitempty"` // the last whose heartbeat can save it
 
 	Out      int64       `json:"out_for_ms,omitempty"`
+	Left     int64       `json:"credit_left_if_back_ms,omitempty"` // if it came back now
+	Stay     chain.Epoch `json:"out_until_epoch,omitempty"`                  // at least, whatever the votes say
 	Earliest chain.Epoch `json:"recommissioned_earliest_in_epoch,omitempty"` // of a decommissioned node
 }
 
@@ -65,13 +67,18 @@ func judgementOf(core genesis.Core, n *client.NodeDetail, e chain.Epoch, now int
 	case client.Decommissioned:
 		at := chain.Epoch(deref(n.DecommissionedEpoch))
 		v.Out = now - deref(n.DecommissionedMs)
+		silent := now - max(deref(n.DecommissionedMs), deref(n.LastHeartbeatMs))
+		v.Left = max(0, n.CreditMs+silent-2*v.Out)
 		v.Deregistered = max(first(since+credit, at+2), e+1)
+		if stay := deref(n.StayEpochs); stay > 0 {
+			v.Stay = at + chain.Epoch(stay)
+		}
 		// The quorum of an epoch asks for a heartbeat of the one before.
 		judged := max(at+1, e)
 		if beat := chain.Epoch(deref(n.LastHeartbeatEpoch)); beat+1 < judged {
 			judged = e + 1
 		}
-		v.Earliest = judged + 1
+		v.Earliest = max(judged+1, v.Stay)
 	default:
 		return nil
 	}
@@ -99,9 +106,12 @@ func (v *judgementView) words(core genesis.Core, n *client.NodeDetail) []string 
 	}
 	if n.State == client.Decommissioned {
 		say("It has been out for %s and may be out for %s more.", span(v.Out), span(v.Credit))
-		say("If the votes go on against it, %s deregisters it and locks its stake for %s.", at(v.Deregistered), span(int64(core.Params.DeregisterLock)))
+		if deref(n.StayEpochs) > 0 {
+			say("It carried badly, and is out for %d epochs at least; each further time it is twice as long, until its credit has been full once.", deref(n.StayEpochs))
+		}
+		say("If it falls silent and the votes go on against it, %s deregisters it and locks its stake for %s.", at(v.Deregistered), span(int64(core.Params.DeregisterLock)))
 		say("If it runs now and the votes find it fit, it is back in %s at the earliest.", at(v.Earliest))
-		say("Coming back costs twice the time out: a credit of %s would be left now.", span(max(0, v.Credit-v.Out)))
+		say("Coming back costs twice the time out: a credit of %s would be left now.", span(v.Left))
 		return out
 	}
 	say("It may be out for %s; while it is listed that grows by %s a day, to %s.", span(v.Credit), span(v.Gain), span(v.Most))

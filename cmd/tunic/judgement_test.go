@@ -43,7 +43,9 @@ func TestJudgementAhead(t *testing.T) {
 			6, 61_000, judgementView{Credit: 9_000, Out: 11_000, Deregistered: 7, BackBy: 5, Earliest: 7},
 			[]string{"out for 11.0 s and may be out for 9.0 s more", "epoch 7 (", "credit of 0.0 s would be left"}},
 		{"out and silent", client.NodeDetail{State: client.Decommissioned, LastHeartbeatEpoch: epoch(3), DecommissionedMs: at(50_000), DecommissionedEpoch: epoch(5), CreditMs: 19_000},
-			5, 51_000, judgementView{Credit: 19_000, Out: 1_000, Deregistered: 7, BackBy: 5, Earliest: 7}, []string{"credit of 18.0 s would be left"}},
+			5, 51_000, judgementView{Credit: 19_000, Left: 18_000, Out: 1_000, Deregistered: 7, BackBy: 5, Earliest: 7}, []string{"credit of 18.0 s would be left"}},
+		{"kept out", client.NodeDetail{State: client.Decommissioned, LastHeartbeatEpoch: epoch(6), DecommissionedMs: at(50_000), DecommissionedEpoch: epoch(5), CreditMs: 9_000, StayEpochs: new(8)},
+			6, 61_000, judgementView{Credit: 9_000, Deregistered: 7, BackBy: 5, Left: 0, Out: 11_000, Stay: 13, Earliest: 13}, []string{"out for 8 epochs at least"}},
 		{"long out", client.NodeDetail{State: client.Decommissioned, LastHeartbeatEpoch: epoch(3), DecommissionedMs: at(50_000), DecommissionedEpoch: epoch(5)},
 			9, 95_000, judgementView{Out: 45_000, Deregistered: 10, BackBy: 8, Earliest: 11}, nil},
 	} {
