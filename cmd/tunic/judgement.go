@@ -29,7 +29,7 @@ type judgementView struct {
 	BackBy         chain.Epoch `json:"heartbeat_needed_by_epoch,omitempty"` // the last whose heartbeat can save it
 
 	Out      int64       `json:"out_for_ms,omitempty"`
-	Left     int64       `json:"credit_left_if_back_ms,omitempty"` // if it came back now
+	Left     int64       `json:"credit_left_if_back_ms,omitempty"`           // if it came back now
 	Stay     chain.Epoch `json:"out_until_epoch,omitempty"`                  // at least, whatever the votes say
 	Earliest chain.Epoch `json:"recommissioned_earliest_in_epoch,omitempty"` // of a decommissioned node
 }
