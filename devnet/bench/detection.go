@@ -17,10 +17,10 @@ import (
 // What Detection asks of every relay that drops packets.
 const (
 	// DetectionHonest is how many epochs are judged before it begins.
-	DetectionHonest = 8
+	DetectionHonest = 10
 	// DetectionWithin is the number of epochs in which a dropper of 30 % is to be
 	// found.
-	DetectionWithin = 16
+	DetectionWithin = 20
 	// DetectionHorizon is how many epochs it is watched for.
 	DetectionHorizon = 40
 )
