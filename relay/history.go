@@ -2,7 +2,6 @@ package relay
 
 import (
 	"tunic/chain"
-	"tunic/chain/beacon"
 	"tunic/chain/genesis"
 	"tunic/chain/statement"
 	"tunic/registry/probe"
@@ -151,17 +150,8 @@ func (o *owner) network() {
 	}
 	j.net = probe.NewNet(&o.cfg.Core, j.params, o.cfg.Genesis, list, before.beacon, j.beacon)
 	if j.net.Probed() {
-		j.round = probe.NewRound(j.net, o.verifyDraw)
+		j.round = probe.NewRound(j.net, o.cfg.Verified)
 	}
-}
-
-// verifyDraw is beacon.Verify, which relays of one process ask once.
-func (o *owner) verifyDraw(public [32]byte, alpha []byte, proof [beacon.ProofSize]byte) (out [beacon.OutputSize]byte, err error) {
-	question := chain.SHA256([]byte("draw"), public[:], proof[:], alpha)
-	if !o.cfg.Verified.Once(question, func() bool { out, err = beacon.Verify(public, alpha, proof); return err == nil }) {
-		return out, beacon.ErrVRF
-	}
-	return beacon.Output(proof)
 }
 
 // learn notes what a statement in a block says of its node.

@@ -53,18 +53,9 @@ func BenchmarkEpoch(b *testing.B) {
 		bodies[p] = [3]statement.Commitment{{Epoch: 10, Depth: t.Depth(), Root: t.Root()},
 			{Epoch: 11, Reveal: w.seeds[9][p]}, {Epoch: 12, Open: t.Open(w.rounds[9].Layers(p.id()), statement.MaxBody)}}
 	}
-	known := map[[beacon.ProofSize]byte][beacon.OutputSize]byte{}
-	remember := func(public [32]byte, alpha []byte, proof [beacon.ProofSize]byte) ([beacon.OutputSize]byte, error) {
-		if out, ok := known[proof]; ok {
-			return out, nil
-		}
-		out, err := beacon.Verify(public, alpha, proof)
-		known[proof] = out
-		return out, err
-	}
-	for name, verify := range map[string]Verifier{"count": nil, "count, draws verified once": remember} {
+	for name, known := range map[string]*statement.Verified{"count": nil, "count, verified once": statement.NewVerified()} {
 		each(name, func(*peer) {
-			r := NewRound(NewNet(&w.core, &w.core.Params, w.gen, list, beaconOf(8), beaconOf(9)), verify)
+			r := NewRound(NewNet(&w.core, &w.core.Params, w.gen, list, beaconOf(8), beaconOf(9)), known)
 			for stage := range 3 {
 				for _, q := range w.peers {
 					c := bodies[q][stage]

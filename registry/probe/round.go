@@ -12,7 +12,7 @@ import (
 // after, reveals in the next, openings in the next after that.
 type Round struct {
 	net     *Net
-	verify  Verifier
+	known   *statement.Verified
 	roots   []committed // by place in the list
 	reveals []*revealed
 	opened  []bool
@@ -32,17 +32,11 @@ type revealed struct {
 	got    []uint8 // bits: layers that were opened
 }
 
-// Verifier is beacon.Verify, or gives the same answers for less.
-type Verifier func(public [32]byte, alpha []byte, proof [beacon.ProofSize]byte) ([beacon.OutputSize]byte, error)
-
-// NewRound begins the round of net's epoch. The ledger does not verify draws;
-// verify does (nil: beacon.Verify).
-func NewRound(net *Net, verify Verifier) *Round {
+// NewRound begins the round of net's epoch. The ledger does not verify draws; a
+// round does, and remembers in known what it found valid (nil: nothing).
+func NewRound(net *Net, known *statement.Verified) *Round {
 	n := len(net.list.Entries)
-	if verify == nil {
-		verify = beacon.Verify
-	}
-	return &Round{net: net, verify: verify, roots: make([]committed, n), reveals: make([]*revealed, n), opened: make([]bool, n)}
+	return &Round{net: net, known: known, roots: make([]committed, n), reveals: make([]*revealed, n), opened: make([]bool, n)}
 }
 
 // Epoch is the probed epoch.
@@ -75,8 +69,8 @@ func (r *Round) Take(node chain.NodeID, c *statement.Commitment) {
 
 // read is a reveal, nil where it is not what its draw says.
 func (r *Round) read(at int, v *statement.Reveal) *revealed {
-	output, err := r.verify(r.net.list.Entries[at].VRF, r.net.Alpha(), v.Draw)
-	if err != nil {
+	output, ok := r.output(r.net.list.Entries[at].VRF, v.Draw)
+	if !ok {
 		return nil
 	}
 	x := &revealed{seed: r.net.Seed(&output), tags: v.Probes}
@@ -86,6 +80,17 @@ func (r *Round) read(at int, v *statement.Reveal) *revealed {
 	}
 	x.got = make([]uint8, len(x.tags))
 	return x
+}
+
+// output is the VRF output that a draw proves.
+func (r *Round) output(key [32]byte, draw [beacon.ProofSize]byte) (out [beacon.OutputSize]byte, ok bool) {
+	alpha := r.net.Alpha()
+	question := chain.SHA256([]byte("draw"), key[:], draw[:], alpha)
+	if !r.known.Once(question, func() bool { _, err := beacon.Verify(key, alpha, draw); return err == nil }) {
+		return out, false
+	}
+	out, err := beacon.Output(draw)
+	return out, err == nil
 }
 
 // open notes what an opening shows; one that claims anything wrong shows
@@ -172,9 +177,24 @@ func (r *Round) forged(v *revealed) bool {
 		if bits.Len8(got) == statement.ProbeLayers {
 			continue
 		}
-		if tags, err := r.net.Tags(v.seed, k, v.routes[k]); err != nil || tags != v.tags[k] {
+		if !r.derived(v, k) {
 			return true
 		}
 	}
 	return false
+}
+
+// derived reports whether the tags named for probe k are those of its plan. The
+// list and the seed give the plan.
+func (r *Round) derived(v *revealed, k int) bool {
+	root := r.net.list.Root()
+	b := append(append([]byte("tags"), root[:]...), v.seed[:]...)
+	b = append(b, byte(k))
+	for i := range v.tags[k] {
+		b = append(b, v.tags[k][i][:]...)
+	}
+	return r.known.Once(chain.SHA256(b), func() bool {
+		tags, err := r.net.Tags(v.seed, k, v.routes[k])
+		return err == nil && tags == v.tags[k]
+	})
 }
