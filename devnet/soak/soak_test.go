@@ -12,6 +12,9 @@ import (
 	"tunic/devnet/soak"
 )
 
+// parallel networks a core: they wait for disks and slow links most of the time.
+const parallel = 4
+
 // `make soak-honest` asks for more of them.
 var (
 	networks = flag.Int("networks", 20, "how many networks to run")
@@ -21,7 +24,7 @@ var (
 // No honest relay loses stake or is put out for good, whatever goes wrong
 // without anyone cheating.
 func TestHonestIsNeverSlashed(t *testing.T) {
-	r, err := soak.Run(t.Context(), *seed, *networks, runtime.GOMAXPROCS(0), func(done int, r *soak.Result) {
+	r, err := soak.Run(t.Context(), *seed, *networks, parallel*runtime.GOMAXPROCS(0), func(done int, r *soak.Result) {
 		if done%50 == 0 {
 			fmt.Fprintf(os.Stderr, "%d networks, %d epochs, %d failures\n", done, r.Epochs, len(r.Failures))
 		}
