@@ -68,8 +68,8 @@ func (r *DetectionResult) drawDrops(s *svg, p plane) {
 	s.path("axis dash", false, p.at(p.x.least, DetectionWithin), p.at(p.x.most, DetectionWithin))
 	s.text("note", "start", pt{p.x.from + 6, p.y.at(DetectionWithin) - 5}, strconv.Itoa(DetectionWithin)+" epochs")
 
-	legend := pt{p.x.to - 242, p.y.to + 18}
-	s.box(pt{legend.x - 10, legend.y - 17}, pt{p.x.to, legend.y + 20*float64(2*len(r.sizes())+1)})
+	legend := pt{p.x.from + 14, p.y.from - 8 - 20*float64(2*len(r.sizes())-2)}
+	s.box(pt{p.x.from + 2, legend.y - 15}, pt{p.x.from + 252, p.y.from - 1})
 	for i, n := range r.sizes() {
 		class := series[i]
 		var median, over, band, back []pt
@@ -88,7 +88,7 @@ func (r *DetectionResult) drawDrops(s *svg, p plane) {
 			if f.Median > 0 {
 				median = append(median, p.at(v, float64(f.Median)))
 			} else { // side by side
-				over = append(over, pt{p.x.at(v) + 14*(float64(i)-float64(len(r.sizes())-1)/2), p.y.at(DetectionHorizon)})
+				over = append(over, pt{p.x.at(v) + 14*(float64(i)-float64(len(r.sizes())-1)/2), p.y.to})
 			}
 		}
 		slices.Reverse(back)
@@ -110,6 +110,8 @@ func (r *DetectionResult) drawDrops(s *svg, p plane) {
 			legend.y += 20
 		}
 	}
+	legend = pt{p.x.from + 276, p.y.from - 28}
+	s.box(pt{legend.x - 24, legend.y - 15}, pt{p.x.to, p.y.from - 1})
 	s.up("axis hollow", pt{legend.x + 13, legend.y - 4}, 5)
 	s.text("", "start", pt{legend.x + 34, legend.y}, fmt.Sprintf("above %d epochs", DetectionHorizon))
 	legend.y += 20
@@ -142,7 +144,7 @@ func (r *DetectionResult) drawMeasured(s *svg, p plane, legend pt) {
 		}
 	}
 	s.dot("run", pt{legend.x + 13, legend.y - 4}, r0)
-	s.text("", "start", pt{legend.x + 34, legend.y}, fmt.Sprintf("a network of %d that was run", detectionRelays))
+	s.text("", "start", pt{legend.x + 34, legend.y}, fmt.Sprintf("a network of %d, run", detectionRelays))
 }
 
 func (r *DetectionResult) drawLosses(s *svg, p plane) {

@@ -35,7 +35,7 @@ func TestDetection(t *testing.T) {
 		if f.Runs != runs || f.Relays != []int{12, 12, 20, 20}[i] || f.Drop != []chain.Permille{50, 1000, 50, 1000}[i] {
 			t.Errorf("simulated %+v", f)
 		}
-		if f.Drop == 1000 && (f.Found != runs || f.FoundWithin != runs || f.OneOfTen < 6 || f.Median < f.OneOfTen || f.NineOfTen < f.Median || f.NineOfTen > 10) ||
+		if f.Drop == 1000 && (f.Found != runs || f.FoundWithin != runs || f.OneOfTen < 6 || f.Median < f.OneOfTen || f.NineOfTen < f.Median || f.NineOfTen > 12) ||
 			f.Drop == 50 && (f.FoundWithin > 2 || f.Median != 0) {
 			t.Errorf("simulated %+v", f)
 		}
@@ -45,7 +45,7 @@ func TestDetection(t *testing.T) {
 			t.Errorf("honest: %+v", f)
 		}
 	}
-	if m := r.Measured[0]; m.Epochs < 6 || m.Epochs > 10 || m.OthersOut != 0 || m.OthersLowest < r.ScoreLeast {
+	if m := r.Measured[0]; m.Epochs < 6 || m.Epochs > 12 || m.OthersOut != 0 || m.OthersLowest < r.ScoreLeast {
 		t.Errorf("measured %+v", m)
 	}
 	for _, m := range r.Lossy {
