@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"path/filepath"
+	"time"
 
 	"tunic/chain"
 	"tunic/chain/genesis"
@@ -127,6 +128,12 @@ func (r *Relay) serve(ctx context.Context, o *owner) error {
 	r.reports = make(chan report, 256)
 
 	pool := r.cfg.Links
+	if pool.IdleTimeout == 0 {
+		// Each epoch's probes go other ways: with short epochs the links of
+		// several would stay open, in the end to everyone.
+		half := time.Duration(r.params.EpochLength/2) * time.Millisecond
+		pool.IdleTimeout = max(time.Second, min(2*time.Minute, half))
+	}
 	pool.Self, pool.Stats = r.id, &r.stats
 	pool.OnOpen = func(l *link.Link) { r.hellos.open(l, r.view.Load().hello) }
 	pool.OnFrame = r.onFrame
