@@ -26,7 +26,7 @@ func (r *Registry) Credit(n Node, now chain.Time) chain.Duration {
 // decommissioned or heard last, which counts if its software may run. Who is only
 // kept out loses nothing by that.
 func (r *Registry) outSince(n Node) chain.Time {
-	if r.allowed(n.Version) {
+	if r.core.Params.Allows(n.Version) {
 		return max(n.StateSince, n.LastHeartbeat)
 	}
 	return n.StateSince

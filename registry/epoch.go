@@ -111,7 +111,7 @@ func (r *Registry) eligible(n Node, e chain.Epoch, now chain.Time, bonds Bonds) 
 		return d, "no heartbeat was published"
 	case n.LastHeartbeat+chain.Time(r.core.Params.HeartbeatValid) <= now:
 		return d, "the last heartbeat is too old"
-	case !r.allowed(n.Version):
+	case !r.core.Params.Allows(n.Version):
 		return d, "the software version is not allowed"
 	}
 	st, err := statement.Decode(n.Descriptor)

@@ -162,16 +162,10 @@ func (r *Registry) checkKeys(d statement.Descriptor, epoch chain.Epoch) error {
 }
 
 func (r *Registry) checkVersion(v string) error {
-	if !r.allowed(v) {
+	if !r.core.Params.Allows(v) {
 		return chain.Refuse(CodeVersion, "version %q", v)
 	}
 	return nil
-}
-
-// allowed reports whether software of version v may run; an empty list allows any.
-func (r *Registry) allowed(v string) bool {
-	list := r.core.Params.Versions
-	return len(list) == 0 || slices.Contains(list, v)
 }
 
 func (r *Registry) checkSignature(st statement.Statement, ctx Context) error {

@@ -1,6 +1,8 @@
 package registry
 
 import (
+	"slices"
+
 	"tunic/chain"
 	"tunic/chain/statement"
 	"tunic/registry/directory"
@@ -29,11 +31,7 @@ func (r *Registry) checkVote(st statement.Statement, ctx Context) error {
 	if needed == 0 {
 		return chain.Refuse(CodeNotJudged, "%d could vote on node %s", len(voters), v.Subject.Short())
 	}
-	seated := false
-	for _, id := range voters {
-		seated = seated || id == st.Node
-	}
-	if !seated {
+	if !slices.Contains(voters, st.Node) {
 		return chain.Refuse(CodeNotInQuorum, "node %s has no vote on %s in epoch %d", st.Node.Short(), v.Subject.Short(), ctx.Epoch)
 	}
 	// A vote of a fork that was given up binds nobody.
@@ -51,11 +49,7 @@ func (n Node) judged() bool { return n.State == Active || n.State == Decommissio
 // few.
 func (r *Registry) voters(subject chain.NodeID, ctx Context) (voters []chain.NodeID, needed int) {
 	prm := &r.core.Params
-	for _, id := range ctx.List.Quorum(ctx.Beacon, subject, int(prm.QuorumSize)) {
-		if id != subject {
-			voters = append(voters, id)
-		}
-	}
+	voters = ctx.List.Voters(ctx.Beacon, subject, int(prm.QuorumSize))
 	return voters, directory.VotesNeeded(len(voters), int(prm.QuorumSize), int(prm.QuorumVotes))
 }
 

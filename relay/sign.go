@@ -103,8 +103,7 @@ func (o *owner) beat(ctx context.Context) {
 	if target > o.head.DirEpoch+1 {
 		return
 	}
-	allowed := o.inForce.Params.Versions
-	if len(allowed) > 0 && !slices.Contains(allowed, o.cfg.Version) {
+	if !o.inForce.Params.Allows(o.cfg.Version) {
 		if !o.versionBad {
 			o.log.Error("no heartbeat: this version is not among those that the network allows; update it", "version", o.cfg.Version)
 			o.versionBad = true

@@ -101,7 +101,7 @@ func (o *owner) present(s subject, p *genesis.Params) (r statement.Reasons) {
 			r |= statement.ReasonAbsent
 		}
 	}
-	if heard && len(p.Versions) > 0 && !slices.Contains(p.Versions, b.version) && o.cfg.Verified.Statement(o.domain(), b.newest) == nil {
+	if heard && !p.Allows(b.version) && o.cfg.Verified.Statement(o.domain(), b.newest) == nil {
 		r |= statement.ReasonVersion
 	}
 	return r
@@ -109,12 +109,8 @@ func (o *owner) present(s subject, p *genesis.Params) (r statement.Reasons) {
 
 // seated reports whether this node votes on who, and enough others do.
 func (o *owner) seated(list *directory.List, who chain.NodeID, p *genesis.Params) bool {
-	seats := list.Quorum(o.head.Beacon, who, int(p.QuorumSize))
-	voters := len(seats)
-	if slices.Contains(seats, who) {
-		voters--
-	}
-	return slices.Contains(seats, o.id) && directory.VotesNeeded(voters, int(p.QuorumSize), int(p.QuorumVotes)) > 0
+	voters := list.Voters(o.head.Beacon, who, int(p.QuorumSize))
+	return slices.Contains(voters, o.id) && directory.VotesNeeded(len(voters), int(p.QuorumSize), int(p.QuorumVotes)) > 0
 }
 
 // shownVotes is how many of its votes a node shows in a Hello.

@@ -15,28 +15,25 @@ import (
 var pairParts = []part{partFirst, partSecond, partEntry, partHeader}
 
 // descriptorQuestions are those of a double-descriptor.
-var descriptorQuestions = []question{
-	{"statements", false, askStatements},
-	{"pair", false, func(j *judgement) (string, *chain.Refusal) { return j.pairOf(statement.LabelDescriptor) }},
-	{"fork", false, askFork},
-	{"content", false, askContent},
-	{"epoch", false, askEpoch},
-	{"entry", false, askEntry},
-	{"signatures", false, askSignatures},
-	{"header", true, askHeader},
-}
+var descriptorQuestions = pairQuestions(func(j *judgement) (string, *chain.Refusal) { return j.pairOf(statement.LabelDescriptor) })
 
 // voteQuestions are those of a double-vote. Whether the signer had a seat is not
 // asked: nobody honest signs two verdicts on one subject.
-var voteQuestions = []question{
-	{"statements", false, askStatements},
-	{"pair", false, askVotePair},
-	{"fork", false, askFork},
-	{"content", false, askContent},
-	{"epoch", false, askEpoch},
-	{"entry", false, askEntry},
-	{"signatures", false, askSignatures},
-	{"header", true, askHeader},
+var voteQuestions = pairQuestions(askVotePair)
+
+// pairQuestions are those of two statements, of which pair asks whether they
+// contradict each other.
+func pairQuestions(pair func(*judgement) (string, *chain.Refusal)) []question {
+	return []question{
+		{"statements", false, askStatements},
+		{"pair", false, pair},
+		{"fork", false, askFork},
+		{"content", false, askContent},
+		{"epoch", false, askEpoch},
+		{"entry", false, askEntry},
+		{"signatures", false, askSignatures},
+		{"header", true, askHeader},
+	}
 }
 
 func askStatements(j *judgement) (string, *chain.Refusal) {

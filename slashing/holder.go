@@ -79,7 +79,7 @@ func askSignatures(j *judgement) (string, *chain.Refusal) {
 	return fmt.Sprintf("the node's key signed, for this network and fork %d", d.Fork), nil
 }
 
-// askHeader holds every carried header against the anchor.
+// askHeader holds the header of the list against the anchor.
 func askHeader(j *judgement) (string, *chain.Refusal) {
 	h := j.proof.Header
 	if err := j.anchor.CheckHeader(h); err != nil {

@@ -53,7 +53,7 @@ func askVersion(j *judgement) (string, *chain.Refusal) {
 	switch {
 	case len(allowed) == 0:
 		return "", chain.Refuse(ErrVersionAllowed.Code, "every version was allowed")
-	case slices.Contains(allowed, j.version):
+	case j.inForce.Params.Allows(j.version):
 		return "", chain.Refuse(ErrVersionAllowed.Code, "version %q was allowed", j.version)
 	}
 	return fmt.Sprintf("it declares version %q; allowed were %q", j.version, allowed), nil

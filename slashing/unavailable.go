@@ -24,7 +24,7 @@ import (
 type VoteSet struct {
 	Subject  chain.NodeID
 	Drawn    []directory.Entry // at the drawn places, in the order of the draw
-	Siblings []merkle.Hash     // that lead from them to the list's root, as merkle.Tree.Siblings gives them
+	Siblings []merkle.Hash     // that lead from them to the list's root, as merkle.Tree.MultiPath gives them
 	Votes    []SeatVote        // unfit, strictly ascending by Seat
 }
 
@@ -90,7 +90,7 @@ func readVoteSet(r *wire.Reader, p *Proof) {
 	}
 }
 
-// epoch is that of the votes: that of the list which the quorum was drawn from.
+// votesEpoch is that of the list which the quorum was drawn from.
 func (j *judgement) votesEpoch() chain.Epoch { return j.proof.Header.Header.DirEpoch }
 
 func askVotes(j *judgement) (string, *chain.Refusal) {
@@ -180,7 +180,7 @@ func askSeats(j *judgement) (string, *chain.Refusal) {
 
 // voters are the nodes that have a seat with a vote.
 func (v VoteSet) voters(prm genesis.Params) []chain.NodeID {
-	return slices.DeleteFunc(directory.Seats(v.Drawn, int(prm.QuorumSize)), func(id chain.NodeID) bool { return id == v.Subject })
+	return directory.Voters(v.Drawn, v.Subject, int(prm.QuorumSize))
 }
 
 func askNumber(j *judgement) (string, *chain.Refusal) {

@@ -3,6 +3,7 @@ package genesis
 import (
 	"errors"
 	"fmt"
+	"slices"
 	"strings"
 
 	"tunic/chain"
@@ -139,6 +140,12 @@ func ReadParams(r *wire.Reader) Params {
 		f.get(r)
 	}
 	return p
+}
+
+// Allows reports whether software of this version may run; an empty list allows
+// any.
+func (p *Params) Allows(version string) bool {
+	return len(p.Versions) == 0 || slices.Contains(p.Versions, version)
 }
 
 // MaxDuration bounds every duration of Params, so that sums of a few of them

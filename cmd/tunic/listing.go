@@ -2,7 +2,6 @@ package main
 
 import (
 	"fmt"
-	"slices"
 
 	"tunic/api/client"
 	"tunic/chain"
@@ -54,7 +53,7 @@ func questions(p genesis.Params, n *client.NodeDetail, e chain.Epoch, now int64)
 	if !beat.OK {
 		beat.Found, beat.Do = "its last heartbeat is older than "+span(int64(p.HeartbeatValid)), running
 	}
-	version := question{Asked: "is its software version allowed", OK: len(p.Versions) == 0 || slices.Contains(p.Versions, deref(n.Version)),
+	version := question{Asked: "is its software version allowed", OK: p.Allows(deref(n.Version)),
 		Found: "it runs " + deref(n.Version)}
 	if !version.OK {
 		version.Found, version.Do = "its software version is not allowed", "update it"

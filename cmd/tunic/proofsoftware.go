@@ -118,5 +118,5 @@ func heartbeatIn(raw []byte) (statement.Statement, bool) {
 
 func allows(p genesis.Params, s statement.Statement) bool {
 	h, err := statement.DecodeHeartbeat(s.Body)
-	return err != nil || len(p.Versions) == 0 || slices.Contains(p.Versions, h.Version)
+	return err != nil || p.Allows(h.Version)
 }

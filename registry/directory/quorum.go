@@ -1,6 +1,8 @@
 package directory
 
 import (
+	"slices"
+
 	"tunic/chain"
 	"tunic/chain/beacon"
 )
@@ -44,12 +46,27 @@ func Seats(drawn []Entry, size int) []chain.NodeID {
 
 // Quorum gives the seats that judge subject in the list's epoch.
 func (l *List) Quorum(seed chain.Hash, subject chain.NodeID, size int) []chain.NodeID {
+	return Seats(l.drawn(seed, subject), size)
+}
+
+func (l *List) drawn(seed chain.Hash, subject chain.NodeID) []Entry {
 	places := DrawQuorum(seed, subject, len(l.Entries))
 	drawn := make([]Entry, len(places))
 	for i, at := range places {
 		drawn[i] = l.Entries[at]
 	}
-	return Seats(drawn, size)
+	return drawn
+}
+
+// Voters gives, of the entries at the drawn places, the seats that have a vote on
+// subject: all but its own.
+func Voters(drawn []Entry, subject chain.NodeID, size int) []chain.NodeID {
+	return slices.DeleteFunc(Seats(drawn, size), func(id chain.NodeID) bool { return id == subject })
+}
+
+// Voters gives the seats that have a vote on subject in the list's epoch.
+func (l *List) Voters(seed chain.Hash, subject chain.NodeID, size int) []chain.NodeID {
+	return Voters(l.drawn(seed, subject), subject, size)
 }
 
 // MinVoters is the fewest seats with a vote that can judge anybody.
