@@ -124,7 +124,9 @@ func (g *generator) happen() {
 	if r < 0 {
 		return
 	}
-	rest := func(epochs int) { g.troubled[r] = g.now + epochs }
+	// What has begun to spare a relay goes on, whatever else happens to it.
+	spare := func(r, epochs int) { g.troubled[r] = max(g.troubled[r], g.now+epochs) }
+	rest := func(epochs int) { spare(r, epochs) }
 	switch g.rnd.IntN(10) {
 	case 0: // a crash, and back at once
 		g.line("stop relay-%d", r+1)
@@ -160,7 +162,7 @@ func (g *generator) happen() {
 		g.line("partition relay-%d,relay-%d | rest", r+1, o+1)
 		g.parted, g.whole = g.now+1, g.now+10
 		rest(10)
-		g.troubled[o] = g.now + 10
+		spare(o, 10)
 	case 7: // the sealer is started again
 		if g.disk {
 			g.line("restart sealer")
