@@ -128,10 +128,10 @@ func (n *Network) DoubleVote(ctx context.Context, i, k int) error {
 		if w.Index == k || !w.runs() {
 			continue
 		}
-		if err := cheat.Twin.ShowVotes(ctx, []statement.Statement{cast, other}, w.ID, w.Endpoint); err != nil {
-			return fmt.Errorf("devnet: %s could not show its votes: %w", cheat.Name(), err)
-		}
-		if err := n.awaitReport(ctx, waiting); err != nil {
+		err := n.awaitReport(ctx, waiting, func() error {
+			return cheat.Twin.ShowVotes(ctx, []statement.Statement{cast, other}, w.ID, w.Endpoint)
+		})
+		if err != nil {
 			return fmt.Errorf("devnet: nobody reported %s: %w", cheat.Name(), err)
 		}
 		return nil
@@ -157,15 +157,23 @@ func (n *Network) reports() (count int) {
 	return count
 }
 
-// awaitReport waits until there are more reports than before.
-func (n *Network) awaitReport(ctx context.Context, before int) error {
-	limit := time.After(witnessLimit)
+// awaitReport lets show be done until there are more reports than before.
+func (n *Network) awaitReport(ctx context.Context, before int, show func() error) error {
+	limit, again := time.After(witnessLimit), time.NewTicker(showAgain)
+	defer again.Stop()
+	if err := show(); err != nil {
+		return err
+	}
 	for n.reports() <= before {
 		select {
 		case <-ctx.Done():
 			return ctx.Err()
 		case <-limit:
 			return fmt.Errorf("no report in %v; what it signed was punished already, or is of an earlier fork: after a revert or load, advance to the next epoch first", witnessLimit)
+		case <-again.C:
+			if err := show(); err != nil {
+				return err
+			}
 		case <-time.After(time.Millisecond):
 		}
 	}

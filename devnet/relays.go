@@ -138,8 +138,12 @@ func (n *Network) StartRelay(ctx context.Context, i int) error {
 }
 
 // witnessLimit is how long a relay may take, by the machine's clock, to act on
-// what another shows it.
-const witnessLimit = 10 * time.Second
+// what another shows it, and showAgain after how long it is shown once more: a
+// greeting may be lost, and relays say theirs again too.
+const (
+	witnessLimit = 30 * time.Second
+	showAgain    = 2 * time.Second
+)
 
 // DoubleDescriptorUnseen lets relay i sign another descriptor than the one that
 // it published, and show it to nobody.
@@ -161,10 +165,11 @@ func (n *Network) DoubleDescriptor(ctx context.Context, i int) (witness *Relay, 
 		if !witness.runs() {
 			continue
 		}
-		if _, _, err := cheat.Twin.DoubleDescriptor(ctx, "127.0.0.1:1", n.Ledger.Head(), map[chain.NodeID]string{witness.ID: witness.Endpoint}); err != nil {
-			return nil, fmt.Errorf("devnet: %s could not cheat: %w", cheat.Name(), err)
-		}
-		if err := n.awaitReport(ctx, waiting); err != nil {
+		err := n.awaitReport(ctx, waiting, func() error {
+			_, _, err := cheat.Twin.DoubleDescriptor(ctx, "127.0.0.1:1", n.Ledger.Head(), map[chain.NodeID]string{witness.ID: witness.Endpoint})
+			return err
+		})
+		if err != nil {
 			return nil, fmt.Errorf("devnet: nobody reported %s: %w", cheat.Name(), err)
 		}
 		return witness, nil
