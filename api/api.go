@@ -23,7 +23,9 @@ import (
 
 	"github.com/gin-gonic/gin"
 
+	"tunic/api/client"
 	"tunic/api/oas"
+	"tunic/api/pages"
 	"tunic/chain"
 	"tunic/chain/genesis"
 	"tunic/internal/httpx"
@@ -93,6 +95,7 @@ type server struct {
 	dirs    *directories
 	streams chan struct{} // one token per running event stream
 	frames  frames
+	self    client.ClientWithResponsesInterface // these routes, within the process
 }
 
 var _ oas.StrictServerInterface = (*server)(nil)
@@ -108,8 +111,12 @@ func New(cfg Config) (http.Handler, error) {
 	if s.network, err = object(cfg.Network); err != nil {
 		return nil, fmt.Errorf("%w: network file: %w", ErrConfig, err)
 	}
-	engine, err := s.engine()
-	if err != nil {
+	var engine http.Handler
+	here := httpx.InMemory(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) { engine.ServeHTTP(w, r) }))
+	if s.self, err = client.NewClientWithResponses("http://here", client.WithHTTPClient(&http.Client{Transport: here})); err != nil {
+		return nil, fmt.Errorf("%w: %w", ErrConfig, err)
+	}
+	if engine, err = s.engine(); err != nil {
 		return nil, err
 	}
 	h := headAsGet(engine)
@@ -146,5 +153,33 @@ func (s *server) engine() (*gin.Engine, error) {
 	oas.RegisterHandlersWithOptions(group, strict, oas.GinServerOptions{
 		ErrorHandler: func(c *gin.Context, err error, _ int) { s.failed(c, requestProblem(err)) },
 	})
-	return e, nil
+	return e, s.mount(group)
+}
+
+// handler is one that no code is generated for: of a page, or of JSON-RPC.
+type handler struct {
+	method, path string // as in openapi.yaml
+	serve        http.HandlerFunc
+}
+
+// mount adds the routes that no code is generated for. They find variables of
+// the path by r.PathValue.
+func (s *server) mount(group gin.IRoutes) error {
+	explorer, err := pages.New(pages.Config{API: s.self, Faucet: s.ledger.Core().Dev})
+	if err != nil {
+		return fmt.Errorf("%w: pages: %w", ErrConfig, err)
+	}
+	all := slices.Concat(s.compatible(), s.docs())
+	for _, r := range explorer {
+		all = append(all, handler{r.Method, r.Path, r.Serve})
+	}
+	for _, h := range all {
+		group.Handle(h.method, ginPath(h.path), func(c *gin.Context) {
+			for _, p := range c.Params {
+				c.Request.SetPathValue(p.Key, p.Value)
+			}
+			h.serve(c.Writer, c.Request)
+		})
+	}
+	return nil
 }

@@ -48,6 +48,8 @@ var (
 	ErrGenesis = errors.New("ledger: database of another network")
 	// ErrNotFound means that there is no such block, transaction or list.
 	ErrNotFound = errors.New("ledger: not found")
+	// ErrNotKept means that the state after an old block is not kept any more.
+	ErrNotKept = errors.New("ledger: state not kept")
 	// ErrHalted means that a write failed: nothing is accepted or sealed any more.
 	ErrHalted = errors.New("ledger: halted")
 	// ErrNotDev means that a control of dev networks was asked for elsewhere.

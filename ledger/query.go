@@ -179,3 +179,19 @@ func (l *Ledger) View(f func(*machine.Machine)) {
 	defer l.mu.RUnlock()
 	f(l.machine)
 }
+
+// ViewAt reads the state after block h, one of the last that are kept; 0 is the
+// head. The rules of View hold. ErrNotKept below those that are kept, ErrNotFound
+// above the head.
+func (l *Ledger) ViewAt(h chain.Height, f func(*machine.Machine)) error {
+	l.mu.RLock()
+	defer l.mu.RUnlock()
+	switch head := l.head.Header.Height; {
+	case h == 0 || h == head:
+		f(l.machine)
+		return nil
+	case h > head:
+		return fmt.Errorf("%w: block %d, the head is %d", ErrNotFound, h, head)
+	}
+	return fmt.Errorf("%w: the state after block %d", ErrNotKept, h)
+}

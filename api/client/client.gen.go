@@ -106,6 +106,21 @@ func (e NodeState) Valid() bool {
 	}
 }
 
+// Defines values for RpcResponseJsonrpc.
+const (
+	N20 RpcResponseJsonrpc = "2.0"
+)
+
+// Valid indicates whether the value is a known member of the RpcResponseJsonrpc enum.
+func (e RpcResponseJsonrpc) Valid() bool {
+	switch e {
+	case N20:
+		return true
+	default:
+		return false
+	}
+}
+
 // Defines values for SlashBasis.
 const (
 	SelfDeclared SlashBasis = "self-declared"
@@ -178,6 +193,30 @@ func (e VerdictVerdict) Valid() bool {
 	}
 }
 
+// Defines values for ListNodesParamsFlag.
+const (
+	Listed   ListNodesParamsFlag = "listed"
+	Open     ListNodesParamsFlag = "open"
+	Staked   ListNodesParamsFlag = "staked"
+	Unlisted ListNodesParamsFlag = "unlisted"
+)
+
+// Valid indicates whether the value is a known member of the ListNodesParamsFlag enum.
+func (e ListNodesParamsFlag) Valid() bool {
+	switch e {
+	case Listed:
+		return true
+	case Open:
+		return true
+	case Staked:
+		return true
+	case Unlisted:
+		return true
+	default:
+		return false
+	}
+}
+
 // Defines values for GetStateProofParamsPart.
 const (
 	GetStateProofParamsPartAccounts GetStateProofParamsPart = "accounts"
@@ -226,9 +265,14 @@ type Account struct {
 	// Nonce the first unused one in the head's state
 	//
 	// Example: 4
-	Nonce  string          `json:"nonce"`
-	Proof  *StateProof     `json:"proof,omitempty"`
-	Stakes *[]AccountStake `json:"stakes,omitempty"`
+	Nonce string      `json:"nonce"`
+	Proof *StateProof `json:"proof,omitempty"`
+
+	// Rewards units; 10^9 are 1 TUN
+	//
+	// Example: 12500000000
+	Rewards *Amount         `json:"rewards,omitempty"`
+	Stakes  *[]AccountStake `json:"stakes,omitempty"`
 }
 
 // AccountPage defines model for AccountPage.
@@ -249,8 +293,13 @@ type AccountStake struct {
 	// Node a node's Ed25519 identity key
 	//
 	// Example: d75a980182b10ab7d54bfed3c964073a0ee172f3daa62325af021a68f707511a
-	Node NodeID           `json:"node"`
-	Role AccountStakeRole `json:"role"`
+	Node NodeID `json:"node"`
+
+	// Reward units; 10^9 are 1 TUN
+	//
+	// Example: 12500000000
+	Reward *Amount          `json:"reward,omitempty"`
+	Role   AccountStakeRole `json:"role"`
 }
 
 // AccountStakeRole defines model for AccountStake.Role.
@@ -311,6 +360,11 @@ type Contribution struct {
 	//
 	// Example: 12500000000
 	Amount Amount `json:"amount"`
+
+	// Reward units; 10^9 are 1 TUN
+	//
+	// Example: 12500000000
+	Reward *Amount `json:"reward,omitempty"`
 }
 
 // Correlation the further loss where many are punished in one window
@@ -416,6 +470,22 @@ type Directory struct {
 	Root Hash `json:"root"`
 }
 
+// DirectoryDelta defines model for DirectoryDelta.
+type DirectoryDelta struct {
+	// Changed new entries whole, others with the members that changed
+	Changed []DirectoryItem `json:"changed"`
+	Count   int             `json:"count"`
+	Epoch   int64           `json:"epoch"`
+	Gone    []NodeID        `json:"gone"`
+
+	// Header canonical bytes in base64
+	Header Base64 `json:"header"`
+
+	// Root Example: 9f86d081884c7d659a2feaa0c55ad015a3bf4f1b2b0b822cd15d6c15b0f00a08
+	Root  Hash  `json:"root"`
+	Since int64 `json:"since"`
+}
+
 // DirectoryEntry defines model for DirectoryEntry.
 type DirectoryEntry struct {
 	Endpoints []string `json:"endpoints"`
@@ -446,6 +516,20 @@ type DirectoryEntry struct {
 	VrfKey Hash `json:"vrf_key"`
 }
 
+// DirectoryEntryPage defines model for DirectoryEntryPage.
+type DirectoryEntryPage struct {
+	Epoch int64 `json:"epoch"`
+
+	// Height of the first block of the epoch
+	Height     int64           `json:"height"`
+	Items      []DirectoryItem `json:"items"`
+	NextCursor *string         `json:"next_cursor,omitempty"`
+	Total      int64           `json:"total"`
+}
+
+// DirectoryItem an entry, or those members of it that fields names
+type DirectoryItem = DirectoryEntry
+
 // DirectoryProof defines model for DirectoryProof.
 type DirectoryProof struct {
 	Entry *DirectoryEntry `json:"entry,omitempty"`
@@ -467,6 +551,23 @@ type DirectoryProof struct {
 	Removed bool `json:"removed"`
 }
 
+// DirectoryRoot defines model for DirectoryRoot.
+type DirectoryRoot struct {
+	Count int   `json:"count"`
+	Epoch int64 `json:"epoch"`
+
+	// Header canonical bytes in base64
+	Header Base64 `json:"header"`
+
+	// Height of the header
+	Height   int64    `json:"height"`
+	Removals []NodeID `json:"removals"`
+
+	// Root Example: 9f86d081884c7d659a2feaa0c55ad015a3bf4f1b2b0b822cd15d6c15b0f00a08
+	Root   Hash  `json:"root"`
+	TimeMs int64 `json:"time_ms"`
+}
+
 // Eip712 defines model for Eip712.
 type Eip712 struct {
 	Domain struct {
@@ -482,6 +583,84 @@ type Eip712 struct {
 		Name string `json:"name"`
 		Type string `json:"type"`
 	} `json:"types"`
+}
+
+// EpochDetail defines model for EpochDetail.
+type EpochDetail struct {
+	// Beacon Example: 9f86d081884c7d659a2feaa0c55ad015a3bf4f1b2b0b822cd15d6c15b0f00a08
+	Beacon      Hash `json:"beacon"`
+	Commitments *int `json:"commitments,omitempty"`
+
+	// Contributed whose heartbeats before closed its beacon; absent where these blocks are not remembered
+	Contributed *[]NodeID `json:"contributed,omitempty"`
+
+	// DirectoryRoot Example: 9f86d081884c7d659a2feaa0c55ad015a3bf4f1b2b0b822cd15d6c15b0f00a08
+	DirectoryRoot Hash `json:"directory_root"`
+
+	// EndsMs when the next is due
+	EndsMs      int64 `json:"ends_ms"`
+	Epoch       int64 `json:"epoch"`
+	FirstHeight int64 `json:"first_height"`
+	Heartbeats  *int  `json:"heartbeats,omitempty"`
+
+	// Joined listed, and not in the epoch before; absent where a list is not kept
+	Joined *[]NodeID `json:"joined,omitempty"`
+
+	// Judged votes cast in it, by subject
+	Judged []Judgement `json:"judged"`
+
+	// LastHeight the head's while it runs
+	LastHeight int64 `json:"last_height"`
+
+	// Left not listed any more
+	Left     *[]NodeID `json:"left,omitempty"`
+	Listed   int       `json:"listed"`
+	Removals []NodeID  `json:"removals"`
+	Running  bool      `json:"running"`
+
+	// TimeMs of its first block
+	TimeMs int64 `json:"time_ms"`
+
+	// Transactions of accounts; absent where its blocks are not remembered
+	Transactions *int `json:"transactions,omitempty"`
+	Votes        *int `json:"votes,omitempty"`
+}
+
+// EpochPage defines model for EpochPage.
+type EpochPage struct {
+	Height     int64          `json:"height"`
+	Items      []EpochSummary `json:"items"`
+	NextCursor *string        `json:"next_cursor,omitempty"`
+	Total      int64          `json:"total"`
+}
+
+// EpochSummary defines model for EpochSummary.
+type EpochSummary struct {
+	// Beacon Example: 9f86d081884c7d659a2feaa0c55ad015a3bf4f1b2b0b822cd15d6c15b0f00a08
+	Beacon      Hash `json:"beacon"`
+	Commitments *int `json:"commitments,omitempty"`
+
+	// DirectoryRoot Example: 9f86d081884c7d659a2feaa0c55ad015a3bf4f1b2b0b822cd15d6c15b0f00a08
+	DirectoryRoot Hash `json:"directory_root"`
+
+	// EndsMs when the next is due
+	EndsMs      int64 `json:"ends_ms"`
+	Epoch       int64 `json:"epoch"`
+	FirstHeight int64 `json:"first_height"`
+	Heartbeats  *int  `json:"heartbeats,omitempty"`
+
+	// LastHeight the head's while it runs
+	LastHeight int64    `json:"last_height"`
+	Listed     int      `json:"listed"`
+	Removals   []NodeID `json:"removals"`
+	Running    bool     `json:"running"`
+
+	// TimeMs of its first block
+	TimeMs int64 `json:"time_ms"`
+
+	// Transactions of accounts; absent where its blocks are not remembered
+	Transactions *int `json:"transactions,omitempty"`
+	Votes        *int `json:"votes,omitempty"`
 }
 
 // Hash Example: 9f86d081884c7d659a2feaa0c55ad015a3bf4f1b2b0b822cd15d6c15b0f00a08
@@ -552,6 +731,18 @@ type Judged struct {
 	// Score median of the votes in permille
 	Score int      `json:"score"`
 	Votes []Base64 `json:"votes"`
+}
+
+// Judgement defines model for Judgement.
+type Judgement struct {
+	// Score median, permille; absent without votes
+	Score *int `json:"score,omitempty"`
+
+	// Subject a node's Ed25519 identity key
+	//
+	// Example: d75a980182b10ab7d54bfed3c964073a0ee172f3daa62325af021a68f707511a
+	Subject NodeID   `json:"subject"`
+	Votes   []Ballot `json:"votes"`
 }
 
 // Node defines model for Node.
@@ -679,6 +870,50 @@ type NodeDetail struct {
 	VrfKey Hash `json:"vrf_key"`
 }
 
+// NodeEpoch defines model for NodeEpoch.
+type NodeEpoch struct {
+	Epoch int64      `json:"epoch"`
+	From  *NodeState `json:"from,omitempty"`
+
+	// Heartbeats in its blocks
+	Heartbeats int `json:"heartbeats"`
+
+	// Listed in its list
+	Listed bool `json:"listed"`
+
+	// Performance permille, as its list says; absent where it was not listed
+	Performance *int `json:"performance,omitempty"`
+
+	// Reasons that stand in any of these votes
+	Reasons *[]string `json:"reasons,omitempty"`
+
+	// Removed removed within it
+	Removed bool `json:"removed"`
+
+	// Score median of the votes on it in that epoch, permille; absent without votes
+	Score *int       `json:"score,omitempty"`
+	To    *NodeState `json:"to,omitempty"`
+
+	// Unfit of these that found it unfit
+	Unfit *int `json:"unfit,omitempty"`
+
+	// Votes of the epoch, on it
+	Votes *int `json:"votes,omitempty"`
+}
+
+// NodeEpochs defines model for NodeEpochs.
+type NodeEpochs struct {
+	Items []NodeEpoch `json:"items"`
+
+	// Node a node's Ed25519 identity key
+	//
+	// Example: d75a980182b10ab7d54bfed3c964073a0ee172f3daa62325af021a68f707511a
+	Node NodeID `json:"node"`
+
+	// SinceEpoch the oldest that is remembered
+	SinceEpoch int64 `json:"since_epoch"`
+}
+
 // NodeEvent defines model for NodeEvent.
 type NodeEvent struct {
 	From   string `json:"from"`
@@ -691,17 +926,37 @@ type NodeEvent struct {
 	To     NodeState `json:"to"`
 }
 
+// NodeExplanation defines model for NodeExplanation.
+type NodeExplanation struct {
+	Actions []Reason `json:"actions"`
+
+	// Eligible whether the next list would name it, as things stand
+	Eligible bool  `json:"eligible"`
+	Height   int64 `json:"height"`
+	Listed   bool  `json:"listed"`
+
+	// Node a node's Ed25519 identity key
+	//
+	// Example: d75a980182b10ab7d54bfed3c964073a0ee172f3daa62325af021a68f707511a
+	Node    NodeID    `json:"node"`
+	Reasons []Reason  `json:"reasons"`
+	State   NodeState `json:"state"`
+}
+
 // NodeID a node's Ed25519 identity key
 //
 // Example: d75a980182b10ab7d54bfed3c964073a0ee172f3daa62325af021a68f707511a
 type NodeID = string
 
+// NodeItem a node, or those members of it that fields names
+type NodeItem = Node
+
 // NodePage defines model for NodePage.
 type NodePage struct {
-	Height     int64   `json:"height"`
-	Items      []Node  `json:"items"`
-	NextCursor *string `json:"next_cursor,omitempty"`
-	Total      int64   `json:"total"`
+	Height     int64      `json:"height"`
+	Items      []NodeItem `json:"items"`
+	NextCursor *string    `json:"next_cursor,omitempty"`
+	Total      int64      `json:"total"`
 }
 
 // NodeState defines model for NodeState.
@@ -780,6 +1035,81 @@ type Problem struct {
 	Title    string  `json:"title"`
 	Type     string  `json:"type"`
 }
+
+// Quorum defines model for Quorum.
+type Quorum struct {
+	// Listed in that epoch's list; others are judged to come back
+	Listed *bool `json:"listed,omitempty"`
+
+	// Members as drawn
+	Members []NodeID `json:"members"`
+
+	// Needed how many have to agree
+	Needed int `json:"needed"`
+
+	// Subject a node's Ed25519 identity key
+	//
+	// Example: d75a980182b10ab7d54bfed3c964073a0ee172f3daa62325af021a68f707511a
+	Subject NodeID `json:"subject"`
+
+	// Voters of these, who can vote
+	Voters int `json:"voters"`
+}
+
+// QuorumPage defines model for QuorumPage.
+type QuorumPage struct {
+	Epoch      int64    `json:"epoch"`
+	Height     int64    `json:"height"`
+	Items      []Quorum `json:"items"`
+	NextCursor *string  `json:"next_cursor,omitempty"`
+	Total      int64    `json:"total"`
+}
+
+// Reason defines model for Reason.
+type Reason struct {
+	// Code stable
+	Code string `json:"code"`
+
+	// Text for people, with numbers
+	Text string `json:"text"`
+}
+
+// Rewards defines model for Rewards.
+type Rewards struct {
+	// Earning nodes that share in it
+	Earning int64 `json:"earning"`
+	Height  int64 `json:"height"`
+
+	// Outstanding units; 10^9 are 1 TUN
+	//
+	// Example: 12500000000
+	Outstanding Amount `json:"outstanding"`
+
+	// PerBlock units; 10^9 are 1 TUN
+	//
+	// Example: 12500000000
+	PerBlock Amount `json:"per_block"`
+
+	// Pool units; 10^9 are 1 TUN
+	//
+	// Example: 12500000000
+	Pool Amount `json:"pool"`
+}
+
+// RpcResponse defines model for RpcResponse.
+type RpcResponse struct {
+	Error *struct {
+		Code    int         `json:"code"`
+		Data    interface{} `json:"data,omitempty"`
+		Message string      `json:"message"`
+	} `json:"error,omitempty"`
+	Id      interface{}             `json:"id,omitempty"`
+	Jsonrpc RpcResponseJsonrpc      `json:"jsonrpc"`
+	Result  *map[string]interface{} `json:"result,omitempty"`
+}
+
+// RpcResponseJsonrpc defines model for RpcResponse.Jsonrpc.
+type RpcResponseJsonrpc string
 
 // ServiceNode defines model for ServiceNode.
 type ServiceNode struct {
@@ -999,6 +1329,8 @@ type Statement struct {
 
 // Status defines model for Status.
 type Status struct {
+	BlockIntervalMs int64 `json:"block_interval_ms"`
+
 	// Bonded units; 10^9 are 1 TUN
 	//
 	// Example: 12500000000
@@ -1019,7 +1351,10 @@ type Status struct {
 	Claim string `json:"claim"`
 	Dev   bool   `json:"dev"`
 	Epoch int64  `json:"epoch"`
-	Fork  int64  `json:"fork"`
+
+	// EpochEndsMs when the next epoch is due
+	EpochEndsMs int64 `json:"epoch_ends_ms"`
+	Fork        int64 `json:"fork"`
 
 	// GenesisHash Example: 9f86d081884c7d659a2feaa0c55ad015a3bf4f1b2b0b822cd15d6c15b0f00a08
 	GenesisHash Hash `json:"genesis_hash"`
@@ -1045,6 +1380,14 @@ type Status struct {
 	//
 	// Example: 12500000000
 	RewardsOutstanding Amount `json:"rewards_outstanding"`
+
+	// Slashed units; 10^9 are 1 TUN
+	//
+	// Example: 12500000000
+	Slashed Amount `json:"slashed"`
+
+	// Slashes offences punished, verdicts that took no stake included
+	Slashes int `json:"slashes"`
 
 	// Supply units; 10^9 are 1 TUN
 	//
@@ -1105,6 +1448,54 @@ type TransactionBrief struct {
 	Result string `json:"result"`
 }
 
+// TransactionItem defines model for TransactionItem.
+type TransactionItem struct {
+	// Amount units; 10^9 are 1 TUN
+	//
+	// Example: 12500000000
+	Amount *Amount `json:"amount,omitempty"`
+	Height *int64  `json:"height,omitempty"`
+
+	// Id Example: 9f86d081884c7d659a2feaa0c55ad015a3bf4f1b2b0b822cd15d6c15b0f00a08
+	Id    Hash   `json:"id"`
+	Index *int   `json:"index,omitempty"`
+	Kind  string `json:"kind"`
+
+	// Label of a statement
+	Label *string `json:"label,omitempty"`
+
+	// Node a node's Ed25519 identity key
+	//
+	// Example: d75a980182b10ab7d54bfed3c964073a0ee172f3daa62325af021a68f707511a
+	Node   *NodeID `json:"node,omitempty"`
+	Result *string `json:"result,omitempty"`
+
+	// Sender EIP-55 in answers
+	//
+	// Example: 0xd8dA6BF26964aF9D7eEd9e03E53415D37aA96045
+	Sender *Address `json:"sender,omitempty"`
+
+	// Status pending or included
+	Status string `json:"status"`
+	TimeMs *int64 `json:"time_ms,omitempty"`
+
+	// To EIP-55 in answers
+	//
+	// Example: 0xd8dA6BF26964aF9D7eEd9e03E53415D37aA96045
+	To *Address `json:"to,omitempty"`
+}
+
+// TransactionPage defines model for TransactionPage.
+type TransactionPage struct {
+	Height     int64             `json:"height"`
+	Items      []TransactionItem `json:"items"`
+	NextCursor *string           `json:"next_cursor,omitempty"`
+
+	// SinceHeight the first block whose transactions are remembered
+	SinceHeight int64 `json:"since_height"`
+	Total       int64 `json:"total"`
+}
+
 // Verdict defines model for Verdict.
 type Verdict struct {
 	Basis *string `json:"basis,omitempty"`
@@ -1159,19 +1550,50 @@ type ParamBlock = string
 // ParamCursor defines model for ParamCursor.
 type ParamCursor = string
 
+// ParamEpoch defines model for ParamEpoch.
+type ParamEpoch = int64
+
+// ParamFields defines model for ParamFields.
+type ParamFields = string
+
+// ParamHeight defines model for ParamHeight.
+type ParamHeight = int64
+
 // ParamLimit defines model for ParamLimit.
 type ParamLimit = int
+
+// ParamMinStake units; 10^9 are 1 TUN
+//
+// Example: 12500000000
+type ParamMinStake = Amount
 
 // ParamNode a node's Ed25519 identity key
 //
 // Example: d75a980182b10ab7d54bfed3c964073a0ee172f3daa62325af021a68f707511a
 type ParamNode = NodeID
 
+// ParamOperator EIP-55 in answers
+//
+// Example: 0xd8dA6BF26964aF9D7eEd9e03E53415D37aA96045
+type ParamOperator = Address
+
+// ParamSearch defines model for ParamSearch.
+type ParamSearch = string
+
+// ParamSwarm defines model for ParamSwarm.
+type ParamSwarm = string
+
+// ParamVersion defines model for ParamVersion.
+type ParamVersion = string
+
 // ProblemResponse Example: {"code":"nonce_used","detail":"nonce 3, the account's next is 4","instance":"/v1/transactions","status":409,"title":"Conflict","type":"about:blank"}
 type ProblemResponse = Problem
 
 // ListAccountsParams defines parameters for ListAccounts.
 type ListAccountsParams struct {
+	// Height the state after this block, one of the last that are kept; default is the head
+	Height *ParamHeight `form:"height,omitempty" json:"height,omitempty"`
+
 	// Limit default 100; over 1000 is refused
 	Limit *ParamLimit `form:"limit,omitempty" json:"limit,omitempty"`
 
@@ -1181,6 +1603,9 @@ type ListAccountsParams struct {
 
 // GetAccountParams defines parameters for GetAccount.
 type GetAccountParams struct {
+	// Height the state after this block, one of the last that are kept; default is the head
+	Height *ParamHeight `form:"height,omitempty" json:"height,omitempty"`
+
 	// Proof add a state proof against the head's header
 	Proof *bool `form:"proof,omitempty" json:"proof,omitempty"`
 }
@@ -1209,10 +1634,67 @@ type GetDirectoryDeltaParams struct {
 	Epoch *int64 `form:"epoch,omitempty" json:"epoch,omitempty"`
 }
 
+// ListDirectoryEntriesParams defines parameters for ListDirectoryEntries.
+type ListDirectoryEntriesParams struct {
+	// Limit default 100; over 1000 is refused
+	Limit *ParamLimit `form:"limit,omitempty" json:"limit,omitempty"`
+
+	// Cursor next_cursor of the page before; pins the height
+	Cursor *ParamCursor `form:"cursor,omitempty" json:"cursor,omitempty"`
+
+	// Epoch default, and 0, is the head's epoch
+	Epoch *ParamEpoch `form:"epoch,omitempty" json:"epoch,omitempty"`
+
+	// Operator only nodes of this operator
+	Operator *ParamOperator `form:"operator,omitempty" json:"operator,omitempty"`
+
+	// Swarm only nodes of this swarm: its number
+	Swarm *ParamSwarm `form:"swarm,omitempty" json:"swarm,omitempty"`
+
+	// Search the beginning of the node id or of the operator's address, or a part of an endpoint
+	Search *ParamSearch `form:"search,omitempty" json:"search,omitempty"`
+
+	// Version only nodes that declare this version; with a trailing star, those whose version begins so
+	Version *ParamVersion `form:"version,omitempty" json:"version,omitempty"`
+
+	// MinStake only nodes with at least so many units of stake
+	MinStake *ParamMinStake `form:"min_stake,omitempty" json:"min_stake,omitempty"`
+
+	// Fields names of members with commas between: items have these alone, and node
+	Fields *ParamFields `form:"fields,omitempty" json:"fields,omitempty"`
+
+	// Order ascending, or descending with a minus; ties by node id
+	Order *string `form:"order,omitempty" json:"order,omitempty"`
+}
+
+// GetDirectoryRootParams defines parameters for GetDirectoryRoot.
+type GetDirectoryRootParams struct {
+	// Epoch default, and 0, is the head's epoch
+	Epoch *ParamEpoch `form:"epoch,omitempty" json:"epoch,omitempty"`
+}
+
 // GetDirectoryProofParams defines parameters for GetDirectoryProof.
 type GetDirectoryProofParams struct {
 	// Epoch default is the head's epoch
 	Epoch *int64 `form:"epoch,omitempty" json:"epoch,omitempty"`
+}
+
+// ListEpochsParams defines parameters for ListEpochs.
+type ListEpochsParams struct {
+	// Limit default 100; over 1000 is refused
+	Limit *ParamLimit `form:"limit,omitempty" json:"limit,omitempty"`
+
+	// Cursor next_cursor of the page before; pins the height
+	Cursor *ParamCursor `form:"cursor,omitempty" json:"cursor,omitempty"`
+}
+
+// ListQuorumsParams defines parameters for ListQuorums.
+type ListQuorumsParams struct {
+	// Limit default 100; over 1000 is refused
+	Limit *ParamLimit `form:"limit,omitempty" json:"limit,omitempty"`
+
+	// Cursor next_cursor of the page before; pins the height
+	Cursor *ParamCursor `form:"cursor,omitempty" json:"cursor,omitempty"`
 }
 
 // StreamEventsParams defines parameters for StreamEvents.
@@ -1220,7 +1702,10 @@ type StreamEventsParams struct {
 	// Since first height that is wanted, of the past too; 0 for the next block
 	Since *int64 `form:"since,omitempty" json:"since,omitempty"`
 
-	// LastEventID the last height that was seen; goes before since
+	// Types some of block, head, epoch, node, slash, transaction, params, with commas between
+	Types *string `form:"types,omitempty" json:"types,omitempty"`
+
+	// LastEventID the last id that was seen; goes before since
 	LastEventID *string `json:"Last-Event-ID,omitempty"`
 }
 
@@ -1232,21 +1717,66 @@ type ListNodesParams struct {
 	// Cursor next_cursor of the page before; pins the height
 	Cursor *ParamCursor `form:"cursor,omitempty" json:"cursor,omitempty"`
 
+	// Height the state after this block, one of the last that are kept; default is the head
+	Height *ParamHeight `form:"height,omitempty" json:"height,omitempty"`
+
 	// State only nodes in this state
 	State *NodeState `form:"state,omitempty" json:"state,omitempty"`
 
+	// Flag listed: in the directory now; unlisted; staked: fully; open: wants more stake
+	Flag *ListNodesParamsFlag `form:"flag,omitempty" json:"flag,omitempty"`
+
 	// Operator only nodes of this operator
-	Operator *Address `form:"operator,omitempty" json:"operator,omitempty"`
+	Operator *ParamOperator `form:"operator,omitempty" json:"operator,omitempty"`
+
+	// Swarm only nodes of this swarm: its number
+	Swarm *ParamSwarm `form:"swarm,omitempty" json:"swarm,omitempty"`
+
+	// Search the beginning of the node id or of the operator's address, or a part of an endpoint
+	Search *ParamSearch `form:"search,omitempty" json:"search,omitempty"`
+
+	// Version only nodes that declare this version; with a trailing star, those whose version begins so
+	Version *ParamVersion `form:"version,omitempty" json:"version,omitempty"`
+
+	// MinStake only nodes with at least so many units of stake
+	MinStake *ParamMinStake `form:"min_stake,omitempty" json:"min_stake,omitempty"`
+
+	// Fields names of members with commas between: items have these alone, and node
+	Fields *ParamFields `form:"fields,omitempty" json:"fields,omitempty"`
+
+	// Order ascending, or descending with a minus; ties by node id
+	Order *string `form:"order,omitempty" json:"order,omitempty"`
+}
+
+// ListNodesParamsFlag defines parameters for ListNodes.
+type ListNodesParamsFlag string
+
+// GetNodeParams defines parameters for GetNode.
+type GetNodeParams struct {
+	// Height the state after this block, one of the last that are kept; default is the head
+	Height *ParamHeight `form:"height,omitempty" json:"height,omitempty"`
 }
 
 // GetParamsParams defines parameters for GetParams.
 type GetParamsParams struct {
+	// Height the state after this block, one of the last that are kept; default is the head
+	Height *ParamHeight `form:"height,omitempty" json:"height,omitempty"`
+
 	// Proof add a state proof of the parameters in force against the head's header
 	Proof *bool `form:"proof,omitempty" json:"proof,omitempty"`
 }
 
+// GetRewardsParams defines parameters for GetRewards.
+type GetRewardsParams struct {
+	// Height the state after this block, one of the last that are kept; default is the head
+	Height *ParamHeight `form:"height,omitempty" json:"height,omitempty"`
+}
+
 // ListSlashesParams defines parameters for ListSlashes.
 type ListSlashesParams struct {
+	// Height the state after this block, one of the last that are kept; default is the head
+	Height *ParamHeight `form:"height,omitempty" json:"height,omitempty"`
+
 	// Limit default 100; over 1000 is refused
 	Limit *ParamLimit `form:"limit,omitempty" json:"limit,omitempty"`
 
@@ -1257,8 +1787,17 @@ type ListSlashesParams struct {
 	Node *NodeID `form:"node,omitempty" json:"node,omitempty"`
 }
 
+// GetSlashParams defines parameters for GetSlash.
+type GetSlashParams struct {
+	// Height the state after this block, one of the last that are kept; default is the head
+	Height *ParamHeight `form:"height,omitempty" json:"height,omitempty"`
+}
+
 // ListStakesParams defines parameters for ListStakes.
 type ListStakesParams struct {
+	// Height the state after this block, one of the last that are kept; default is the head
+	Height *ParamHeight `form:"height,omitempty" json:"height,omitempty"`
+
 	// Limit default 100; over 1000 is refused
 	Limit *ParamLimit `form:"limit,omitempty" json:"limit,omitempty"`
 
@@ -1266,8 +1805,53 @@ type ListStakesParams struct {
 	Cursor *ParamCursor `form:"cursor,omitempty" json:"cursor,omitempty"`
 }
 
+// GetStakeParams defines parameters for GetStake.
+type GetStakeParams struct {
+	// Height the state after this block, one of the last that are kept; default is the head
+	Height *ParamHeight `form:"height,omitempty" json:"height,omitempty"`
+}
+
+// GetStateProofParams defines parameters for GetStateProof.
+type GetStateProofParams struct {
+	// Height the state after this block, one of the last that are kept; default is the head
+	Height *ParamHeight `form:"height,omitempty" json:"height,omitempty"`
+}
+
 // GetStateProofParamsPart defines parameters for GetStateProof.
 type GetStateProofParamsPart string
+
+// ListTransactionsParams defines parameters for ListTransactions.
+type ListTransactionsParams struct {
+	// Status default is included
+	Status *string `form:"status,omitempty" json:"status,omitempty"`
+
+	// Kind such as transfer, or publish for statements
+	Kind *string `form:"kind,omitempty" json:"kind,omitempty"`
+
+	// Account only those that this account signed or that pay it
+	Account *Address `form:"account,omitempty" json:"account,omitempty"`
+
+	// Node only those about this node
+	Node *NodeID `form:"node,omitempty" json:"node,omitempty"`
+
+	// Limit default 100; over 1000 is refused
+	Limit *ParamLimit `form:"limit,omitempty" json:"limit,omitempty"`
+
+	// Cursor next_cursor of the page before; pins the height
+	Cursor *ParamCursor `form:"cursor,omitempty" json:"cursor,omitempty"`
+}
+
+// ListUnlockingParams defines parameters for ListUnlocking.
+type ListUnlockingParams struct {
+	// Height the state after this block, one of the last that are kept; default is the head
+	Height *ParamHeight `form:"height,omitempty" json:"height,omitempty"`
+
+	// Limit default 100; over 1000 is refused
+	Limit *ParamLimit `form:"limit,omitempty" json:"limit,omitempty"`
+
+	// Cursor next_cursor of the page before; pins the height
+	Cursor *ParamCursor `form:"cursor,omitempty" json:"cursor,omitempty"`
+}
 
 // DevAdvanceJSONRequestBody defines body for DevAdvance for application/json ContentType.
 type DevAdvanceJSONRequestBody = DevAdvance
@@ -1473,6 +2057,11 @@ type ClientInterface interface {
 	// Corresponds with GET /healthz (the `GetHealth` operationId).
 	GetHealth(ctx context.Context, reqEditors ...RequestEditorFn) (*http.Response, error)
 
+	// GetOpenAPI This description
+	//
+	// Corresponds with GET /openapi.json (the `GetOpenAPI` operationId).
+	GetOpenAPI(ctx context.Context, reqEditors ...RequestEditorFn) (*http.Response, error)
+
 	// GetReady The ledger runs and has a block
 	//
 	// Corresponds with GET /readyz (the `GetReady` operationId).
@@ -1526,18 +2115,52 @@ type ClientInterface interface {
 	// Corresponds with GET /v1/directory/delta (the `GetDirectoryDelta` operationId).
 	GetDirectoryDelta(ctx context.Context, params *GetDirectoryDeltaParams, reqEditors ...RequestEditorFn) (*http.Response, error)
 
+	// ListDirectoryEntries Entries of an epoch's list by filters, page by page; for people and scripts, since a part of a list proves nothing
+	//
+	// Corresponds with GET /v1/directory/entries (the `ListDirectoryEntries` operationId).
+	ListDirectoryEntries(ctx context.Context, params *ListDirectoryEntriesParams, reqEditors ...RequestEditorFn) (*http.Response, error)
+
+	// GetDirectoryRoot Root, count and removals of an epoch's list, with the sealed header that commits to them
+	//
+	// Corresponds with GET /v1/directory/root (the `GetDirectoryRoot` operationId).
+	GetDirectoryRoot(ctx context.Context, params *GetDirectoryRootParams, reqEditors ...RequestEditorFn) (*http.Response, error)
+
 	// GetDirectoryProof Proof that a node is, or is not, in an epoch's list
 	//
 	// Corresponds with GET /v1/directory/{node}/proof (the `GetDirectoryProof` operationId).
 	GetDirectoryProof(ctx context.Context, node ParamNode, params *GetDirectoryProofParams, reqEditors ...RequestEditorFn) (*http.Response, error)
 
-	// StreamEvents A server-sent event for each block from a height on
+	// ListEpochs The last epochs, newest first
 	//
-	// Event `block`, id = height, data = {header, published, unlisted, params}: the sealed header and the statements published in the
-	// block, base64 of their canonical bytes; with the first block of the head's epoch alone, the nodes that quorums judge
-	// in it though its list does not name them: an array of {node, decommissioned, since_epoch, performance}, left out where
-	// there are none; and the number of the parameters that are in force at the head. Event `cut`, data = {reason}: the last
-	// of a stream that the server ends; reason is too_slow or closed.
+	// Corresponds with GET /v1/epochs (the `ListEpochs` operationId).
+	ListEpochs(ctx context.Context, params *ListEpochsParams, reqEditors ...RequestEditorFn) (*http.Response, error)
+
+	// GetEpoch One epoch with what its quorums found
+	//
+	// Corresponds with GET /v1/epochs/{epoch} (the `GetEpoch` operationId).
+	GetEpoch(ctx context.Context, epoch string, reqEditors ...RequestEditorFn) (*http.Response, error)
+
+	// ListQuorums Who judges whom in an epoch, as the beacon drew it
+	//
+	// Corresponds with GET /v1/epochs/{epoch}/quorums (the `ListQuorums` operationId).
+	ListQuorums(ctx context.Context, epoch string, params *ListQuorumsParams, reqEditors ...RequestEditorFn) (*http.Response, error)
+
+	// StreamEvents Server-sent events for each block from a height on
+	//
+	// `types` chooses; without it there are `block` events alone. Heights come in order. The id of a `block` is its height, that
+	// of any other event height.number, and Last-Event-ID with either goes on behind it.
+	//
+	// - `block`: {header, published, unlisted, params}: the sealed header and the statements published in the
+	//   block, base64 of their canonical bytes; with the first block of the head's epoch alone, the nodes that quorums judge
+	//   in it though its list does not name them: an array of {node, decommissioned, since_epoch, performance}, left out where
+	//   there are none; and the number of the parameters that are in force at the head.
+	// - `head`: {height, hash, time_ms, epoch, fork, transactions, listed}: a block in few words.
+	// - `epoch`: {epoch, height, time_ms, listed, joined, left}: an epoch began; the last two are arrays of node ids.
+	// - `node`: {node, height, time_ms, from, to, reason, proof}: a step in a node's life; proof is left out where there is none.
+	// - `slash`: {offence, kind, basis, node, operator, height, time_ms, slashed, burned, reward}.
+	// - `transaction`: {id, kind, height, result, sender}: an account transaction in a block.
+	// - `params`: {number, height, epoch}: other parameters came into force.
+	// - `cut`: {reason}: the last of a stream that the server ends; reason is too_slow or closed.
 	//
 	// Corresponds with GET /v1/events (the `StreamEvents` operationId).
 	StreamEvents(ctx context.Context, params *StreamEventsParams, reqEditors ...RequestEditorFn) (*http.Response, error)
@@ -1560,7 +2183,17 @@ type ClientInterface interface {
 	// GetNode One node with its history
 	//
 	// Corresponds with GET /v1/nodes/{node} (the `GetNode` operationId).
-	GetNode(ctx context.Context, node ParamNode, reqEditors ...RequestEditorFn) (*http.Response, error)
+	GetNode(ctx context.Context, node ParamNode, params *GetNodeParams, reqEditors ...RequestEditorFn) (*http.Response, error)
+
+	// ListNodeEpochs What one node did in each of the last epochs, newest first
+	//
+	// Corresponds with GET /v1/nodes/{node}/epochs (the `ListNodeEpochs` operationId).
+	ListNodeEpochs(ctx context.Context, node ParamNode, reqEditors ...RequestEditorFn) (*http.Response, error)
+
+	// ExplainNode Why a node is in the directory or not, in plain words, and what it has to do
+	//
+	// Corresponds with GET /v1/nodes/{node}/explain (the `ExplainNode` operationId).
+	ExplainNode(ctx context.Context, node ParamNode, reqEditors ...RequestEditorFn) (*http.Response, error)
 
 	// GetParams The parameters in force, and the changes that the council has agreed on or is about to
 	//
@@ -1577,6 +2210,11 @@ type ClientInterface interface {
 	// Corresponds with POST /v1/proofs (the `JudgeProof` operationId).
 	JudgeProofWithBody(ctx context.Context, contentType string, body io.Reader, reqEditors ...RequestEditorFn) (*http.Response, error)
 
+	// GetRewards What a block pays, what it is paid from, who shares in it
+	//
+	// Corresponds with GET /v1/rewards (the `GetRewards` operationId).
+	GetRewards(ctx context.Context, params *GetRewardsParams, reqEditors ...RequestEditorFn) (*http.Response, error)
+
 	// ListSlashes Offences punished, ascending by offence id
 	//
 	// Corresponds with GET /v1/slashes (the `ListSlashes` operationId).
@@ -1585,7 +2223,7 @@ type ClientInterface interface {
 	// GetSlash One slash with its basis
 	//
 	// Corresponds with GET /v1/slashes/{offence} (the `GetSlash` operationId).
-	GetSlash(ctx context.Context, offence Hash, reqEditors ...RequestEditorFn) (*http.Response, error)
+	GetSlash(ctx context.Context, offence Hash, params *GetSlashParams, reqEditors ...RequestEditorFn) (*http.Response, error)
 
 	// GetSlashProof The proof file; that of an unavailable is made when it is asked for
 	//
@@ -1600,12 +2238,12 @@ type ClientInterface interface {
 	// GetStake The bond of one node
 	//
 	// Corresponds with GET /v1/stakes/{node} (the `GetStake` operationId).
-	GetStake(ctx context.Context, node ParamNode, reqEditors ...RequestEditorFn) (*http.Response, error)
+	GetStake(ctx context.Context, node ParamNode, params *GetStakeParams, reqEditors ...RequestEditorFn) (*http.Response, error)
 
 	// GetStateProof Proof that a row of the state is there, or not, under the head's header
 	//
 	// Corresponds with GET /v1/state/{part}/{key} (the `GetStateProof` operationId).
-	GetStateProof(ctx context.Context, part GetStateProofParamsPart, key string, reqEditors ...RequestEditorFn) (*http.Response, error)
+	GetStateProof(ctx context.Context, part GetStateProofParamsPart, key string, params *GetStateProofParams, reqEditors ...RequestEditorFn) (*http.Response, error)
 
 	// PublishStatementWithBody Publish a node's statement in its canonical bytes
 	//
@@ -1618,6 +2256,13 @@ type ClientInterface interface {
 	//
 	// Corresponds with GET /v1/status (the `GetStatus` operationId).
 	GetStatus(ctx context.Context, reqEditors ...RequestEditorFn) (*http.Response, error)
+
+	// ListTransactions Transactions and statements that wait, or the latest of blocks, newest first
+	//
+	// Those of blocks are kept in memory from `since_height` on; older ones are in their blocks.
+	//
+	// Corresponds with GET /v1/transactions (the `ListTransactions` operationId).
+	ListTransactions(ctx context.Context, params *ListTransactionsParams, reqEditors ...RequestEditorFn) (*http.Response, error)
 
 	// SubmitTransactionWithBody Submit an account transaction
 	//
@@ -1637,6 +2282,11 @@ type ClientInterface interface {
 	//
 	// Corresponds with GET /v1/transactions/{id} (the `GetTransaction` operationId).
 	GetTransaction(ctx context.Context, id Hash, reqEditors ...RequestEditorFn) (*http.Response, error)
+
+	// ListUnlocking Bonds on their way out, those to be had first at the top
+	//
+	// Corresponds with GET /v1/unlocking (the `ListUnlocking` operationId).
+	ListUnlocking(ctx context.Context, params *ListUnlockingParams, reqEditors ...RequestEditorFn) (*http.Response, error)
 }
 
 // GetServiceNodes All nodes as one array with an `active` boolean, for health checks
@@ -1918,6 +2568,21 @@ func (c *Client) GetHealth(ctx context.Context, reqEditors ...RequestEditorFn) (
 	return c.Client.Do(req)
 }
 
+// GetOpenAPI This description
+//
+// Corresponds with GET /openapi.json (the `GetOpenAPI` operationId).
+func (c *Client) GetOpenAPI(ctx context.Context, reqEditors ...RequestEditorFn) (*http.Response, error) {
+	req, err := NewGetOpenAPIRequest(c.Server)
+	if err != nil {
+		return nil, err
+	}
+	req = req.WithContext(ctx)
+	if err := c.applyEditors(ctx, req, reqEditors); err != nil {
+		return nil, err
+	}
+	return c.Client.Do(req)
+}
+
 // GetReady The ledger runs and has a block
 //
 // Corresponds with GET /readyz (the `GetReady` operationId).
@@ -2051,6 +2716,36 @@ func (c *Client) GetDirectoryDelta(ctx context.Context, params *GetDirectoryDelt
 	return c.Client.Do(req)
 }
 
+// ListDirectoryEntries Entries of an epoch's list by filters, page by page; for people and scripts, since a part of a list proves nothing
+//
+// Corresponds with GET /v1/directory/entries (the `ListDirectoryEntries` operationId).
+func (c *Client) ListDirectoryEntries(ctx context.Context, params *ListDirectoryEntriesParams, reqEditors ...RequestEditorFn) (*http.Response, error) {
+	req, err := NewListDirectoryEntriesRequest(c.Server, params)
+	if err != nil {
+		return nil, err
+	}
+	req = req.WithContext(ctx)
+	if err := c.applyEditors(ctx, req, reqEditors); err != nil {
+		return nil, err
+	}
+	return c.Client.Do(req)
+}
+
+// GetDirectoryRoot Root, count and removals of an epoch's list, with the sealed header that commits to them
+//
+// Corresponds with GET /v1/directory/root (the `GetDirectoryRoot` operationId).
+func (c *Client) GetDirectoryRoot(ctx context.Context, params *GetDirectoryRootParams, reqEditors ...RequestEditorFn) (*http.Response, error) {
+	req, err := NewGetDirectoryRootRequest(c.Server, params)
+	if err != nil {
+		return nil, err
+	}
+	req = req.WithContext(ctx)
+	if err := c.applyEditors(ctx, req, reqEditors); err != nil {
+		return nil, err
+	}
+	return c.Client.Do(req)
+}
+
 // GetDirectoryProof Proof that a node is, or is not, in an epoch's list
 //
 // Corresponds with GET /v1/directory/{node}/proof (the `GetDirectoryProof` operationId).
@@ -2066,13 +2761,67 @@ func (c *Client) GetDirectoryProof(ctx context.Context, node ParamNode, params *
 	return c.Client.Do(req)
 }
 
-// StreamEvents A server-sent event for each block from a height on
+// ListEpochs The last epochs, newest first
 //
-// Event `block`, id = height, data = {header, published, unlisted, params}: the sealed header and the statements published in the
-// block, base64 of their canonical bytes; with the first block of the head's epoch alone, the nodes that quorums judge
-// in it though its list does not name them: an array of {node, decommissioned, since_epoch, performance}, left out where
-// there are none; and the number of the parameters that are in force at the head. Event `cut`, data = {reason}: the last
-// of a stream that the server ends; reason is too_slow or closed.
+// Corresponds with GET /v1/epochs (the `ListEpochs` operationId).
+func (c *Client) ListEpochs(ctx context.Context, params *ListEpochsParams, reqEditors ...RequestEditorFn) (*http.Response, error) {
+	req, err := NewListEpochsRequest(c.Server, params)
+	if err != nil {
+		return nil, err
+	}
+	req = req.WithContext(ctx)
+	if err := c.applyEditors(ctx, req, reqEditors); err != nil {
+		return nil, err
+	}
+	return c.Client.Do(req)
+}
+
+// GetEpoch One epoch with what its quorums found
+//
+// Corresponds with GET /v1/epochs/{epoch} (the `GetEpoch` operationId).
+func (c *Client) GetEpoch(ctx context.Context, epoch string, reqEditors ...RequestEditorFn) (*http.Response, error) {
+	req, err := NewGetEpochRequest(c.Server, epoch)
+	if err != nil {
+		return nil, err
+	}
+	req = req.WithContext(ctx)
+	if err := c.applyEditors(ctx, req, reqEditors); err != nil {
+		return nil, err
+	}
+	return c.Client.Do(req)
+}
+
+// ListQuorums Who judges whom in an epoch, as the beacon drew it
+//
+// Corresponds with GET /v1/epochs/{epoch}/quorums (the `ListQuorums` operationId).
+func (c *Client) ListQuorums(ctx context.Context, epoch string, params *ListQuorumsParams, reqEditors ...RequestEditorFn) (*http.Response, error) {
+	req, err := NewListQuorumsRequest(c.Server, epoch, params)
+	if err != nil {
+		return nil, err
+	}
+	req = req.WithContext(ctx)
+	if err := c.applyEditors(ctx, req, reqEditors); err != nil {
+		return nil, err
+	}
+	return c.Client.Do(req)
+}
+
+// StreamEvents Server-sent events for each block from a height on
+//
+// `types` chooses; without it there are `block` events alone. Heights come in order. The id of a `block` is its height, that
+// of any other event height.number, and Last-Event-ID with either goes on behind it.
+//
+//   - `block`: {header, published, unlisted, params}: the sealed header and the statements published in the
+//     block, base64 of their canonical bytes; with the first block of the head's epoch alone, the nodes that quorums judge
+//     in it though its list does not name them: an array of {node, decommissioned, since_epoch, performance}, left out where
+//     there are none; and the number of the parameters that are in force at the head.
+//   - `head`: {height, hash, time_ms, epoch, fork, transactions, listed}: a block in few words.
+//   - `epoch`: {epoch, height, time_ms, listed, joined, left}: an epoch began; the last two are arrays of node ids.
+//   - `node`: {node, height, time_ms, from, to, reason, proof}: a step in a node's life; proof is left out where there is none.
+//   - `slash`: {offence, kind, basis, node, operator, height, time_ms, slashed, burned, reward}.
+//   - `transaction`: {id, kind, height, result, sender}: an account transaction in a block.
+//   - `params`: {number, height, epoch}: other parameters came into force.
+//   - `cut`: {reason}: the last of a stream that the server ends; reason is too_slow or closed.
 //
 // Corresponds with GET /v1/events (the `StreamEvents` operationId).
 func (c *Client) StreamEvents(ctx context.Context, params *StreamEventsParams, reqEditors ...RequestEditorFn) (*http.Response, error) {
@@ -2135,8 +2884,38 @@ func (c *Client) ListNodes(ctx context.Context, params *ListNodesParams, reqEdit
 // GetNode One node with its history
 //
 // Corresponds with GET /v1/nodes/{node} (the `GetNode` operationId).
-func (c *Client) GetNode(ctx context.Context, node ParamNode, reqEditors ...RequestEditorFn) (*http.Response, error) {
-	req, err := NewGetNodeRequest(c.Server, node)
+func (c *Client) GetNode(ctx context.Context, node ParamNode, params *GetNodeParams, reqEditors ...RequestEditorFn) (*http.Response, error) {
+	req, err := NewGetNodeRequest(c.Server, node, params)
+	if err != nil {
+		return nil, err
+	}
+	req = req.WithContext(ctx)
+	if err := c.applyEditors(ctx, req, reqEditors); err != nil {
+		return nil, err
+	}
+	return c.Client.Do(req)
+}
+
+// ListNodeEpochs What one node did in each of the last epochs, newest first
+//
+// Corresponds with GET /v1/nodes/{node}/epochs (the `ListNodeEpochs` operationId).
+func (c *Client) ListNodeEpochs(ctx context.Context, node ParamNode, reqEditors ...RequestEditorFn) (*http.Response, error) {
+	req, err := NewListNodeEpochsRequest(c.Server, node)
+	if err != nil {
+		return nil, err
+	}
+	req = req.WithContext(ctx)
+	if err := c.applyEditors(ctx, req, reqEditors); err != nil {
+		return nil, err
+	}
+	return c.Client.Do(req)
+}
+
+// ExplainNode Why a node is in the directory or not, in plain words, and what it has to do
+//
+// Corresponds with GET /v1/nodes/{node}/explain (the `ExplainNode` operationId).
+func (c *Client) ExplainNode(ctx context.Context, node ParamNode, reqEditors ...RequestEditorFn) (*http.Response, error) {
+	req, err := NewExplainNodeRequest(c.Server, node)
 	if err != nil {
 		return nil, err
 	}
@@ -2182,6 +2961,21 @@ func (c *Client) JudgeProofWithBody(ctx context.Context, contentType string, bod
 	return c.Client.Do(req)
 }
 
+// GetRewards What a block pays, what it is paid from, who shares in it
+//
+// Corresponds with GET /v1/rewards (the `GetRewards` operationId).
+func (c *Client) GetRewards(ctx context.Context, params *GetRewardsParams, reqEditors ...RequestEditorFn) (*http.Response, error) {
+	req, err := NewGetRewardsRequest(c.Server, params)
+	if err != nil {
+		return nil, err
+	}
+	req = req.WithContext(ctx)
+	if err := c.applyEditors(ctx, req, reqEditors); err != nil {
+		return nil, err
+	}
+	return c.Client.Do(req)
+}
+
 // ListSlashes Offences punished, ascending by offence id
 //
 // Corresponds with GET /v1/slashes (the `ListSlashes` operationId).
@@ -2200,8 +2994,8 @@ func (c *Client) ListSlashes(ctx context.Context, params *ListSlashesParams, req
 // GetSlash One slash with its basis
 //
 // Corresponds with GET /v1/slashes/{offence} (the `GetSlash` operationId).
-func (c *Client) GetSlash(ctx context.Context, offence Hash, reqEditors ...RequestEditorFn) (*http.Response, error) {
-	req, err := NewGetSlashRequest(c.Server, offence)
+func (c *Client) GetSlash(ctx context.Context, offence Hash, params *GetSlashParams, reqEditors ...RequestEditorFn) (*http.Response, error) {
+	req, err := NewGetSlashRequest(c.Server, offence, params)
 	if err != nil {
 		return nil, err
 	}
@@ -2245,8 +3039,8 @@ func (c *Client) ListStakes(ctx context.Context, params *ListStakesParams, reqEd
 // GetStake The bond of one node
 //
 // Corresponds with GET /v1/stakes/{node} (the `GetStake` operationId).
-func (c *Client) GetStake(ctx context.Context, node ParamNode, reqEditors ...RequestEditorFn) (*http.Response, error) {
-	req, err := NewGetStakeRequest(c.Server, node)
+func (c *Client) GetStake(ctx context.Context, node ParamNode, params *GetStakeParams, reqEditors ...RequestEditorFn) (*http.Response, error) {
+	req, err := NewGetStakeRequest(c.Server, node, params)
 	if err != nil {
 		return nil, err
 	}
@@ -2260,8 +3054,8 @@ func (c *Client) GetStake(ctx context.Context, node ParamNode, reqEditors ...Req
 // GetStateProof Proof that a row of the state is there, or not, under the head's header
 //
 // Corresponds with GET /v1/state/{part}/{key} (the `GetStateProof` operationId).
-func (c *Client) GetStateProof(ctx context.Context, part GetStateProofParamsPart, key string, reqEditors ...RequestEditorFn) (*http.Response, error) {
-	req, err := NewGetStateProofRequest(c.Server, part, key)
+func (c *Client) GetStateProof(ctx context.Context, part GetStateProofParamsPart, key string, params *GetStateProofParams, reqEditors ...RequestEditorFn) (*http.Response, error) {
+	req, err := NewGetStateProofRequest(c.Server, part, key, params)
 	if err != nil {
 		return nil, err
 	}
@@ -2294,6 +3088,23 @@ func (c *Client) PublishStatementWithBody(ctx context.Context, contentType strin
 // Corresponds with GET /v1/status (the `GetStatus` operationId).
 func (c *Client) GetStatus(ctx context.Context, reqEditors ...RequestEditorFn) (*http.Response, error) {
 	req, err := NewGetStatusRequest(c.Server)
+	if err != nil {
+		return nil, err
+	}
+	req = req.WithContext(ctx)
+	if err := c.applyEditors(ctx, req, reqEditors); err != nil {
+		return nil, err
+	}
+	return c.Client.Do(req)
+}
+
+// ListTransactions Transactions and statements that wait, or the latest of blocks, newest first
+//
+// Those of blocks are kept in memory from `since_height` on; older ones are in their blocks.
+//
+// Corresponds with GET /v1/transactions (the `ListTransactions` operationId).
+func (c *Client) ListTransactions(ctx context.Context, params *ListTransactionsParams, reqEditors ...RequestEditorFn) (*http.Response, error) {
+	req, err := NewListTransactionsRequest(c.Server, params)
 	if err != nil {
 		return nil, err
 	}
@@ -2343,6 +3154,21 @@ func (c *Client) SubmitTransaction(ctx context.Context, body SubmitTransactionJS
 // Corresponds with GET /v1/transactions/{id} (the `GetTransaction` operationId).
 func (c *Client) GetTransaction(ctx context.Context, id Hash, reqEditors ...RequestEditorFn) (*http.Response, error) {
 	req, err := NewGetTransactionRequest(c.Server, id)
+	if err != nil {
+		return nil, err
+	}
+	req = req.WithContext(ctx)
+	if err := c.applyEditors(ctx, req, reqEditors); err != nil {
+		return nil, err
+	}
+	return c.Client.Do(req)
+}
+
+// ListUnlocking Bonds on their way out, those to be had first at the top
+//
+// Corresponds with GET /v1/unlocking (the `ListUnlocking` operationId).
+func (c *Client) ListUnlocking(ctx context.Context, params *ListUnlockingParams, reqEditors ...RequestEditorFn) (*http.Response, error) {
+	req, err := NewListUnlockingRequest(c.Server, params)
 	if err != nil {
 		return nil, err
 	}
@@ -2735,6 +3561,33 @@ func NewGetHealthRequest(server string) (*http.Request, error) {
 	return req, nil
 }
 
+// NewGetOpenAPIRequest constructs an http.Request for the GetOpenAPI method
+func NewGetOpenAPIRequest(server string) (*http.Request, error) {
+	var err error
+
+	serverURL, err := url.Parse(server)
+	if err != nil {
+		return nil, err
+	}
+
+	operationPath := fmt.Sprintf("/openapi.json")
+	if operationPath[0] == '/' {
+		operationPath = "." + operationPath
+	}
+
+	queryURL, err := serverURL.Parse(operationPath)
+	if err != nil {
+		return nil, err
+	}
+
+	req, err := http.NewRequest(http.MethodGet, queryURL.String(), nil)
+	if err != nil {
+		return nil, err
+	}
+
+	return req, nil
+}
+
 // NewGetReadyRequest constructs an http.Request for the GetReady method
 func NewGetReadyRequest(server string) (*http.Request, error) {
 	var err error
@@ -2789,6 +3642,18 @@ func NewListAccountsRequest(server string, params *ListAccountsParams) (*http.Re
 		// styled parameters, preserving literal commas as delimiters
 		// per the OpenAPI spec (e.g. "color=blue,black,brown").
 		var rawQueryFragments []string
+
+		if params.Height != nil {
+
+			if queryFrag, err := runtime.StyleParamWithOptions("form", true, "height", *params.Height, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationQuery, Type: "integer", Format: "int64"}); err != nil {
+				return nil, err
+			} else {
+				for _, qp := range strings.Split(queryFrag, "&") {
+					rawQueryFragments = append(rawQueryFragments, qp)
+				}
+			}
+
+		}
 
 		if params.Limit != nil {
 
@@ -2862,6 +3727,18 @@ func NewGetAccountRequest(server string, address ParamAddress, params *GetAccoun
 		// styled parameters, preserving literal commas as delimiters
 		// per the OpenAPI spec (e.g. "color=blue,black,brown").
 		var rawQueryFragments []string
+
+		if params.Height != nil {
+
+			if queryFrag, err := runtime.StyleParamWithOptions("form", true, "height", *params.Height, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationQuery, Type: "integer", Format: "int64"}); err != nil {
+				return nil, err
+			} else {
+				for _, qp := range strings.Split(queryFrag, "&") {
+					rawQueryFragments = append(rawQueryFragments, qp)
+				}
+			}
+
+		}
 
 		if params.Proof != nil {
 
@@ -3132,6 +4009,222 @@ func NewGetDirectoryDeltaRequest(server string, params *GetDirectoryDeltaParams)
 	return req, nil
 }
 
+// NewListDirectoryEntriesRequest constructs an http.Request for the ListDirectoryEntries method
+func NewListDirectoryEntriesRequest(server string, params *ListDirectoryEntriesParams) (*http.Request, error) {
+	var err error
+
+	serverURL, err := url.Parse(server)
+	if err != nil {
+		return nil, err
+	}
+
+	operationPath := fmt.Sprintf("/v1/directory/entries")
+	if operationPath[0] == '/' {
+		operationPath = "." + operationPath
+	}
+
+	queryURL, err := serverURL.Parse(operationPath)
+	if err != nil {
+		return nil, err
+	}
+
+	if params != nil {
+		// queryValues collects non-styled parameters (passthrough, JSON)
+		// that are safe to round-trip through url.Values.Encode().
+		queryValues := queryURL.Query()
+		// rawQueryFragments collects pre-encoded query fragments from
+		// styled parameters, preserving literal commas as delimiters
+		// per the OpenAPI spec (e.g. "color=blue,black,brown").
+		var rawQueryFragments []string
+
+		if params.Limit != nil {
+
+			if queryFrag, err := runtime.StyleParamWithOptions("form", true, "limit", *params.Limit, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationQuery, Type: "integer", Format: ""}); err != nil {
+				return nil, err
+			} else {
+				for _, qp := range strings.Split(queryFrag, "&") {
+					rawQueryFragments = append(rawQueryFragments, qp)
+				}
+			}
+
+		}
+
+		if params.Cursor != nil {
+
+			if queryFrag, err := runtime.StyleParamWithOptions("form", true, "cursor", *params.Cursor, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationQuery, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			} else {
+				for _, qp := range strings.Split(queryFrag, "&") {
+					rawQueryFragments = append(rawQueryFragments, qp)
+				}
+			}
+
+		}
+
+		if params.Epoch != nil {
+
+			if queryFrag, err := runtime.StyleParamWithOptions("form", true, "epoch", *params.Epoch, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationQuery, Type: "integer", Format: "int64"}); err != nil {
+				return nil, err
+			} else {
+				for _, qp := range strings.Split(queryFrag, "&") {
+					rawQueryFragments = append(rawQueryFragments, qp)
+				}
+			}
+
+		}
+
+		if params.Operator != nil {
+
+			if queryFrag, err := runtime.StyleParamWithOptions("form", true, "operator", *params.Operator, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationQuery, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			} else {
+				for _, qp := range strings.Split(queryFrag, "&") {
+					rawQueryFragments = append(rawQueryFragments, qp)
+				}
+			}
+
+		}
+
+		if params.Swarm != nil {
+
+			if queryFrag, err := runtime.StyleParamWithOptions("form", true, "swarm", *params.Swarm, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationQuery, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			} else {
+				for _, qp := range strings.Split(queryFrag, "&") {
+					rawQueryFragments = append(rawQueryFragments, qp)
+				}
+			}
+
+		}
+
+		if params.Search != nil {
+
+			if queryFrag, err := runtime.StyleParamWithOptions("form", true, "search", *params.Search, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationQuery, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			} else {
+				for _, qp := range strings.Split(queryFrag, "&") {
+					rawQueryFragments = append(rawQueryFragments, qp)
+				}
+			}
+
+		}
+
+		if params.Version != nil {
+
+			if queryFrag, err := runtime.StyleParamWithOptions("form", true, "version", *params.Version, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationQuery, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			} else {
+				for _, qp := range strings.Split(queryFrag, "&") {
+					rawQueryFragments = append(rawQueryFragments, qp)
+				}
+			}
+
+		}
+
+		if params.MinStake != nil {
+
+			if queryFrag, err := runtime.StyleParamWithOptions("form", true, "min_stake", *params.MinStake, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationQuery, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			} else {
+				for _, qp := range strings.Split(queryFrag, "&") {
+					rawQueryFragments = append(rawQueryFragments, qp)
+				}
+			}
+
+		}
+
+		if params.Fields != nil {
+
+			if queryFrag, err := runtime.StyleParamWithOptions("form", true, "fields", *params.Fields, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationQuery, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			} else {
+				for _, qp := range strings.Split(queryFrag, "&") {
+					rawQueryFragments = append(rawQueryFragments, qp)
+				}
+			}
+
+		}
+
+		if params.Order != nil {
+
+			if queryFrag, err := runtime.StyleParamWithOptions("form", true, "order", *params.Order, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationQuery, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			} else {
+				for _, qp := range strings.Split(queryFrag, "&") {
+					rawQueryFragments = append(rawQueryFragments, qp)
+				}
+			}
+
+		}
+
+		if encoded := queryValues.Encode(); encoded != "" {
+			rawQueryFragments = append(rawQueryFragments, encoded)
+		}
+		queryURL.RawQuery = strings.Join(rawQueryFragments, "&")
+	}
+
+	req, err := http.NewRequest(http.MethodGet, queryURL.String(), nil)
+	if err != nil {
+		return nil, err
+	}
+
+	return req, nil
+}
+
+// NewGetDirectoryRootRequest constructs an http.Request for the GetDirectoryRoot method
+func NewGetDirectoryRootRequest(server string, params *GetDirectoryRootParams) (*http.Request, error) {
+	var err error
+
+	serverURL, err := url.Parse(server)
+	if err != nil {
+		return nil, err
+	}
+
+	operationPath := fmt.Sprintf("/v1/directory/root")
+	if operationPath[0] == '/' {
+		operationPath = "." + operationPath
+	}
+
+	queryURL, err := serverURL.Parse(operationPath)
+	if err != nil {
+		return nil, err
+	}
+
+	if params != nil {
+		// queryValues collects non-styled parameters (passthrough, JSON)
+		// that are safe to round-trip through url.Values.Encode().
+		queryValues := queryURL.Query()
+		// rawQueryFragments collects pre-encoded query fragments from
+		// styled parameters, preserving literal commas as delimiters
+		// per the OpenAPI spec (e.g. "color=blue,black,brown").
+		var rawQueryFragments []string
+
+		if params.Epoch != nil {
+
+			if queryFrag, err := runtime.StyleParamWithOptions("form", true, "epoch", *params.Epoch, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationQuery, Type: "integer", Format: "int64"}); err != nil {
+				return nil, err
+			} else {
+				for _, qp := range strings.Split(queryFrag, "&") {
+					rawQueryFragments = append(rawQueryFragments, qp)
+				}
+			}
+
+		}
+
+		if encoded := queryValues.Encode(); encoded != "" {
+			rawQueryFragments = append(rawQueryFragments, encoded)
+		}
+		queryURL.RawQuery = strings.Join(rawQueryFragments, "&")
+	}
+
+	req, err := http.NewRequest(http.MethodGet, queryURL.String(), nil)
+	if err != nil {
+		return nil, err
+	}
+
+	return req, nil
+}
+
 // NewGetDirectoryProofRequest constructs an http.Request for the GetDirectoryProof method
 func NewGetDirectoryProofRequest(server string, node ParamNode, params *GetDirectoryProofParams) (*http.Request, error) {
 	var err error
@@ -3193,6 +4286,179 @@ func NewGetDirectoryProofRequest(server string, node ParamNode, params *GetDirec
 	return req, nil
 }
 
+// NewListEpochsRequest constructs an http.Request for the ListEpochs method
+func NewListEpochsRequest(server string, params *ListEpochsParams) (*http.Request, error) {
+	var err error
+
+	serverURL, err := url.Parse(server)
+	if err != nil {
+		return nil, err
+	}
+
+	operationPath := fmt.Sprintf("/v1/epochs")
+	if operationPath[0] == '/' {
+		operationPath = "." + operationPath
+	}
+
+	queryURL, err := serverURL.Parse(operationPath)
+	if err != nil {
+		return nil, err
+	}
+
+	if params != nil {
+		// queryValues collects non-styled parameters (passthrough, JSON)
+		// that are safe to round-trip through url.Values.Encode().
+		queryValues := queryURL.Query()
+		// rawQueryFragments collects pre-encoded query fragments from
+		// styled parameters, preserving literal commas as delimiters
+		// per the OpenAPI spec (e.g. "color=blue,black,brown").
+		var rawQueryFragments []string
+
+		if params.Limit != nil {
+
+			if queryFrag, err := runtime.StyleParamWithOptions("form", true, "limit", *params.Limit, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationQuery, Type: "integer", Format: ""}); err != nil {
+				return nil, err
+			} else {
+				for _, qp := range strings.Split(queryFrag, "&") {
+					rawQueryFragments = append(rawQueryFragments, qp)
+				}
+			}
+
+		}
+
+		if params.Cursor != nil {
+
+			if queryFrag, err := runtime.StyleParamWithOptions("form", true, "cursor", *params.Cursor, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationQuery, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			} else {
+				for _, qp := range strings.Split(queryFrag, "&") {
+					rawQueryFragments = append(rawQueryFragments, qp)
+				}
+			}
+
+		}
+
+		if encoded := queryValues.Encode(); encoded != "" {
+			rawQueryFragments = append(rawQueryFragments, encoded)
+		}
+		queryURL.RawQuery = strings.Join(rawQueryFragments, "&")
+	}
+
+	req, err := http.NewRequest(http.MethodGet, queryURL.String(), nil)
+	if err != nil {
+		return nil, err
+	}
+
+	return req, nil
+}
+
+// NewGetEpochRequest constructs an http.Request for the GetEpoch method
+func NewGetEpochRequest(server string, epoch string) (*http.Request, error) {
+	var err error
+
+	var pathParam0 string
+
+	pathParam0, err = runtime.StyleParamWithOptions("simple", false, "epoch", epoch, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationPath, Type: "string", Format: ""})
+	if err != nil {
+		return nil, err
+	}
+
+	serverURL, err := url.Parse(server)
+	if err != nil {
+		return nil, err
+	}
+
+	operationPath := fmt.Sprintf("/v1/epochs/%s", pathParam0)
+	if operationPath[0] == '/' {
+		operationPath = "." + operationPath
+	}
+
+	queryURL, err := serverURL.Parse(operationPath)
+	if err != nil {
+		return nil, err
+	}
+
+	req, err := http.NewRequest(http.MethodGet, queryURL.String(), nil)
+	if err != nil {
+		return nil, err
+	}
+
+	return req, nil
+}
+
+// NewListQuorumsRequest constructs an http.Request for the ListQuorums method
+func NewListQuorumsRequest(server string, epoch string, params *ListQuorumsParams) (*http.Request, error) {
+	var err error
+
+	var pathParam0 string
+
+	pathParam0, err = runtime.StyleParamWithOptions("simple", false, "epoch", epoch, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationPath, Type: "string", Format: ""})
+	if err != nil {
+		return nil, err
+	}
+
+	serverURL, err := url.Parse(server)
+	if err != nil {
+		return nil, err
+	}
+
+	operationPath := fmt.Sprintf("/v1/epochs/%s/quorums", pathParam0)
+	if operationPath[0] == '/' {
+		operationPath = "." + operationPath
+	}
+
+	queryURL, err := serverURL.Parse(operationPath)
+	if err != nil {
+		return nil, err
+	}
+
+	if params != nil {
+		// queryValues collects non-styled parameters (passthrough, JSON)
+		// that are safe to round-trip through url.Values.Encode().
+		queryValues := queryURL.Query()
+		// rawQueryFragments collects pre-encoded query fragments from
+		// styled parameters, preserving literal commas as delimiters
+		// per the OpenAPI spec (e.g. "color=blue,black,brown").
+		var rawQueryFragments []string
+
+		if params.Limit != nil {
+
+			if queryFrag, err := runtime.StyleParamWithOptions("form", true, "limit", *params.Limit, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationQuery, Type: "integer", Format: ""}); err != nil {
+				return nil, err
+			} else {
+				for _, qp := range strings.Split(queryFrag, "&") {
+					rawQueryFragments = append(rawQueryFragments, qp)
+				}
+			}
+
+		}
+
+		if params.Cursor != nil {
+
+			if queryFrag, err := runtime.StyleParamWithOptions("form", true, "cursor", *params.Cursor, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationQuery, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			} else {
+				for _, qp := range strings.Split(queryFrag, "&") {
+					rawQueryFragments = append(rawQueryFragments, qp)
+				}
+			}
+
+		}
+
+		if encoded := queryValues.Encode(); encoded != "" {
+			rawQueryFragments = append(rawQueryFragments, encoded)
+		}
+		queryURL.RawQuery = strings.Join(rawQueryFragments, "&")
+	}
+
+	req, err := http.NewRequest(http.MethodGet, queryURL.String(), nil)
+	if err != nil {
+		return nil, err
+	}
+
+	return req, nil
+}
+
 // NewStreamEventsRequest constructs an http.Request for the StreamEvents method
 func NewStreamEventsRequest(server string, params *StreamEventsParams) (*http.Request, error) {
 	var err error
@@ -3224,6 +4490,18 @@ func NewStreamEventsRequest(server string, params *StreamEventsParams) (*http.Re
 		if params.Since != nil {
 
 			if queryFrag, err := runtime.StyleParamWithOptions("form", true, "since", *params.Since, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationQuery, Type: "integer", Format: "int64"}); err != nil {
+				return nil, err
+			} else {
+				for _, qp := range strings.Split(queryFrag, "&") {
+					rawQueryFragments = append(rawQueryFragments, qp)
+				}
+			}
+
+		}
+
+		if params.Types != nil {
+
+			if queryFrag, err := runtime.StyleParamWithOptions("form", true, "types", *params.Types, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationQuery, Type: "string", Format: ""}); err != nil {
 				return nil, err
 			} else {
 				for _, qp := range strings.Split(queryFrag, "&") {
@@ -3375,6 +4653,18 @@ func NewListNodesRequest(server string, params *ListNodesParams) (*http.Request,
 
 		}
 
+		if params.Height != nil {
+
+			if queryFrag, err := runtime.StyleParamWithOptions("form", true, "height", *params.Height, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationQuery, Type: "integer", Format: "int64"}); err != nil {
+				return nil, err
+			} else {
+				for _, qp := range strings.Split(queryFrag, "&") {
+					rawQueryFragments = append(rawQueryFragments, qp)
+				}
+			}
+
+		}
+
 		if params.State != nil {
 
 			if queryFrag, err := runtime.StyleParamWithOptions("form", true, "state", *params.State, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationQuery, Type: "string", Format: ""}); err != nil {
@@ -3387,9 +4677,93 @@ func NewListNodesRequest(server string, params *ListNodesParams) (*http.Request,
 
 		}
 
+		if params.Flag != nil {
+
+			if queryFrag, err := runtime.StyleParamWithOptions("form", true, "flag", *params.Flag, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationQuery, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			} else {
+				for _, qp := range strings.Split(queryFrag, "&") {
+					rawQueryFragments = append(rawQueryFragments, qp)
+				}
+			}
+
+		}
+
 		if params.Operator != nil {
 
 			if queryFrag, err := runtime.StyleParamWithOptions("form", true, "operator", *params.Operator, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationQuery, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			} else {
+				for _, qp := range strings.Split(queryFrag, "&") {
+					rawQueryFragments = append(rawQueryFragments, qp)
+				}
+			}
+
+		}
+
+		if params.Swarm != nil {
+
+			if queryFrag, err := runtime.StyleParamWithOptions("form", true, "swarm", *params.Swarm, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationQuery, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			} else {
+				for _, qp := range strings.Split(queryFrag, "&") {
+					rawQueryFragments = append(rawQueryFragments, qp)
+				}
+			}
+
+		}
+
+		if params.Search != nil {
+
+			if queryFrag, err := runtime.StyleParamWithOptions("form", true, "search", *params.Search, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationQuery, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			} else {
+				for _, qp := range strings.Split(queryFrag, "&") {
+					rawQueryFragments = append(rawQueryFragments, qp)
+				}
+			}
+
+		}
+
+		if params.Version != nil {
+
+			if queryFrag, err := runtime.StyleParamWithOptions("form", true, "version", *params.Version, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationQuery, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			} else {
+				for _, qp := range strings.Split(queryFrag, "&") {
+					rawQueryFragments = append(rawQueryFragments, qp)
+				}
+			}
+
+		}
+
+		if params.MinStake != nil {
+
+			if queryFrag, err := runtime.StyleParamWithOptions("form", true, "min_stake", *params.MinStake, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationQuery, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			} else {
+				for _, qp := range strings.Split(queryFrag, "&") {
+					rawQueryFragments = append(rawQueryFragments, qp)
+				}
+			}
+
+		}
+
+		if params.Fields != nil {
+
+			if queryFrag, err := runtime.StyleParamWithOptions("form", true, "fields", *params.Fields, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationQuery, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			} else {
+				for _, qp := range strings.Split(queryFrag, "&") {
+					rawQueryFragments = append(rawQueryFragments, qp)
+				}
+			}
+
+		}
+
+		if params.Order != nil {
+
+			if queryFrag, err := runtime.StyleParamWithOptions("form", true, "order", *params.Order, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationQuery, Type: "string", Format: ""}); err != nil {
 				return nil, err
 			} else {
 				for _, qp := range strings.Split(queryFrag, "&") {
@@ -3414,7 +4788,7 @@ func NewListNodesRequest(server string, params *ListNodesParams) (*http.Request,
 }
 
 // NewGetNodeRequest constructs an http.Request for the GetNode method
-func NewGetNodeRequest(server string, node ParamNode) (*http.Request, error) {
+func NewGetNodeRequest(server string, node ParamNode, params *GetNodeParams) (*http.Request, error) {
 	var err error
 
 	var pathParam0 string
@@ -3430,6 +4804,101 @@ func NewGetNodeRequest(server string, node ParamNode) (*http.Request, error) {
 	}
 
 	operationPath := fmt.Sprintf("/v1/nodes/%s", pathParam0)
+	if operationPath[0] == '/' {
+		operationPath = "." + operationPath
+	}
+
+	queryURL, err := serverURL.Parse(operationPath)
+	if err != nil {
+		return nil, err
+	}
+
+	if params != nil {
+		// queryValues collects non-styled parameters (passthrough, JSON)
+		// that are safe to round-trip through url.Values.Encode().
+		queryValues := queryURL.Query()
+		// rawQueryFragments collects pre-encoded query fragments from
+		// styled parameters, preserving literal commas as delimiters
+		// per the OpenAPI spec (e.g. "color=blue,black,brown").
+		var rawQueryFragments []string
+
+		if params.Height != nil {
+
+			if queryFrag, err := runtime.StyleParamWithOptions("form", true, "height", *params.Height, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationQuery, Type: "integer", Format: "int64"}); err != nil {
+				return nil, err
+			} else {
+				for _, qp := range strings.Split(queryFrag, "&") {
+					rawQueryFragments = append(rawQueryFragments, qp)
+				}
+			}
+
+		}
+
+		if encoded := queryValues.Encode(); encoded != "" {
+			rawQueryFragments = append(rawQueryFragments, encoded)
+		}
+		queryURL.RawQuery = strings.Join(rawQueryFragments, "&")
+	}
+
+	req, err := http.NewRequest(http.MethodGet, queryURL.String(), nil)
+	if err != nil {
+		return nil, err
+	}
+
+	return req, nil
+}
+
+// NewListNodeEpochsRequest constructs an http.Request for the ListNodeEpochs method
+func NewListNodeEpochsRequest(server string, node ParamNode) (*http.Request, error) {
+	var err error
+
+	var pathParam0 string
+
+	pathParam0, err = runtime.StyleParamWithOptions("simple", false, "node", node, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationPath, Type: "string", Format: ""})
+	if err != nil {
+		return nil, err
+	}
+
+	serverURL, err := url.Parse(server)
+	if err != nil {
+		return nil, err
+	}
+
+	operationPath := fmt.Sprintf("/v1/nodes/%s/epochs", pathParam0)
+	if operationPath[0] == '/' {
+		operationPath = "." + operationPath
+	}
+
+	queryURL, err := serverURL.Parse(operationPath)
+	if err != nil {
+		return nil, err
+	}
+
+	req, err := http.NewRequest(http.MethodGet, queryURL.String(), nil)
+	if err != nil {
+		return nil, err
+	}
+
+	return req, nil
+}
+
+// NewExplainNodeRequest constructs an http.Request for the ExplainNode method
+func NewExplainNodeRequest(server string, node ParamNode) (*http.Request, error) {
+	var err error
+
+	var pathParam0 string
+
+	pathParam0, err = runtime.StyleParamWithOptions("simple", false, "node", node, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationPath, Type: "string", Format: ""})
+	if err != nil {
+		return nil, err
+	}
+
+	serverURL, err := url.Parse(server)
+	if err != nil {
+		return nil, err
+	}
+
+	operationPath := fmt.Sprintf("/v1/nodes/%s/explain", pathParam0)
 	if operationPath[0] == '/' {
 		operationPath = "." + operationPath
 	}
@@ -3474,6 +4943,18 @@ func NewGetParamsRequest(server string, params *GetParamsParams) (*http.Request,
 		// styled parameters, preserving literal commas as delimiters
 		// per the OpenAPI spec (e.g. "color=blue,black,brown").
 		var rawQueryFragments []string
+
+		if params.Height != nil {
+
+			if queryFrag, err := runtime.StyleParamWithOptions("form", true, "height", *params.Height, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationQuery, Type: "integer", Format: "int64"}); err != nil {
+				return nil, err
+			} else {
+				for _, qp := range strings.Split(queryFrag, "&") {
+					rawQueryFragments = append(rawQueryFragments, qp)
+				}
+			}
+
+		}
 
 		if params.Proof != nil {
 
@@ -3530,6 +5011,60 @@ func NewJudgeProofRequestWithBody(server string, contentType string, body io.Rea
 	return req, nil
 }
 
+// NewGetRewardsRequest constructs an http.Request for the GetRewards method
+func NewGetRewardsRequest(server string, params *GetRewardsParams) (*http.Request, error) {
+	var err error
+
+	serverURL, err := url.Parse(server)
+	if err != nil {
+		return nil, err
+	}
+
+	operationPath := fmt.Sprintf("/v1/rewards")
+	if operationPath[0] == '/' {
+		operationPath = "." + operationPath
+	}
+
+	queryURL, err := serverURL.Parse(operationPath)
+	if err != nil {
+		return nil, err
+	}
+
+	if params != nil {
+		// queryValues collects non-styled parameters (passthrough, JSON)
+		// that are safe to round-trip through url.Values.Encode().
+		queryValues := queryURL.Query()
+		// rawQueryFragments collects pre-encoded query fragments from
+		// styled parameters, preserving literal commas as delimiters
+		// per the OpenAPI spec (e.g. "color=blue,black,brown").
+		var rawQueryFragments []string
+
+		if params.Height != nil {
+
+			if queryFrag, err := runtime.StyleParamWithOptions("form", true, "height", *params.Height, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationQuery, Type: "integer", Format: "int64"}); err != nil {
+				return nil, err
+			} else {
+				for _, qp := range strings.Split(queryFrag, "&") {
+					rawQueryFragments = append(rawQueryFragments, qp)
+				}
+			}
+
+		}
+
+		if encoded := queryValues.Encode(); encoded != "" {
+			rawQueryFragments = append(rawQueryFragments, encoded)
+		}
+		queryURL.RawQuery = strings.Join(rawQueryFragments, "&")
+	}
+
+	req, err := http.NewRequest(http.MethodGet, queryURL.String(), nil)
+	if err != nil {
+		return nil, err
+	}
+
+	return req, nil
+}
+
 // NewListSlashesRequest constructs an http.Request for the ListSlashes method
 func NewListSlashesRequest(server string, params *ListSlashesParams) (*http.Request, error) {
 	var err error
@@ -3557,6 +5092,18 @@ func NewListSlashesRequest(server string, params *ListSlashesParams) (*http.Requ
 		// styled parameters, preserving literal commas as delimiters
 		// per the OpenAPI spec (e.g. "color=blue,black,brown").
 		var rawQueryFragments []string
+
+		if params.Height != nil {
+
+			if queryFrag, err := runtime.StyleParamWithOptions("form", true, "height", *params.Height, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationQuery, Type: "integer", Format: "int64"}); err != nil {
+				return nil, err
+			} else {
+				for _, qp := range strings.Split(queryFrag, "&") {
+					rawQueryFragments = append(rawQueryFragments, qp)
+				}
+			}
+
+		}
 
 		if params.Limit != nil {
 
@@ -3609,7 +5156,7 @@ func NewListSlashesRequest(server string, params *ListSlashesParams) (*http.Requ
 }
 
 // NewGetSlashRequest constructs an http.Request for the GetSlash method
-func NewGetSlashRequest(server string, offence Hash) (*http.Request, error) {
+func NewGetSlashRequest(server string, offence Hash, params *GetSlashParams) (*http.Request, error) {
 	var err error
 
 	var pathParam0 string
@@ -3632,6 +5179,33 @@ func NewGetSlashRequest(server string, offence Hash) (*http.Request, error) {
 	queryURL, err := serverURL.Parse(operationPath)
 	if err != nil {
 		return nil, err
+	}
+
+	if params != nil {
+		// queryValues collects non-styled parameters (passthrough, JSON)
+		// that are safe to round-trip through url.Values.Encode().
+		queryValues := queryURL.Query()
+		// rawQueryFragments collects pre-encoded query fragments from
+		// styled parameters, preserving literal commas as delimiters
+		// per the OpenAPI spec (e.g. "color=blue,black,brown").
+		var rawQueryFragments []string
+
+		if params.Height != nil {
+
+			if queryFrag, err := runtime.StyleParamWithOptions("form", true, "height", *params.Height, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationQuery, Type: "integer", Format: "int64"}); err != nil {
+				return nil, err
+			} else {
+				for _, qp := range strings.Split(queryFrag, "&") {
+					rawQueryFragments = append(rawQueryFragments, qp)
+				}
+			}
+
+		}
+
+		if encoded := queryValues.Encode(); encoded != "" {
+			rawQueryFragments = append(rawQueryFragments, encoded)
+		}
+		queryURL.RawQuery = strings.Join(rawQueryFragments, "&")
 	}
 
 	req, err := http.NewRequest(http.MethodGet, queryURL.String(), nil)
@@ -3704,6 +5278,18 @@ func NewListStakesRequest(server string, params *ListStakesParams) (*http.Reques
 		// per the OpenAPI spec (e.g. "color=blue,black,brown").
 		var rawQueryFragments []string
 
+		if params.Height != nil {
+
+			if queryFrag, err := runtime.StyleParamWithOptions("form", true, "height", *params.Height, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationQuery, Type: "integer", Format: "int64"}); err != nil {
+				return nil, err
+			} else {
+				for _, qp := range strings.Split(queryFrag, "&") {
+					rawQueryFragments = append(rawQueryFragments, qp)
+				}
+			}
+
+		}
+
 		if params.Limit != nil {
 
 			if queryFrag, err := runtime.StyleParamWithOptions("form", true, "limit", *params.Limit, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationQuery, Type: "integer", Format: ""}); err != nil {
@@ -3743,7 +5329,7 @@ func NewListStakesRequest(server string, params *ListStakesParams) (*http.Reques
 }
 
 // NewGetStakeRequest constructs an http.Request for the GetStake method
-func NewGetStakeRequest(server string, node ParamNode) (*http.Request, error) {
+func NewGetStakeRequest(server string, node ParamNode, params *GetStakeParams) (*http.Request, error) {
 	var err error
 
 	var pathParam0 string
@@ -3768,6 +5354,33 @@ func NewGetStakeRequest(server string, node ParamNode) (*http.Request, error) {
 		return nil, err
 	}
 
+	if params != nil {
+		// queryValues collects non-styled parameters (passthrough, JSON)
+		// that are safe to round-trip through url.Values.Encode().
+		queryValues := queryURL.Query()
+		// rawQueryFragments collects pre-encoded query fragments from
+		// styled parameters, preserving literal commas as delimiters
+		// per the OpenAPI spec (e.g. "color=blue,black,brown").
+		var rawQueryFragments []string
+
+		if params.Height != nil {
+
+			if queryFrag, err := runtime.StyleParamWithOptions("form", true, "height", *params.Height, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationQuery, Type: "integer", Format: "int64"}); err != nil {
+				return nil, err
+			} else {
+				for _, qp := range strings.Split(queryFrag, "&") {
+					rawQueryFragments = append(rawQueryFragments, qp)
+				}
+			}
+
+		}
+
+		if encoded := queryValues.Encode(); encoded != "" {
+			rawQueryFragments = append(rawQueryFragments, encoded)
+		}
+		queryURL.RawQuery = strings.Join(rawQueryFragments, "&")
+	}
+
 	req, err := http.NewRequest(http.MethodGet, queryURL.String(), nil)
 	if err != nil {
 		return nil, err
@@ -3777,7 +5390,7 @@ func NewGetStakeRequest(server string, node ParamNode) (*http.Request, error) {
 }
 
 // NewGetStateProofRequest constructs an http.Request for the GetStateProof method
-func NewGetStateProofRequest(server string, part GetStateProofParamsPart, key string) (*http.Request, error) {
+func NewGetStateProofRequest(server string, part GetStateProofParamsPart, key string, params *GetStateProofParams) (*http.Request, error) {
 	var err error
 
 	var pathParam0 string
@@ -3807,6 +5420,33 @@ func NewGetStateProofRequest(server string, part GetStateProofParamsPart, key st
 	queryURL, err := serverURL.Parse(operationPath)
 	if err != nil {
 		return nil, err
+	}
+
+	if params != nil {
+		// queryValues collects non-styled parameters (passthrough, JSON)
+		// that are safe to round-trip through url.Values.Encode().
+		queryValues := queryURL.Query()
+		// rawQueryFragments collects pre-encoded query fragments from
+		// styled parameters, preserving literal commas as delimiters
+		// per the OpenAPI spec (e.g. "color=blue,black,brown").
+		var rawQueryFragments []string
+
+		if params.Height != nil {
+
+			if queryFrag, err := runtime.StyleParamWithOptions("form", true, "height", *params.Height, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationQuery, Type: "integer", Format: "int64"}); err != nil {
+				return nil, err
+			} else {
+				for _, qp := range strings.Split(queryFrag, "&") {
+					rawQueryFragments = append(rawQueryFragments, qp)
+				}
+			}
+
+		}
+
+		if encoded := queryValues.Encode(); encoded != "" {
+			rawQueryFragments = append(rawQueryFragments, encoded)
+		}
+		queryURL.RawQuery = strings.Join(rawQueryFragments, "&")
 	}
 
 	req, err := http.NewRequest(http.MethodGet, queryURL.String(), nil)
@@ -3863,6 +5503,120 @@ func NewGetStatusRequest(server string) (*http.Request, error) {
 	queryURL, err := serverURL.Parse(operationPath)
 	if err != nil {
 		return nil, err
+	}
+
+	req, err := http.NewRequest(http.MethodGet, queryURL.String(), nil)
+	if err != nil {
+		return nil, err
+	}
+
+	return req, nil
+}
+
+// NewListTransactionsRequest constructs an http.Request for the ListTransactions method
+func NewListTransactionsRequest(server string, params *ListTransactionsParams) (*http.Request, error) {
+	var err error
+
+	serverURL, err := url.Parse(server)
+	if err != nil {
+		return nil, err
+	}
+
+	operationPath := fmt.Sprintf("/v1/transactions")
+	if operationPath[0] == '/' {
+		operationPath = "." + operationPath
+	}
+
+	queryURL, err := serverURL.Parse(operationPath)
+	if err != nil {
+		return nil, err
+	}
+
+	if params != nil {
+		// queryValues collects non-styled parameters (passthrough, JSON)
+		// that are safe to round-trip through url.Values.Encode().
+		queryValues := queryURL.Query()
+		// rawQueryFragments collects pre-encoded query fragments from
+		// styled parameters, preserving literal commas as delimiters
+		// per the OpenAPI spec (e.g. "color=blue,black,brown").
+		var rawQueryFragments []string
+
+		if params.Status != nil {
+
+			if queryFrag, err := runtime.StyleParamWithOptions("form", true, "status", *params.Status, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationQuery, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			} else {
+				for _, qp := range strings.Split(queryFrag, "&") {
+					rawQueryFragments = append(rawQueryFragments, qp)
+				}
+			}
+
+		}
+
+		if params.Kind != nil {
+
+			if queryFrag, err := runtime.StyleParamWithOptions("form", true, "kind", *params.Kind, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationQuery, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			} else {
+				for _, qp := range strings.Split(queryFrag, "&") {
+					rawQueryFragments = append(rawQueryFragments, qp)
+				}
+			}
+
+		}
+
+		if params.Account != nil {
+
+			if queryFrag, err := runtime.StyleParamWithOptions("form", true, "account", *params.Account, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationQuery, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			} else {
+				for _, qp := range strings.Split(queryFrag, "&") {
+					rawQueryFragments = append(rawQueryFragments, qp)
+				}
+			}
+
+		}
+
+		if params.Node != nil {
+
+			if queryFrag, err := runtime.StyleParamWithOptions("form", true, "node", *params.Node, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationQuery, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			} else {
+				for _, qp := range strings.Split(queryFrag, "&") {
+					rawQueryFragments = append(rawQueryFragments, qp)
+				}
+			}
+
+		}
+
+		if params.Limit != nil {
+
+			if queryFrag, err := runtime.StyleParamWithOptions("form", true, "limit", *params.Limit, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationQuery, Type: "integer", Format: ""}); err != nil {
+				return nil, err
+			} else {
+				for _, qp := range strings.Split(queryFrag, "&") {
+					rawQueryFragments = append(rawQueryFragments, qp)
+				}
+			}
+
+		}
+
+		if params.Cursor != nil {
+
+			if queryFrag, err := runtime.StyleParamWithOptions("form", true, "cursor", *params.Cursor, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationQuery, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			} else {
+				for _, qp := range strings.Split(queryFrag, "&") {
+					rawQueryFragments = append(rawQueryFragments, qp)
+				}
+			}
+
+		}
+
+		if encoded := queryValues.Encode(); encoded != "" {
+			rawQueryFragments = append(rawQueryFragments, encoded)
+		}
+		queryURL.RawQuery = strings.Join(rawQueryFragments, "&")
 	}
 
 	req, err := http.NewRequest(http.MethodGet, queryURL.String(), nil)
@@ -3937,6 +5691,84 @@ func NewGetTransactionRequest(server string, id Hash) (*http.Request, error) {
 	queryURL, err := serverURL.Parse(operationPath)
 	if err != nil {
 		return nil, err
+	}
+
+	req, err := http.NewRequest(http.MethodGet, queryURL.String(), nil)
+	if err != nil {
+		return nil, err
+	}
+
+	return req, nil
+}
+
+// NewListUnlockingRequest constructs an http.Request for the ListUnlocking method
+func NewListUnlockingRequest(server string, params *ListUnlockingParams) (*http.Request, error) {
+	var err error
+
+	serverURL, err := url.Parse(server)
+	if err != nil {
+		return nil, err
+	}
+
+	operationPath := fmt.Sprintf("/v1/unlocking")
+	if operationPath[0] == '/' {
+		operationPath = "." + operationPath
+	}
+
+	queryURL, err := serverURL.Parse(operationPath)
+	if err != nil {
+		return nil, err
+	}
+
+	if params != nil {
+		// queryValues collects non-styled parameters (passthrough, JSON)
+		// that are safe to round-trip through url.Values.Encode().
+		queryValues := queryURL.Query()
+		// rawQueryFragments collects pre-encoded query fragments from
+		// styled parameters, preserving literal commas as delimiters
+		// per the OpenAPI spec (e.g. "color=blue,black,brown").
+		var rawQueryFragments []string
+
+		if params.Height != nil {
+
+			if queryFrag, err := runtime.StyleParamWithOptions("form", true, "height", *params.Height, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationQuery, Type: "integer", Format: "int64"}); err != nil {
+				return nil, err
+			} else {
+				for _, qp := range strings.Split(queryFrag, "&") {
+					rawQueryFragments = append(rawQueryFragments, qp)
+				}
+			}
+
+		}
+
+		if params.Limit != nil {
+
+			if queryFrag, err := runtime.StyleParamWithOptions("form", true, "limit", *params.Limit, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationQuery, Type: "integer", Format: ""}); err != nil {
+				return nil, err
+			} else {
+				for _, qp := range strings.Split(queryFrag, "&") {
+					rawQueryFragments = append(rawQueryFragments, qp)
+				}
+			}
+
+		}
+
+		if params.Cursor != nil {
+
+			if queryFrag, err := runtime.StyleParamWithOptions("form", true, "cursor", *params.Cursor, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationQuery, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			} else {
+				for _, qp := range strings.Split(queryFrag, "&") {
+					rawQueryFragments = append(rawQueryFragments, qp)
+				}
+			}
+
+		}
+
+		if encoded := queryValues.Encode(); encoded != "" {
+			rawQueryFragments = append(rawQueryFragments, encoded)
+		}
+		queryURL.RawQuery = strings.Join(rawQueryFragments, "&")
 	}
 
 	req, err := http.NewRequest(http.MethodGet, queryURL.String(), nil)
@@ -4110,6 +5942,13 @@ type ClientWithResponsesInterface interface {
 	// Corresponds with GET /healthz (the `GetHealth` operationId).
 	GetHealthWithResponse(ctx context.Context, reqEditors ...RequestEditorFn) (*GetHealthResponse, error)
 
+	// GetOpenAPIWithResponse This description
+	//
+	// Returns a wrapper object for the known response body format(s).
+	//
+	// Corresponds with GET /openapi.json (the `GetOpenAPI` operationId).
+	GetOpenAPIWithResponse(ctx context.Context, reqEditors ...RequestEditorFn) (*GetOpenAPIResponse, error)
+
 	// GetReadyWithResponse The ledger runs and has a block
 	//
 	// Returns a wrapper object for the known response body format(s).
@@ -4179,6 +6018,20 @@ type ClientWithResponsesInterface interface {
 	// Corresponds with GET /v1/directory/delta (the `GetDirectoryDelta` operationId).
 	GetDirectoryDeltaWithResponse(ctx context.Context, params *GetDirectoryDeltaParams, reqEditors ...RequestEditorFn) (*GetDirectoryDeltaResponse, error)
 
+	// ListDirectoryEntriesWithResponse Entries of an epoch's list by filters, page by page; for people and scripts, since a part of a list proves nothing
+	//
+	// Returns a wrapper object for the known response body format(s).
+	//
+	// Corresponds with GET /v1/directory/entries (the `ListDirectoryEntries` operationId).
+	ListDirectoryEntriesWithResponse(ctx context.Context, params *ListDirectoryEntriesParams, reqEditors ...RequestEditorFn) (*ListDirectoryEntriesResponse, error)
+
+	// GetDirectoryRootWithResponse Root, count and removals of an epoch's list, with the sealed header that commits to them
+	//
+	// Returns a wrapper object for the known response body format(s).
+	//
+	// Corresponds with GET /v1/directory/root (the `GetDirectoryRoot` operationId).
+	GetDirectoryRootWithResponse(ctx context.Context, params *GetDirectoryRootParams, reqEditors ...RequestEditorFn) (*GetDirectoryRootResponse, error)
+
 	// GetDirectoryProofWithResponse Proof that a node is, or is not, in an epoch's list
 	//
 	// Returns a wrapper object for the known response body format(s).
@@ -4186,13 +6039,43 @@ type ClientWithResponsesInterface interface {
 	// Corresponds with GET /v1/directory/{node}/proof (the `GetDirectoryProof` operationId).
 	GetDirectoryProofWithResponse(ctx context.Context, node ParamNode, params *GetDirectoryProofParams, reqEditors ...RequestEditorFn) (*GetDirectoryProofResponse, error)
 
-	// StreamEventsWithResponse A server-sent event for each block from a height on
+	// ListEpochsWithResponse The last epochs, newest first
 	//
-	// Event `block`, id = height, data = {header, published, unlisted, params}: the sealed header and the statements published in the
-	// block, base64 of their canonical bytes; with the first block of the head's epoch alone, the nodes that quorums judge
-	// in it though its list does not name them: an array of {node, decommissioned, since_epoch, performance}, left out where
-	// there are none; and the number of the parameters that are in force at the head. Event `cut`, data = {reason}: the last
-	// of a stream that the server ends; reason is too_slow or closed.
+	// Returns a wrapper object for the known response body format(s).
+	//
+	// Corresponds with GET /v1/epochs (the `ListEpochs` operationId).
+	ListEpochsWithResponse(ctx context.Context, params *ListEpochsParams, reqEditors ...RequestEditorFn) (*ListEpochsResponse, error)
+
+	// GetEpochWithResponse One epoch with what its quorums found
+	//
+	// Returns a wrapper object for the known response body format(s).
+	//
+	// Corresponds with GET /v1/epochs/{epoch} (the `GetEpoch` operationId).
+	GetEpochWithResponse(ctx context.Context, epoch string, reqEditors ...RequestEditorFn) (*GetEpochResponse, error)
+
+	// ListQuorumsWithResponse Who judges whom in an epoch, as the beacon drew it
+	//
+	// Returns a wrapper object for the known response body format(s).
+	//
+	// Corresponds with GET /v1/epochs/{epoch}/quorums (the `ListQuorums` operationId).
+	ListQuorumsWithResponse(ctx context.Context, epoch string, params *ListQuorumsParams, reqEditors ...RequestEditorFn) (*ListQuorumsResponse, error)
+
+	// StreamEventsWithResponse Server-sent events for each block from a height on
+	//
+	// `types` chooses; without it there are `block` events alone. Heights come in order. The id of a `block` is its height, that
+	// of any other event height.number, and Last-Event-ID with either goes on behind it.
+	//
+	// - `block`: {header, published, unlisted, params}: the sealed header and the statements published in the
+	//   block, base64 of their canonical bytes; with the first block of the head's epoch alone, the nodes that quorums judge
+	//   in it though its list does not name them: an array of {node, decommissioned, since_epoch, performance}, left out where
+	//   there are none; and the number of the parameters that are in force at the head.
+	// - `head`: {height, hash, time_ms, epoch, fork, transactions, listed}: a block in few words.
+	// - `epoch`: {epoch, height, time_ms, listed, joined, left}: an epoch began; the last two are arrays of node ids.
+	// - `node`: {node, height, time_ms, from, to, reason, proof}: a step in a node's life; proof is left out where there is none.
+	// - `slash`: {offence, kind, basis, node, operator, height, time_ms, slashed, burned, reward}.
+	// - `transaction`: {id, kind, height, result, sender}: an account transaction in a block.
+	// - `params`: {number, height, epoch}: other parameters came into force.
+	// - `cut`: {reason}: the last of a stream that the server ends; reason is too_slow or closed.
 	//
 	// Returns a wrapper object for the known response body format(s).
 	//
@@ -4225,7 +6108,21 @@ type ClientWithResponsesInterface interface {
 	// Returns a wrapper object for the known response body format(s).
 	//
 	// Corresponds with GET /v1/nodes/{node} (the `GetNode` operationId).
-	GetNodeWithResponse(ctx context.Context, node ParamNode, reqEditors ...RequestEditorFn) (*GetNodeResponse, error)
+	GetNodeWithResponse(ctx context.Context, node ParamNode, params *GetNodeParams, reqEditors ...RequestEditorFn) (*GetNodeResponse, error)
+
+	// ListNodeEpochsWithResponse What one node did in each of the last epochs, newest first
+	//
+	// Returns a wrapper object for the known response body format(s).
+	//
+	// Corresponds with GET /v1/nodes/{node}/epochs (the `ListNodeEpochs` operationId).
+	ListNodeEpochsWithResponse(ctx context.Context, node ParamNode, reqEditors ...RequestEditorFn) (*ListNodeEpochsResponse, error)
+
+	// ExplainNodeWithResponse Why a node is in the directory or not, in plain words, and what it has to do
+	//
+	// Returns a wrapper object for the known response body format(s).
+	//
+	// Corresponds with GET /v1/nodes/{node}/explain (the `ExplainNode` operationId).
+	ExplainNodeWithResponse(ctx context.Context, node ParamNode, reqEditors ...RequestEditorFn) (*ExplainNodeResponse, error)
 
 	// GetParamsWithResponse The parameters in force, and the changes that the council has agreed on or is about to
 	//
@@ -4244,6 +6141,13 @@ type ClientWithResponsesInterface interface {
 	// Corresponds with POST /v1/proofs (the `JudgeProof` operationId).
 	JudgeProofWithBodyWithResponse(ctx context.Context, contentType string, body io.Reader, reqEditors ...RequestEditorFn) (*JudgeProofResponse, error)
 
+	// GetRewardsWithResponse What a block pays, what it is paid from, who shares in it
+	//
+	// Returns a wrapper object for the known response body format(s).
+	//
+	// Corresponds with GET /v1/rewards (the `GetRewards` operationId).
+	GetRewardsWithResponse(ctx context.Context, params *GetRewardsParams, reqEditors ...RequestEditorFn) (*GetRewardsResponse, error)
+
 	// ListSlashesWithResponse Offences punished, ascending by offence id
 	//
 	// Returns a wrapper object for the known response body format(s).
@@ -4256,7 +6160,7 @@ type ClientWithResponsesInterface interface {
 	// Returns a wrapper object for the known response body format(s).
 	//
 	// Corresponds with GET /v1/slashes/{offence} (the `GetSlash` operationId).
-	GetSlashWithResponse(ctx context.Context, offence Hash, reqEditors ...RequestEditorFn) (*GetSlashResponse, error)
+	GetSlashWithResponse(ctx context.Context, offence Hash, params *GetSlashParams, reqEditors ...RequestEditorFn) (*GetSlashResponse, error)
 
 	// GetSlashProofWithResponse The proof file; that of an unavailable is made when it is asked for
 	//
@@ -4277,14 +6181,14 @@ type ClientWithResponsesInterface interface {
 	// Returns a wrapper object for the known response body format(s).
 	//
 	// Corresponds with GET /v1/stakes/{node} (the `GetStake` operationId).
-	GetStakeWithResponse(ctx context.Context, node ParamNode, reqEditors ...RequestEditorFn) (*GetStakeResponse, error)
+	GetStakeWithResponse(ctx context.Context, node ParamNode, params *GetStakeParams, reqEditors ...RequestEditorFn) (*GetStakeResponse, error)
 
 	// GetStateProofWithResponse Proof that a row of the state is there, or not, under the head's header
 	//
 	// Returns a wrapper object for the known response body format(s).
 	//
 	// Corresponds with GET /v1/state/{part}/{key} (the `GetStateProof` operationId).
-	GetStateProofWithResponse(ctx context.Context, part GetStateProofParamsPart, key string, reqEditors ...RequestEditorFn) (*GetStateProofResponse, error)
+	GetStateProofWithResponse(ctx context.Context, part GetStateProofParamsPart, key string, params *GetStateProofParams, reqEditors ...RequestEditorFn) (*GetStateProofResponse, error)
 
 	// PublishStatementWithBodyWithResponse Publish a node's statement in its canonical bytes
 	//
@@ -4299,6 +6203,15 @@ type ClientWithResponsesInterface interface {
 	//
 	// Corresponds with GET /v1/status (the `GetStatus` operationId).
 	GetStatusWithResponse(ctx context.Context, reqEditors ...RequestEditorFn) (*GetStatusResponse, error)
+
+	// ListTransactionsWithResponse Transactions and statements that wait, or the latest of blocks, newest first
+	//
+	// Those of blocks are kept in memory from `since_height` on; older ones are in their blocks.
+	//
+	// Returns a wrapper object for the known response body format(s).
+	//
+	// Corresponds with GET /v1/transactions (the `ListTransactions` operationId).
+	ListTransactionsWithResponse(ctx context.Context, params *ListTransactionsParams, reqEditors ...RequestEditorFn) (*ListTransactionsResponse, error)
 
 	// SubmitTransactionWithBodyWithResponse Submit an account transaction
 	//
@@ -4320,6 +6233,13 @@ type ClientWithResponsesInterface interface {
 	//
 	// Corresponds with GET /v1/transactions/{id} (the `GetTransaction` operationId).
 	GetTransactionWithResponse(ctx context.Context, id Hash, reqEditors ...RequestEditorFn) (*GetTransactionResponse, error)
+
+	// ListUnlockingWithResponse Bonds on their way out, those to be had first at the top
+	//
+	// Returns a wrapper object for the known response body format(s).
+	//
+	// Corresponds with GET /v1/unlocking (the `ListUnlocking` operationId).
+	ListUnlockingWithResponse(ctx context.Context, params *ListUnlockingParams, reqEditors ...RequestEditorFn) (*ListUnlockingResponse, error)
 }
 
 type GetServiceNodesResponse struct {
@@ -4836,6 +6756,54 @@ func (r GetHealthResponse) ContentType() string {
 	return ""
 }
 
+type GetOpenAPIResponse struct {
+	Body         []byte
+	HTTPResponse *http.Response
+	// JSON200 the response for an HTTP 200 `application/json` response
+	JSON200 *map[string]interface{}
+	// ApplicationproblemJSONDefault the response for an HTTP default `application/problem+json` response
+	ApplicationproblemJSONDefault *ProblemResponse
+}
+
+// GetJSON200 returns the response for an HTTP 200 `application/json` response
+func (r GetOpenAPIResponse) GetJSON200() *map[string]interface{} {
+	return r.JSON200
+}
+
+// GetApplicationproblemJSONDefault returns the response for an HTTP default `application/problem+json` response
+func (r GetOpenAPIResponse) GetApplicationproblemJSONDefault() *ProblemResponse {
+	return r.ApplicationproblemJSONDefault
+}
+
+// GetBody returns the raw response body bytes
+func (r GetOpenAPIResponse) GetBody() []byte {
+	return r.Body
+}
+
+// Status returns HTTPResponse.Status
+func (r GetOpenAPIResponse) Status() string {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.Status
+	}
+	return http.StatusText(0)
+}
+
+// StatusCode returns HTTPResponse.StatusCode
+func (r GetOpenAPIResponse) StatusCode() int {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.StatusCode
+	}
+	return 0
+}
+
+// ContentType is a convenience method to retrieve the Content-Type value from the HTTP response headers
+func (r GetOpenAPIResponse) ContentType() string {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.Header.Get("Content-Type")
+	}
+	return ""
+}
+
 type GetReadyResponse struct {
 	Body         []byte
 	HTTPResponse *http.Response
@@ -5201,10 +7169,17 @@ type GetDirectoryDeltaResponse200Headers struct {
 type GetDirectoryDeltaResponse struct {
 	Body         []byte
 	HTTPResponse *http.Response
+	// JSON200 the response for an HTTP 200 `application/json` response
+	JSON200 *DirectoryDelta
 	// ApplicationproblemJSONDefault the response for an HTTP default `application/problem+json` response
 	ApplicationproblemJSONDefault *ProblemResponse
 	// Headers200 the parsed response headers for an HTTP 200 response
 	Headers200 *GetDirectoryDeltaResponse200Headers
+}
+
+// GetJSON200 returns the response for an HTTP 200 `application/json` response
+func (r GetDirectoryDeltaResponse) GetJSON200() *DirectoryDelta {
+	return r.JSON200
 }
 
 // GetApplicationproblemJSONDefault returns the response for an HTTP default `application/problem+json` response
@@ -5235,6 +7210,109 @@ func (r GetDirectoryDeltaResponse) StatusCode() int {
 
 // ContentType is a convenience method to retrieve the Content-Type value from the HTTP response headers
 func (r GetDirectoryDeltaResponse) ContentType() string {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.Header.Get("Content-Type")
+	}
+	return ""
+}
+
+type ListDirectoryEntriesResponse struct {
+	Body         []byte
+	HTTPResponse *http.Response
+	// JSON200 the response for an HTTP 200 `application/json` response
+	JSON200 *DirectoryEntryPage
+	// ApplicationproblemJSONDefault the response for an HTTP default `application/problem+json` response
+	ApplicationproblemJSONDefault *ProblemResponse
+}
+
+// GetJSON200 returns the response for an HTTP 200 `application/json` response
+func (r ListDirectoryEntriesResponse) GetJSON200() *DirectoryEntryPage {
+	return r.JSON200
+}
+
+// GetApplicationproblemJSONDefault returns the response for an HTTP default `application/problem+json` response
+func (r ListDirectoryEntriesResponse) GetApplicationproblemJSONDefault() *ProblemResponse {
+	return r.ApplicationproblemJSONDefault
+}
+
+// GetBody returns the raw response body bytes
+func (r ListDirectoryEntriesResponse) GetBody() []byte {
+	return r.Body
+}
+
+// Status returns HTTPResponse.Status
+func (r ListDirectoryEntriesResponse) Status() string {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.Status
+	}
+	return http.StatusText(0)
+}
+
+// StatusCode returns HTTPResponse.StatusCode
+func (r ListDirectoryEntriesResponse) StatusCode() int {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.StatusCode
+	}
+	return 0
+}
+
+// ContentType is a convenience method to retrieve the Content-Type value from the HTTP response headers
+func (r ListDirectoryEntriesResponse) ContentType() string {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.Header.Get("Content-Type")
+	}
+	return ""
+}
+
+// GetDirectoryRootResponse200Headers the declared response headers of an HTTP 200 response for GetDirectoryRoot
+type GetDirectoryRootResponse200Headers struct {
+	ETag *string
+}
+
+type GetDirectoryRootResponse struct {
+	Body         []byte
+	HTTPResponse *http.Response
+	// JSON200 the response for an HTTP 200 `application/json` response
+	JSON200 *DirectoryRoot
+	// ApplicationproblemJSONDefault the response for an HTTP default `application/problem+json` response
+	ApplicationproblemJSONDefault *ProblemResponse
+	// Headers200 the parsed response headers for an HTTP 200 response
+	Headers200 *GetDirectoryRootResponse200Headers
+}
+
+// GetJSON200 returns the response for an HTTP 200 `application/json` response
+func (r GetDirectoryRootResponse) GetJSON200() *DirectoryRoot {
+	return r.JSON200
+}
+
+// GetApplicationproblemJSONDefault returns the response for an HTTP default `application/problem+json` response
+func (r GetDirectoryRootResponse) GetApplicationproblemJSONDefault() *ProblemResponse {
+	return r.ApplicationproblemJSONDefault
+}
+
+// GetBody returns the raw response body bytes
+func (r GetDirectoryRootResponse) GetBody() []byte {
+	return r.Body
+}
+
+// Status returns HTTPResponse.Status
+func (r GetDirectoryRootResponse) Status() string {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.Status
+	}
+	return http.StatusText(0)
+}
+
+// StatusCode returns HTTPResponse.StatusCode
+func (r GetDirectoryRootResponse) StatusCode() int {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.StatusCode
+	}
+	return 0
+}
+
+// ContentType is a convenience method to retrieve the Content-Type value from the HTTP response headers
+func (r GetDirectoryRootResponse) ContentType() string {
 	if r.HTTPResponse != nil {
 		return r.HTTPResponse.Header.Get("Content-Type")
 	}
@@ -5283,6 +7361,150 @@ func (r GetDirectoryProofResponse) StatusCode() int {
 
 // ContentType is a convenience method to retrieve the Content-Type value from the HTTP response headers
 func (r GetDirectoryProofResponse) ContentType() string {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.Header.Get("Content-Type")
+	}
+	return ""
+}
+
+type ListEpochsResponse struct {
+	Body         []byte
+	HTTPResponse *http.Response
+	// JSON200 the response for an HTTP 200 `application/json` response
+	JSON200 *EpochPage
+	// ApplicationproblemJSONDefault the response for an HTTP default `application/problem+json` response
+	ApplicationproblemJSONDefault *ProblemResponse
+}
+
+// GetJSON200 returns the response for an HTTP 200 `application/json` response
+func (r ListEpochsResponse) GetJSON200() *EpochPage {
+	return r.JSON200
+}
+
+// GetApplicationproblemJSONDefault returns the response for an HTTP default `application/problem+json` response
+func (r ListEpochsResponse) GetApplicationproblemJSONDefault() *ProblemResponse {
+	return r.ApplicationproblemJSONDefault
+}
+
+// GetBody returns the raw response body bytes
+func (r ListEpochsResponse) GetBody() []byte {
+	return r.Body
+}
+
+// Status returns HTTPResponse.Status
+func (r ListEpochsResponse) Status() string {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.Status
+	}
+	return http.StatusText(0)
+}
+
+// StatusCode returns HTTPResponse.StatusCode
+func (r ListEpochsResponse) StatusCode() int {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.StatusCode
+	}
+	return 0
+}
+
+// ContentType is a convenience method to retrieve the Content-Type value from the HTTP response headers
+func (r ListEpochsResponse) ContentType() string {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.Header.Get("Content-Type")
+	}
+	return ""
+}
+
+type GetEpochResponse struct {
+	Body         []byte
+	HTTPResponse *http.Response
+	// JSON200 the response for an HTTP 200 `application/json` response
+	JSON200 *EpochDetail
+	// ApplicationproblemJSONDefault the response for an HTTP default `application/problem+json` response
+	ApplicationproblemJSONDefault *ProblemResponse
+}
+
+// GetJSON200 returns the response for an HTTP 200 `application/json` response
+func (r GetEpochResponse) GetJSON200() *EpochDetail {
+	return r.JSON200
+}
+
+// GetApplicationproblemJSONDefault returns the response for an HTTP default `application/problem+json` response
+func (r GetEpochResponse) GetApplicationproblemJSONDefault() *ProblemResponse {
+	return r.ApplicationproblemJSONDefault
+}
+
+// GetBody returns the raw response body bytes
+func (r GetEpochResponse) GetBody() []byte {
+	return r.Body
+}
+
+// Status returns HTTPResponse.Status
+func (r GetEpochResponse) Status() string {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.Status
+	}
+	return http.StatusText(0)
+}
+
+// StatusCode returns HTTPResponse.StatusCode
+func (r GetEpochResponse) StatusCode() int {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.StatusCode
+	}
+	return 0
+}
+
+// ContentType is a convenience method to retrieve the Content-Type value from the HTTP response headers
+func (r GetEpochResponse) ContentType() string {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.Header.Get("Content-Type")
+	}
+	return ""
+}
+
+type ListQuorumsResponse struct {
+	Body         []byte
+	HTTPResponse *http.Response
+	// JSON200 the response for an HTTP 200 `application/json` response
+	JSON200 *QuorumPage
+	// ApplicationproblemJSONDefault the response for an HTTP default `application/problem+json` response
+	ApplicationproblemJSONDefault *ProblemResponse
+}
+
+// GetJSON200 returns the response for an HTTP 200 `application/json` response
+func (r ListQuorumsResponse) GetJSON200() *QuorumPage {
+	return r.JSON200
+}
+
+// GetApplicationproblemJSONDefault returns the response for an HTTP default `application/problem+json` response
+func (r ListQuorumsResponse) GetApplicationproblemJSONDefault() *ProblemResponse {
+	return r.ApplicationproblemJSONDefault
+}
+
+// GetBody returns the raw response body bytes
+func (r ListQuorumsResponse) GetBody() []byte {
+	return r.Body
+}
+
+// Status returns HTTPResponse.Status
+func (r ListQuorumsResponse) Status() string {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.Status
+	}
+	return http.StatusText(0)
+}
+
+// StatusCode returns HTTPResponse.StatusCode
+func (r ListQuorumsResponse) StatusCode() int {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.StatusCode
+	}
+	return 0
+}
+
+// ContentType is a convenience method to retrieve the Content-Type value from the HTTP response headers
+func (r ListQuorumsResponse) ContentType() string {
 	if r.HTTPResponse != nil {
 		return r.HTTPResponse.Header.Get("Content-Type")
 	}
@@ -5529,6 +7751,102 @@ func (r GetNodeResponse) ContentType() string {
 	return ""
 }
 
+type ListNodeEpochsResponse struct {
+	Body         []byte
+	HTTPResponse *http.Response
+	// JSON200 the response for an HTTP 200 `application/json` response
+	JSON200 *NodeEpochs
+	// ApplicationproblemJSONDefault the response for an HTTP default `application/problem+json` response
+	ApplicationproblemJSONDefault *ProblemResponse
+}
+
+// GetJSON200 returns the response for an HTTP 200 `application/json` response
+func (r ListNodeEpochsResponse) GetJSON200() *NodeEpochs {
+	return r.JSON200
+}
+
+// GetApplicationproblemJSONDefault returns the response for an HTTP default `application/problem+json` response
+func (r ListNodeEpochsResponse) GetApplicationproblemJSONDefault() *ProblemResponse {
+	return r.ApplicationproblemJSONDefault
+}
+
+// GetBody returns the raw response body bytes
+func (r ListNodeEpochsResponse) GetBody() []byte {
+	return r.Body
+}
+
+// Status returns HTTPResponse.Status
+func (r ListNodeEpochsResponse) Status() string {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.Status
+	}
+	return http.StatusText(0)
+}
+
+// StatusCode returns HTTPResponse.StatusCode
+func (r ListNodeEpochsResponse) StatusCode() int {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.StatusCode
+	}
+	return 0
+}
+
+// ContentType is a convenience method to retrieve the Content-Type value from the HTTP response headers
+func (r ListNodeEpochsResponse) ContentType() string {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.Header.Get("Content-Type")
+	}
+	return ""
+}
+
+type ExplainNodeResponse struct {
+	Body         []byte
+	HTTPResponse *http.Response
+	// JSON200 the response for an HTTP 200 `application/json` response
+	JSON200 *NodeExplanation
+	// ApplicationproblemJSONDefault the response for an HTTP default `application/problem+json` response
+	ApplicationproblemJSONDefault *ProblemResponse
+}
+
+// GetJSON200 returns the response for an HTTP 200 `application/json` response
+func (r ExplainNodeResponse) GetJSON200() *NodeExplanation {
+	return r.JSON200
+}
+
+// GetApplicationproblemJSONDefault returns the response for an HTTP default `application/problem+json` response
+func (r ExplainNodeResponse) GetApplicationproblemJSONDefault() *ProblemResponse {
+	return r.ApplicationproblemJSONDefault
+}
+
+// GetBody returns the raw response body bytes
+func (r ExplainNodeResponse) GetBody() []byte {
+	return r.Body
+}
+
+// Status returns HTTPResponse.Status
+func (r ExplainNodeResponse) Status() string {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.Status
+	}
+	return http.StatusText(0)
+}
+
+// StatusCode returns HTTPResponse.StatusCode
+func (r ExplainNodeResponse) StatusCode() int {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.StatusCode
+	}
+	return 0
+}
+
+// ContentType is a convenience method to retrieve the Content-Type value from the HTTP response headers
+func (r ExplainNodeResponse) ContentType() string {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.Header.Get("Content-Type")
+	}
+	return ""
+}
+
 type GetParamsResponse struct {
 	Body         []byte
 	HTTPResponse *http.Response
@@ -5619,6 +7937,54 @@ func (r JudgeProofResponse) StatusCode() int {
 
 // ContentType is a convenience method to retrieve the Content-Type value from the HTTP response headers
 func (r JudgeProofResponse) ContentType() string {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.Header.Get("Content-Type")
+	}
+	return ""
+}
+
+type GetRewardsResponse struct {
+	Body         []byte
+	HTTPResponse *http.Response
+	// JSON200 the response for an HTTP 200 `application/json` response
+	JSON200 *Rewards
+	// ApplicationproblemJSONDefault the response for an HTTP default `application/problem+json` response
+	ApplicationproblemJSONDefault *ProblemResponse
+}
+
+// GetJSON200 returns the response for an HTTP 200 `application/json` response
+func (r GetRewardsResponse) GetJSON200() *Rewards {
+	return r.JSON200
+}
+
+// GetApplicationproblemJSONDefault returns the response for an HTTP default `application/problem+json` response
+func (r GetRewardsResponse) GetApplicationproblemJSONDefault() *ProblemResponse {
+	return r.ApplicationproblemJSONDefault
+}
+
+// GetBody returns the raw response body bytes
+func (r GetRewardsResponse) GetBody() []byte {
+	return r.Body
+}
+
+// Status returns HTTPResponse.Status
+func (r GetRewardsResponse) Status() string {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.Status
+	}
+	return http.StatusText(0)
+}
+
+// StatusCode returns HTTPResponse.StatusCode
+func (r GetRewardsResponse) StatusCode() int {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.StatusCode
+	}
+	return 0
+}
+
+// ContentType is a convenience method to retrieve the Content-Type value from the HTTP response headers
+func (r GetRewardsResponse) ContentType() string {
 	if r.HTTPResponse != nil {
 		return r.HTTPResponse.Header.Get("Content-Type")
 	}
@@ -5995,6 +8361,54 @@ func (r GetStatusResponse) ContentType() string {
 	return ""
 }
 
+type ListTransactionsResponse struct {
+	Body         []byte
+	HTTPResponse *http.Response
+	// JSON200 the response for an HTTP 200 `application/json` response
+	JSON200 *TransactionPage
+	// ApplicationproblemJSONDefault the response for an HTTP default `application/problem+json` response
+	ApplicationproblemJSONDefault *ProblemResponse
+}
+
+// GetJSON200 returns the response for an HTTP 200 `application/json` response
+func (r ListTransactionsResponse) GetJSON200() *TransactionPage {
+	return r.JSON200
+}
+
+// GetApplicationproblemJSONDefault returns the response for an HTTP default `application/problem+json` response
+func (r ListTransactionsResponse) GetApplicationproblemJSONDefault() *ProblemResponse {
+	return r.ApplicationproblemJSONDefault
+}
+
+// GetBody returns the raw response body bytes
+func (r ListTransactionsResponse) GetBody() []byte {
+	return r.Body
+}
+
+// Status returns HTTPResponse.Status
+func (r ListTransactionsResponse) Status() string {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.Status
+	}
+	return http.StatusText(0)
+}
+
+// StatusCode returns HTTPResponse.StatusCode
+func (r ListTransactionsResponse) StatusCode() int {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.StatusCode
+	}
+	return 0
+}
+
+// ContentType is a convenience method to retrieve the Content-Type value from the HTTP response headers
+func (r ListTransactionsResponse) ContentType() string {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.Header.Get("Content-Type")
+	}
+	return ""
+}
+
 type SubmitTransactionResponse struct {
 	Body         []byte
 	HTTPResponse *http.Response
@@ -6085,6 +8499,54 @@ func (r GetTransactionResponse) StatusCode() int {
 
 // ContentType is a convenience method to retrieve the Content-Type value from the HTTP response headers
 func (r GetTransactionResponse) ContentType() string {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.Header.Get("Content-Type")
+	}
+	return ""
+}
+
+type ListUnlockingResponse struct {
+	Body         []byte
+	HTTPResponse *http.Response
+	// JSON200 the response for an HTTP 200 `application/json` response
+	JSON200 *StakePage
+	// ApplicationproblemJSONDefault the response for an HTTP default `application/problem+json` response
+	ApplicationproblemJSONDefault *ProblemResponse
+}
+
+// GetJSON200 returns the response for an HTTP 200 `application/json` response
+func (r ListUnlockingResponse) GetJSON200() *StakePage {
+	return r.JSON200
+}
+
+// GetApplicationproblemJSONDefault returns the response for an HTTP default `application/problem+json` response
+func (r ListUnlockingResponse) GetApplicationproblemJSONDefault() *ProblemResponse {
+	return r.ApplicationproblemJSONDefault
+}
+
+// GetBody returns the raw response body bytes
+func (r ListUnlockingResponse) GetBody() []byte {
+	return r.Body
+}
+
+// Status returns HTTPResponse.Status
+func (r ListUnlockingResponse) Status() string {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.Status
+	}
+	return http.StatusText(0)
+}
+
+// StatusCode returns HTTPResponse.StatusCode
+func (r ListUnlockingResponse) StatusCode() int {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.StatusCode
+	}
+	return 0
+}
+
+// ContentType is a convenience method to retrieve the Content-Type value from the HTTP response headers
+func (r ListUnlockingResponse) ContentType() string {
 	if r.HTTPResponse != nil {
 		return r.HTTPResponse.Header.Get("Content-Type")
 	}
@@ -6312,6 +8774,19 @@ func (c *ClientWithResponses) GetHealthWithResponse(ctx context.Context, reqEdit
 	return ParseGetHealthResponse(rsp)
 }
 
+// GetOpenAPIWithResponse This description
+//
+// Returns a wrapper object for the known response body format(s).
+//
+// Corresponds with GET /openapi.json (the `GetOpenAPI` operationId).
+func (c *ClientWithResponses) GetOpenAPIWithResponse(ctx context.Context, reqEditors ...RequestEditorFn) (*GetOpenAPIResponse, error) {
+	rsp, err := c.GetOpenAPI(ctx, reqEditors...)
+	if err != nil {
+		return nil, err
+	}
+	return ParseGetOpenAPIResponse(rsp)
+}
+
 // GetReadyWithResponse The ledger runs and has a block
 //
 // Returns a wrapper object for the known response body format(s).
@@ -6429,6 +8904,32 @@ func (c *ClientWithResponses) GetDirectoryDeltaWithResponse(ctx context.Context,
 	return ParseGetDirectoryDeltaResponse(rsp)
 }
 
+// ListDirectoryEntriesWithResponse Entries of an epoch's list by filters, page by page; for people and scripts, since a part of a list proves nothing
+//
+// Returns a wrapper object for the known response body format(s).
+//
+// Corresponds with GET /v1/directory/entries (the `ListDirectoryEntries` operationId).
+func (c *ClientWithResponses) ListDirectoryEntriesWithResponse(ctx context.Context, params *ListDirectoryEntriesParams, reqEditors ...RequestEditorFn) (*ListDirectoryEntriesResponse, error) {
+	rsp, err := c.ListDirectoryEntries(ctx, params, reqEditors...)
+	if err != nil {
+		return nil, err
+	}
+	return ParseListDirectoryEntriesResponse(rsp)
+}
+
+// GetDirectoryRootWithResponse Root, count and removals of an epoch's list, with the sealed header that commits to them
+//
+// Returns a wrapper object for the known response body format(s).
+//
+// Corresponds with GET /v1/directory/root (the `GetDirectoryRoot` operationId).
+func (c *ClientWithResponses) GetDirectoryRootWithResponse(ctx context.Context, params *GetDirectoryRootParams, reqEditors ...RequestEditorFn) (*GetDirectoryRootResponse, error) {
+	rsp, err := c.GetDirectoryRoot(ctx, params, reqEditors...)
+	if err != nil {
+		return nil, err
+	}
+	return ParseGetDirectoryRootResponse(rsp)
+}
+
 // GetDirectoryProofWithResponse Proof that a node is, or is not, in an epoch's list
 //
 // Returns a wrapper object for the known response body format(s).
@@ -6442,13 +8943,61 @@ func (c *ClientWithResponses) GetDirectoryProofWithResponse(ctx context.Context,
 	return ParseGetDirectoryProofResponse(rsp)
 }
 
-// StreamEventsWithResponse A server-sent event for each block from a height on
+// ListEpochsWithResponse The last epochs, newest first
 //
-// Event `block`, id = height, data = {header, published, unlisted, params}: the sealed header and the statements published in the
-// block, base64 of their canonical bytes; with the first block of the head's epoch alone, the nodes that quorums judge
-// in it though its list does not name them: an array of {node, decommissioned, since_epoch, performance}, left out where
-// there are none; and the number of the parameters that are in force at the head. Event `cut`, data = {reason}: the last
-// of a stream that the server ends; reason is too_slow or closed.
+// Returns a wrapper object for the known response body format(s).
+//
+// Corresponds with GET /v1/epochs (the `ListEpochs` operationId).
+func (c *ClientWithResponses) ListEpochsWithResponse(ctx context.Context, params *ListEpochsParams, reqEditors ...RequestEditorFn) (*ListEpochsResponse, error) {
+	rsp, err := c.ListEpochs(ctx, params, reqEditors...)
+	if err != nil {
+		return nil, err
+	}
+	return ParseListEpochsResponse(rsp)
+}
+
+// GetEpochWithResponse One epoch with what its quorums found
+//
+// Returns a wrapper object for the known response body format(s).
+//
+// Corresponds with GET /v1/epochs/{epoch} (the `GetEpoch` operationId).
+func (c *ClientWithResponses) GetEpochWithResponse(ctx context.Context, epoch string, reqEditors ...RequestEditorFn) (*GetEpochResponse, error) {
+	rsp, err := c.GetEpoch(ctx, epoch, reqEditors...)
+	if err != nil {
+		return nil, err
+	}
+	return ParseGetEpochResponse(rsp)
+}
+
+// ListQuorumsWithResponse Who judges whom in an epoch, as the beacon drew it
+//
+// Returns a wrapper object for the known response body format(s).
+//
+// Corresponds with GET /v1/epochs/{epoch}/quorums (the `ListQuorums` operationId).
+func (c *ClientWithResponses) ListQuorumsWithResponse(ctx context.Context, epoch string, params *ListQuorumsParams, reqEditors ...RequestEditorFn) (*ListQuorumsResponse, error) {
+	rsp, err := c.ListQuorums(ctx, epoch, params, reqEditors...)
+	if err != nil {
+		return nil, err
+	}
+	return ParseListQuorumsResponse(rsp)
+}
+
+// StreamEventsWithResponse Server-sent events for each block from a height on
+//
+// `types` chooses; without it there are `block` events alone. Heights come in order. The id of a `block` is its height, that
+// of any other event height.number, and Last-Event-ID with either goes on behind it.
+//
+//   - `block`: {header, published, unlisted, params}: the sealed header and the statements published in the
+//     block, base64 of their canonical bytes; with the first block of the head's epoch alone, the nodes that quorums judge
+//     in it though its list does not name them: an array of {node, decommissioned, since_epoch, performance}, left out where
+//     there are none; and the number of the parameters that are in force at the head.
+//   - `head`: {height, hash, time_ms, epoch, fork, transactions, listed}: a block in few words.
+//   - `epoch`: {epoch, height, time_ms, listed, joined, left}: an epoch began; the last two are arrays of node ids.
+//   - `node`: {node, height, time_ms, from, to, reason, proof}: a step in a node's life; proof is left out where there is none.
+//   - `slash`: {offence, kind, basis, node, operator, height, time_ms, slashed, burned, reward}.
+//   - `transaction`: {id, kind, height, result, sender}: an account transaction in a block.
+//   - `params`: {number, height, epoch}: other parameters came into force.
+//   - `cut`: {reason}: the last of a stream that the server ends; reason is too_slow or closed.
 //
 // Returns a wrapper object for the known response body format(s).
 //
@@ -6505,12 +9054,38 @@ func (c *ClientWithResponses) ListNodesWithResponse(ctx context.Context, params 
 // Returns a wrapper object for the known response body format(s).
 //
 // Corresponds with GET /v1/nodes/{node} (the `GetNode` operationId).
-func (c *ClientWithResponses) GetNodeWithResponse(ctx context.Context, node ParamNode, reqEditors ...RequestEditorFn) (*GetNodeResponse, error) {
-	rsp, err := c.GetNode(ctx, node, reqEditors...)
+func (c *ClientWithResponses) GetNodeWithResponse(ctx context.Context, node ParamNode, params *GetNodeParams, reqEditors ...RequestEditorFn) (*GetNodeResponse, error) {
+	rsp, err := c.GetNode(ctx, node, params, reqEditors...)
 	if err != nil {
 		return nil, err
 	}
 	return ParseGetNodeResponse(rsp)
+}
+
+// ListNodeEpochsWithResponse What one node did in each of the last epochs, newest first
+//
+// Returns a wrapper object for the known response body format(s).
+//
+// Corresponds with GET /v1/nodes/{node}/epochs (the `ListNodeEpochs` operationId).
+func (c *ClientWithResponses) ListNodeEpochsWithResponse(ctx context.Context, node ParamNode, reqEditors ...RequestEditorFn) (*ListNodeEpochsResponse, error) {
+	rsp, err := c.ListNodeEpochs(ctx, node, reqEditors...)
+	if err != nil {
+		return nil, err
+	}
+	return ParseListNodeEpochsResponse(rsp)
+}
+
+// ExplainNodeWithResponse Why a node is in the directory or not, in plain words, and what it has to do
+//
+// Returns a wrapper object for the known response body format(s).
+//
+// Corresponds with GET /v1/nodes/{node}/explain (the `ExplainNode` operationId).
+func (c *ClientWithResponses) ExplainNodeWithResponse(ctx context.Context, node ParamNode, reqEditors ...RequestEditorFn) (*ExplainNodeResponse, error) {
+	rsp, err := c.ExplainNode(ctx, node, reqEditors...)
+	if err != nil {
+		return nil, err
+	}
+	return ParseExplainNodeResponse(rsp)
 }
 
 // GetParamsWithResponse The parameters in force, and the changes that the council has agreed on or is about to
@@ -6542,6 +9117,19 @@ func (c *ClientWithResponses) JudgeProofWithBodyWithResponse(ctx context.Context
 	return ParseJudgeProofResponse(rsp)
 }
 
+// GetRewardsWithResponse What a block pays, what it is paid from, who shares in it
+//
+// Returns a wrapper object for the known response body format(s).
+//
+// Corresponds with GET /v1/rewards (the `GetRewards` operationId).
+func (c *ClientWithResponses) GetRewardsWithResponse(ctx context.Context, params *GetRewardsParams, reqEditors ...RequestEditorFn) (*GetRewardsResponse, error) {
+	rsp, err := c.GetRewards(ctx, params, reqEditors...)
+	if err != nil {
+		return nil, err
+	}
+	return ParseGetRewardsResponse(rsp)
+}
+
 // ListSlashesWithResponse Offences punished, ascending by offence id
 //
 // Returns a wrapper object for the known response body format(s).
@@ -6560,8 +9148,8 @@ func (c *ClientWithResponses) ListSlashesWithResponse(ctx context.Context, param
 // Returns a wrapper object for the known response body format(s).
 //
 // Corresponds with GET /v1/slashes/{offence} (the `GetSlash` operationId).
-func (c *ClientWithResponses) GetSlashWithResponse(ctx context.Context, offence Hash, reqEditors ...RequestEditorFn) (*GetSlashResponse, error) {
-	rsp, err := c.GetSlash(ctx, offence, reqEditors...)
+func (c *ClientWithResponses) GetSlashWithResponse(ctx context.Context, offence Hash, params *GetSlashParams, reqEditors ...RequestEditorFn) (*GetSlashResponse, error) {
+	rsp, err := c.GetSlash(ctx, offence, params, reqEditors...)
 	if err != nil {
 		return nil, err
 	}
@@ -6599,8 +9187,8 @@ func (c *ClientWithResponses) ListStakesWithResponse(ctx context.Context, params
 // Returns a wrapper object for the known response body format(s).
 //
 // Corresponds with GET /v1/stakes/{node} (the `GetStake` operationId).
-func (c *ClientWithResponses) GetStakeWithResponse(ctx context.Context, node ParamNode, reqEditors ...RequestEditorFn) (*GetStakeResponse, error) {
-	rsp, err := c.GetStake(ctx, node, reqEditors...)
+func (c *ClientWithResponses) GetStakeWithResponse(ctx context.Context, node ParamNode, params *GetStakeParams, reqEditors ...RequestEditorFn) (*GetStakeResponse, error) {
+	rsp, err := c.GetStake(ctx, node, params, reqEditors...)
 	if err != nil {
 		return nil, err
 	}
@@ -6612,8 +9200,8 @@ func (c *ClientWithResponses) GetStakeWithResponse(ctx context.Context, node Par
 // Returns a wrapper object for the known response body format(s).
 //
 // Corresponds with GET /v1/state/{part}/{key} (the `GetStateProof` operationId).
-func (c *ClientWithResponses) GetStateProofWithResponse(ctx context.Context, part GetStateProofParamsPart, key string, reqEditors ...RequestEditorFn) (*GetStateProofResponse, error) {
-	rsp, err := c.GetStateProof(ctx, part, key, reqEditors...)
+func (c *ClientWithResponses) GetStateProofWithResponse(ctx context.Context, part GetStateProofParamsPart, key string, params *GetStateProofParams, reqEditors ...RequestEditorFn) (*GetStateProofResponse, error) {
+	rsp, err := c.GetStateProof(ctx, part, key, params, reqEditors...)
 	if err != nil {
 		return nil, err
 	}
@@ -6644,6 +9232,21 @@ func (c *ClientWithResponses) GetStatusWithResponse(ctx context.Context, reqEdit
 		return nil, err
 	}
 	return ParseGetStatusResponse(rsp)
+}
+
+// ListTransactionsWithResponse Transactions and statements that wait, or the latest of blocks, newest first
+//
+// Those of blocks are kept in memory from `since_height` on; older ones are in their blocks.
+//
+// Returns a wrapper object for the known response body format(s).
+//
+// Corresponds with GET /v1/transactions (the `ListTransactions` operationId).
+func (c *ClientWithResponses) ListTransactionsWithResponse(ctx context.Context, params *ListTransactionsParams, reqEditors ...RequestEditorFn) (*ListTransactionsResponse, error) {
+	rsp, err := c.ListTransactions(ctx, params, reqEditors...)
+	if err != nil {
+		return nil, err
+	}
+	return ParseListTransactionsResponse(rsp)
 }
 
 // SubmitTransactionWithBodyWithResponse Submit an account transaction
@@ -6683,6 +9286,19 @@ func (c *ClientWithResponses) GetTransactionWithResponse(ctx context.Context, id
 		return nil, err
 	}
 	return ParseGetTransactionResponse(rsp)
+}
+
+// ListUnlockingWithResponse Bonds on their way out, those to be had first at the top
+//
+// Returns a wrapper object for the known response body format(s).
+//
+// Corresponds with GET /v1/unlocking (the `ListUnlocking` operationId).
+func (c *ClientWithResponses) ListUnlockingWithResponse(ctx context.Context, params *ListUnlockingParams, reqEditors ...RequestEditorFn) (*ListUnlockingResponse, error) {
+	rsp, err := c.ListUnlocking(ctx, params, reqEditors...)
+	if err != nil {
+		return nil, err
+	}
+	return ParseListUnlockingResponse(rsp)
 }
 
 // ParseGetServiceNodesResponse parses an HTTP response from a GetServiceNodesWithResponse call
@@ -7037,6 +9653,42 @@ func ParseGetHealthResponse(rsp *http.Response) (*GetHealthResponse, error) {
 	return response, nil
 }
 
+// ParseGetOpenAPIResponse parses an HTTP response from a GetOpenAPIWithResponse call
+func ParseGetOpenAPIResponse(rsp *http.Response) (*GetOpenAPIResponse, error) {
+	bodyBytes, err := io.ReadAll(rsp.Body)
+	defer func() { _ = rsp.Body.Close() }()
+	if err != nil {
+		return nil, err
+	}
+
+	response := &GetOpenAPIResponse{
+		Body:         bodyBytes,
+		HTTPResponse: rsp,
+	}
+
+	switch {
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 200:
+		var dest map[string]interface{}
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.JSON200 = &dest
+
+	case rsp.StatusCode == 304:
+		break // No content-type
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && true:
+		var dest ProblemResponse
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationproblemJSONDefault = &dest
+
+	}
+
+	return response, nil
+}
+
 // ParseGetReadyResponse parses an HTTP response from a GetReadyWithResponse call
 func ParseGetReadyResponse(rsp *http.Response) (*GetReadyResponse, error) {
 	bodyBytes, err := io.ReadAll(rsp.Body)
@@ -7327,6 +9979,13 @@ func ParseGetDirectoryDeltaResponse(rsp *http.Response) (*GetDirectoryDeltaRespo
 	}
 
 	switch {
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 200:
+		var dest DirectoryDelta
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.JSON200 = &dest
+
 	case rsp.StatusCode == 304:
 		break // No content-type
 
@@ -7337,11 +9996,99 @@ func ParseGetDirectoryDeltaResponse(rsp *http.Response) (*GetDirectoryDeltaRespo
 		}
 		response.ApplicationproblemJSONDefault = &dest
 
+	case rsp.StatusCode == 200:
+		// Content-type (application/octet-stream) unsupported
+
 	}
 
 	switch {
 	case rsp.StatusCode == 200:
 		var headers GetDirectoryDeltaResponse200Headers
+		if values := rsp.Header.Values("ETag"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "ETag", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.ETag = &value
+		}
+		response.Headers200 = &headers
+	}
+
+	return response, nil
+}
+
+// ParseListDirectoryEntriesResponse parses an HTTP response from a ListDirectoryEntriesWithResponse call
+func ParseListDirectoryEntriesResponse(rsp *http.Response) (*ListDirectoryEntriesResponse, error) {
+	bodyBytes, err := io.ReadAll(rsp.Body)
+	defer func() { _ = rsp.Body.Close() }()
+	if err != nil {
+		return nil, err
+	}
+
+	response := &ListDirectoryEntriesResponse{
+		Body:         bodyBytes,
+		HTTPResponse: rsp,
+	}
+
+	switch {
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 200:
+		var dest DirectoryEntryPage
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.JSON200 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && true:
+		var dest ProblemResponse
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationproblemJSONDefault = &dest
+
+	}
+
+	return response, nil
+}
+
+// ParseGetDirectoryRootResponse parses an HTTP response from a GetDirectoryRootWithResponse call
+func ParseGetDirectoryRootResponse(rsp *http.Response) (*GetDirectoryRootResponse, error) {
+	bodyBytes, err := io.ReadAll(rsp.Body)
+	defer func() { _ = rsp.Body.Close() }()
+	if err != nil {
+		return nil, err
+	}
+
+	response := &GetDirectoryRootResponse{
+		Body:         bodyBytes,
+		HTTPResponse: rsp,
+	}
+
+	switch {
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 200:
+		var dest DirectoryRoot
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.JSON200 = &dest
+
+	case rsp.StatusCode == 304:
+		break // No content-type
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && true:
+		var dest ProblemResponse
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationproblemJSONDefault = &dest
+
+	case rsp.StatusCode == 200:
+		// Content-type (application/octet-stream) unsupported
+
+	}
+
+	switch {
+	case rsp.StatusCode == 200:
+		var headers GetDirectoryRootResponse200Headers
 		if values := rsp.Header.Values("ETag"); len(values) > 0 {
 			var value string
 			if err := runtime.BindStyledParameterWithOptions("simple", "ETag", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "string", Format: ""}); err != nil {
@@ -7371,6 +10118,108 @@ func ParseGetDirectoryProofResponse(rsp *http.Response) (*GetDirectoryProofRespo
 	switch {
 	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 200:
 		var dest DirectoryProof
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.JSON200 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && true:
+		var dest ProblemResponse
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationproblemJSONDefault = &dest
+
+	case rsp.StatusCode == 200:
+		// Content-type (application/octet-stream) unsupported
+
+	}
+
+	return response, nil
+}
+
+// ParseListEpochsResponse parses an HTTP response from a ListEpochsWithResponse call
+func ParseListEpochsResponse(rsp *http.Response) (*ListEpochsResponse, error) {
+	bodyBytes, err := io.ReadAll(rsp.Body)
+	defer func() { _ = rsp.Body.Close() }()
+	if err != nil {
+		return nil, err
+	}
+
+	response := &ListEpochsResponse{
+		Body:         bodyBytes,
+		HTTPResponse: rsp,
+	}
+
+	switch {
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 200:
+		var dest EpochPage
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.JSON200 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && true:
+		var dest ProblemResponse
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationproblemJSONDefault = &dest
+
+	}
+
+	return response, nil
+}
+
+// ParseGetEpochResponse parses an HTTP response from a GetEpochWithResponse call
+func ParseGetEpochResponse(rsp *http.Response) (*GetEpochResponse, error) {
+	bodyBytes, err := io.ReadAll(rsp.Body)
+	defer func() { _ = rsp.Body.Close() }()
+	if err != nil {
+		return nil, err
+	}
+
+	response := &GetEpochResponse{
+		Body:         bodyBytes,
+		HTTPResponse: rsp,
+	}
+
+	switch {
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 200:
+		var dest EpochDetail
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.JSON200 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && true:
+		var dest ProblemResponse
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationproblemJSONDefault = &dest
+
+	}
+
+	return response, nil
+}
+
+// ParseListQuorumsResponse parses an HTTP response from a ListQuorumsWithResponse call
+func ParseListQuorumsResponse(rsp *http.Response) (*ListQuorumsResponse, error) {
+	bodyBytes, err := io.ReadAll(rsp.Body)
+	defer func() { _ = rsp.Body.Close() }()
+	if err != nil {
+		return nil, err
+	}
+
+	response := &ListQuorumsResponse{
+		Body:         bodyBytes,
+		HTTPResponse: rsp,
+	}
+
+	switch {
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 200:
+		var dest QuorumPage
 		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
 			return nil, err
 		}
@@ -7565,6 +10414,72 @@ func ParseGetNodeResponse(rsp *http.Response) (*GetNodeResponse, error) {
 	return response, nil
 }
 
+// ParseListNodeEpochsResponse parses an HTTP response from a ListNodeEpochsWithResponse call
+func ParseListNodeEpochsResponse(rsp *http.Response) (*ListNodeEpochsResponse, error) {
+	bodyBytes, err := io.ReadAll(rsp.Body)
+	defer func() { _ = rsp.Body.Close() }()
+	if err != nil {
+		return nil, err
+	}
+
+	response := &ListNodeEpochsResponse{
+		Body:         bodyBytes,
+		HTTPResponse: rsp,
+	}
+
+	switch {
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 200:
+		var dest NodeEpochs
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.JSON200 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && true:
+		var dest ProblemResponse
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationproblemJSONDefault = &dest
+
+	}
+
+	return response, nil
+}
+
+// ParseExplainNodeResponse parses an HTTP response from a ExplainNodeWithResponse call
+func ParseExplainNodeResponse(rsp *http.Response) (*ExplainNodeResponse, error) {
+	bodyBytes, err := io.ReadAll(rsp.Body)
+	defer func() { _ = rsp.Body.Close() }()
+	if err != nil {
+		return nil, err
+	}
+
+	response := &ExplainNodeResponse{
+		Body:         bodyBytes,
+		HTTPResponse: rsp,
+	}
+
+	switch {
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 200:
+		var dest NodeExplanation
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.JSON200 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && true:
+		var dest ProblemResponse
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationproblemJSONDefault = &dest
+
+	}
+
+	return response, nil
+}
+
 // ParseGetParamsResponse parses an HTTP response from a GetParamsWithResponse call
 func ParseGetParamsResponse(rsp *http.Response) (*GetParamsResponse, error) {
 	bodyBytes, err := io.ReadAll(rsp.Body)
@@ -7617,6 +10532,39 @@ func ParseJudgeProofResponse(rsp *http.Response) (*JudgeProofResponse, error) {
 	switch {
 	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 200:
 		var dest Verdict
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.JSON200 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && true:
+		var dest ProblemResponse
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationproblemJSONDefault = &dest
+
+	}
+
+	return response, nil
+}
+
+// ParseGetRewardsResponse parses an HTTP response from a GetRewardsWithResponse call
+func ParseGetRewardsResponse(rsp *http.Response) (*GetRewardsResponse, error) {
+	bodyBytes, err := io.ReadAll(rsp.Body)
+	defer func() { _ = rsp.Body.Close() }()
+	if err != nil {
+		return nil, err
+	}
+
+	response := &GetRewardsResponse{
+		Body:         bodyBytes,
+		HTTPResponse: rsp,
+	}
+
+	switch {
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 200:
+		var dest Rewards
 		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
 			return nil, err
 		}
@@ -7884,6 +10832,39 @@ func ParseGetStatusResponse(rsp *http.Response) (*GetStatusResponse, error) {
 	return response, nil
 }
 
+// ParseListTransactionsResponse parses an HTTP response from a ListTransactionsWithResponse call
+func ParseListTransactionsResponse(rsp *http.Response) (*ListTransactionsResponse, error) {
+	bodyBytes, err := io.ReadAll(rsp.Body)
+	defer func() { _ = rsp.Body.Close() }()
+	if err != nil {
+		return nil, err
+	}
+
+	response := &ListTransactionsResponse{
+		Body:         bodyBytes,
+		HTTPResponse: rsp,
+	}
+
+	switch {
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 200:
+		var dest TransactionPage
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.JSON200 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && true:
+		var dest ProblemResponse
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationproblemJSONDefault = &dest
+
+	}
+
+	return response, nil
+}
+
 // ParseSubmitTransactionResponse parses an HTTP response from a SubmitTransactionWithResponse call
 func ParseSubmitTransactionResponse(rsp *http.Response) (*SubmitTransactionResponse, error) {
 	bodyBytes, err := io.ReadAll(rsp.Body)
@@ -7933,6 +10914,39 @@ func ParseGetTransactionResponse(rsp *http.Response) (*GetTransactionResponse, e
 	switch {
 	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 200:
 		var dest Transaction
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.JSON200 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && true:
+		var dest ProblemResponse
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationproblemJSONDefault = &dest
+
+	}
+
+	return response, nil
+}
+
+// ParseListUnlockingResponse parses an HTTP response from a ListUnlockingWithResponse call
+func ParseListUnlockingResponse(rsp *http.Response) (*ListUnlockingResponse, error) {
+	bodyBytes, err := io.ReadAll(rsp.Body)
+	defer func() { _ = rsp.Body.Close() }()
+	if err != nil {
+		return nil, err
+	}
+
+	response := &ListUnlockingResponse{
+		Body:         bodyBytes,
+		HTTPResponse: rsp,
+	}
+
+	switch {
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 200:
+		var dest StakePage
 		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
 			return nil, err
 		}

@@ -5,18 +5,13 @@ package oas
 
 import (
 	"bytes"
-	"compress/flate"
 	"context"
-	"encoding/base64"
 	"encoding/json"
 	"fmt"
 	"io"
 	"net/http"
-	"net/url"
-	"path"
 	"strings"
 
-	"github.com/getkin/kin-openapi/openapi3"
 	"github.com/gin-gonic/gin"
 	"github.com/gin-gonic/gin/binding"
 	"github.com/oapi-codegen/runtime"
@@ -112,6 +107,21 @@ func (e NodeState) Valid() bool {
 	}
 }
 
+// Defines values for RpcResponseJsonrpc.
+const (
+	N20 RpcResponseJsonrpc = "2.0"
+)
+
+// Valid indicates whether the value is a known member of the RpcResponseJsonrpc enum.
+func (e RpcResponseJsonrpc) Valid() bool {
+	switch e {
+	case N20:
+		return true
+	default:
+		return false
+	}
+}
+
 // Defines values for SlashBasis.
 const (
 	SelfDeclared SlashBasis = "self-declared"
@@ -184,6 +194,30 @@ func (e VerdictVerdict) Valid() bool {
 	}
 }
 
+// Defines values for ListNodesParamsFlag.
+const (
+	Listed   ListNodesParamsFlag = "listed"
+	Open     ListNodesParamsFlag = "open"
+	Staked   ListNodesParamsFlag = "staked"
+	Unlisted ListNodesParamsFlag = "unlisted"
+)
+
+// Valid indicates whether the value is a known member of the ListNodesParamsFlag enum.
+func (e ListNodesParamsFlag) Valid() bool {
+	switch e {
+	case Listed:
+		return true
+	case Open:
+		return true
+	case Staked:
+		return true
+	case Unlisted:
+		return true
+	default:
+		return false
+	}
+}
+
 // Defines values for GetStateProofParamsPart.
 const (
 	GetStateProofParamsPartAccounts GetStateProofParamsPart = "accounts"
@@ -232,9 +266,14 @@ type Account struct {
 	// Nonce the first unused one in the head's state
 	//
 	// Example: 4
-	Nonce  string          `json:"nonce"`
-	Proof  *StateProof     `json:"proof,omitempty"`
-	Stakes *[]AccountStake `json:"stakes,omitempty"`
+	Nonce string      `json:"nonce"`
+	Proof *StateProof `json:"proof,omitempty"`
+
+	// Rewards units; 10^9 are 1 TUN
+	//
+	// Example: 12500000000
+	Rewards *Amount         `json:"rewards,omitempty"`
+	Stakes  *[]AccountStake `json:"stakes,omitempty"`
 }
 
 // AccountPage defines model for AccountPage.
@@ -255,8 +294,13 @@ type AccountStake struct {
 	// Node a node's Ed25519 identity key
 	//
 	// Example: d75a980182b10ab7d54bfed3c964073a0ee172f3daa62325af021a68f707511a
-	Node NodeID           `json:"node"`
-	Role AccountStakeRole `json:"role"`
+	Node NodeID `json:"node"`
+
+	// Reward units; 10^9 are 1 TUN
+	//
+	// Example: 12500000000
+	Reward *Amount          `json:"reward,omitempty"`
+	Role   AccountStakeRole `json:"role"`
 }
 
 // AccountStakeRole defines model for AccountStake.Role.
@@ -317,6 +361,11 @@ type Contribution struct {
 	//
 	// Example: 12500000000
 	Amount Amount `json:"amount"`
+
+	// Reward units; 10^9 are 1 TUN
+	//
+	// Example: 12500000000
+	Reward *Amount `json:"reward,omitempty"`
 }
 
 // Correlation the further loss where many are punished in one window
@@ -422,6 +471,22 @@ type Directory struct {
 	Root Hash `json:"root"`
 }
 
+// DirectoryDelta defines model for DirectoryDelta.
+type DirectoryDelta struct {
+	// Changed new entries whole, others with the members that changed
+	Changed []DirectoryItem `json:"changed"`
+	Count   int             `json:"count"`
+	Epoch   int64           `json:"epoch"`
+	Gone    []NodeID        `json:"gone"`
+
+	// Header canonical bytes in base64
+	Header Base64 `json:"header"`
+
+	// Root Example: 9f86d081884c7d659a2feaa0c55ad015a3bf4f1b2b0b822cd15d6c15b0f00a08
+	Root  Hash  `json:"root"`
+	Since int64 `json:"since"`
+}
+
 // DirectoryEntry defines model for DirectoryEntry.
 type DirectoryEntry struct {
 	Endpoints []string `json:"endpoints"`
@@ -452,6 +517,20 @@ type DirectoryEntry struct {
 	VrfKey Hash `json:"vrf_key"`
 }
 
+// DirectoryEntryPage defines model for DirectoryEntryPage.
+type DirectoryEntryPage struct {
+	Epoch int64 `json:"epoch"`
+
+	// Height of the first block of the epoch
+	Height     int64           `json:"height"`
+	Items      []DirectoryItem `json:"items"`
+	NextCursor *string         `json:"next_cursor,omitempty"`
+	Total      int64           `json:"total"`
+}
+
+// DirectoryItem an entry, or those members of it that fields names
+type DirectoryItem = DirectoryEntry
+
 // DirectoryProof defines model for DirectoryProof.
 type DirectoryProof struct {
 	Entry *DirectoryEntry `json:"entry,omitempty"`
@@ -473,6 +552,23 @@ type DirectoryProof struct {
 	Removed bool `json:"removed"`
 }
 
+// DirectoryRoot defines model for DirectoryRoot.
+type DirectoryRoot struct {
+	Count int   `json:"count"`
+	Epoch int64 `json:"epoch"`
+
+	// Header canonical bytes in base64
+	Header Base64 `json:"header"`
+
+	// Height of the header
+	Height   int64    `json:"height"`
+	Removals []NodeID `json:"removals"`
+
+	// Root Example: 9f86d081884c7d659a2feaa0c55ad015a3bf4f1b2b0b822cd15d6c15b0f00a08
+	Root   Hash  `json:"root"`
+	TimeMs int64 `json:"time_ms"`
+}
+
 // Eip712 defines model for Eip712.
 type Eip712 struct {
 	Domain struct {
@@ -488,6 +584,84 @@ type Eip712 struct {
 		Name string `json:"name"`
 		Type string `json:"type"`
 	} `json:"types"`
+}
+
+// EpochDetail defines model for EpochDetail.
+type EpochDetail struct {
+	// Beacon Example: 9f86d081884c7d659a2feaa0c55ad015a3bf4f1b2b0b822cd15d6c15b0f00a08
+	Beacon      Hash `json:"beacon"`
+	Commitments *int `json:"commitments,omitempty"`
+
+	// Contributed whose heartbeats before closed its beacon; absent where these blocks are not remembered
+	Contributed *[]NodeID `json:"contributed,omitempty"`
+
+	// DirectoryRoot Example: 9f86d081884c7d659a2feaa0c55ad015a3bf4f1b2b0b822cd15d6c15b0f00a08
+	DirectoryRoot Hash `json:"directory_root"`
+
+	// EndsMs when the next is due
+	EndsMs      int64 `json:"ends_ms"`
+	Epoch       int64 `json:"epoch"`
+	FirstHeight int64 `json:"first_height"`
+	Heartbeats  *int  `json:"heartbeats,omitempty"`
+
+	// Joined listed, and not in the epoch before; absent where a list is not kept
+	Joined *[]NodeID `json:"joined,omitempty"`
+
+	// Judged votes cast in it, by subject
+	Judged []Judgement `json:"judged"`
+
+	// LastHeight the head's while it runs
+	LastHeight int64 `json:"last_height"`
+
+	// Left not listed any more
+	Left     *[]NodeID `json:"left,omitempty"`
+	Listed   int       `json:"listed"`
+	Removals []NodeID  `json:"removals"`
+	Running  bool      `json:"running"`
+
+	// TimeMs of its first block
+	TimeMs int64 `json:"time_ms"`
+
+	// Transactions of accounts; absent where its blocks are not remembered
+	Transactions *int `json:"transactions,omitempty"`
+	Votes        *int `json:"votes,omitempty"`
+}
+
+// EpochPage defines model for EpochPage.
+type EpochPage struct {
+	Height     int64          `json:"height"`
+	Items      []EpochSummary `json:"items"`
+	NextCursor *string        `json:"next_cursor,omitempty"`
+	Total      int64          `json:"total"`
+}
+
+// EpochSummary defines model for EpochSummary.
+type EpochSummary struct {
+	// Beacon Example: 9f86d081884c7d659a2feaa0c55ad015a3bf4f1b2b0b822cd15d6c15b0f00a08
+	Beacon      Hash `json:"beacon"`
+	Commitments *int `json:"commitments,omitempty"`
+
+	// DirectoryRoot Example: 9f86d081884c7d659a2feaa0c55ad015a3bf4f1b2b0b822cd15d6c15b0f00a08
+	DirectoryRoot Hash `json:"directory_root"`
+
+	// EndsMs when the next is due
+	EndsMs      int64 `json:"ends_ms"`
+	Epoch       int64 `json:"epoch"`
+	FirstHeight int64 `json:"first_height"`
+	Heartbeats  *int  `json:"heartbeats,omitempty"`
+
+	// LastHeight the head's while it runs
+	LastHeight int64    `json:"last_height"`
+	Listed     int      `json:"listed"`
+	Removals   []NodeID `json:"removals"`
+	Running    bool     `json:"running"`
+
+	// TimeMs of its first block
+	TimeMs int64 `json:"time_ms"`
+
+	// Transactions of accounts; absent where its blocks are not remembered
+	Transactions *int `json:"transactions,omitempty"`
+	Votes        *int `json:"votes,omitempty"`
 }
 
 // Hash Example: 9f86d081884c7d659a2feaa0c55ad015a3bf4f1b2b0b822cd15d6c15b0f00a08
@@ -558,6 +732,18 @@ type Judged struct {
 	// Score median of the votes in permille
 	Score int      `json:"score"`
 	Votes []Base64 `json:"votes"`
+}
+
+// Judgement defines model for Judgement.
+type Judgement struct {
+	// Score median, permille; absent without votes
+	Score *int `json:"score,omitempty"`
+
+	// Subject a node's Ed25519 identity key
+	//
+	// Example: d75a980182b10ab7d54bfed3c964073a0ee172f3daa62325af021a68f707511a
+	Subject NodeID   `json:"subject"`
+	Votes   []Ballot `json:"votes"`
 }
 
 // Node defines model for Node.
@@ -685,6 +871,50 @@ type NodeDetail struct {
 	VrfKey Hash `json:"vrf_key"`
 }
 
+// NodeEpoch defines model for NodeEpoch.
+type NodeEpoch struct {
+	Epoch int64      `json:"epoch"`
+	From  *NodeState `json:"from,omitempty"`
+
+	// Heartbeats in its blocks
+	Heartbeats int `json:"heartbeats"`
+
+	// Listed in its list
+	Listed bool `json:"listed"`
+
+	// Performance permille, as its list says; absent where it was not listed
+	Performance *int `json:"performance,omitempty"`
+
+	// Reasons that stand in any of these votes
+	Reasons *[]string `json:"reasons,omitempty"`
+
+	// Removed removed within it
+	Removed bool `json:"removed"`
+
+	// Score median of the votes on it in that epoch, permille; absent without votes
+	Score *int       `json:"score,omitempty"`
+	To    *NodeState `json:"to,omitempty"`
+
+	// Unfit of these that found it unfit
+	Unfit *int `json:"unfit,omitempty"`
+
+	// Votes of the epoch, on it
+	Votes *int `json:"votes,omitempty"`
+}
+
+// NodeEpochs defines model for NodeEpochs.
+type NodeEpochs struct {
+	Items []NodeEpoch `json:"items"`
+
+	// Node a node's Ed25519 identity key
+	//
+	// Example: d75a980182b10ab7d54bfed3c964073a0ee172f3daa62325af021a68f707511a
+	Node NodeID `json:"node"`
+
+	// SinceEpoch the oldest that is remembered
+	SinceEpoch int64 `json:"since_epoch"`
+}
+
 // NodeEvent defines model for NodeEvent.
 type NodeEvent struct {
 	From   string `json:"from"`
@@ -697,17 +927,37 @@ type NodeEvent struct {
 	To     NodeState `json:"to"`
 }
 
+// NodeExplanation defines model for NodeExplanation.
+type NodeExplanation struct {
+	Actions []Reason `json:"actions"`
+
+	// Eligible whether the next list would name it, as things stand
+	Eligible bool  `json:"eligible"`
+	Height   int64 `json:"height"`
+	Listed   bool  `json:"listed"`
+
+	// Node a node's Ed25519 identity key
+	//
+	// Example: d75a980182b10ab7d54bfed3c964073a0ee172f3daa62325af021a68f707511a
+	Node    NodeID    `json:"node"`
+	Reasons []Reason  `json:"reasons"`
+	State   NodeState `json:"state"`
+}
+
 // NodeID a node's Ed25519 identity key
 //
 // Example: d75a980182b10ab7d54bfed3c964073a0ee172f3daa62325af021a68f707511a
 type NodeID = string
 
+// NodeItem a node, or those members of it that fields names
+type NodeItem = Node
+
 // NodePage defines model for NodePage.
 type NodePage struct {
-	Height     int64   `json:"height"`
-	Items      []Node  `json:"items"`
-	NextCursor *string `json:"next_cursor,omitempty"`
-	Total      int64   `json:"total"`
+	Height     int64      `json:"height"`
+	Items      []NodeItem `json:"items"`
+	NextCursor *string    `json:"next_cursor,omitempty"`
+	Total      int64      `json:"total"`
 }
 
 // NodeState defines model for NodeState.
@@ -786,6 +1036,81 @@ type Problem struct {
 	Title    string  `json:"title"`
 	Type     string  `json:"type"`
 }
+
+// Quorum defines model for Quorum.
+type Quorum struct {
+	// Listed in that epoch's list; others are judged to come back
+	Listed *bool `json:"listed,omitempty"`
+
+	// Members as drawn
+	Members []NodeID `json:"members"`
+
+	// Needed how many have to agree
+	Needed int `json:"needed"`
+
+	// Subject a node's Ed25519 identity key
+	//
+	// Example: d75a980182b10ab7d54bfed3c964073a0ee172f3daa62325af021a68f707511a
+	Subject NodeID `json:"subject"`
+
+	// Voters of these, who can vote
+	Voters int `json:"voters"`
+}
+
+// QuorumPage defines model for QuorumPage.
+type QuorumPage struct {
+	Epoch      int64    `json:"epoch"`
+	Height     int64    `json:"height"`
+	Items      []Quorum `json:"items"`
+	NextCursor *string  `json:"next_cursor,omitempty"`
+	Total      int64    `json:"total"`
+}
+
+// Reason defines model for Reason.
+type Reason struct {
+	// Code stable
+	Code string `json:"code"`
+
+	// Text for people, with numbers
+	Text string `json:"text"`
+}
+
+// Rewards defines model for Rewards.
+type Rewards struct {
+	// Earning nodes that share in it
+	Earning int64 `json:"earning"`
+	Height  int64 `json:"height"`
+
+	// Outstanding units; 10^9 are 1 TUN
+	//
+	// Example: 12500000000
+	Outstanding Amount `json:"outstanding"`
+
+	// PerBlock units; 10^9 are 1 TUN
+	//
+	// Example: 12500000000
+	PerBlock Amount `json:"per_block"`
+
+	// Pool units; 10^9 are 1 TUN
+	//
+	// Example: 12500000000
+	Pool Amount `json:"pool"`
+}
+
+// RpcResponse defines model for RpcResponse.
+type RpcResponse struct {
+	Error *struct {
+		Code    int         `json:"code"`
+		Data    interface{} `json:"data,omitempty"`
+		Message string      `json:"message"`
+	} `json:"error,omitempty"`
+	Id      interface{}             `json:"id,omitempty"`
+	Jsonrpc RpcResponseJsonrpc      `json:"jsonrpc"`
+	Result  *map[string]interface{} `json:"result,omitempty"`
+}
+
+// RpcResponseJsonrpc defines model for RpcResponse.Jsonrpc.
+type RpcResponseJsonrpc string
 
 // ServiceNode defines model for ServiceNode.
 type ServiceNode struct {
@@ -1005,6 +1330,8 @@ type Statement struct {
 
 // Status defines model for Status.
 type Status struct {
+	BlockIntervalMs int64 `json:"block_interval_ms"`
+
 	// Bonded units; 10^9 are 1 TUN
 	//
 	// Example: 12500000000
@@ -1025,7 +1352,10 @@ type Status struct {
 	Claim string `json:"claim"`
 	Dev   bool   `json:"dev"`
 	Epoch int64  `json:"epoch"`
-	Fork  int64  `json:"fork"`
+
+	// EpochEndsMs when the next epoch is due
+	EpochEndsMs int64 `json:"epoch_ends_ms"`
+	Fork        int64 `json:"fork"`
 
 	// GenesisHash Example: 9f86d081884c7d659a2feaa0c55ad015a3bf4f1b2b0b822cd15d6c15b0f00a08
 	GenesisHash Hash `json:"genesis_hash"`
@@ -1051,6 +1381,14 @@ type Status struct {
 	//
 	// Example: 12500000000
 	RewardsOutstanding Amount `json:"rewards_outstanding"`
+
+	// Slashed units; 10^9 are 1 TUN
+	//
+	// Example: 12500000000
+	Slashed Amount `json:"slashed"`
+
+	// Slashes offences punished, verdicts that took no stake included
+	Slashes int `json:"slashes"`
 
 	// Supply units; 10^9 are 1 TUN
 	//
@@ -1111,6 +1449,54 @@ type TransactionBrief struct {
 	Result string `json:"result"`
 }
 
+// TransactionItem defines model for TransactionItem.
+type TransactionItem struct {
+	// Amount units; 10^9 are 1 TUN
+	//
+	// Example: 12500000000
+	Amount *Amount `json:"amount,omitempty"`
+	Height *int64  `json:"height,omitempty"`
+
+	// Id Example: 9f86d081884c7d659a2feaa0c55ad015a3bf4f1b2b0b822cd15d6c15b0f00a08
+	Id    Hash   `json:"id"`
+	Index *int   `json:"index,omitempty"`
+	Kind  string `json:"kind"`
+
+	// Label of a statement
+	Label *string `json:"label,omitempty"`
+
+	// Node a node's Ed25519 identity key
+	//
+	// Example: d75a980182b10ab7d54bfed3c964073a0ee172f3daa62325af021a68f707511a
+	Node   *NodeID `json:"node,omitempty"`
+	Result *string `json:"result,omitempty"`
+
+	// Sender EIP-55 in answers
+	//
+	// Example: 0xd8dA6BF26964aF9D7eEd9e03E53415D37aA96045
+	Sender *Address `json:"sender,omitempty"`
+
+	// Status pending or included
+	Status string `json:"status"`
+	TimeMs *int64 `json:"time_ms,omitempty"`
+
+	// To EIP-55 in answers
+	//
+	// Example: 0xd8dA6BF26964aF9D7eEd9e03E53415D37aA96045
+	To *Address `json:"to,omitempty"`
+}
+
+// TransactionPage defines model for TransactionPage.
+type TransactionPage struct {
+	Height     int64             `json:"height"`
+	Items      []TransactionItem `json:"items"`
+	NextCursor *string           `json:"next_cursor,omitempty"`
+
+	// SinceHeight the first block whose transactions are remembered
+	SinceHeight int64 `json:"since_height"`
+	Total       int64 `json:"total"`
+}
+
 // Verdict defines model for Verdict.
 type Verdict struct {
 	Basis *string `json:"basis,omitempty"`
@@ -1165,19 +1551,50 @@ type ParamBlock = string
 // ParamCursor defines model for ParamCursor.
 type ParamCursor = string
 
+// ParamEpoch defines model for ParamEpoch.
+type ParamEpoch = int64
+
+// ParamFields defines model for ParamFields.
+type ParamFields = string
+
+// ParamHeight defines model for ParamHeight.
+type ParamHeight = int64
+
 // ParamLimit defines model for ParamLimit.
 type ParamLimit = int
+
+// ParamMinStake units; 10^9 are 1 TUN
+//
+// Example: 12500000000
+type ParamMinStake = Amount
 
 // ParamNode a node's Ed25519 identity key
 //
 // Example: d75a980182b10ab7d54bfed3c964073a0ee172f3daa62325af021a68f707511a
 type ParamNode = NodeID
 
+// ParamOperator EIP-55 in answers
+//
+// Example: 0xd8dA6BF26964aF9D7eEd9e03E53415D37aA96045
+type ParamOperator = Address
+
+// ParamSearch defines model for ParamSearch.
+type ParamSearch = string
+
+// ParamSwarm defines model for ParamSwarm.
+type ParamSwarm = string
+
+// ParamVersion defines model for ParamVersion.
+type ParamVersion = string
+
 // ProblemResponse Example: {"code":"nonce_used","detail":"nonce 3, the account's next is 4","instance":"/v1/transactions","status":409,"title":"Conflict","type":"about:blank"}
 type ProblemResponse = Problem
 
 // ListAccountsParams defines parameters for ListAccounts.
 type ListAccountsParams struct {
+	// Height the state after this block, one of the last that are kept; default is the head
+	Height *ParamHeight `form:"height,omitempty" json:"height,omitempty"`
+
 	// Limit default 100; over 1000 is refused
 	Limit *ParamLimit `form:"limit,omitempty" json:"limit,omitempty"`
 
@@ -1187,6 +1604,9 @@ type ListAccountsParams struct {
 
 // GetAccountParams defines parameters for GetAccount.
 type GetAccountParams struct {
+	// Height the state after this block, one of the last that are kept; default is the head
+	Height *ParamHeight `form:"height,omitempty" json:"height,omitempty"`
+
 	// Proof add a state proof against the head's header
 	Proof *bool `form:"proof,omitempty" json:"proof,omitempty"`
 }
@@ -1215,10 +1635,67 @@ type GetDirectoryDeltaParams struct {
 	Epoch *int64 `form:"epoch,omitempty" json:"epoch,omitempty"`
 }
 
+// ListDirectoryEntriesParams defines parameters for ListDirectoryEntries.
+type ListDirectoryEntriesParams struct {
+	// Limit default 100; over 1000 is refused
+	Limit *ParamLimit `form:"limit,omitempty" json:"limit,omitempty"`
+
+	// Cursor next_cursor of the page before; pins the height
+	Cursor *ParamCursor `form:"cursor,omitempty" json:"cursor,omitempty"`
+
+	// Epoch default, and 0, is the head's epoch
+	Epoch *ParamEpoch `form:"epoch,omitempty" json:"epoch,omitempty"`
+
+	// Operator only nodes of this operator
+	Operator *ParamOperator `form:"operator,omitempty" json:"operator,omitempty"`
+
+	// Swarm only nodes of this swarm: its number
+	Swarm *ParamSwarm `form:"swarm,omitempty" json:"swarm,omitempty"`
+
+	// Search the beginning of the node id or of the operator's address, or a part of an endpoint
+	Search *ParamSearch `form:"search,omitempty" json:"search,omitempty"`
+
+	// Version only nodes that declare this version; with a trailing star, those whose version begins so
+	Version *ParamVersion `form:"version,omitempty" json:"version,omitempty"`
+
+	// MinStake only nodes with at least so many units of stake
+	MinStake *ParamMinStake `form:"min_stake,omitempty" json:"min_stake,omitempty"`
+
+	// Fields names of members with commas between: items have these alone, and node
+	Fields *ParamFields `form:"fields,omitempty" json:"fields,omitempty"`
+
+	// Order ascending, or descending with a minus; ties by node id
+	Order *string `form:"order,omitempty" json:"order,omitempty"`
+}
+
+// GetDirectoryRootParams defines parameters for GetDirectoryRoot.
+type GetDirectoryRootParams struct {
+	// Epoch default, and 0, is the head's epoch
+	Epoch *ParamEpoch `form:"epoch,omitempty" json:"epoch,omitempty"`
+}
+
 // GetDirectoryProofParams defines parameters for GetDirectoryProof.
 type GetDirectoryProofParams struct {
 	// Epoch default is the head's epoch
 	Epoch *int64 `form:"epoch,omitempty" json:"epoch,omitempty"`
+}
+
+// ListEpochsParams defines parameters for ListEpochs.
+type ListEpochsParams struct {
+	// Limit default 100; over 1000 is refused
+	Limit *ParamLimit `form:"limit,omitempty" json:"limit,omitempty"`
+
+	// Cursor next_cursor of the page before; pins the height
+	Cursor *ParamCursor `form:"cursor,omitempty" json:"cursor,omitempty"`
+}
+
+// ListQuorumsParams defines parameters for ListQuorums.
+type ListQuorumsParams struct {
+	// Limit default 100; over 1000 is refused
+	Limit *ParamLimit `form:"limit,omitempty" json:"limit,omitempty"`
+
+	// Cursor next_cursor of the page before; pins the height
+	Cursor *ParamCursor `form:"cursor,omitempty" json:"cursor,omitempty"`
 }
 
 // StreamEventsParams defines parameters for StreamEvents.
@@ -1226,7 +1703,10 @@ type StreamEventsParams struct {
 	// Since first height that is wanted, of the past too; 0 for the next block
 	Since *int64 `form:"since,omitempty" json:"since,omitempty"`
 
-	// LastEventID the last height that was seen; goes before since
+	// Types some of block, head, epoch, node, slash, transaction, params, with commas between
+	Types *string `form:"types,omitempty" json:"types,omitempty"`
+
+	// LastEventID the last id that was seen; goes before since
 	LastEventID *string `json:"Last-Event-ID,omitempty"`
 }
 
@@ -1238,21 +1718,66 @@ type ListNodesParams struct {
 	// Cursor next_cursor of the page before; pins the height
 	Cursor *ParamCursor `form:"cursor,omitempty" json:"cursor,omitempty"`
 
+	// Height the state after this block, one of the last that are kept; default is the head
+	Height *ParamHeight `form:"height,omitempty" json:"height,omitempty"`
+
 	// State only nodes in this state
 	State *NodeState `form:"state,omitempty" json:"state,omitempty"`
 
+	// Flag listed: in the directory now; unlisted; staked: fully; open: wants more stake
+	Flag *ListNodesParamsFlag `form:"flag,omitempty" json:"flag,omitempty"`
+
 	// Operator only nodes of this operator
-	Operator *Address `form:"operator,omitempty" json:"operator,omitempty"`
+	Operator *ParamOperator `form:"operator,omitempty" json:"operator,omitempty"`
+
+	// Swarm only nodes of this swarm: its number
+	Swarm *ParamSwarm `form:"swarm,omitempty" json:"swarm,omitempty"`
+
+	// Search the beginning of the node id or of the operator's address, or a part of an endpoint
+	Search *ParamSearch `form:"search,omitempty" json:"search,omitempty"`
+
+	// Version only nodes that declare this version; with a trailing star, those whose version begins so
+	Version *ParamVersion `form:"version,omitempty" json:"version,omitempty"`
+
+	// MinStake only nodes with at least so many units of stake
+	MinStake *ParamMinStake `form:"min_stake,omitempty" json:"min_stake,omitempty"`
+
+	// Fields names of members with commas between: items have these alone, and node
+	Fields *ParamFields `form:"fields,omitempty" json:"fields,omitempty"`
+
+	// Order ascending, or descending with a minus; ties by node id
+	Order *string `form:"order,omitempty" json:"order,omitempty"`
+}
+
+// ListNodesParamsFlag defines parameters for ListNodes.
+type ListNodesParamsFlag string
+
+// GetNodeParams defines parameters for GetNode.
+type GetNodeParams struct {
+	// Height the state after this block, one of the last that are kept; default is the head
+	Height *ParamHeight `form:"height,omitempty" json:"height,omitempty"`
 }
 
 // GetParamsParams defines parameters for GetParams.
 type GetParamsParams struct {
+	// Height the state after this block, one of the last that are kept; default is the head
+	Height *ParamHeight `form:"height,omitempty" json:"height,omitempty"`
+
 	// Proof add a state proof of the parameters in force against the head's header
 	Proof *bool `form:"proof,omitempty" json:"proof,omitempty"`
 }
 
+// GetRewardsParams defines parameters for GetRewards.
+type GetRewardsParams struct {
+	// Height the state after this block, one of the last that are kept; default is the head
+	Height *ParamHeight `form:"height,omitempty" json:"height,omitempty"`
+}
+
 // ListSlashesParams defines parameters for ListSlashes.
 type ListSlashesParams struct {
+	// Height the state after this block, one of the last that are kept; default is the head
+	Height *ParamHeight `form:"height,omitempty" json:"height,omitempty"`
+
 	// Limit default 100; over 1000 is refused
 	Limit *ParamLimit `form:"limit,omitempty" json:"limit,omitempty"`
 
@@ -1263,8 +1788,17 @@ type ListSlashesParams struct {
 	Node *NodeID `form:"node,omitempty" json:"node,omitempty"`
 }
 
+// GetSlashParams defines parameters for GetSlash.
+type GetSlashParams struct {
+	// Height the state after this block, one of the last that are kept; default is the head
+	Height *ParamHeight `form:"height,omitempty" json:"height,omitempty"`
+}
+
 // ListStakesParams defines parameters for ListStakes.
 type ListStakesParams struct {
+	// Height the state after this block, one of the last that are kept; default is the head
+	Height *ParamHeight `form:"height,omitempty" json:"height,omitempty"`
+
 	// Limit default 100; over 1000 is refused
 	Limit *ParamLimit `form:"limit,omitempty" json:"limit,omitempty"`
 
@@ -1272,8 +1806,53 @@ type ListStakesParams struct {
 	Cursor *ParamCursor `form:"cursor,omitempty" json:"cursor,omitempty"`
 }
 
+// GetStakeParams defines parameters for GetStake.
+type GetStakeParams struct {
+	// Height the state after this block, one of the last that are kept; default is the head
+	Height *ParamHeight `form:"height,omitempty" json:"height,omitempty"`
+}
+
+// GetStateProofParams defines parameters for GetStateProof.
+type GetStateProofParams struct {
+	// Height the state after this block, one of the last that are kept; default is the head
+	Height *ParamHeight `form:"height,omitempty" json:"height,omitempty"`
+}
+
 // GetStateProofParamsPart defines parameters for GetStateProof.
 type GetStateProofParamsPart string
+
+// ListTransactionsParams defines parameters for ListTransactions.
+type ListTransactionsParams struct {
+	// Status default is included
+	Status *string `form:"status,omitempty" json:"status,omitempty"`
+
+	// Kind such as transfer, or publish for statements
+	Kind *string `form:"kind,omitempty" json:"kind,omitempty"`
+
+	// Account only those that this account signed or that pay it
+	Account *Address `form:"account,omitempty" json:"account,omitempty"`
+
+	// Node only those about this node
+	Node *NodeID `form:"node,omitempty" json:"node,omitempty"`
+
+	// Limit default 100; over 1000 is refused
+	Limit *ParamLimit `form:"limit,omitempty" json:"limit,omitempty"`
+
+	// Cursor next_cursor of the page before; pins the height
+	Cursor *ParamCursor `form:"cursor,omitempty" json:"cursor,omitempty"`
+}
+
+// ListUnlockingParams defines parameters for ListUnlocking.
+type ListUnlockingParams struct {
+	// Height the state after this block, one of the last that are kept; default is the head
+	Height *ParamHeight `form:"height,omitempty" json:"height,omitempty"`
+
+	// Limit default 100; over 1000 is refused
+	Limit *ParamLimit `form:"limit,omitempty" json:"limit,omitempty"`
+
+	// Cursor next_cursor of the page before; pins the height
+	Cursor *ParamCursor `form:"cursor,omitempty" json:"cursor,omitempty"`
+}
 
 // DevAdvanceJSONRequestBody defines body for DevAdvance for application/json ContentType.
 type DevAdvanceJSONRequestBody = DevAdvance
@@ -1331,6 +1910,9 @@ type ServerInterface interface {
 	// GetHealth The process is alive
 	// (GET /healthz)
 	GetHealth(c *gin.Context)
+	// GetOpenAPI This description
+	// (GET /openapi.json)
+	GetOpenAPI(c *gin.Context)
 	// GetReady The ledger runs and has a block
 	// (GET /readyz)
 	GetReady(c *gin.Context)
@@ -1355,10 +1937,25 @@ type ServerInterface interface {
 	// GetDirectoryDelta What changed from one epoch's list to another's, per field
 	// (GET /v1/directory/delta)
 	GetDirectoryDelta(c *gin.Context, params GetDirectoryDeltaParams)
+	// ListDirectoryEntries Entries of an epoch's list by filters, page by page; for people and scripts, since a part of a list proves nothing
+	// (GET /v1/directory/entries)
+	ListDirectoryEntries(c *gin.Context, params ListDirectoryEntriesParams)
+	// GetDirectoryRoot Root, count and removals of an epoch's list, with the sealed header that commits to them
+	// (GET /v1/directory/root)
+	GetDirectoryRoot(c *gin.Context, params GetDirectoryRootParams)
 	// GetDirectoryProof Proof that a node is, or is not, in an epoch's list
 	// (GET /v1/directory/{node}/proof)
 	GetDirectoryProof(c *gin.Context, node ParamNode, params GetDirectoryProofParams)
-	// StreamEvents A server-sent event for each block from a height on
+	// ListEpochs The last epochs, newest first
+	// (GET /v1/epochs)
+	ListEpochs(c *gin.Context, params ListEpochsParams)
+	// GetEpoch One epoch with what its quorums found
+	// (GET /v1/epochs/{epoch})
+	GetEpoch(c *gin.Context, epoch string)
+	// ListQuorums Who judges whom in an epoch, as the beacon drew it
+	// (GET /v1/epochs/{epoch}/quorums)
+	ListQuorums(c *gin.Context, epoch string, params ListQuorumsParams)
+	// StreamEvents Server-sent events for each block from a height on
 	// (GET /v1/events)
 	StreamEvents(c *gin.Context, params StreamEventsParams)
 	// GetHeader One sealed header by height, header hash, or "latest"
@@ -1372,19 +1969,28 @@ type ServerInterface interface {
 	ListNodes(c *gin.Context, params ListNodesParams)
 	// GetNode One node with its history
 	// (GET /v1/nodes/{node})
-	GetNode(c *gin.Context, node ParamNode)
+	GetNode(c *gin.Context, node ParamNode, params GetNodeParams)
+	// ListNodeEpochs What one node did in each of the last epochs, newest first
+	// (GET /v1/nodes/{node}/epochs)
+	ListNodeEpochs(c *gin.Context, node ParamNode)
+	// ExplainNode Why a node is in the directory or not, in plain words, and what it has to do
+	// (GET /v1/nodes/{node}/explain)
+	ExplainNode(c *gin.Context, node ParamNode)
 	// GetParams The parameters in force, and the changes that the council has agreed on or is about to
 	// (GET /v1/params)
 	GetParams(c *gin.Context, params GetParamsParams)
 	// JudgeProof Judge a proof file step by step; nothing is submitted
 	// (POST /v1/proofs)
 	JudgeProof(c *gin.Context)
+	// GetRewards What a block pays, what it is paid from, who shares in it
+	// (GET /v1/rewards)
+	GetRewards(c *gin.Context, params GetRewardsParams)
 	// ListSlashes Offences punished, ascending by offence id
 	// (GET /v1/slashes)
 	ListSlashes(c *gin.Context, params ListSlashesParams)
 	// GetSlash One slash with its basis
 	// (GET /v1/slashes/{offence})
-	GetSlash(c *gin.Context, offence Hash)
+	GetSlash(c *gin.Context, offence Hash, params GetSlashParams)
 	// GetSlashProof The proof file; that of an unavailable is made when it is asked for
 	// (GET /v1/slashes/{offence}/proof)
 	GetSlashProof(c *gin.Context, offence Hash)
@@ -1393,22 +1999,28 @@ type ServerInterface interface {
 	ListStakes(c *gin.Context, params ListStakesParams)
 	// GetStake The bond of one node
 	// (GET /v1/stakes/{node})
-	GetStake(c *gin.Context, node ParamNode)
+	GetStake(c *gin.Context, node ParamNode, params GetStakeParams)
 	// GetStateProof Proof that a row of the state is there, or not, under the head's header
 	// (GET /v1/state/{part}/{key})
-	GetStateProof(c *gin.Context, part GetStateProofParamsPart, key string)
+	GetStateProof(c *gin.Context, part GetStateProofParamsPart, key string, params GetStateProofParams)
 	// PublishStatement Publish a node's statement in its canonical bytes
 	// (POST /v1/statements)
 	PublishStatement(c *gin.Context)
 	// GetStatus Head, epoch, nodes by state, supply
 	// (GET /v1/status)
 	GetStatus(c *gin.Context)
+	// ListTransactions Transactions and statements that wait, or the latest of blocks, newest first
+	// (GET /v1/transactions)
+	ListTransactions(c *gin.Context, params ListTransactionsParams)
 	// SubmitTransaction Submit an account transaction
 	// (POST /v1/transactions)
 	SubmitTransaction(c *gin.Context)
 	// GetTransaction A transaction and what became of it
 	// (GET /v1/transactions/{id})
 	GetTransaction(c *gin.Context, id Hash)
+	// ListUnlocking Bonds on their way out, those to be had first at the top
+	// (GET /v1/unlocking)
+	ListUnlocking(c *gin.Context, params ListUnlockingParams)
 }
 
 // ServerInterfaceWrapper converts contexts to parameters.
@@ -1575,6 +2187,19 @@ func (siw *ServerInterfaceWrapper) GetHealth(c *gin.Context) {
 	siw.Handler.GetHealth(c)
 }
 
+// GetOpenAPI operation middleware
+func (siw *ServerInterfaceWrapper) GetOpenAPI(c *gin.Context) {
+
+	for _, middleware := range siw.HandlerMiddlewares {
+		middleware(c)
+		if c.IsAborted() {
+			return
+		}
+	}
+
+	siw.Handler.GetOpenAPI(c)
+}
+
 // GetReady operation middleware
 func (siw *ServerInterfaceWrapper) GetReady(c *gin.Context) {
 
@@ -1596,6 +2221,14 @@ func (siw *ServerInterfaceWrapper) ListAccounts(c *gin.Context) {
 
 	// Parameter object where we will unmarshal all parameters from the context
 	var params ListAccountsParams
+
+	// ------------- Optional query parameter "height" -------------
+
+	err = runtime.BindQueryParameterWithOptions("form", true, false, "height", c.Request.URL.Query(), &params.Height, runtime.BindQueryParameterOptions{Type: "integer", Format: "int64"})
+	if err != nil {
+		siw.ErrorHandler(c, fmt.Errorf("Invalid format for parameter height: %w", err), http.StatusBadRequest)
+		return
+	}
 
 	// ------------- Optional query parameter "limit" -------------
 
@@ -1640,6 +2273,14 @@ func (siw *ServerInterfaceWrapper) GetAccount(c *gin.Context) {
 
 	// Parameter object where we will unmarshal all parameters from the context
 	var params GetAccountParams
+
+	// ------------- Optional query parameter "height" -------------
+
+	err = runtime.BindQueryParameterWithOptions("form", true, false, "height", c.Request.URL.Query(), &params.Height, runtime.BindQueryParameterOptions{Type: "integer", Format: "int64"})
+	if err != nil {
+		siw.ErrorHandler(c, fmt.Errorf("Invalid format for parameter height: %w", err), http.StatusBadRequest)
+		return
+	}
 
 	// ------------- Optional query parameter "proof" -------------
 
@@ -1794,6 +2435,132 @@ func (siw *ServerInterfaceWrapper) GetDirectoryDelta(c *gin.Context) {
 	siw.Handler.GetDirectoryDelta(c, params)
 }
 
+// ListDirectoryEntries operation middleware
+func (siw *ServerInterfaceWrapper) ListDirectoryEntries(c *gin.Context) {
+
+	var err error
+	_ = err
+
+	// Parameter object where we will unmarshal all parameters from the context
+	var params ListDirectoryEntriesParams
+
+	// ------------- Optional query parameter "limit" -------------
+
+	err = runtime.BindQueryParameterWithOptions("form", true, false, "limit", c.Request.URL.Query(), &params.Limit, runtime.BindQueryParameterOptions{Type: "integer", Format: ""})
+	if err != nil {
+		siw.ErrorHandler(c, fmt.Errorf("Invalid format for parameter limit: %w", err), http.StatusBadRequest)
+		return
+	}
+
+	// ------------- Optional query parameter "cursor" -------------
+
+	err = runtime.BindQueryParameterWithOptions("form", true, false, "cursor", c.Request.URL.Query(), &params.Cursor, runtime.BindQueryParameterOptions{Type: "string", Format: ""})
+	if err != nil {
+		siw.ErrorHandler(c, fmt.Errorf("Invalid format for parameter cursor: %w", err), http.StatusBadRequest)
+		return
+	}
+
+	// ------------- Optional query parameter "epoch" -------------
+
+	err = runtime.BindQueryParameterWithOptions("form", true, false, "epoch", c.Request.URL.Query(), &params.Epoch, runtime.BindQueryParameterOptions{Type: "integer", Format: "int64"})
+	if err != nil {
+		siw.ErrorHandler(c, fmt.Errorf("Invalid format for parameter epoch: %w", err), http.StatusBadRequest)
+		return
+	}
+
+	// ------------- Optional query parameter "operator" -------------
+
+	err = runtime.BindQueryParameterWithOptions("form", true, false, "operator", c.Request.URL.Query(), &params.Operator, runtime.BindQueryParameterOptions{Type: "string", Format: ""})
+	if err != nil {
+		siw.ErrorHandler(c, fmt.Errorf("Invalid format for parameter operator: %w", err), http.StatusBadRequest)
+		return
+	}
+
+	// ------------- Optional query parameter "swarm" -------------
+
+	err = runtime.BindQueryParameterWithOptions("form", true, false, "swarm", c.Request.URL.Query(), &params.Swarm, runtime.BindQueryParameterOptions{Type: "string", Format: ""})
+	if err != nil {
+		siw.ErrorHandler(c, fmt.Errorf("Invalid format for parameter swarm: %w", err), http.StatusBadRequest)
+		return
+	}
+
+	// ------------- Optional query parameter "search" -------------
+
+	err = runtime.BindQueryParameterWithOptions("form", true, false, "search", c.Request.URL.Query(), &params.Search, runtime.BindQueryParameterOptions{Type: "string", Format: ""})
+	if err != nil {
+		siw.ErrorHandler(c, fmt.Errorf("Invalid format for parameter search: %w", err), http.StatusBadRequest)
+		return
+	}
+
+	// ------------- Optional query parameter "version" -------------
+
+	err = runtime.BindQueryParameterWithOptions("form", true, false, "version", c.Request.URL.Query(), &params.Version, runtime.BindQueryParameterOptions{Type: "string", Format: ""})
+	if err != nil {
+		siw.ErrorHandler(c, fmt.Errorf("Invalid format for parameter version: %w", err), http.StatusBadRequest)
+		return
+	}
+
+	// ------------- Optional query parameter "min_stake" -------------
+
+	err = runtime.BindQueryParameterWithOptions("form", true, false, "min_stake", c.Request.URL.Query(), &params.MinStake, runtime.BindQueryParameterOptions{Type: "string", Format: ""})
+	if err != nil {
+		siw.ErrorHandler(c, fmt.Errorf("Invalid format for parameter min_stake: %w", err), http.StatusBadRequest)
+		return
+	}
+
+	// ------------- Optional query parameter "fields" -------------
+
+	err = runtime.BindQueryParameterWithOptions("form", true, false, "fields", c.Request.URL.Query(), &params.Fields, runtime.BindQueryParameterOptions{Type: "string", Format: ""})
+	if err != nil {
+		siw.ErrorHandler(c, fmt.Errorf("Invalid format for parameter fields: %w", err), http.StatusBadRequest)
+		return
+	}
+
+	// ------------- Optional query parameter "order" -------------
+
+	err = runtime.BindQueryParameterWithOptions("form", true, false, "order", c.Request.URL.Query(), &params.Order, runtime.BindQueryParameterOptions{Type: "string", Format: ""})
+	if err != nil {
+		siw.ErrorHandler(c, fmt.Errorf("Invalid format for parameter order: %w", err), http.StatusBadRequest)
+		return
+	}
+
+	for _, middleware := range siw.HandlerMiddlewares {
+		middleware(c)
+		if c.IsAborted() {
+			return
+		}
+	}
+
+	siw.Handler.ListDirectoryEntries(c, params)
+}
+
+// GetDirectoryRoot operation middleware
+func (siw *ServerInterfaceWrapper) GetDirectoryRoot(c *gin.Context) {
+
+	var err error
+	_ = err
+
+	// Parameter object where we will unmarshal all parameters from the context
+	var params GetDirectoryRootParams
+
+	// ------------- Optional query parameter "epoch" -------------
+
+	err = runtime.BindQueryParameterWithOptions("form", true, false, "epoch", c.Request.URL.Query(), &params.Epoch, runtime.BindQueryParameterOptions{Type: "integer", Format: "int64"})
+	if err != nil {
+		siw.ErrorHandler(c, fmt.Errorf("Invalid format for parameter epoch: %w", err), http.StatusBadRequest)
+		return
+	}
+
+	for _, middleware := range siw.HandlerMiddlewares {
+		middleware(c)
+		if c.IsAborted() {
+			return
+		}
+	}
+
+	siw.Handler.GetDirectoryRoot(c, params)
+}
+
 // GetDirectoryProof operation middleware
 func (siw *ServerInterfaceWrapper) GetDirectoryProof(c *gin.Context) {
 
@@ -1830,6 +2597,110 @@ func (siw *ServerInterfaceWrapper) GetDirectoryProof(c *gin.Context) {
 	siw.Handler.GetDirectoryProof(c, node, params)
 }
 
+// ListEpochs operation middleware
+func (siw *ServerInterfaceWrapper) ListEpochs(c *gin.Context) {
+
+	var err error
+	_ = err
+
+	// Parameter object where we will unmarshal all parameters from the context
+	var params ListEpochsParams
+
+	// ------------- Optional query parameter "limit" -------------
+
+	err = runtime.BindQueryParameterWithOptions("form", true, false, "limit", c.Request.URL.Query(), &params.Limit, runtime.BindQueryParameterOptions{Type: "integer", Format: ""})
+	if err != nil {
+		siw.ErrorHandler(c, fmt.Errorf("Invalid format for parameter limit: %w", err), http.StatusBadRequest)
+		return
+	}
+
+	// ------------- Optional query parameter "cursor" -------------
+
+	err = runtime.BindQueryParameterWithOptions("form", true, false, "cursor", c.Request.URL.Query(), &params.Cursor, runtime.BindQueryParameterOptions{Type: "string", Format: ""})
+	if err != nil {
+		siw.ErrorHandler(c, fmt.Errorf("Invalid format for parameter cursor: %w", err), http.StatusBadRequest)
+		return
+	}
+
+	for _, middleware := range siw.HandlerMiddlewares {
+		middleware(c)
+		if c.IsAborted() {
+			return
+		}
+	}
+
+	siw.Handler.ListEpochs(c, params)
+}
+
+// GetEpoch operation middleware
+func (siw *ServerInterfaceWrapper) GetEpoch(c *gin.Context) {
+
+	var err error
+	_ = err
+
+	// ------------- Path parameter "epoch" -------------
+	var epoch string
+
+	err = runtime.BindStyledParameterWithOptions("simple", "epoch", c.Param("epoch"), &epoch, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationPath, Explode: false, Required: true, Type: "string", Format: "", ValueIsUnescaped: true})
+	if err != nil {
+		siw.ErrorHandler(c, fmt.Errorf("Invalid format for parameter epoch: %w", err), http.StatusBadRequest)
+		return
+	}
+
+	for _, middleware := range siw.HandlerMiddlewares {
+		middleware(c)
+		if c.IsAborted() {
+			return
+		}
+	}
+
+	siw.Handler.GetEpoch(c, epoch)
+}
+
+// ListQuorums operation middleware
+func (siw *ServerInterfaceWrapper) ListQuorums(c *gin.Context) {
+
+	var err error
+	_ = err
+
+	// ------------- Path parameter "epoch" -------------
+	var epoch string
+
+	err = runtime.BindStyledParameterWithOptions("simple", "epoch", c.Param("epoch"), &epoch, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationPath, Explode: false, Required: true, Type: "string", Format: "", ValueIsUnescaped: true})
+	if err != nil {
+		siw.ErrorHandler(c, fmt.Errorf("Invalid format for parameter epoch: %w", err), http.StatusBadRequest)
+		return
+	}
+
+	// Parameter object where we will unmarshal all parameters from the context
+	var params ListQuorumsParams
+
+	// ------------- Optional query parameter "limit" -------------
+
+	err = runtime.BindQueryParameterWithOptions("form", true, false, "limit", c.Request.URL.Query(), &params.Limit, runtime.BindQueryParameterOptions{Type: "integer", Format: ""})
+	if err != nil {
+		siw.ErrorHandler(c, fmt.Errorf("Invalid format for parameter limit: %w", err), http.StatusBadRequest)
+		return
+	}
+
+	// ------------- Optional query parameter "cursor" -------------
+
+	err = runtime.BindQueryParameterWithOptions("form", true, false, "cursor", c.Request.URL.Query(), &params.Cursor, runtime.BindQueryParameterOptions{Type: "string", Format: ""})
+	if err != nil {
+		siw.ErrorHandler(c, fmt.Errorf("Invalid format for parameter cursor: %w", err), http.StatusBadRequest)
+		return
+	}
+
+	for _, middleware := range siw.HandlerMiddlewares {
+		middleware(c)
+		if c.IsAborted() {
+			return
+		}
+	}
+
+	siw.Handler.ListQuorums(c, epoch, params)
+}
+
 // StreamEvents operation middleware
 func (siw *ServerInterfaceWrapper) StreamEvents(c *gin.Context) {
 
@@ -1844,6 +2715,14 @@ func (siw *ServerInterfaceWrapper) StreamEvents(c *gin.Context) {
 	err = runtime.BindQueryParameterWithOptions("form", true, false, "since", c.Request.URL.Query(), &params.Since, runtime.BindQueryParameterOptions{Type: "integer", Format: "int64"})
 	if err != nil {
 		siw.ErrorHandler(c, fmt.Errorf("Invalid format for parameter since: %w", err), http.StatusBadRequest)
+		return
+	}
+
+	// ------------- Optional query parameter "types" -------------
+
+	err = runtime.BindQueryParameterWithOptions("form", true, false, "types", c.Request.URL.Query(), &params.Types, runtime.BindQueryParameterOptions{Type: "string", Format: ""})
+	if err != nil {
+		siw.ErrorHandler(c, fmt.Errorf("Invalid format for parameter types: %w", err), http.StatusBadRequest)
 		return
 	}
 
@@ -1941,6 +2820,14 @@ func (siw *ServerInterfaceWrapper) ListNodes(c *gin.Context) {
 		return
 	}
 
+	// ------------- Optional query parameter "height" -------------
+
+	err = runtime.BindQueryParameterWithOptions("form", true, false, "height", c.Request.URL.Query(), &params.Height, runtime.BindQueryParameterOptions{Type: "integer", Format: "int64"})
+	if err != nil {
+		siw.ErrorHandler(c, fmt.Errorf("Invalid format for parameter height: %w", err), http.StatusBadRequest)
+		return
+	}
+
 	// ------------- Optional query parameter "state" -------------
 
 	err = runtime.BindQueryParameterWithOptions("form", true, false, "state", c.Request.URL.Query(), &params.State, runtime.BindQueryParameterOptions{Type: "string", Format: ""})
@@ -1949,11 +2836,67 @@ func (siw *ServerInterfaceWrapper) ListNodes(c *gin.Context) {
 		return
 	}
 
+	// ------------- Optional query parameter "flag" -------------
+
+	err = runtime.BindQueryParameterWithOptions("form", true, false, "flag", c.Request.URL.Query(), &params.Flag, runtime.BindQueryParameterOptions{Type: "string", Format: ""})
+	if err != nil {
+		siw.ErrorHandler(c, fmt.Errorf("Invalid format for parameter flag: %w", err), http.StatusBadRequest)
+		return
+	}
+
 	// ------------- Optional query parameter "operator" -------------
 
 	err = runtime.BindQueryParameterWithOptions("form", true, false, "operator", c.Request.URL.Query(), &params.Operator, runtime.BindQueryParameterOptions{Type: "string", Format: ""})
 	if err != nil {
 		siw.ErrorHandler(c, fmt.Errorf("Invalid format for parameter operator: %w", err), http.StatusBadRequest)
+		return
+	}
+
+	// ------------- Optional query parameter "swarm" -------------
+
+	err = runtime.BindQueryParameterWithOptions("form", true, false, "swarm", c.Request.URL.Query(), &params.Swarm, runtime.BindQueryParameterOptions{Type: "string", Format: ""})
+	if err != nil {
+		siw.ErrorHandler(c, fmt.Errorf("Invalid format for parameter swarm: %w", err), http.StatusBadRequest)
+		return
+	}
+
+	// ------------- Optional query parameter "search" -------------
+
+	err = runtime.BindQueryParameterWithOptions("form", true, false, "search", c.Request.URL.Query(), &params.Search, runtime.BindQueryParameterOptions{Type: "string", Format: ""})
+	if err != nil {
+		siw.ErrorHandler(c, fmt.Errorf("Invalid format for parameter search: %w", err), http.StatusBadRequest)
+		return
+	}
+
+	// ------------- Optional query parameter "version" -------------
+
+	err = runtime.BindQueryParameterWithOptions("form", true, false, "version", c.Request.URL.Query(), &params.Version, runtime.BindQueryParameterOptions{Type: "string", Format: ""})
+	if err != nil {
+		siw.ErrorHandler(c, fmt.Errorf("Invalid format for parameter version: %w", err), http.StatusBadRequest)
+		return
+	}
+
+	// ------------- Optional query parameter "min_stake" -------------
+
+	err = runtime.BindQueryParameterWithOptions("form", true, false, "min_stake", c.Request.URL.Query(), &params.MinStake, runtime.BindQueryParameterOptions{Type: "string", Format: ""})
+	if err != nil {
+		siw.ErrorHandler(c, fmt.Errorf("Invalid format for parameter min_stake: %w", err), http.StatusBadRequest)
+		return
+	}
+
+	// ------------- Optional query parameter "fields" -------------
+
+	err = runtime.BindQueryParameterWithOptions("form", true, false, "fields", c.Request.URL.Query(), &params.Fields, runtime.BindQueryParameterOptions{Type: "string", Format: ""})
+	if err != nil {
+		siw.ErrorHandler(c, fmt.Errorf("Invalid format for parameter fields: %w", err), http.StatusBadRequest)
+		return
+	}
+
+	// ------------- Optional query parameter "order" -------------
+
+	err = runtime.BindQueryParameterWithOptions("form", true, false, "order", c.Request.URL.Query(), &params.Order, runtime.BindQueryParameterOptions{Type: "string", Format: ""})
+	if err != nil {
+		siw.ErrorHandler(c, fmt.Errorf("Invalid format for parameter order: %w", err), http.StatusBadRequest)
 		return
 	}
 
@@ -1982,6 +2925,17 @@ func (siw *ServerInterfaceWrapper) GetNode(c *gin.Context) {
 		return
 	}
 
+	// Parameter object where we will unmarshal all parameters from the context
+	var params GetNodeParams
+
+	// ------------- Optional query parameter "height" -------------
+
+	err = runtime.BindQueryParameterWithOptions("form", true, false, "height", c.Request.URL.Query(), &params.Height, runtime.BindQueryParameterOptions{Type: "integer", Format: "int64"})
+	if err != nil {
+		siw.ErrorHandler(c, fmt.Errorf("Invalid format for parameter height: %w", err), http.StatusBadRequest)
+		return
+	}
+
 	for _, middleware := range siw.HandlerMiddlewares {
 		middleware(c)
 		if c.IsAborted() {
@@ -1989,7 +2943,57 @@ func (siw *ServerInterfaceWrapper) GetNode(c *gin.Context) {
 		}
 	}
 
-	siw.Handler.GetNode(c, node)
+	siw.Handler.GetNode(c, node, params)
+}
+
+// ListNodeEpochs operation middleware
+func (siw *ServerInterfaceWrapper) ListNodeEpochs(c *gin.Context) {
+
+	var err error
+	_ = err
+
+	// ------------- Path parameter "node" -------------
+	var node ParamNode
+
+	err = runtime.BindStyledParameterWithOptions("simple", "node", c.Param("node"), &node, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationPath, Explode: false, Required: true, Type: "string", Format: "", ValueIsUnescaped: true})
+	if err != nil {
+		siw.ErrorHandler(c, fmt.Errorf("Invalid format for parameter node: %w", err), http.StatusBadRequest)
+		return
+	}
+
+	for _, middleware := range siw.HandlerMiddlewares {
+		middleware(c)
+		if c.IsAborted() {
+			return
+		}
+	}
+
+	siw.Handler.ListNodeEpochs(c, node)
+}
+
+// ExplainNode operation middleware
+func (siw *ServerInterfaceWrapper) ExplainNode(c *gin.Context) {
+
+	var err error
+	_ = err
+
+	// ------------- Path parameter "node" -------------
+	var node ParamNode
+
+	err = runtime.BindStyledParameterWithOptions("simple", "node", c.Param("node"), &node, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationPath, Explode: false, Required: true, Type: "string", Format: "", ValueIsUnescaped: true})
+	if err != nil {
+		siw.ErrorHandler(c, fmt.Errorf("Invalid format for parameter node: %w", err), http.StatusBadRequest)
+		return
+	}
+
+	for _, middleware := range siw.HandlerMiddlewares {
+		middleware(c)
+		if c.IsAborted() {
+			return
+		}
+	}
+
+	siw.Handler.ExplainNode(c, node)
 }
 
 // GetParams operation middleware
@@ -2000,6 +3004,14 @@ func (siw *ServerInterfaceWrapper) GetParams(c *gin.Context) {
 
 	// Parameter object where we will unmarshal all parameters from the context
 	var params GetParamsParams
+
+	// ------------- Optional query parameter "height" -------------
+
+	err = runtime.BindQueryParameterWithOptions("form", true, false, "height", c.Request.URL.Query(), &params.Height, runtime.BindQueryParameterOptions{Type: "integer", Format: "int64"})
+	if err != nil {
+		siw.ErrorHandler(c, fmt.Errorf("Invalid format for parameter height: %w", err), http.StatusBadRequest)
+		return
+	}
 
 	// ------------- Optional query parameter "proof" -------------
 
@@ -2032,6 +3044,33 @@ func (siw *ServerInterfaceWrapper) JudgeProof(c *gin.Context) {
 	siw.Handler.JudgeProof(c)
 }
 
+// GetRewards operation middleware
+func (siw *ServerInterfaceWrapper) GetRewards(c *gin.Context) {
+
+	var err error
+	_ = err
+
+	// Parameter object where we will unmarshal all parameters from the context
+	var params GetRewardsParams
+
+	// ------------- Optional query parameter "height" -------------
+
+	err = runtime.BindQueryParameterWithOptions("form", true, false, "height", c.Request.URL.Query(), &params.Height, runtime.BindQueryParameterOptions{Type: "integer", Format: "int64"})
+	if err != nil {
+		siw.ErrorHandler(c, fmt.Errorf("Invalid format for parameter height: %w", err), http.StatusBadRequest)
+		return
+	}
+
+	for _, middleware := range siw.HandlerMiddlewares {
+		middleware(c)
+		if c.IsAborted() {
+			return
+		}
+	}
+
+	siw.Handler.GetRewards(c, params)
+}
+
 // ListSlashes operation middleware
 func (siw *ServerInterfaceWrapper) ListSlashes(c *gin.Context) {
 
@@ -2040,6 +3079,14 @@ func (siw *ServerInterfaceWrapper) ListSlashes(c *gin.Context) {
 
 	// Parameter object where we will unmarshal all parameters from the context
 	var params ListSlashesParams
+
+	// ------------- Optional query parameter "height" -------------
+
+	err = runtime.BindQueryParameterWithOptions("form", true, false, "height", c.Request.URL.Query(), &params.Height, runtime.BindQueryParameterOptions{Type: "integer", Format: "int64"})
+	if err != nil {
+		siw.ErrorHandler(c, fmt.Errorf("Invalid format for parameter height: %w", err), http.StatusBadRequest)
+		return
+	}
 
 	// ------------- Optional query parameter "limit" -------------
 
@@ -2090,6 +3137,17 @@ func (siw *ServerInterfaceWrapper) GetSlash(c *gin.Context) {
 		return
 	}
 
+	// Parameter object where we will unmarshal all parameters from the context
+	var params GetSlashParams
+
+	// ------------- Optional query parameter "height" -------------
+
+	err = runtime.BindQueryParameterWithOptions("form", true, false, "height", c.Request.URL.Query(), &params.Height, runtime.BindQueryParameterOptions{Type: "integer", Format: "int64"})
+	if err != nil {
+		siw.ErrorHandler(c, fmt.Errorf("Invalid format for parameter height: %w", err), http.StatusBadRequest)
+		return
+	}
+
 	for _, middleware := range siw.HandlerMiddlewares {
 		middleware(c)
 		if c.IsAborted() {
@@ -2097,7 +3155,7 @@ func (siw *ServerInterfaceWrapper) GetSlash(c *gin.Context) {
 		}
 	}
 
-	siw.Handler.GetSlash(c, offence)
+	siw.Handler.GetSlash(c, offence, params)
 }
 
 // GetSlashProof operation middleware
@@ -2133,6 +3191,14 @@ func (siw *ServerInterfaceWrapper) ListStakes(c *gin.Context) {
 
 	// Parameter object where we will unmarshal all parameters from the context
 	var params ListStakesParams
+
+	// ------------- Optional query parameter "height" -------------
+
+	err = runtime.BindQueryParameterWithOptions("form", true, false, "height", c.Request.URL.Query(), &params.Height, runtime.BindQueryParameterOptions{Type: "integer", Format: "int64"})
+	if err != nil {
+		siw.ErrorHandler(c, fmt.Errorf("Invalid format for parameter height: %w", err), http.StatusBadRequest)
+		return
+	}
 
 	// ------------- Optional query parameter "limit" -------------
 
@@ -2175,6 +3241,17 @@ func (siw *ServerInterfaceWrapper) GetStake(c *gin.Context) {
 		return
 	}
 
+	// Parameter object where we will unmarshal all parameters from the context
+	var params GetStakeParams
+
+	// ------------- Optional query parameter "height" -------------
+
+	err = runtime.BindQueryParameterWithOptions("form", true, false, "height", c.Request.URL.Query(), &params.Height, runtime.BindQueryParameterOptions{Type: "integer", Format: "int64"})
+	if err != nil {
+		siw.ErrorHandler(c, fmt.Errorf("Invalid format for parameter height: %w", err), http.StatusBadRequest)
+		return
+	}
+
 	for _, middleware := range siw.HandlerMiddlewares {
 		middleware(c)
 		if c.IsAborted() {
@@ -2182,7 +3259,7 @@ func (siw *ServerInterfaceWrapper) GetStake(c *gin.Context) {
 		}
 	}
 
-	siw.Handler.GetStake(c, node)
+	siw.Handler.GetStake(c, node, params)
 }
 
 // GetStateProof operation middleware
@@ -2209,6 +3286,17 @@ func (siw *ServerInterfaceWrapper) GetStateProof(c *gin.Context) {
 		return
 	}
 
+	// Parameter object where we will unmarshal all parameters from the context
+	var params GetStateProofParams
+
+	// ------------- Optional query parameter "height" -------------
+
+	err = runtime.BindQueryParameterWithOptions("form", true, false, "height", c.Request.URL.Query(), &params.Height, runtime.BindQueryParameterOptions{Type: "integer", Format: "int64"})
+	if err != nil {
+		siw.ErrorHandler(c, fmt.Errorf("Invalid format for parameter height: %w", err), http.StatusBadRequest)
+		return
+	}
+
 	for _, middleware := range siw.HandlerMiddlewares {
 		middleware(c)
 		if c.IsAborted() {
@@ -2216,7 +3304,7 @@ func (siw *ServerInterfaceWrapper) GetStateProof(c *gin.Context) {
 		}
 	}
 
-	siw.Handler.GetStateProof(c, part, key)
+	siw.Handler.GetStateProof(c, part, key, params)
 }
 
 // PublishStatement operation middleware
@@ -2243,6 +3331,73 @@ func (siw *ServerInterfaceWrapper) GetStatus(c *gin.Context) {
 	}
 
 	siw.Handler.GetStatus(c)
+}
+
+// ListTransactions operation middleware
+func (siw *ServerInterfaceWrapper) ListTransactions(c *gin.Context) {
+
+	var err error
+	_ = err
+
+	// Parameter object where we will unmarshal all parameters from the context
+	var params ListTransactionsParams
+
+	// ------------- Optional query parameter "status" -------------
+
+	err = runtime.BindQueryParameterWithOptions("form", true, false, "status", c.Request.URL.Query(), &params.Status, runtime.BindQueryParameterOptions{Type: "string", Format: ""})
+	if err != nil {
+		siw.ErrorHandler(c, fmt.Errorf("Invalid format for parameter status: %w", err), http.StatusBadRequest)
+		return
+	}
+
+	// ------------- Optional query parameter "kind" -------------
+
+	err = runtime.BindQueryParameterWithOptions("form", true, false, "kind", c.Request.URL.Query(), &params.Kind, runtime.BindQueryParameterOptions{Type: "string", Format: ""})
+	if err != nil {
+		siw.ErrorHandler(c, fmt.Errorf("Invalid format for parameter kind: %w", err), http.StatusBadRequest)
+		return
+	}
+
+	// ------------- Optional query parameter "account" -------------
+
+	err = runtime.BindQueryParameterWithOptions("form", true, false, "account", c.Request.URL.Query(), &params.Account, runtime.BindQueryParameterOptions{Type: "string", Format: ""})
+	if err != nil {
+		siw.ErrorHandler(c, fmt.Errorf("Invalid format for parameter account: %w", err), http.StatusBadRequest)
+		return
+	}
+
+	// ------------- Optional query parameter "node" -------------
+
+	err = runtime.BindQueryParameterWithOptions("form", true, false, "node", c.Request.URL.Query(), &params.Node, runtime.BindQueryParameterOptions{Type: "string", Format: ""})
+	if err != nil {
+		siw.ErrorHandler(c, fmt.Errorf("Invalid format for parameter node: %w", err), http.StatusBadRequest)
+		return
+	}
+
+	// ------------- Optional query parameter "limit" -------------
+
+	err = runtime.BindQueryParameterWithOptions("form", true, false, "limit", c.Request.URL.Query(), &params.Limit, runtime.BindQueryParameterOptions{Type: "integer", Format: ""})
+	if err != nil {
+		siw.ErrorHandler(c, fmt.Errorf("Invalid format for parameter limit: %w", err), http.StatusBadRequest)
+		return
+	}
+
+	// ------------- Optional query parameter "cursor" -------------
+
+	err = runtime.BindQueryParameterWithOptions("form", true, false, "cursor", c.Request.URL.Query(), &params.Cursor, runtime.BindQueryParameterOptions{Type: "string", Format: ""})
+	if err != nil {
+		siw.ErrorHandler(c, fmt.Errorf("Invalid format for parameter cursor: %w", err), http.StatusBadRequest)
+		return
+	}
+
+	for _, middleware := range siw.HandlerMiddlewares {
+		middleware(c)
+		if c.IsAborted() {
+			return
+		}
+	}
+
+	siw.Handler.ListTransactions(c, params)
 }
 
 // SubmitTransaction operation middleware
@@ -2283,6 +3438,49 @@ func (siw *ServerInterfaceWrapper) GetTransaction(c *gin.Context) {
 	siw.Handler.GetTransaction(c, id)
 }
 
+// ListUnlocking operation middleware
+func (siw *ServerInterfaceWrapper) ListUnlocking(c *gin.Context) {
+
+	var err error
+	_ = err
+
+	// Parameter object where we will unmarshal all parameters from the context
+	var params ListUnlockingParams
+
+	// ------------- Optional query parameter "height" -------------
+
+	err = runtime.BindQueryParameterWithOptions("form", true, false, "height", c.Request.URL.Query(), &params.Height, runtime.BindQueryParameterOptions{Type: "integer", Format: "int64"})
+	if err != nil {
+		siw.ErrorHandler(c, fmt.Errorf("Invalid format for parameter height: %w", err), http.StatusBadRequest)
+		return
+	}
+
+	// ------------- Optional query parameter "limit" -------------
+
+	err = runtime.BindQueryParameterWithOptions("form", true, false, "limit", c.Request.URL.Query(), &params.Limit, runtime.BindQueryParameterOptions{Type: "integer", Format: ""})
+	if err != nil {
+		siw.ErrorHandler(c, fmt.Errorf("Invalid format for parameter limit: %w", err), http.StatusBadRequest)
+		return
+	}
+
+	// ------------- Optional query parameter "cursor" -------------
+
+	err = runtime.BindQueryParameterWithOptions("form", true, false, "cursor", c.Request.URL.Query(), &params.Cursor, runtime.BindQueryParameterOptions{Type: "string", Format: ""})
+	if err != nil {
+		siw.ErrorHandler(c, fmt.Errorf("Invalid format for parameter cursor: %w", err), http.StatusBadRequest)
+		return
+	}
+
+	for _, middleware := range siw.HandlerMiddlewares {
+		middleware(c)
+		if c.IsAborted() {
+			return
+		}
+	}
+
+	siw.Handler.ListUnlocking(c, params)
+}
+
 // GinServerOptions provides options for the Gin server.
 type GinServerOptions struct {
 	BaseURL      string
@@ -2320,6 +3518,7 @@ func RegisterHandlersWithOptions(router gin.IRouter, si ServerInterface, options
 	router.GET(options.BaseURL+"/v1/blocks/:block", wrapper.GetBlock)
 	router.GET(options.BaseURL+"/v1/headers/:block", wrapper.GetHeader)
 	router.GET(options.BaseURL+"/v1/events", wrapper.StreamEvents)
+	router.GET(options.BaseURL+"/v1/transactions", wrapper.ListTransactions)
 	router.POST(options.BaseURL+"/v1/transactions", wrapper.SubmitTransaction)
 	router.GET(options.BaseURL+"/v1/transactions/:id", wrapper.GetTransaction)
 	router.POST(options.BaseURL+"/v1/statements", wrapper.PublishStatement)
@@ -2329,8 +3528,17 @@ func RegisterHandlersWithOptions(router gin.IRouter, si ServerInterface, options
 	router.GET(options.BaseURL+"/v1/stakes/:node", wrapper.GetStake)
 	router.GET(options.BaseURL+"/v1/nodes", wrapper.ListNodes)
 	router.GET(options.BaseURL+"/v1/nodes/:node", wrapper.GetNode)
+	router.GET(options.BaseURL+"/v1/nodes/:node/epochs", wrapper.ListNodeEpochs)
+	router.GET(options.BaseURL+"/v1/nodes/:node/explain", wrapper.ExplainNode)
+	router.GET(options.BaseURL+"/v1/unlocking", wrapper.ListUnlocking)
+	router.GET(options.BaseURL+"/v1/rewards", wrapper.GetRewards)
+	router.GET(options.BaseURL+"/v1/epochs", wrapper.ListEpochs)
+	router.GET(options.BaseURL+"/v1/epochs/:epoch", wrapper.GetEpoch)
+	router.GET(options.BaseURL+"/v1/epochs/:epoch/quorums", wrapper.ListQuorums)
 	router.GET(options.BaseURL+"/v1/directory", wrapper.GetDirectory)
 	router.GET(options.BaseURL+"/v1/directory/delta", wrapper.GetDirectoryDelta)
+	router.GET(options.BaseURL+"/v1/directory/root", wrapper.GetDirectoryRoot)
+	router.GET(options.BaseURL+"/v1/directory/entries", wrapper.ListDirectoryEntries)
 	router.GET(options.BaseURL+"/v1/directory/:node/proof", wrapper.GetDirectoryProof)
 	router.GET(options.BaseURL+"/v1/slashes", wrapper.ListSlashes)
 	router.GET(options.BaseURL+"/v1/slashes/:offence", wrapper.GetSlash)
@@ -2338,6 +3546,7 @@ func RegisterHandlersWithOptions(router gin.IRouter, si ServerInterface, options
 	router.GET(options.BaseURL+"/v1/state/:part/:key", wrapper.GetStateProof)
 	router.POST(options.BaseURL+"/v1/proofs", wrapper.JudgeProof)
 	router.GET(options.BaseURL+"/api/service_nodes", wrapper.GetServiceNodes)
+	router.GET(options.BaseURL+"/openapi.json", wrapper.GetOpenAPI)
 	router.POST(options.BaseURL+"/dev/mine", wrapper.DevMine)
 	router.POST(options.BaseURL+"/dev/advance", wrapper.DevAdvance)
 	router.GET(options.BaseURL+"/dev/snapshots", wrapper.DevListSnapshots)
@@ -2347,6 +3556,12 @@ func RegisterHandlersWithOptions(router gin.IRouter, si ServerInterface, options
 	router.POST(options.BaseURL+"/dev/fund", wrapper.DevFund)
 	router.POST(options.BaseURL+"/dev/step", wrapper.DevStep)
 	router.GET(options.BaseURL+"/dev/dump", wrapper.DevDump)
+}
+
+type PageResponseTexthtmlResponse struct {
+	Body io.Reader
+
+	ContentLength int64
 }
 
 type ProblemResponseApplicationProblemPlusJSONResponse Problem
@@ -2776,6 +3991,52 @@ func (response GetHealthdefaultApplicationProblemPlusJSONResponse) VisitGetHealt
 	return err
 }
 
+type GetOpenAPIRequestObject struct {
+}
+
+type GetOpenAPIResponseObject interface {
+	VisitGetOpenAPIResponse(w http.ResponseWriter) error
+}
+
+type GetOpenAPI200JSONResponse map[string]interface{}
+
+func (response GetOpenAPI200JSONResponse) VisitGetOpenAPIResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	w.WriteHeader(200)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type GetOpenAPI304Response struct {
+}
+
+func (response GetOpenAPI304Response) VisitGetOpenAPIResponse(w http.ResponseWriter) error {
+	w.WriteHeader(304)
+	return nil
+}
+
+type GetOpenAPIdefaultApplicationProblemPlusJSONResponse struct {
+	Body       Problem
+	StatusCode int
+}
+
+func (response GetOpenAPIdefaultApplicationProblemPlusJSONResponse) VisitGetOpenAPIResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(response.StatusCode)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
 type GetReadyRequestObject struct {
 }
 
@@ -3160,6 +4421,26 @@ type GetDirectoryDelta200ResponseHeaders struct {
 	ETag *string
 }
 
+type GetDirectoryDelta200JSONResponse struct {
+	Body    DirectoryDelta
+	Headers GetDirectoryDelta200ResponseHeaders
+}
+
+func (response GetDirectoryDelta200JSONResponse) VisitGetDirectoryDeltaResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	if response.Headers.ETag != nil {
+		w.Header().Set("ETag", fmt.Sprint(*response.Headers.ETag))
+	}
+	w.WriteHeader(200)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
 type GetDirectoryDelta200ApplicationoctetStreamResponse struct {
 	Body          io.Reader
 	Headers       GetDirectoryDelta200ResponseHeaders
@@ -3209,6 +4490,126 @@ func (response GetDirectoryDeltadefaultApplicationProblemPlusJSONResponse) Visit
 	return err
 }
 
+type ListDirectoryEntriesRequestObject struct {
+	Params ListDirectoryEntriesParams
+}
+
+type ListDirectoryEntriesResponseObject interface {
+	VisitListDirectoryEntriesResponse(w http.ResponseWriter) error
+}
+
+type ListDirectoryEntries200JSONResponse DirectoryEntryPage
+
+func (response ListDirectoryEntries200JSONResponse) VisitListDirectoryEntriesResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	w.WriteHeader(200)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type ListDirectoryEntriesdefaultApplicationProblemPlusJSONResponse struct {
+	Body       Problem
+	StatusCode int
+}
+
+func (response ListDirectoryEntriesdefaultApplicationProblemPlusJSONResponse) VisitListDirectoryEntriesResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(response.StatusCode)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type GetDirectoryRootRequestObject struct {
+	Params GetDirectoryRootParams
+}
+
+type GetDirectoryRootResponseObject interface {
+	VisitGetDirectoryRootResponse(w http.ResponseWriter) error
+}
+
+type GetDirectoryRoot200ResponseHeaders struct {
+	ETag *string
+}
+
+type GetDirectoryRoot200JSONResponse struct {
+	Body    DirectoryRoot
+	Headers GetDirectoryRoot200ResponseHeaders
+}
+
+func (response GetDirectoryRoot200JSONResponse) VisitGetDirectoryRootResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	if response.Headers.ETag != nil {
+		w.Header().Set("ETag", fmt.Sprint(*response.Headers.ETag))
+	}
+	w.WriteHeader(200)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type GetDirectoryRoot200ApplicationoctetStreamResponse struct {
+	Body          io.Reader
+	Headers       GetDirectoryRoot200ResponseHeaders
+	ContentLength int64
+}
+
+func (response GetDirectoryRoot200ApplicationoctetStreamResponse) VisitGetDirectoryRootResponse(w http.ResponseWriter) error {
+
+	w.Header().Set("Content-Type", "application/octet-stream")
+	if response.ContentLength != 0 {
+		w.Header().Set("Content-Length", fmt.Sprint(response.ContentLength))
+	}
+	if response.Headers.ETag != nil {
+		w.Header().Set("ETag", fmt.Sprint(*response.Headers.ETag))
+	}
+	w.WriteHeader(200)
+
+	if closer, ok := response.Body.(io.ReadCloser); ok {
+		defer closer.Close()
+	}
+	_, err := io.Copy(w, response.Body)
+	return err
+}
+
+type GetDirectoryRoot304Response struct {
+}
+
+func (response GetDirectoryRoot304Response) VisitGetDirectoryRootResponse(w http.ResponseWriter) error {
+	w.WriteHeader(304)
+	return nil
+}
+
+type GetDirectoryRootdefaultApplicationProblemPlusJSONResponse struct {
+	Body       Problem
+	StatusCode int
+}
+
+func (response GetDirectoryRootdefaultApplicationProblemPlusJSONResponse) VisitGetDirectoryRootResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(response.StatusCode)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
 type GetDirectoryProofRequestObject struct {
 	Node   ParamNode `json:"node"`
 	Params GetDirectoryProofParams
@@ -3232,12 +4633,150 @@ func (response GetDirectoryProof200JSONResponse) VisitGetDirectoryProofResponse(
 	return err
 }
 
+type GetDirectoryProof200ApplicationoctetStreamResponse struct {
+	Body          io.Reader
+	ContentLength int64
+}
+
+func (response GetDirectoryProof200ApplicationoctetStreamResponse) VisitGetDirectoryProofResponse(w http.ResponseWriter) error {
+
+	w.Header().Set("Content-Type", "application/octet-stream")
+	if response.ContentLength != 0 {
+		w.Header().Set("Content-Length", fmt.Sprint(response.ContentLength))
+	}
+	w.WriteHeader(200)
+
+	if closer, ok := response.Body.(io.ReadCloser); ok {
+		defer closer.Close()
+	}
+	_, err := io.Copy(w, response.Body)
+	return err
+}
+
 type GetDirectoryProofdefaultApplicationProblemPlusJSONResponse struct {
 	Body       Problem
 	StatusCode int
 }
 
 func (response GetDirectoryProofdefaultApplicationProblemPlusJSONResponse) VisitGetDirectoryProofResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(response.StatusCode)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type ListEpochsRequestObject struct {
+	Params ListEpochsParams
+}
+
+type ListEpochsResponseObject interface {
+	VisitListEpochsResponse(w http.ResponseWriter) error
+}
+
+type ListEpochs200JSONResponse EpochPage
+
+func (response ListEpochs200JSONResponse) VisitListEpochsResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	w.WriteHeader(200)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type ListEpochsdefaultApplicationProblemPlusJSONResponse struct {
+	Body       Problem
+	StatusCode int
+}
+
+func (response ListEpochsdefaultApplicationProblemPlusJSONResponse) VisitListEpochsResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(response.StatusCode)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type GetEpochRequestObject struct {
+	Epoch string `json:"epoch"`
+}
+
+type GetEpochResponseObject interface {
+	VisitGetEpochResponse(w http.ResponseWriter) error
+}
+
+type GetEpoch200JSONResponse EpochDetail
+
+func (response GetEpoch200JSONResponse) VisitGetEpochResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	w.WriteHeader(200)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type GetEpochdefaultApplicationProblemPlusJSONResponse struct {
+	Body       Problem
+	StatusCode int
+}
+
+func (response GetEpochdefaultApplicationProblemPlusJSONResponse) VisitGetEpochResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(response.StatusCode)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type ListQuorumsRequestObject struct {
+	Epoch  string `json:"epoch"`
+	Params ListQuorumsParams
+}
+
+type ListQuorumsResponseObject interface {
+	VisitListQuorumsResponse(w http.ResponseWriter) error
+}
+
+type ListQuorums200JSONResponse QuorumPage
+
+func (response ListQuorums200JSONResponse) VisitListQuorumsResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	w.WriteHeader(200)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type ListQuorumsdefaultApplicationProblemPlusJSONResponse struct {
+	Body       Problem
+	StatusCode int
+}
+
+func (response ListQuorumsdefaultApplicationProblemPlusJSONResponse) VisitListQuorumsResponse(w http.ResponseWriter) error {
 
 	var buf bytes.Buffer
 	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
@@ -3476,7 +5015,8 @@ func (response ListNodesdefaultApplicationProblemPlusJSONResponse) VisitListNode
 }
 
 type GetNodeRequestObject struct {
-	Node ParamNode `json:"node"`
+	Node   ParamNode `json:"node"`
+	Params GetNodeParams
 }
 
 type GetNodeResponseObject interface {
@@ -3503,6 +5043,84 @@ type GetNodedefaultApplicationProblemPlusJSONResponse struct {
 }
 
 func (response GetNodedefaultApplicationProblemPlusJSONResponse) VisitGetNodeResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(response.StatusCode)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type ListNodeEpochsRequestObject struct {
+	Node ParamNode `json:"node"`
+}
+
+type ListNodeEpochsResponseObject interface {
+	VisitListNodeEpochsResponse(w http.ResponseWriter) error
+}
+
+type ListNodeEpochs200JSONResponse NodeEpochs
+
+func (response ListNodeEpochs200JSONResponse) VisitListNodeEpochsResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	w.WriteHeader(200)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type ListNodeEpochsdefaultApplicationProblemPlusJSONResponse struct {
+	Body       Problem
+	StatusCode int
+}
+
+func (response ListNodeEpochsdefaultApplicationProblemPlusJSONResponse) VisitListNodeEpochsResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(response.StatusCode)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type ExplainNodeRequestObject struct {
+	Node ParamNode `json:"node"`
+}
+
+type ExplainNodeResponseObject interface {
+	VisitExplainNodeResponse(w http.ResponseWriter) error
+}
+
+type ExplainNode200JSONResponse NodeExplanation
+
+func (response ExplainNode200JSONResponse) VisitExplainNodeResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	w.WriteHeader(200)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type ExplainNodedefaultApplicationProblemPlusJSONResponse struct {
+	Body       Problem
+	StatusCode int
+}
+
+func (response ExplainNodedefaultApplicationProblemPlusJSONResponse) VisitExplainNodeResponse(w http.ResponseWriter) error {
 
 	var buf bytes.Buffer
 	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
@@ -3612,6 +5230,45 @@ func (response JudgeProofdefaultApplicationProblemPlusJSONResponse) VisitJudgePr
 	return err
 }
 
+type GetRewardsRequestObject struct {
+	Params GetRewardsParams
+}
+
+type GetRewardsResponseObject interface {
+	VisitGetRewardsResponse(w http.ResponseWriter) error
+}
+
+type GetRewards200JSONResponse Rewards
+
+func (response GetRewards200JSONResponse) VisitGetRewardsResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	w.WriteHeader(200)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type GetRewardsdefaultApplicationProblemPlusJSONResponse struct {
+	Body       Problem
+	StatusCode int
+}
+
+func (response GetRewardsdefaultApplicationProblemPlusJSONResponse) VisitGetRewardsResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(response.StatusCode)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
 type ListSlashesRequestObject struct {
 	Params ListSlashesParams
 }
@@ -3653,6 +5310,7 @@ func (response ListSlashesdefaultApplicationProblemPlusJSONResponse) VisitListSl
 
 type GetSlashRequestObject struct {
 	Offence Hash `json:"offence"`
+	Params  GetSlashParams
 }
 
 type GetSlashResponseObject interface {
@@ -3775,7 +5433,8 @@ func (response ListStakesdefaultApplicationProblemPlusJSONResponse) VisitListSta
 }
 
 type GetStakeRequestObject struct {
-	Node ParamNode `json:"node"`
+	Node   ParamNode `json:"node"`
+	Params GetStakeParams
 }
 
 type GetStakeResponseObject interface {
@@ -3814,8 +5473,9 @@ func (response GetStakedefaultApplicationProblemPlusJSONResponse) VisitGetStakeR
 }
 
 type GetStateProofRequestObject struct {
-	Part GetStateProofParamsPart `json:"part"`
-	Key  string                  `json:"key"`
+	Part   GetStateProofParamsPart `json:"part"`
+	Key    string                  `json:"key"`
+	Params GetStateProofParams
 }
 
 type GetStateProofResponseObject interface {
@@ -3936,6 +5596,45 @@ func (response GetStatusdefaultApplicationProblemPlusJSONResponse) VisitGetStatu
 	return err
 }
 
+type ListTransactionsRequestObject struct {
+	Params ListTransactionsParams
+}
+
+type ListTransactionsResponseObject interface {
+	VisitListTransactionsResponse(w http.ResponseWriter) error
+}
+
+type ListTransactions200JSONResponse TransactionPage
+
+func (response ListTransactions200JSONResponse) VisitListTransactionsResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	w.WriteHeader(200)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type ListTransactionsdefaultApplicationProblemPlusJSONResponse struct {
+	Body       Problem
+	StatusCode int
+}
+
+func (response ListTransactionsdefaultApplicationProblemPlusJSONResponse) VisitListTransactionsResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(response.StatusCode)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
 type SubmitTransactionRequestObject struct {
 	JSONBody *SubmitTransactionJSONRequestBody
 	Body     io.Reader
@@ -4015,6 +5714,45 @@ func (response GetTransactiondefaultApplicationProblemPlusJSONResponse) VisitGet
 	return err
 }
 
+type ListUnlockingRequestObject struct {
+	Params ListUnlockingParams
+}
+
+type ListUnlockingResponseObject interface {
+	VisitListUnlockingResponse(w http.ResponseWriter) error
+}
+
+type ListUnlocking200JSONResponse StakePage
+
+func (response ListUnlocking200JSONResponse) VisitListUnlockingResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	w.WriteHeader(200)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type ListUnlockingdefaultApplicationProblemPlusJSONResponse struct {
+	Body       Problem
+	StatusCode int
+}
+
+func (response ListUnlockingdefaultApplicationProblemPlusJSONResponse) VisitListUnlockingResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(response.StatusCode)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
 // StrictServerInterface represents all server handlers.
 type StrictServerInterface interface {
 	// GetServiceNodes All nodes as one array with an `active` boolean, for health checks
@@ -4050,6 +5788,9 @@ type StrictServerInterface interface {
 	// GetHealth The process is alive
 	// (GET /healthz)
 	GetHealth(ctx context.Context, request GetHealthRequestObject) (GetHealthResponseObject, error)
+	// GetOpenAPI This description
+	// (GET /openapi.json)
+	GetOpenAPI(ctx context.Context, request GetOpenAPIRequestObject) (GetOpenAPIResponseObject, error)
 	// GetReady The ledger runs and has a block
 	// (GET /readyz)
 	GetReady(ctx context.Context, request GetReadyRequestObject) (GetReadyResponseObject, error)
@@ -4074,10 +5815,25 @@ type StrictServerInterface interface {
 	// GetDirectoryDelta What changed from one epoch's list to another's, per field
 	// (GET /v1/directory/delta)
 	GetDirectoryDelta(ctx context.Context, request GetDirectoryDeltaRequestObject) (GetDirectoryDeltaResponseObject, error)
+	// ListDirectoryEntries Entries of an epoch's list by filters, page by page; for people and scripts, since a part of a list proves nothing
+	// (GET /v1/directory/entries)
+	ListDirectoryEntries(ctx context.Context, request ListDirectoryEntriesRequestObject) (ListDirectoryEntriesResponseObject, error)
+	// GetDirectoryRoot Root, count and removals of an epoch's list, with the sealed header that commits to them
+	// (GET /v1/directory/root)
+	GetDirectoryRoot(ctx context.Context, request GetDirectoryRootRequestObject) (GetDirectoryRootResponseObject, error)
 	// GetDirectoryProof Proof that a node is, or is not, in an epoch's list
 	// (GET /v1/directory/{node}/proof)
 	GetDirectoryProof(ctx context.Context, request GetDirectoryProofRequestObject) (GetDirectoryProofResponseObject, error)
-	// StreamEvents A server-sent event for each block from a height on
+	// ListEpochs The last epochs, newest first
+	// (GET /v1/epochs)
+	ListEpochs(ctx context.Context, request ListEpochsRequestObject) (ListEpochsResponseObject, error)
+	// GetEpoch One epoch with what its quorums found
+	// (GET /v1/epochs/{epoch})
+	GetEpoch(ctx context.Context, request GetEpochRequestObject) (GetEpochResponseObject, error)
+	// ListQuorums Who judges whom in an epoch, as the beacon drew it
+	// (GET /v1/epochs/{epoch}/quorums)
+	ListQuorums(ctx context.Context, request ListQuorumsRequestObject) (ListQuorumsResponseObject, error)
+	// StreamEvents Server-sent events for each block from a height on
 	// (GET /v1/events)
 	StreamEvents(ctx context.Context, request StreamEventsRequestObject) (StreamEventsResponseObject, error)
 	// GetHeader One sealed header by height, header hash, or "latest"
@@ -4092,12 +5848,21 @@ type StrictServerInterface interface {
 	// GetNode One node with its history
 	// (GET /v1/nodes/{node})
 	GetNode(ctx context.Context, request GetNodeRequestObject) (GetNodeResponseObject, error)
+	// ListNodeEpochs What one node did in each of the last epochs, newest first
+	// (GET /v1/nodes/{node}/epochs)
+	ListNodeEpochs(ctx context.Context, request ListNodeEpochsRequestObject) (ListNodeEpochsResponseObject, error)
+	// ExplainNode Why a node is in the directory or not, in plain words, and what it has to do
+	// (GET /v1/nodes/{node}/explain)
+	ExplainNode(ctx context.Context, request ExplainNodeRequestObject) (ExplainNodeResponseObject, error)
 	// GetParams The parameters in force, and the changes that the council has agreed on or is about to
 	// (GET /v1/params)
 	GetParams(ctx context.Context, request GetParamsRequestObject) (GetParamsResponseObject, error)
 	// JudgeProof Judge a proof file step by step; nothing is submitted
 	// (POST /v1/proofs)
 	JudgeProof(ctx context.Context, request JudgeProofRequestObject) (JudgeProofResponseObject, error)
+	// GetRewards What a block pays, what it is paid from, who shares in it
+	// (GET /v1/rewards)
+	GetRewards(ctx context.Context, request GetRewardsRequestObject) (GetRewardsResponseObject, error)
 	// ListSlashes Offences punished, ascending by offence id
 	// (GET /v1/slashes)
 	ListSlashes(ctx context.Context, request ListSlashesRequestObject) (ListSlashesResponseObject, error)
@@ -4122,12 +5887,18 @@ type StrictServerInterface interface {
 	// GetStatus Head, epoch, nodes by state, supply
 	// (GET /v1/status)
 	GetStatus(ctx context.Context, request GetStatusRequestObject) (GetStatusResponseObject, error)
+	// ListTransactions Transactions and statements that wait, or the latest of blocks, newest first
+	// (GET /v1/transactions)
+	ListTransactions(ctx context.Context, request ListTransactionsRequestObject) (ListTransactionsResponseObject, error)
 	// SubmitTransaction Submit an account transaction
 	// (POST /v1/transactions)
 	SubmitTransaction(ctx context.Context, request SubmitTransactionRequestObject) (SubmitTransactionResponseObject, error)
 	// GetTransaction A transaction and what became of it
 	// (GET /v1/transactions/{id})
 	GetTransaction(ctx context.Context, request GetTransactionRequestObject) (GetTransactionResponseObject, error)
+	// ListUnlocking Bonds on their way out, those to be had first at the top
+	// (GET /v1/unlocking)
+	ListUnlocking(ctx context.Context, request ListUnlockingRequestObject) (ListUnlockingResponseObject, error)
 }
 
 type StrictHandlerFunc func(ctx *gin.Context, request any) (any, error)
@@ -4561,6 +6332,30 @@ func (sh *strictHandler) GetHealth(ctx *gin.Context) {
 	}
 }
 
+// GetOpenAPI operation middleware
+func (sh *strictHandler) GetOpenAPI(ctx *gin.Context) {
+	var request GetOpenAPIRequestObject
+
+	handler := func(ctx *gin.Context, request interface{}) (interface{}, error) {
+		return sh.ssi.GetOpenAPI(ctx, request.(GetOpenAPIRequestObject))
+	}
+	for _, middleware := range sh.middlewares {
+		handler = middleware(handler, "GetOpenAPI")
+	}
+
+	response, err := handler(ctx, request)
+
+	if err != nil {
+		sh.options.HandlerErrorFunc(ctx, err)
+	} else if validResponse, ok := response.(GetOpenAPIResponseObject); ok {
+		if err := validResponse.VisitGetOpenAPIResponse(ctx.Writer); err != nil {
+			sh.options.ResponseErrorHandlerFunc(ctx, err)
+		}
+	} else if response != nil {
+		sh.options.ResponseErrorHandlerFunc(ctx, fmt.Errorf("unexpected response type: %T", response))
+	}
+}
+
 // GetReady operation middleware
 func (sh *strictHandler) GetReady(ctx *gin.Context) {
 	var request GetReadyRequestObject
@@ -4766,6 +6561,58 @@ func (sh *strictHandler) GetDirectoryDelta(ctx *gin.Context, params GetDirectory
 	}
 }
 
+// ListDirectoryEntries operation middleware
+func (sh *strictHandler) ListDirectoryEntries(ctx *gin.Context, params ListDirectoryEntriesParams) {
+	var request ListDirectoryEntriesRequestObject
+
+	request.Params = params
+
+	handler := func(ctx *gin.Context, request interface{}) (interface{}, error) {
+		return sh.ssi.ListDirectoryEntries(ctx, request.(ListDirectoryEntriesRequestObject))
+	}
+	for _, middleware := range sh.middlewares {
+		handler = middleware(handler, "ListDirectoryEntries")
+	}
+
+	response, err := handler(ctx, request)
+
+	if err != nil {
+		sh.options.HandlerErrorFunc(ctx, err)
+	} else if validResponse, ok := response.(ListDirectoryEntriesResponseObject); ok {
+		if err := validResponse.VisitListDirectoryEntriesResponse(ctx.Writer); err != nil {
+			sh.options.ResponseErrorHandlerFunc(ctx, err)
+		}
+	} else if response != nil {
+		sh.options.ResponseErrorHandlerFunc(ctx, fmt.Errorf("unexpected response type: %T", response))
+	}
+}
+
+// GetDirectoryRoot operation middleware
+func (sh *strictHandler) GetDirectoryRoot(ctx *gin.Context, params GetDirectoryRootParams) {
+	var request GetDirectoryRootRequestObject
+
+	request.Params = params
+
+	handler := func(ctx *gin.Context, request interface{}) (interface{}, error) {
+		return sh.ssi.GetDirectoryRoot(ctx, request.(GetDirectoryRootRequestObject))
+	}
+	for _, middleware := range sh.middlewares {
+		handler = middleware(handler, "GetDirectoryRoot")
+	}
+
+	response, err := handler(ctx, request)
+
+	if err != nil {
+		sh.options.HandlerErrorFunc(ctx, err)
+	} else if validResponse, ok := response.(GetDirectoryRootResponseObject); ok {
+		if err := validResponse.VisitGetDirectoryRootResponse(ctx.Writer); err != nil {
+			sh.options.ResponseErrorHandlerFunc(ctx, err)
+		}
+	} else if response != nil {
+		sh.options.ResponseErrorHandlerFunc(ctx, fmt.Errorf("unexpected response type: %T", response))
+	}
+}
+
 // GetDirectoryProof operation middleware
 func (sh *strictHandler) GetDirectoryProof(ctx *gin.Context, node ParamNode, params GetDirectoryProofParams) {
 	var request GetDirectoryProofRequestObject
@@ -4786,6 +6633,85 @@ func (sh *strictHandler) GetDirectoryProof(ctx *gin.Context, node ParamNode, par
 		sh.options.HandlerErrorFunc(ctx, err)
 	} else if validResponse, ok := response.(GetDirectoryProofResponseObject); ok {
 		if err := validResponse.VisitGetDirectoryProofResponse(ctx.Writer); err != nil {
+			sh.options.ResponseErrorHandlerFunc(ctx, err)
+		}
+	} else if response != nil {
+		sh.options.ResponseErrorHandlerFunc(ctx, fmt.Errorf("unexpected response type: %T", response))
+	}
+}
+
+// ListEpochs operation middleware
+func (sh *strictHandler) ListEpochs(ctx *gin.Context, params ListEpochsParams) {
+	var request ListEpochsRequestObject
+
+	request.Params = params
+
+	handler := func(ctx *gin.Context, request interface{}) (interface{}, error) {
+		return sh.ssi.ListEpochs(ctx, request.(ListEpochsRequestObject))
+	}
+	for _, middleware := range sh.middlewares {
+		handler = middleware(handler, "ListEpochs")
+	}
+
+	response, err := handler(ctx, request)
+
+	if err != nil {
+		sh.options.HandlerErrorFunc(ctx, err)
+	} else if validResponse, ok := response.(ListEpochsResponseObject); ok {
+		if err := validResponse.VisitListEpochsResponse(ctx.Writer); err != nil {
+			sh.options.ResponseErrorHandlerFunc(ctx, err)
+		}
+	} else if response != nil {
+		sh.options.ResponseErrorHandlerFunc(ctx, fmt.Errorf("unexpected response type: %T", response))
+	}
+}
+
+// GetEpoch operation middleware
+func (sh *strictHandler) GetEpoch(ctx *gin.Context, epoch string) {
+	var request GetEpochRequestObject
+
+	request.Epoch = epoch
+
+	handler := func(ctx *gin.Context, request interface{}) (interface{}, error) {
+		return sh.ssi.GetEpoch(ctx, request.(GetEpochRequestObject))
+	}
+	for _, middleware := range sh.middlewares {
+		handler = middleware(handler, "GetEpoch")
+	}
+
+	response, err := handler(ctx, request)
+
+	if err != nil {
+		sh.options.HandlerErrorFunc(ctx, err)
+	} else if validResponse, ok := response.(GetEpochResponseObject); ok {
+		if err := validResponse.VisitGetEpochResponse(ctx.Writer); err != nil {
+			sh.options.ResponseErrorHandlerFunc(ctx, err)
+		}
+	} else if response != nil {
+		sh.options.ResponseErrorHandlerFunc(ctx, fmt.Errorf("unexpected response type: %T", response))
+	}
+}
+
+// ListQuorums operation middleware
+func (sh *strictHandler) ListQuorums(ctx *gin.Context, epoch string, params ListQuorumsParams) {
+	var request ListQuorumsRequestObject
+
+	request.Epoch = epoch
+	request.Params = params
+
+	handler := func(ctx *gin.Context, request interface{}) (interface{}, error) {
+		return sh.ssi.ListQuorums(ctx, request.(ListQuorumsRequestObject))
+	}
+	for _, middleware := range sh.middlewares {
+		handler = middleware(handler, "ListQuorums")
+	}
+
+	response, err := handler(ctx, request)
+
+	if err != nil {
+		sh.options.HandlerErrorFunc(ctx, err)
+	} else if validResponse, ok := response.(ListQuorumsResponseObject); ok {
+		if err := validResponse.VisitListQuorumsResponse(ctx.Writer); err != nil {
 			sh.options.ResponseErrorHandlerFunc(ctx, err)
 		}
 	} else if response != nil {
@@ -4896,10 +6822,11 @@ func (sh *strictHandler) ListNodes(ctx *gin.Context, params ListNodesParams) {
 }
 
 // GetNode operation middleware
-func (sh *strictHandler) GetNode(ctx *gin.Context, node ParamNode) {
+func (sh *strictHandler) GetNode(ctx *gin.Context, node ParamNode, params GetNodeParams) {
 	var request GetNodeRequestObject
 
 	request.Node = node
+	request.Params = params
 
 	handler := func(ctx *gin.Context, request interface{}) (interface{}, error) {
 		return sh.ssi.GetNode(ctx, request.(GetNodeRequestObject))
@@ -4914,6 +6841,58 @@ func (sh *strictHandler) GetNode(ctx *gin.Context, node ParamNode) {
 		sh.options.HandlerErrorFunc(ctx, err)
 	} else if validResponse, ok := response.(GetNodeResponseObject); ok {
 		if err := validResponse.VisitGetNodeResponse(ctx.Writer); err != nil {
+			sh.options.ResponseErrorHandlerFunc(ctx, err)
+		}
+	} else if response != nil {
+		sh.options.ResponseErrorHandlerFunc(ctx, fmt.Errorf("unexpected response type: %T", response))
+	}
+}
+
+// ListNodeEpochs operation middleware
+func (sh *strictHandler) ListNodeEpochs(ctx *gin.Context, node ParamNode) {
+	var request ListNodeEpochsRequestObject
+
+	request.Node = node
+
+	handler := func(ctx *gin.Context, request interface{}) (interface{}, error) {
+		return sh.ssi.ListNodeEpochs(ctx, request.(ListNodeEpochsRequestObject))
+	}
+	for _, middleware := range sh.middlewares {
+		handler = middleware(handler, "ListNodeEpochs")
+	}
+
+	response, err := handler(ctx, request)
+
+	if err != nil {
+		sh.options.HandlerErrorFunc(ctx, err)
+	} else if validResponse, ok := response.(ListNodeEpochsResponseObject); ok {
+		if err := validResponse.VisitListNodeEpochsResponse(ctx.Writer); err != nil {
+			sh.options.ResponseErrorHandlerFunc(ctx, err)
+		}
+	} else if response != nil {
+		sh.options.ResponseErrorHandlerFunc(ctx, fmt.Errorf("unexpected response type: %T", response))
+	}
+}
+
+// ExplainNode operation middleware
+func (sh *strictHandler) ExplainNode(ctx *gin.Context, node ParamNode) {
+	var request ExplainNodeRequestObject
+
+	request.Node = node
+
+	handler := func(ctx *gin.Context, request interface{}) (interface{}, error) {
+		return sh.ssi.ExplainNode(ctx, request.(ExplainNodeRequestObject))
+	}
+	for _, middleware := range sh.middlewares {
+		handler = middleware(handler, "ExplainNode")
+	}
+
+	response, err := handler(ctx, request)
+
+	if err != nil {
+		sh.options.HandlerErrorFunc(ctx, err)
+	} else if validResponse, ok := response.(ExplainNodeResponseObject); ok {
+		if err := validResponse.VisitExplainNodeResponse(ctx.Writer); err != nil {
 			sh.options.ResponseErrorHandlerFunc(ctx, err)
 		}
 	} else if response != nil {
@@ -4973,6 +6952,32 @@ func (sh *strictHandler) JudgeProof(ctx *gin.Context) {
 	}
 }
 
+// GetRewards operation middleware
+func (sh *strictHandler) GetRewards(ctx *gin.Context, params GetRewardsParams) {
+	var request GetRewardsRequestObject
+
+	request.Params = params
+
+	handler := func(ctx *gin.Context, request interface{}) (interface{}, error) {
+		return sh.ssi.GetRewards(ctx, request.(GetRewardsRequestObject))
+	}
+	for _, middleware := range sh.middlewares {
+		handler = middleware(handler, "GetRewards")
+	}
+
+	response, err := handler(ctx, request)
+
+	if err != nil {
+		sh.options.HandlerErrorFunc(ctx, err)
+	} else if validResponse, ok := response.(GetRewardsResponseObject); ok {
+		if err := validResponse.VisitGetRewardsResponse(ctx.Writer); err != nil {
+			sh.options.ResponseErrorHandlerFunc(ctx, err)
+		}
+	} else if response != nil {
+		sh.options.ResponseErrorHandlerFunc(ctx, fmt.Errorf("unexpected response type: %T", response))
+	}
+}
+
 // ListSlashes operation middleware
 func (sh *strictHandler) ListSlashes(ctx *gin.Context, params ListSlashesParams) {
 	var request ListSlashesRequestObject
@@ -5000,10 +7005,11 @@ func (sh *strictHandler) ListSlashes(ctx *gin.Context, params ListSlashesParams)
 }
 
 // GetSlash operation middleware
-func (sh *strictHandler) GetSlash(ctx *gin.Context, offence Hash) {
+func (sh *strictHandler) GetSlash(ctx *gin.Context, offence Hash, params GetSlashParams) {
 	var request GetSlashRequestObject
 
 	request.Offence = offence
+	request.Params = params
 
 	handler := func(ctx *gin.Context, request interface{}) (interface{}, error) {
 		return sh.ssi.GetSlash(ctx, request.(GetSlashRequestObject))
@@ -5078,10 +7084,11 @@ func (sh *strictHandler) ListStakes(ctx *gin.Context, params ListStakesParams) {
 }
 
 // GetStake operation middleware
-func (sh *strictHandler) GetStake(ctx *gin.Context, node ParamNode) {
+func (sh *strictHandler) GetStake(ctx *gin.Context, node ParamNode, params GetStakeParams) {
 	var request GetStakeRequestObject
 
 	request.Node = node
+	request.Params = params
 
 	handler := func(ctx *gin.Context, request interface{}) (interface{}, error) {
 		return sh.ssi.GetStake(ctx, request.(GetStakeRequestObject))
@@ -5104,11 +7111,12 @@ func (sh *strictHandler) GetStake(ctx *gin.Context, node ParamNode) {
 }
 
 // GetStateProof operation middleware
-func (sh *strictHandler) GetStateProof(ctx *gin.Context, part GetStateProofParamsPart, key string) {
+func (sh *strictHandler) GetStateProof(ctx *gin.Context, part GetStateProofParamsPart, key string, params GetStateProofParams) {
 	var request GetStateProofRequestObject
 
 	request.Part = part
 	request.Key = key
+	request.Params = params
 
 	handler := func(ctx *gin.Context, request interface{}) (interface{}, error) {
 		return sh.ssi.GetStateProof(ctx, request.(GetStateProofRequestObject))
@@ -5173,6 +7181,32 @@ func (sh *strictHandler) GetStatus(ctx *gin.Context) {
 		sh.options.HandlerErrorFunc(ctx, err)
 	} else if validResponse, ok := response.(GetStatusResponseObject); ok {
 		if err := validResponse.VisitGetStatusResponse(ctx.Writer); err != nil {
+			sh.options.ResponseErrorHandlerFunc(ctx, err)
+		}
+	} else if response != nil {
+		sh.options.ResponseErrorHandlerFunc(ctx, fmt.Errorf("unexpected response type: %T", response))
+	}
+}
+
+// ListTransactions operation middleware
+func (sh *strictHandler) ListTransactions(ctx *gin.Context, params ListTransactionsParams) {
+	var request ListTransactionsRequestObject
+
+	request.Params = params
+
+	handler := func(ctx *gin.Context, request interface{}) (interface{}, error) {
+		return sh.ssi.ListTransactions(ctx, request.(ListTransactionsRequestObject))
+	}
+	for _, middleware := range sh.middlewares {
+		handler = middleware(handler, "ListTransactions")
+	}
+
+	response, err := handler(ctx, request)
+
+	if err != nil {
+		sh.options.HandlerErrorFunc(ctx, err)
+	} else if validResponse, ok := response.(ListTransactionsResponseObject); ok {
+		if err := validResponse.VisitListTransactionsResponse(ctx.Writer); err != nil {
 			sh.options.ResponseErrorHandlerFunc(ctx, err)
 		}
 	} else if response != nil {
@@ -5255,248 +7289,28 @@ func (sh *strictHandler) GetTransaction(ctx *gin.Context, id Hash) {
 	}
 }
 
-// Base64 encoded, compressed with deflate, json marshaled OpenAPI spec.
-// Stored as a slice of fixed-width chunks rather than one concatenated
-// const string: with thousands of chunks the chained `+` fold is several
-// times slower for the Go compiler than parsing a slice literal.
-var swaggerSpec = []string{
-	"7H1tc9u41ehfweh2JrtzaVuyLTu2px+STbab3m02s0n7zNx1KkHkoYSaBFQAlKy6/u93cACQlAhKlCOn",
-	"efY+/dCNRRI4OG84bzh46MUinwsOXKve9UNvTiXNQYPEvz6Yv14liQSFfyegYsnmmgneu+7l7B4SElMF",
-	"JC+UJjGVckX0DMjbdx+OhkMSzyC+U0V+QwQH+yLNzD+ZIpreASdUEaYJU72ox8yQc6pnvajHaQ696x51",
-	"M0c9Cf8smISkd61lAVFPxTPIqQHpDxLS3nXvf51U6zixT9WJh/zxMbJLeZ2J+K65kBmw6UxHZAY0AUlm",
-	"VM0iIiTJqAalw7BNcKhtkM2p1iDNl3//7rf+0dXnh0E0uHr8tx313+YnepR+frg4f/z+D72op1dzM7DS",
-	"kvFpBfMPhVRCNoHmcK9HMT4kIkW0z+kUyARSIeGGzBlX+KtdnV/FPwuQq2oZdoBeHe6c3v8MfKpnvevT",
-	"4UUrXD+znOkmWAmktMg0GfT7N0QsQJp/9Q3FJaSFgqQFkAyHq8PhRupdD/r9yEDF8iLHv8yfjLs/SwAZ",
-	"1zAFWUH4XiTQBNCghIsEXijyNjkdDgdXhCXANdMrcgerMLXNB09mQwPHuze9RwOYBDUXXIEVLykmGeS/",
-	"ut/MT7HgGjjilc7nGYupAftkbt/83/9QZg0PHSd249uZ17EwLx/5VSBEr+JYFHb6uRRzkJpZUGmlBDpJ",
-	"XNSb0IzyGHZ+keOEj5GTQvN+KmROtSXpxXmvSeHIcj8XboL1tS1nVCPnm5eIlpQrGptnRM1EkSVWUV0T",
-	"XKqREaGAaPPRkiIPwj3N55mZ8aIpl1GvZVozY8qk0qTghtFR6THuZJAmLxRRmmpYm+A8NMFcCpHuQtxH",
-	"M9YHfNPQ0OhTJA/TkO+mk6XzR/OV+dyBQKWkq57lU8/pv9XUsKepx0FJtM/lEGLyD4iRnm6OD3QKTX7a",
-	"i9jlkvZZW3NZUV1nmlEaiNdC06wTUBsoKnWsHcGDvAUtFvVNOcu9/HUTGu50XBf9E/WkyPBt4EZ1/tYz",
-	"M1ON+t8oHskmhfnrc0jp15fr1KED1o0bXGyb7eAsBMYJ5WppzI26VPTvk5fJq4vXP55eXF2c0x+v3lzC",
-	"2+QK+mdvh2fng+Gbs0v66uqifz7sRfV9tn/vdtVXRz9+fjjvP/4hJF6vShyvw1RwptUNGfT/fkWoBDIg",
-	"n/76fg2uwemw7/63PrHf309bpnxNs0wE1KoEqgRXIR22spYRKXjK9A3hgsO1+ylFLVUKg6cmnShAcmQC",
-	"pbXgEhZAM9xzFyCVGfpzALpNMVGxkAEFNweZsyyDoIwuhAbZeSdcZyf7bVRiw0MQ4qjXVMHFeRO4mHLB",
-	"WUwzMllpUIazJvbVqJJm8yhIHm8XbiopYw/uWtRP9i2Dx2qr6a6uPlUfvZYM0p3q2EG1MV0QV2ZZX13/",
-	"1vDxDarfH7yeY9aS2lC/lf3T0czZT2Fv7qxuunKYMMRSQkY9wAGjo5B6BpIYsSfLGUggOeUr1GHzgjM1",
-	"g8TIg7FHlownYtmLNtZtnYbu285E8MQsoev7SQGjXG2zmdCfIqkUuTGYDLBEgdaZEWVdl+F2NrXv74Tq",
-	"I76WQ4AeDsxyfZFHTIgub2DxKll4G5cmCTOLotmHGmZTminYRLZFRGNBpYdzNhieXfh9pubq9HfKQQvP",
-	"v4HFjwVP9gRzf5P/y2ShtDK3yMIbWBj10hRcmIt41lGdpULedXx1RtVsp74z7+zrv2iWe4l4srKza3br",
-	"qYZ0ULeg7y+M78uvKJrKhQYqJ3y3F16H2g3SAtV7dLP3goq7T7aR5g0sPnI6VzOhcYaGHWt+bAHJfxjY",
-	"O5+LKZ60pC/iJZwxqlgKl1aNuAM1nmp1Q/jV0f+lR//qH10dj46MRXxxHraIzTAa5nsSXblP1ncRs7Fl",
-	"jIOPg2WUTws6xb9VDJxKJlREVBHPCFXEBqjMnro6OiOKZdZqrsW9zvtXF8jd/ofBLo8IAWtDl4b5HEJK",
-	"634OsbZPNs1/s4szTRIBinChyUxkyTXB0IaLYkyCpuzMqccdPIRa1Jh2gU2Z8sROhHHZxgwiEEFFYjnb",
-	"g3JiF4Ymy/oKqvEmQmRAOXqlLjAYtA5ikRirRc/IcsbiGdLXIPuFWovsLGk9wLidVuKu5/AUJBiTEGsh",
-	"V016lbZhU3TBWJV7BGDKWd5yLVchY3mfHa2bo+JcJ4wDCN1Ng22gzm85OEDU89Zr6ZJ4NGxFrF1yUxp4",
-	"MhfM5SFKJO50VlOas2zVGfFVMKThnewVShHc2ePbXv/FvPR/YFV+MDIu0F5f+QhNdytsDhJZxhmmTW6Z",
-	"S1gwUaiRWlKZB5GsfHSqm3nfPpAPOwSfyXR0B6snMaKLQPkhonooq2Kkkjs8iI3FVxD6RXvSrlFsHatb",
-	"ufuDD95ucrdj+v20wnNqgYwpt/k0dXIO+QSkmrF59/H2jEVCLhYhre8eEMV4DKjvEQlkAlPKAxtImDO8",
-	"pnKLrOaraavaIkMkfcvml4PTJikTkVMWCB7EM8r4u2RPY68pezTTe8pS2KqrONtD5gYPLfaO8US1W2MB",
-	"cNapZr4nWpC5ZDmVK2Jer0wu3KpTkNfkk/tXLwCD+WErDKWGD7sCLXtFR3ThS59bwKpvFBsvbMYQLHf4",
-	"1XjMhgb+yTkSVYD5Kn15kfRfDl6+PI8vk4vhFT1NgdJ+PBzSpD8Y0rNJep4OJqeT/uTl6WmcDIbJRTwY",
-	"Tvppv0/7L5tRaZ9iDhrhP5UaYzMcROPdu5v3cRKvtUZbDKTqpe7GR/Rcbv0UOCimRnt5cs/l9c2pBN4Z",
-	"I4ZQQnUPtTvFRzN1ABNJgioyvRcFFdiQbtOy9yupJeIVm3KqCwmk4AlImzq1LmmIrQenL8N8jXnWvcDc",
-	"x4eOevp+G6vr+9GTDexNT3yNUwOhHsc81aQ14NbptYaVhjw2pbjaQksGirxiqLGho3BQvQHN9OwLcw8G",
-	"6GItzSXudico3Vdb89N/LpJp2PemmlDyz0LIIiepKHjSiJfTLAsZLpi+sqUEShs3mnECC5ArshCYeeru",
-	"1lC+6joD1SQDqjQRfL85EpAwNfaRDOGBCxJLSJhG5zqDVN8QoWcgl0wBSSAWec6UsTAg7Ne3pBFzSBjl",
-	"PlZjEIPZup3Zxe4KrDJJt9c1ZFnPItrDuoESP2+Ie3xx0YYJiAgLpjpmYkkywaeEaZLTFZkAEYVBaUro",
-	"BjaxPinyMRhEPXElLa6QxCiAbkmR9ZFH5Ya6DhzjLrxiTW1XDKOeNEVo8daWX86AuxT21qXbKsFukz8x",
-	"apBRpUczoFJPgOo2tFTOB2LEZd/RyewA2sYcwfwXy8uopc2A4URaiLvOaa/KjWvQtMYxpXonRmtwocma",
-	"nxUU4D0jIl8cqgiXG0RVWFdpsgCZsFjf2LJCl54LoaWS49FeG47TEDnsU4aDoYNkr/d1J9RilZf7YmXZ",
-	"NFgtwrJNlWz41KkQW5rLILnGH40mwgSxHa7cP8L7b5fQzkb8WFXkKtnfQJdR6dO5zxEMqoWAqriQL7kr",
-	"4wCOVOuEDrHLOntGNd3usdK2L7wBTVnm7IRf0t71b7sJ3XuMGnEGh1WxR0xnxpSPXXe29d8uIFwuhwqs",
-	"U0HE34SGH9aEoUP5oi09LLf2zXoeNGhQ564pMmTaiGhhdlAEzlY3bJYSOKXhwncd7Qas0tpZgONw3G4e",
-	"fHaMYDHbsBJSKcIitZ/f2KVK1Ps31nIMb437uT5iD7XVWqZT+i+IChy1hLFNqt69CaiaHaXcVWQluRzS",
-	"q5f9wcvTyaBPJ5fJ8HySQnIWX12c9y/PaB9gcHmaniWUXpyenQ5p2j8d0IuX6WX/cjgY0D0jKwbgr155",
-	"5fTIN1l3VXFFzZVbs7VprNnC2uAbrsWGUV5wI+AG9qhnbGOcP58oja+HChzLjEpTFI3GGO0TZnrqJlWf",
-	"yY4SQhMeXAiEOOl8LssozoamnFE+BVVajiSFJXGhbTKjCyD2Y0jICnREqIqBJ4xPyWTloyud2MvC9gNO",
-	"F2Izo4xju+91K9SuDMGWoUY542FPCu0Xq+Jzu0gtCJ1KgBYvIRZmyd030v0SL/sUeRSGMoEiBrtfWWpa",
-	"Yk6kKKYzdPzyG9K/dkcVREpcWKibgzAveSocV7dnWRo2HON+mmM8dhLg1qccVIhnkBQdyvQ2uQ3dlL0k",
-	"1RmoarTxaVsJovX0sNZAz4zfzYwJkhI/Thds76rVctRfX04LqCXlavxbSdm6kEQ1DdGuVxw2W7QLJKPJ",
-	"KhSvsapkORNkSbnxJ24I5HO9IsJ49dYrrugafbn0I5ihkBTNQVWn3fxRRSstCUtTkL6E1AgK48bfifcL",
-	"in2BqmhjrDK6YlFVA+vAJYiVbjmYWtie7HLbR8nVnnE9BcMsXGe3ILO6w2n11NhDL8ZohD15NHKFPonz",
-	"tOyv5CxCznBl1S+UPQHGFDnHY31K20hD72QxOFmrnq/izOf9K2OfajQafxA8zVhcc1jpRBT6epJRfuez",
-	"MfX6oNCBQ6XpJIMb64vPpZgahJBMiDtCg65wUrqPjUcgpZAtddQ1eRCyNACotvVudRnYdDNbp0sZZEk4",
-	"gbozS1qhOwysrsKMhKq7UN1WPfofKqHV2ZekffGpHyaqUgZIxRBbfgS5YDGEI7/Oem2LwlXhN47l981g",
-	"W1r4kvrmM3TEizm6TeWeu8FlEAueqFrVxF85uye1GuFd+sCHT0b7F37Pi8kdrEZgnbDuIUP33X35WfMo",
-	"ZDHJWDyyZShN9rAUGRkncGQH6z752sfb6pSUpsbbGD01Mrh3pE9IOoXRXMiWBCNGn0YsaXfmRuVxvu5R",
-	"yc0UWgC3DUpvkrDmxTl+riJwDf4KwRrGdguxQoJRw06dezbQGhbv8lxIIGJjd4rRfJ4HZG9GZRnGx+hX",
-	"ZLSxVmQOkuQsy5jgRArECEnEkn+5G5EJpfZIia0dewod+cuomu0Zwd6rQrDIu798iMMRVYjJTF0V9/mF",
-	"Rus0LREa5Aw25ZD8BZRyEZ2tFes1k+WO8cRseFXNU14bxJ2W2ThVmgKeNLV/uKPmvb6Nke15MnZBM5b8",
-	"lWu0kIb9vnWjXIkFDvYyHcTDyYBepP3kDK4ml/EpPU8u4GXap4PJWTxMLuEqHdDTyXl8kbyEfnpKzycX",
-	"8cukD6fpuXknGaaX9CoewFk6nFwm5u2zeAiX6dVkkJylQ3oZX8EgPZsMk8v0ig7iMximl5OrZJCe0cGk",
-	"aUVZpDWMBofDiPhYUEQqxWF+/WcBSh/Z4FCEblwi6TIiqpjkTB+heoicf31UmqUN/ZnvInPIXfZNTy4H",
-	"p8QNcEMcjxrzhiQQs5xmxM6jIndKlSrSvyczuI8IF3rG+NRme0WhQ/52jXib+Pk1Ih8j8rcb8jdj7/Yj",
-	"MojI6aWxBE9fbjskPTgLHlneECukSYWbOiRBgcmc07JRVkYVWyvlqEaJegW3J8HLvDtq/Sw9comjcGRv",
-	"Uki+j9qK1w9TbleZ1avPGRD6R1mHsg0aV63iKjWDO/+Bt4Q9s79pCh3afXhP9QnJYglm64b9PllSuc+m",
-	"9sy74BdsbB6/kZdFK0xRIPnpbf7QXtjYBR2KSkmq4Xn7nmhG+OoZDqtYvtEUR0tLj7gmZ4eTzhRgNJm3",
-	"uMZpkWWrUVWUEPAoRXwHyagwxkH35N+zF4Q8ycUqadvtdWshjMqKnL3PTDYEztOiYpJ152WdAzbI08pJ",
-	"X1+4wt2Avhnh8lmEJ/bpqAK2HcIE1ctPOQljnL9wOMN4hYG6TiG0wsIs15PK+ZIpW4D1JCNs4CDtuZWW",
-	"QF5ZqfElp0+eXLnsTlGsnQzcfZqirbeJRZTDpKXYzvM6yCJh//2ZzhFkdALhyOl+mlIZ5yUYK7U5qdui",
-	"3z+L7f+T0z75tyt8kTsNdwthaSWUE210D2hDZxFgs317f+xtos8o4y661YEGMZNxYcz03Smb2hwZZXlb",
-	"5zhJ05TFxo2aS6HxhDahU8q4agnXL8J77Ld0eKXDqfAnHV5pnCHcsBa6HClbKyVeq2ww5CKTVdk3r5mA",
-	"tpUMLeECl93Btn428xSsokpZSx7B2sajuRB7mBf2IzUShcYK/b34UhXzebZ6HodijwOEGycHbTB14yiK",
-	"R5wVAC9SQa8Dua/Rr8SyR70y0y5+XaTrvXgqD6WiSxjhFWcENRtGhHSoJQNLnrT5sbAdV+vttS3v1igE",
-	"obaXAc0iLNidg5hnLd0evKw2xmBa2UpIbGXbrDHHOBPzoaYuxmRnDcJ4AveBgu6MxpiUL0ELF1i1xTc6",
-	"RuYaVJB0uUdrBDwyFcCoxWPZkqJOpRtiW+8RW4ftWS+UzwSe7BXBUHWbZmeVTQ5V0qkI2Zm2QwYRHBS2",
-	"BzMuirGpXLk4tSuw0VNRYOURkzZWiSl8G7arFsh4nBWJE0rbfWPn2SyWVNnWHUJjG+I9WUi38NJTyNzr",
-	"tDIXnnEThBb4N3uEYUt8tAGuryxoPGhd4LNG72xXOTrJYN8IgtIw33aUe0sxQqvLYhvS7GoLYN0Tcdfp",
-	"iPeiIpFnekymIMv7f+U0MytG7of7OXNlrJkEmqxGvvPeboHwk3nsBHmmLLBvb3dsj9KJFBv9WcdBcGJL",
-	"pElMcyBYZt3iGbUcCNMzWJElSOzf3nGn8PXtnVPeW7axjV3LF/zrGeTdgOEASaiWrKwindFke/HoXiXv",
-	"rhNq8JCOMOBniT8M+uXHHDsdV2iEgx2AJWrWq/DbzjQ84saeiubCPs2AZJBMQWIIoyp1QeX5qeAsJhz0",
-	"Usi7Y2JtV7v7bCTFzPvYg5d8hz147b/LTrzfR3jsEX+55ZhV31b0EmFtMyh33i0BwhI72sU5mcE9SdiU",
-	"aRURV44Aqv0Cg+Nb/r6w9VTIhTldEbiPARJy+vfhGfnO5nJVRDBhqyLiHW3zzyWVufo+tOLjW37L32JN",
-	"Fz7+9ccfyNX58JK49uzEqkNli1IpsaVkZGy2g/E1Oe/3ydjpo5FLgI4jMsZe+iMtxCijcgrmJ/+WjeKN",
-	"o1s+LtXXaCKS1fiGnPfPyZiLkSri2UiKQsPY7IVjG3fA7CT+E0Zc6BEejMavhmScg56JBH83TLkE++TC",
-	"jKdHNI5hjqCPb275+eCMjM2UNQhvyPlgSMYFNz6AkBqSER4THhkmNE9Pr8hYUg0jXBskY4uSX0HL1dGr",
-	"VIO8IUOLDg2S02xs/j7D9Rj3A1dsmXQ0o5kZISJjA4DRASOlJdBcmd9yyI1jMUqLLBsfk//y2tVxuDVz",
-	"lGEu/NnZBi8UEUuONsM1OT89db3QuLC+6y23km8xYczu78YTmozKBCjOXBLEWbrjiBwfH38fkfP+Fala",
-	"woGxv5TR7csN4GYiSxThYkm+G1d1krh2xlWRpixmwPUoLXii3OjHZJyIWJ2oOcQndM6O82SMpc+K0Czz",
-	"NfaWU/Eo+5/efvJNu8lPb1+9IVqICKXMHnXH0r5fPnx698v7j8fkr/yOG8xU1YlRWZs4ZQvgRC9ZDNbo",
-	"squRgMLAhcZhb7mWlGX2wIIuDVe0No/Je5c2x8+QKHgwTMvCeJXXdu9Q/m4PFfmlmXGxJMCOp0AuynNk",
-	"TJLNdtJaCPJdhajx9/4E2gIkS1kVIXKHzlDbEeMgH99ioRKLwV3x4K6UeDWn8QyOTo/7vahXyMxsSVrP",
-	"1fXJyXK5PKb4+FjI6Yn7Vp38/O6Ht+8/vsVvqgLIntWwlgVqbX+uewOXheF0znrXvbPj/vGZrQWwh0gN",
-	"uU/qlVX46xRwJ7b5DSawo1HvT6Br5Y/2SpbaTRan/f6W2yuat1Z0y0fU6i2bm1wjWmQXgD+7i0PCw5eA",
-	"n2zev/FoC5VyKleGQFmG+wZWaRiTCmd2qpiTsa10GxNncVpXfYY9L9zGYbZUOlXYFajsKvjZzHKSwOKE",
-	"Vt2D50IFkF7rMGy3dFD6tUhWe6F6RyNIP8HjutlgXOnHLyRypxaUTTpaAVqixB6QnH8RC2sixLbTtJBL",
-	"KhPUWwpoZnVpSrNMkaQAo13Ny0u6qlMRFjX6JUU+bxWYN7B4Y57vhUMRa9BHdjNax2XVwp5ximdPN32K",
-	"Bh4RvMPh7082/BdZ/EVOsSL+XHzV193XG3Ma+0phc1Y07/788Zf3rfhMXY/qVmH4seDJ80kCjv5tiUHN",
-	"8bFbO9OHpChbYLdWTzZrbzufy0ZViYuxhgmWu17SrQTDZtPPRjAc/Xevtz4a5eSFzZoXcwkYbnRdYMLE",
-	"kcYa01vJ86t95dkI5Hpuf2sESoW8e6HqzQIOKVSCTKgRWmH8NdcoG7s0lXO3ksy/rrbtKj8zpT+WL34N",
-	"O6zeDL2DHVaugkxWhLse5YcShnJsGw2i3NjgltUhsfGtddxG7exfLur3JgAVtdqpc0CivMfQYk0vlena",
-	"7Vx+8mC449EGlDKwx2SaVpQU8xql6hdU/vYQvKvPFaI86a6+5o0Bnxu0Ctw+lAo5FVoDPyBafxRyCrqm",
-	"Rdox6rrit3O6eeHZuBxH/w9wuWurH9L09A74DVnOAC/G2ehI70wpPIgrDqn7P9E7QE/REMRGP/31A75D",
-	"jY8MoPqSBVeE4rmgWhQnSGbrV/5rm3/u2i0+I9LdDAGE04wtDqnnP9n+oDEoJJQdvsKLi1k43GC+ZStq",
-	"fjVv/Gcwg8AZzAz7Z0/AykEx6kOYyHY8wXAZrTLxQeQuBifOP2i3SoxJ8sq/1FDRIairV05ql8k+Rt3e",
-	"dlfiBlTz4Shav70yxPB+uQeMN7khfbDfXbZJhLRZhY3OLbVTlI5wJUwNyp08uLcft0nJq/I2sidQsKpZ",
-	"aPRoShKbutAo00Yt1kKlrqtXWfgZuhu4PNlZUq6R7P0KrLCFDQ7IBa8t1V0myYan8G7XG/IvkMKWaXBP",
-	"fcKN6Uv8tSetjFBd4dQqwK/tK78T8a2uPgxQzWHjgERzSQYOS1DaepY1emAR3SYxTh7wv1sl8rVTzU8g",
-	"if30+XGMmHi2GGYZBMMw4p8//vLeqENXQraRoylvdsCFvv1Ep+vTNyZ7jHpnIWOeC01ykWBa54BM8gv3",
-	"Ab3JirRdOX/bs9fD3/ba+Qf/PIHydgrHPeuLeJVl1sikZEmzDDThAIkiE1Asse6ayzIek/8yGw6ayipy",
-	"dWDjO8aTcXl/w9gfvx1f3/JbTgghsUAVvpoD+SP+JznGmw5+M///+ab+UtXW/Y+ELil2lDYgHZsHn8yn",
-	"b6im39lB7P0JEXkgv5kfPl+7wfE6BfsTeYw88N+7iU5OyIdfPn4im51dyIMBp3w9qmB5NAsZg56N1qAY",
-	"Lc7H2OZIkfHbdx8uB6dvEKAxobngU0QcgkK0EP5CXkxa2kRfQ4bdLSLPKIduhpD4mFWRhGp6QD7255wt",
-	"oXCHQoRE6PrU7/9AXgIazwjeDmJ2/maGoJ3Pk/pNXEEm/+QMCJCOCi6o58pfXQ2UjMpsfALKFjOtNT+O",
-	"ap+izNg+U7X097XtK4RZ71vuO+4Jnq1sU2v03rBdmMSZfct8krjUuBL2IjTz0KimFmapLh9rKP2N5I6l",
-	"pV92vTdqixHlnwX0cXkD6babRp9zJ6mW/ey7CVLJl9Pg5dieg1x9WZ4bGmmBbc4Yb1YCVDyH5eYukByR",
-	"CcwMl1NyfmTeJJm9O/Ab35WMCKVS/At42e+Ocl9BtZyJDLZksetCepJApmmrqI5R0sak71nWdpDzc1pR",
-	"7UdGUHwdCMER/fsIC75/vFVy3iAYO8THaYa0Etxy0thsTbgjtwiS75feHmDcT7Ci/26yfVCZ3BAXu53M",
-	"YF02I3sndMkTUUAwv3VBw0Iy1xfPNiksy3RfuF6TWhDK8YqNFyrC3kG2AVtHAXww+9vjSdkgrM2r2Liq",
-	"7knuRdmy/P+Lbcl1L21y79y3NT0Qk+BE3m63RasK/QKmbD0cGlxrXLOdO2AB65G7dfixQTkZo1syjghL",
-	"yB9L18SYjeSP5MGLIDbTUjNIIlJwe2grsmV96vG6KbOVJPuTKaoawoXDb7lz7iZ4/sYp5Gb53Y3vyhps",
-	"8V7nMnt1iDXorLmHyLSX+SiCvVZuOTqQRM9EMZ2hSYbiV95Uy11CK7/GUAuWfYmUPNhrWdbbU0ek1rIV",
-	"hdZfGfAYlb18rP15y+vFjRxuShTZ/pltjU3N+75naP0emGPiyBcXelzRy7ZRdyTJqNK33KYiUGFXGx2W",
-	"PEoCPFE3xH6EcivESGViabguzoSCJGSrfsTB3lru2rHZWpJZtnIXqSh0sQz2yjWj/hM3pI9eg2/dX0an",
-	"t+3EB9t5a9dWVMAuqSIKgN+QqWEQe+VIeWsKwlVGLx1gP1OljxA5R+/erAG40UP+88MgGlwFGzDtVmwa",
-	"7rUV8OBmvHPrdR8dMILteOoIs8AIWeUCWpHFjY96/G7z/txm3iVM9lOta8A3GCdz4D27a+P0LqpKo9SM",
-	"Ov6dxM3Wd5YvjJ+5HOw2jnrvXvlCrtinsXKznrlWRH5gh68+dHWVSj6nEhLLP8Y2dbLqSumJEoVtWt2a",
-	"KNxeQv4zU9oXj3+1HENDxWPMxloGaIMwVZarBLcY96ybpK9dfbJlZtz0mCK1HkKhyWuPO2aqfBLuWfVZ",
-	"ebfJVy3Cx0RXdQ/IRjbUHfCqcaeFZJ03nYu0VfJto5Qnu0TPjXh3t1QL6g+sdhGr5X5S3XvUguOqo3zQ",
-	"2XAV5C/qBi7awtb67d9YQ8HdgOHvw7CXHJTnrdAotF8ck1f+5VpXfX8BgHMVnIuxERLmLfHXD74t6FaD",
-	"tpnRblrulcH+3yvZ7TDw7MZKhapglLUtLOQw2BYdCtBEGlemlTyHrllqzhCVsK9f1LPB23j8OCGCO28f",
-	"LxpYL2jdMGPs6bX2uj/sGOpDPN1K//ahck7vf7YR7uuz08uLl0G6f72CQN9UIcBu/nz94UiNqCXUMZqx",
-	"omzJH7YqgvlN2czXWBdls5ma5ZRRNcPuNJ6YtiHnduPpo3vnP24+uW4RlR3juouF1JlvPNZ5g3v35pk1",
-	"XNW5NOQTOxwfcB/1yPINITYsF4fMdeOllUFOHtz7W40Y2ya1S7F01Vb2afXSrhvSs9OrlVaHdjTNmJXJ",
-	"45vs7kGX3fF3y4Dh2Pu3QqKD7veVmjx8ibAb+MbuqjZ7WXC6oCzDXglMkZwma3dP420z7hrnLYTFqrvt",
-	"Ctm+8jspmauazgZjhbjUA5bMYeMOQy/v4e306JpljRaqDl7dR9f3+pt061zf3RakH1hkJsJW4gjn3u3C",
-	"r4aThzmV+vHk4Q5Wu5Csobtec61d25Wa77xEq9Jy5SXONw/0pkh101io3VKz3+6S3MHK2Oh49wJWfBh1",
-	"8UKRuYSU3Zc1nAHAbTPadrhrMf7vyotiTx+/fxhE4eti/5O6OeRJ1byo58pt1rwyO5uvootsvbuOSMFt",
-	"VU7Tbd6qtF2usd0v+mCTkFXDvG/WOzo9nIopnZBwETvM7S3aWlhHWYjskJS3GCflbc0lmdpTEi1Ob9XZ",
-	"cJsWKlTvefW1mSGssPHJwTD3E9Ak8tVYNg7q2+FGpOyX2hqQX7vjsFUgLHN8WivJfI6jguvXKH1JhOl/",
-	"pKt+Jhpnrzdy6FRdW+eNkweWbN3a15lj997Okm/Zo6yvJhSerD8+YHK8Nq5tm4J3PAN2ZsTwdIhY7qJC",
-	"j2vbKOoEDVL3bvB6TXd2siwwcQk/PPDnqzp9istpjaaZ5Htn2SKiaK2viz+Z5LfbcjgLeWAwe7DJfmis",
-	"0No3tdN0zZa1GV25tl2QlMaBWxiTLivBQK3HnEJj6fZa12tLjThjWKgUz4RQ9pZSRVx3RDd4VWQViI75",
-	"WI/Hu+sw5kqDXdNKj3dvvTTHwQtDRIb+UQILTz53OqO8Q9b1KLLHOl0HupzGM8bhhkCmwJa9n/fPa+DD",
-	"ovf4+fH/BQAA//8=",
-}
+// ListUnlocking operation middleware
+func (sh *strictHandler) ListUnlocking(ctx *gin.Context, params ListUnlockingParams) {
+	var request ListUnlockingRequestObject
 
-// decodeSpec returns the embedded OpenAPI spec as raw JSON bytes,
-// after base64-decoding and flate-decompressing the embedded blob.
-func decodeSpec() ([]byte, error) {
-	encoded := strings.Join(swaggerSpec, "")
-	compressed, err := base64.StdEncoding.DecodeString(encoded)
+	request.Params = params
+
+	handler := func(ctx *gin.Context, request interface{}) (interface{}, error) {
+		return sh.ssi.ListUnlocking(ctx, request.(ListUnlockingRequestObject))
+	}
+	for _, middleware := range sh.middlewares {
+		handler = middleware(handler, "ListUnlocking")
+	}
+
+	response, err := handler(ctx, request)
+
 	if err != nil {
-		return nil, fmt.Errorf("error base64 decoding spec: %w", err)
-	}
-	zr := flate.NewReader(bytes.NewReader(compressed))
-	var buf bytes.Buffer
-	if _, err := buf.ReadFrom(zr); err != nil {
-		return nil, fmt.Errorf("read flate: %w", err)
-	}
-	if err := zr.Close(); err != nil {
-		return nil, fmt.Errorf("close flate reader: %w", err)
-	}
-
-	return buf.Bytes(), nil
-}
-
-var rawSpec = decodeSpecCached()
-
-// a naive cache of the decoded OpenAPI spec
-func decodeSpecCached() func() ([]byte, error) {
-	data, err := decodeSpec()
-	return func() ([]byte, error) {
-		return data, err
-	}
-}
-
-// Constructs a synthetic filesystem for resolving external references when loading openapi specifications.
-func PathToRawSpec(pathToFile string) map[string]func() ([]byte, error) {
-	res := make(map[string]func() ([]byte, error))
-	if len(pathToFile) > 0 {
-		res[pathToFile] = rawSpec
-	}
-
-	return res
-}
-
-// GetSpec returns the OpenAPI specification corresponding to the generated
-// code in this file. External references in the spec are resolved through
-// PathToRawSpec; externally-referenced files must be embedded in their
-// corresponding Go packages (via the import-mapping feature). URL-based
-// external refs are not supported.
-func GetSpec() (swagger *openapi3.T, err error) {
-	resolvePath := PathToRawSpec("")
-
-	loader := openapi3.NewLoader()
-	loader.IsExternalRefsAllowed = true
-	loader.ReadFromURIFunc = func(loader *openapi3.Loader, url *url.URL) ([]byte, error) {
-		pathToFile := url.String()
-		pathToFile = path.Clean(pathToFile)
-		getSpec, ok := resolvePath[pathToFile]
-		if !ok {
-			err1 := fmt.Errorf("path not found: %s", pathToFile)
-			return nil, err1
+		sh.options.HandlerErrorFunc(ctx, err)
+	} else if validResponse, ok := response.(ListUnlockingResponseObject); ok {
+		if err := validResponse.VisitListUnlockingResponse(ctx.Writer); err != nil {
+			sh.options.ResponseErrorHandlerFunc(ctx, err)
 		}
-		return getSpec()
+	} else if response != nil {
+		sh.options.ResponseErrorHandlerFunc(ctx, fmt.Errorf("unexpected response type: %T", response))
 	}
-	var specData []byte
-	specData, err = rawSpec()
-	if err != nil {
-		return
-	}
-	swagger, err = loader.LoadFromData(specData)
-	if err != nil {
-		return
-	}
-	return
-}
-
-// GetSpecJSON returns the raw JSON bytes of the embedded OpenAPI
-// specification: decompressed but not unmarshaled. External references
-// are not resolved here; the bytes are the spec exactly as embedded by
-// codegen. The result is cached at package init time, so repeated calls
-// are cheap.
-func GetSpecJSON() ([]byte, error) {
-	return rawSpec()
-}
-
-// GetSwagger returns the OpenAPI specification corresponding to the
-// generated code in this file.
-//
-// Deprecated: GetSwagger predates kin-openapi renaming openapi3.Swagger
-// to openapi3.T. Use [GetSpec] instead. This wrapper is retained for
-// backwards compatibility.
-func GetSwagger() (*openapi3.T, error) {
-	return GetSpec()
 }

@@ -152,7 +152,7 @@ func checkMoney(t *testing.T, url string, told devnet.Told) {
 		}
 		return a
 	}
-	slash, err := c.GetSlashWithResponse(ctx, told.OffenceID.String())
+	slash, err := c.GetSlashWithResponse(ctx, told.OffenceID.String(), nil)
 	if err != nil || slash.JSON200 == nil {
 		t.Fatalf("slash: %v, %s", err, slash.Body)
 	}

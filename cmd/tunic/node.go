@@ -100,7 +100,7 @@ func (r *remote) nodes(ctx context.Context, state, operator string) ([]client.No
 
 // node asks for one node by its full id.
 func (r *remote) node(ctx context.Context, id string) (*client.NodeDetail, error) {
-	res, err := r.api.GetNodeWithResponse(ctx, id)
+	res, err := r.api.GetNodeWithResponse(ctx, id, nil)
 	if err != nil {
 		return nil, answer(0, nil, err)
 	}

@@ -99,7 +99,7 @@ func (r *remote) slash(ctx context.Context, text string) (*client.Slash, error) 
 		}
 		return nil, usage("%d offences begin with %s; give more digits", len(all), prefix)
 	}
-	res, err := r.api.GetSlashWithResponse(ctx, prefix)
+	res, err := r.api.GetSlashWithResponse(ctx, prefix, nil)
 	if err != nil {
 		return nil, answer(0, nil, err)
 	}
