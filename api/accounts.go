@@ -19,8 +19,10 @@ func address(name, text string) (chain.Address, error) {
 	return a, nil
 }
 
-// GetAccount serves one account, with a state proof if wanted.
-func (s *server) GetAccount(_ context.Context, req oas.GetAccountRequestObject) (oas.GetAccountResponseObject, error) {
+// GetAccount serves one account after a block, the head if none is named, with
+// a state proof if wanted. The nonce that its next transaction should carry is
+// of the present alone.
+func (s *server) GetAccount(ctx context.Context, req oas.GetAccountRequestObject) (oas.GetAccountResponseObject, error) {
 	a, err := address("address", req.Address)
 	if err != nil {
 		return nil, err
@@ -30,41 +32,49 @@ func (s *server) GetAccount(_ context.Context, req oas.GetAccountRequestObject) 
 		nonce uint64
 		proof = req.Params.Proof != nil && *req.Params.Proof
 	)
-	s.atHead(func(m *machine.Machine, head chain.SealedHeader) {
-		if proof && head.Header.Height == 0 {
-			err = errNoHead()
-			return
-		}
+	err = s.at(ctx, req.Params.Height, func(m *machine.Machine, of chain.SealedHeader) error {
 		acc := m.Account(a)
-		out, nonce = accountOf(a, acc, head.Header.Height), acc.Nonce
-		stakes := []oas.AccountStake{}
-		for b := range m.Staking().All() {
-			if i := b.Index(a); i >= 0 {
-				role := oas.Contributor
-				if a == b.Operator {
-					role = oas.Operator
-				}
-				stakes = append(stakes, oas.AccountStake{Node: b.Node.String(), Amount: amount(b.Contributions[i].Amount), Role: role})
-			}
-		}
+		out, nonce = accountOf(a, acc, of.Header.Height), acc.Nonce
+		stakes := stakesOf(m, a)
 		out.Stakes = &stakes
 		if proof {
-			out.Proof = stateProof(m, head, machine.PartAccounts, m.AccountKey(a))
+			if err := provable(of); err != nil {
+				return err
+			}
+			out.Proof = stateProof(m, of, machine.PartAccounts, m.AccountKey(a))
 		}
+		return nil
 	})
 	if err != nil {
 		return nil, err
 	}
-	next := decimal(max(nonce, s.ledger.NextNonce(a)))
-	out.NextNonce = &next
+	if req.Params.Height == nil || out.Height == int64(s.ledger.Head().Header.Height) {
+		next := decimal(max(nonce, s.ledger.NextNonce(a)))
+		out.NextNonce = &next
+	}
 	return oas.GetAccount200JSONResponse(out), nil
+}
+
+// stakesOf are the shares of a in bonds.
+func stakesOf(m *machine.Machine, a chain.Address) []oas.AccountStake {
+	stakes := []oas.AccountStake{}
+	for b := range m.Staking().All() {
+		if i := b.Index(a); i >= 0 {
+			role := oas.Contributor
+			if a == b.Operator {
+				role = oas.Operator
+			}
+			stakes = append(stakes, oas.AccountStake{Node: b.Node.String(), Amount: amount(b.Contributions[i].Amount), Role: role})
+		}
+	}
+	return stakes
 }
 
 func accountOf(a chain.Address, acc machine.Account, height chain.Height) oas.Account {
 	return oas.Account{Address: a.String(), Balance: amount(acc.Balance), Nonce: decimal(acc.Nonce), Height: int64(height)}
 }
 
-// stateProof proves a row, or its absence, against the head's header.
+// stateProof proves a row, or its absence, against the header of m's head.
 func stateProof(m *machine.Machine, head chain.SealedHeader, part machine.Part, key []byte) *oas.StateProof {
 	p := m.Prove(part, key)
 	out := &oas.StateProof{Header: head.Encode(), Part: part.String(), Key: key, Membership: table.AppendMembership(nil, p.Row)}
@@ -79,18 +89,18 @@ func stateProof(m *machine.Machine, head chain.SealedHeader, part machine.Part, 
 }
 
 // ListAccounts pages through the accounts.
-func (s *server) ListAccounts(_ context.Context, req oas.ListAccountsRequestObject) (oas.ListAccountsResponseObject, error) {
+func (s *server) ListAccounts(ctx context.Context, req oas.ListAccountsRequestObject) (oas.ListAccountsResponseObject, error) {
 	l, err := list(req.Params.Limit, req.Params.Cursor, "accounts")
 	if err != nil {
 		return nil, err
 	}
 	var after chain.Address
 	if !l.first && len(l.after.key) != len(after) {
-		return nil, field(codeInvalidCursor, "cursor", "not a next_cursor of this list with these filters")
+		return nil, errForeignCursor()
 	}
 	copy(after[:], l.after.key)
 	out := oas.ListAccounts200JSONResponse{Items: []oas.Account{}}
-	s.ledger.View(func(m *machine.Machine) {
+	err = s.pinned(ctx, &l, req.Params.Height, func(m *machine.Machine) error {
 		height := m.Head().Height
 		out.Height, out.Total = int64(height), int64(m.AccountCount())
 		// There may be very many: a page reads no more than itself.
@@ -102,48 +112,46 @@ func (s *server) ListAccounts(_ context.Context, req oas.ListAccountsRequestObje
 				out.Items = append(out.Items, accountOf(at, acc, height))
 				last = at
 			default:
-				out.NextCursor = l.token(height, last[:])
-				return
+				out.NextCursor = l.token(last[:])
+				return nil
 			}
 		}
+		return nil
 	})
-	return out, nil
+	return out, err
 }
 
 // ListStakes pages through the bonds.
-func (s *server) ListStakes(_ context.Context, req oas.ListStakesRequestObject) (oas.ListStakesResponseObject, error) {
+func (s *server) ListStakes(ctx context.Context, req oas.ListStakesRequestObject) (oas.ListStakesResponseObject, error) {
 	l, err := list(req.Params.Limit, req.Params.Cursor, "stakes")
 	if err != nil {
 		return nil, err
 	}
 	var out oas.ListStakes200JSONResponse
-	s.ledger.View(func(m *machine.Machine) {
+	err = s.pinned(ctx, &l, req.Params.Height, func(m *machine.Machine) error {
 		out.Height = int64(m.Head().Height)
-		out.Items, out.NextCursor, out.Total = page(l, m.Head().Height, m.Staking().All(),
+		out.Items, out.NextCursor, out.Total = page(&l, m.Staking().All(),
 			func(b staking.Bond) []byte { return b.Node[:] },
 			func(b staking.Bond) oas.Stake { return stakeOf(b, m.Core().Params.StakingRequirement) })
+		return nil
 	})
-	return out, nil
+	return out, err
 }
 
 // GetStake serves the bond of one node.
-func (s *server) GetStake(_ context.Context, req oas.GetStakeRequestObject) (oas.GetStakeResponseObject, error) {
+func (s *server) GetStake(ctx context.Context, req oas.GetStakeRequestObject) (oas.GetStakeResponseObject, error) {
 	id, err := nodeID("node", req.Node)
 	if err != nil {
 		return nil, err
 	}
-	var (
-		out oas.Stake
-		ok  bool
-	)
-	s.ledger.View(func(m *machine.Machine) {
-		var b staking.Bond
-		if b, ok = m.Staking().Bond(id); ok {
-			out = stakeOf(b, m.Core().Params.StakingRequirement)
+	var out oas.Stake
+	err = s.at(ctx, req.Params.Height, func(m *machine.Machine, _ chain.SealedHeader) error {
+		b, ok := m.Staking().Bond(id)
+		if !ok {
+			return notFound(codeStakeUnknown, "node "+req.Node+" has no bond")
 		}
+		out = stakeOf(b, m.Core().Params.StakingRequirement)
+		return nil
 	})
-	if !ok {
-		return nil, notFound(codeStakeUnknown, "node "+req.Node+" has no bond")
-	}
-	return oas.GetStake200JSONResponse(out), nil
+	return oas.GetStake200JSONResponse(out), err
 }

@@ -26,15 +26,25 @@ func (s *server) ListBlocks(_ context.Context, req oas.ListBlocksRequestObject) 
 	if err != nil {
 		return nil, err
 	}
-	head := s.ledger.Head().Header.Height
+	top := s.ledger.Head()
+	if !l.first {
+		if top, err = s.ledger.Header(l.after.height); errors.Is(err, ledger.ErrNotFound) {
+			return nil, errLostCursor()
+		} else if err != nil {
+			return nil, err
+		}
+	}
+	if err := l.pin(top.Header.Height, top.Header.Hash()); err != nil {
+		return nil, err
+	}
+	head := top.Header.Height
 	from := head
 	if !l.first {
-		if len(l.after.key) != 8 || l.after.height > head {
-			return nil, field(codeInvalidCursor, "cursor", "its height is not in this history")
+		if len(l.after.key) != 8 {
+			return nil, errForeignCursor()
 		}
-		head = l.after.height
 		if from = chain.Height(binary.BigEndian.Uint64(l.after.key)); from == 0 || from > head {
-			return nil, field(codeInvalidCursor, "cursor", "its height is not in this history")
+			return nil, errForeignCursor()
 		}
 		from--
 	}
@@ -47,7 +57,7 @@ func (s *server) ListBlocks(_ context.Context, req oas.ListBlocksRequestObject) 
 		out.Items = append(out.Items, headerOf(sealed))
 	}
 	if from > 0 {
-		out.NextCursor = l.token(head, binary.BigEndian.AppendUint64(nil, uint64(from+1)))
+		out.NextCursor = l.token(binary.BigEndian.AppendUint64(nil, uint64(from+1)))
 	}
 	return out, nil
 }

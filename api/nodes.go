@@ -58,7 +58,7 @@ func nodeOf(m *machine.Machine, n registry.Node) oas.Node {
 }
 
 // ListNodes pages through the nodes ever registered.
-func (s *server) ListNodes(_ context.Context, req oas.ListNodesRequestObject) (oas.ListNodesResponseObject, error) {
+func (s *server) ListNodes(ctx context.Context, req oas.ListNodesRequestObject) (oas.ListNodesResponseObject, error) {
 	var state, operator string
 	if req.Params.State != nil {
 		state = string(*req.Params.State)
@@ -75,7 +75,7 @@ func (s *server) ListNodes(_ context.Context, req oas.ListNodesRequestObject) (o
 		return nil, err
 	}
 	var out oas.ListNodes200JSONResponse
-	s.ledger.View(func(m *machine.Machine) {
+	err = s.pinned(ctx, &l, req.Params.Height, func(m *machine.Machine) error {
 		wanted := func(yield func(registry.Node) bool) {
 			for n := range m.Registry().All() {
 				if (state == "" || n.State.String() == state) && (operator == "" || n.Operator.String() == operator) && !yield(n) {
@@ -84,33 +84,30 @@ func (s *server) ListNodes(_ context.Context, req oas.ListNodesRequestObject) (o
 			}
 		}
 		out.Height = int64(m.Head().Height)
-		out.Items, out.NextCursor, out.Total = page(l, m.Head().Height, iter.Seq[registry.Node](wanted),
+		out.Items, out.NextCursor, out.Total = page(&l, iter.Seq[registry.Node](wanted),
 			func(n registry.Node) []byte { return n.ID[:] },
 			func(n registry.Node) oas.Node { return nodeOf(m, n) })
+		return nil
 	})
-	return out, nil
+	return out, err
 }
 
 // GetNode serves one node with its history.
-func (s *server) GetNode(_ context.Context, req oas.GetNodeRequestObject) (oas.GetNodeResponseObject, error) {
+func (s *server) GetNode(ctx context.Context, req oas.GetNodeRequestObject) (oas.GetNodeResponseObject, error) {
 	id, err := nodeID("node", req.Node)
 	if err != nil {
 		return nil, err
 	}
-	var (
-		out oas.GetNode200JSONResponse
-		ok  bool
-	)
-	s.ledger.View(func(m *machine.Machine) {
-		var n registry.Node
-		if n, ok = m.Registry().Node(id); ok {
-			out = oas.GetNode200JSONResponse(detailOf(m, n))
+	var out oas.GetNode200JSONResponse
+	err = s.at(ctx, req.Params.Height, func(m *machine.Machine, _ chain.SealedHeader) error {
+		n, ok := m.Registry().Node(id)
+		if !ok {
+			return notFound(codeNodeUnknown, "node "+req.Node+" was never registered")
 		}
+		out = oas.GetNode200JSONResponse(detailOf(m, n))
+		return nil
 	})
-	if !ok {
-		return nil, notFound(codeNodeUnknown, "node "+req.Node+" was never registered")
-	}
-	return out, nil
+	return out, err
 }
 
 func detailOf(m *machine.Machine, n registry.Node) oas.NodeDetail {

@@ -12,27 +12,8 @@ import (
 	"tunic/ledger/machine"
 )
 
-// atHead reads the state together with the sealed header of the same block.
-func (s *server) atHead(f func(*machine.Machine, chain.SealedHeader)) {
-	for same := false; !same; {
-		head := s.ledger.Head()
-		s.ledger.View(func(m *machine.Machine) {
-			// A block may have come between the two reads.
-			same = m.Head().Height == head.Header.Height && (head.Header.Height == 0 || m.HeadHash() == head.Header.Hash())
-			if same {
-				f(m, head)
-			}
-		})
-	}
-}
-
-// errNoHead is why nothing can be proven before the first block.
-func errNoHead() error {
-	return problem(http.StatusServiceUnavailable, codeNoHead, "there is no block yet to prove against").after(retryAfterNoHead)
-}
-
-// GetParams serves the parameters in force and what the council is about to
-// make of them: as JSON, or as the proof alone in canonical bytes.
+// GetParams serves the parameters in force after a block, the head if none is
+// named, and what the council was about to make of them then: as JSON, or as the proof alone in canonical bytes.
 func (s *server) GetParams(ctx context.Context, req oas.GetParamsRequestObject) (oas.GetParamsResponseObject, error) {
 	form, err := negotiate(requestOf(ctx))
 	if err != nil {
@@ -41,19 +22,21 @@ func (s *server) GetParams(ctx context.Context, req oas.GetParamsRequestObject) 
 	prove := form == asOctets || req.Params.Proof != nil && *req.Params.Proof
 	var out oas.Params
 	var octets []byte
-	s.atHead(func(m *machine.Machine, head chain.SealedHeader) {
-		switch {
-		case prove && head.Header.Height == 0:
-			err = errNoHead()
-		case form == asOctets:
-			p := m.Prove(machine.PartParams, light.InForceKey())
-			octets = append(wire.AppendBytes(nil, head.Encode()), p.Encode()...)
-		default:
-			out, err = paramsOf(m)
-			if prove {
-				out.Proof = stateProof(m, head, machine.PartParams, light.InForceKey())
+	err = s.at(ctx, req.Params.Height, func(m *machine.Machine, of chain.SealedHeader) (err error) {
+		if prove {
+			if err := provable(of); err != nil {
+				return err
 			}
 		}
+		if form == asOctets {
+			p := m.Prove(machine.PartParams, light.InForceKey())
+			octets = append(wire.AppendBytes(nil, of.Encode()), p.Encode()...)
+			return nil
+		}
+		if out, err = paramsOf(m); prove {
+			out.Proof = stateProof(m, of, machine.PartParams, light.InForceKey())
+		}
+		return err
 	})
 	if err != nil {
 		return nil, err

@@ -35,6 +35,8 @@ const (
 	codeTooManyStreams  = "too_many_streams"
 	codeBlockUnknown    = "block_not_found"
 	codeTxUnknown       = "transaction_not_found"
+	codeHeightUnknown   = "height_not_found"
+	codeHeightNotKept   = "height_not_kept"
 	codeStakeUnknown    = "stake_not_found"
 	codeNodeUnknown     = "node_not_found"
 	codeEpochUnknown    = "epoch_not_found"

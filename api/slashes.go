@@ -44,7 +44,7 @@ func lossesOf(s slashing.Slashed) []oas.Contribution {
 }
 
 // ListSlashes pages through the offences punished.
-func (s *server) ListSlashes(_ context.Context, req oas.ListSlashesRequestObject) (oas.ListSlashesResponseObject, error) {
+func (s *server) ListSlashes(ctx context.Context, req oas.ListSlashesRequestObject) (oas.ListSlashesResponseObject, error) {
 	var node string
 	if req.Params.Node != nil {
 		node = *req.Params.Node
@@ -54,38 +54,39 @@ func (s *server) ListSlashes(_ context.Context, req oas.ListSlashesRequestObject
 		return nil, err
 	}
 	var out oas.ListSlashes200JSONResponse
-	s.ledger.View(func(m *machine.Machine) {
+	err = s.pinned(ctx, &l, req.Params.Height, func(m *machine.Machine) error {
 		all := m.Slashing().All()
 		if node != "" {
 			all = slices.DeleteFunc(all, func(r slashing.Record) bool { return r.Node.String() != node })
 		}
 		out.Height = int64(m.Head().Height)
-		out.Items, out.NextCursor, out.Total = page(l, m.Head().Height, slices.Values(all),
+		out.Items, out.NextCursor, out.Total = page(&l, slices.Values(all),
 			func(r slashing.Record) []byte { return r.ID[:] }, slashOf)
+		return nil
 	})
-	return out, nil
+	return out, err
 }
 
-// record finds a punished offence.
-func (s *server) record(text string) (slashing.Record, error) {
+// record finds an offence punished up to a height, the head where it is nil.
+func (s *server) record(ctx context.Context, height *int64, text string) (slashing.Record, error) {
 	id, err := chain.ParseHash(text)
 	if err != nil {
 		return slashing.Record{}, field(codeInvalidRequest, "offence", "is not a hash")
 	}
-	var (
-		r  slashing.Record
-		ok bool
-	)
-	s.ledger.View(func(m *machine.Machine) { r, ok = m.Slashing().Record(id) })
-	if !ok {
-		return r, notFound(codeOffenceUnknown, "offence "+text+" was not punished")
-	}
-	return r, nil
+	var r slashing.Record
+	err = s.at(ctx, height, func(m *machine.Machine, _ chain.SealedHeader) error {
+		var ok bool
+		if r, ok = m.Slashing().Record(id); !ok {
+			return notFound(codeOffenceUnknown, "offence "+text+" was not punished")
+		}
+		return nil
+	})
+	return r, err
 }
 
 // GetSlash serves one slash.
-func (s *server) GetSlash(_ context.Context, req oas.GetSlashRequestObject) (oas.GetSlashResponseObject, error) {
-	r, err := s.record(req.Offence)
+func (s *server) GetSlash(ctx context.Context, req oas.GetSlashRequestObject) (oas.GetSlashResponseObject, error) {
+	r, err := s.record(ctx, req.Params.Height, req.Offence)
 	if err != nil {
 		return nil, err
 	}
@@ -95,14 +96,14 @@ func (s *server) GetSlash(_ context.Context, req oas.GetSlashRequestObject) (oas
 // GetSlashProof serves the proof file behind a slash. That of a verdict is made of
 // its votes, the list of their epoch and the parameters in force now: while the
 // list is kept and the parameters are the same.
-func (s *server) GetSlashProof(_ context.Context, req oas.GetSlashProofRequestObject) (oas.GetSlashProofResponseObject, error) {
-	r, err := s.record(req.Offence)
+func (s *server) GetSlashProof(ctx context.Context, req oas.GetSlashProofRequestObject) (oas.GetSlashProofResponseObject, error) {
+	r, err := s.record(ctx, nil, req.Offence)
 	if err != nil {
 		return nil, err
 	}
 	proof := r.Proof
 	if r.Judged != nil {
-		p, err := s.verdictProof(r)
+		p, err := s.verdictProof(ctx, r)
 		if err != nil {
 			return nil, err
 		}
@@ -111,12 +112,12 @@ func (s *server) GetSlashProof(_ context.Context, req oas.GetSlashProofRequestOb
 	return oas.GetSlashProof200ApplicationoctetStreamResponse{Body: bytes.NewReader(proof), ContentLength: int64(len(proof))}, nil
 }
 
-func (s *server) verdictProof(r slashing.Record) (slashing.Proof, error) {
+func (s *server) verdictProof(ctx context.Context, r slashing.Record) (slashing.Proof, error) {
 	list, header, err := s.ledger.List(r.Epoch)
 	if err != nil {
 		return slashing.Proof{}, explainList(r.Epoch, err)
 	}
-	head, row, err := s.prove(state.PartParams, state.ParamsKey())
+	head, row, err := s.prove(ctx, nil, state.PartParams, state.ParamsKey())
 	if err != nil {
 		return slashing.Proof{}, err
 	}

@@ -1591,22 +1591,22 @@ type ProblemResponse = Problem
 
 // ListAccountsParams defines parameters for ListAccounts.
 type ListAccountsParams struct {
-	// Height the state after this block, one of the last that are kept; default is the head
+	// Height the state after this block, one of the last that are kept; default is the head. 404 height_not_found above the head, 410 height_not_kept below the kept ones
 	Height *ParamHeight `form:"height,omitempty" json:"height,omitempty"`
 
 	// Limit default 100; over 1000 is refused
 	Limit *ParamLimit `form:"limit,omitempty" json:"limit,omitempty"`
 
-	// Cursor next_cursor of the page before; pins the height
+	// Cursor next_cursor of the page before: the list goes on as it was at the height of its first page; a height beside it must be that one
 	Cursor *ParamCursor `form:"cursor,omitempty" json:"cursor,omitempty"`
 }
 
 // GetAccountParams defines parameters for GetAccount.
 type GetAccountParams struct {
-	// Height the state after this block, one of the last that are kept; default is the head
+	// Height the state after this block, one of the last that are kept; default is the head. 404 height_not_found above the head, 410 height_not_kept below the kept ones
 	Height *ParamHeight `form:"height,omitempty" json:"height,omitempty"`
 
-	// Proof add a state proof against the head's header
+	// Proof add a state proof against the header of the height
 	Proof *bool `form:"proof,omitempty" json:"proof,omitempty"`
 }
 
@@ -1615,7 +1615,7 @@ type ListBlocksParams struct {
 	// Limit default 100; over 1000 is refused
 	Limit *ParamLimit `form:"limit,omitempty" json:"limit,omitempty"`
 
-	// Cursor next_cursor of the page before; pins the height
+	// Cursor next_cursor of the page before: the list goes on as it was at the height of its first page; a height beside it must be that one
 	Cursor *ParamCursor `form:"cursor,omitempty" json:"cursor,omitempty"`
 }
 
@@ -1639,7 +1639,7 @@ type ListDirectoryEntriesParams struct {
 	// Limit default 100; over 1000 is refused
 	Limit *ParamLimit `form:"limit,omitempty" json:"limit,omitempty"`
 
-	// Cursor next_cursor of the page before; pins the height
+	// Cursor next_cursor of the page before: the list goes on as it was at the height of its first page; a height beside it must be that one
 	Cursor *ParamCursor `form:"cursor,omitempty" json:"cursor,omitempty"`
 
 	// Epoch default, and 0, is the head's epoch
@@ -1684,7 +1684,7 @@ type ListEpochsParams struct {
 	// Limit default 100; over 1000 is refused
 	Limit *ParamLimit `form:"limit,omitempty" json:"limit,omitempty"`
 
-	// Cursor next_cursor of the page before; pins the height
+	// Cursor next_cursor of the page before: the list goes on as it was at the height of its first page; a height beside it must be that one
 	Cursor *ParamCursor `form:"cursor,omitempty" json:"cursor,omitempty"`
 }
 
@@ -1693,7 +1693,7 @@ type ListQuorumsParams struct {
 	// Limit default 100; over 1000 is refused
 	Limit *ParamLimit `form:"limit,omitempty" json:"limit,omitempty"`
 
-	// Cursor next_cursor of the page before; pins the height
+	// Cursor next_cursor of the page before: the list goes on as it was at the height of its first page; a height beside it must be that one
 	Cursor *ParamCursor `form:"cursor,omitempty" json:"cursor,omitempty"`
 }
 
@@ -1714,10 +1714,10 @@ type ListNodesParams struct {
 	// Limit default 100; over 1000 is refused
 	Limit *ParamLimit `form:"limit,omitempty" json:"limit,omitempty"`
 
-	// Cursor next_cursor of the page before; pins the height
+	// Cursor next_cursor of the page before: the list goes on as it was at the height of its first page; a height beside it must be that one
 	Cursor *ParamCursor `form:"cursor,omitempty" json:"cursor,omitempty"`
 
-	// Height the state after this block, one of the last that are kept; default is the head
+	// Height the state after this block, one of the last that are kept; default is the head. 404 height_not_found above the head, 410 height_not_kept below the kept ones
 	Height *ParamHeight `form:"height,omitempty" json:"height,omitempty"`
 
 	// State only nodes in this state
@@ -1753,34 +1753,34 @@ type ListNodesParamsFlag string
 
 // GetNodeParams defines parameters for GetNode.
 type GetNodeParams struct {
-	// Height the state after this block, one of the last that are kept; default is the head
+	// Height the state after this block, one of the last that are kept; default is the head. 404 height_not_found above the head, 410 height_not_kept below the kept ones
 	Height *ParamHeight `form:"height,omitempty" json:"height,omitempty"`
 }
 
 // GetParamsParams defines parameters for GetParams.
 type GetParamsParams struct {
-	// Height the state after this block, one of the last that are kept; default is the head
+	// Height the state after this block, one of the last that are kept; default is the head. 404 height_not_found above the head, 410 height_not_kept below the kept ones
 	Height *ParamHeight `form:"height,omitempty" json:"height,omitempty"`
 
-	// Proof add a state proof of the parameters in force against the head's header
+	// Proof add a state proof of the parameters in force against the header of the height
 	Proof *bool `form:"proof,omitempty" json:"proof,omitempty"`
 }
 
 // GetRewardsParams defines parameters for GetRewards.
 type GetRewardsParams struct {
-	// Height the state after this block, one of the last that are kept; default is the head
+	// Height the state after this block, one of the last that are kept; default is the head. 404 height_not_found above the head, 410 height_not_kept below the kept ones
 	Height *ParamHeight `form:"height,omitempty" json:"height,omitempty"`
 }
 
 // ListSlashesParams defines parameters for ListSlashes.
 type ListSlashesParams struct {
-	// Height the state after this block, one of the last that are kept; default is the head
+	// Height the state after this block, one of the last that are kept; default is the head. 404 height_not_found above the head, 410 height_not_kept below the kept ones
 	Height *ParamHeight `form:"height,omitempty" json:"height,omitempty"`
 
 	// Limit default 100; over 1000 is refused
 	Limit *ParamLimit `form:"limit,omitempty" json:"limit,omitempty"`
 
-	// Cursor next_cursor of the page before; pins the height
+	// Cursor next_cursor of the page before: the list goes on as it was at the height of its first page; a height beside it must be that one
 	Cursor *ParamCursor `form:"cursor,omitempty" json:"cursor,omitempty"`
 
 	// Node only offences of this node
@@ -1789,31 +1789,31 @@ type ListSlashesParams struct {
 
 // GetSlashParams defines parameters for GetSlash.
 type GetSlashParams struct {
-	// Height the state after this block, one of the last that are kept; default is the head
+	// Height the state after this block, one of the last that are kept; default is the head. 404 height_not_found above the head, 410 height_not_kept below the kept ones
 	Height *ParamHeight `form:"height,omitempty" json:"height,omitempty"`
 }
 
 // ListStakesParams defines parameters for ListStakes.
 type ListStakesParams struct {
-	// Height the state after this block, one of the last that are kept; default is the head
+	// Height the state after this block, one of the last that are kept; default is the head. 404 height_not_found above the head, 410 height_not_kept below the kept ones
 	Height *ParamHeight `form:"height,omitempty" json:"height,omitempty"`
 
 	// Limit default 100; over 1000 is refused
 	Limit *ParamLimit `form:"limit,omitempty" json:"limit,omitempty"`
 
-	// Cursor next_cursor of the page before; pins the height
+	// Cursor next_cursor of the page before: the list goes on as it was at the height of its first page; a height beside it must be that one
 	Cursor *ParamCursor `form:"cursor,omitempty" json:"cursor,omitempty"`
 }
 
 // GetStakeParams defines parameters for GetStake.
 type GetStakeParams struct {
-	// Height the state after this block, one of the last that are kept; default is the head
+	// Height the state after this block, one of the last that are kept; default is the head. 404 height_not_found above the head, 410 height_not_kept below the kept ones
 	Height *ParamHeight `form:"height,omitempty" json:"height,omitempty"`
 }
 
 // GetStateProofParams defines parameters for GetStateProof.
 type GetStateProofParams struct {
-	// Height the state after this block, one of the last that are kept; default is the head
+	// Height the state after this block, one of the last that are kept; default is the head. 404 height_not_found above the head, 410 height_not_kept below the kept ones
 	Height *ParamHeight `form:"height,omitempty" json:"height,omitempty"`
 }
 
@@ -1837,19 +1837,19 @@ type ListTransactionsParams struct {
 	// Limit default 100; over 1000 is refused
 	Limit *ParamLimit `form:"limit,omitempty" json:"limit,omitempty"`
 
-	// Cursor next_cursor of the page before; pins the height
+	// Cursor next_cursor of the page before: the list goes on as it was at the height of its first page; a height beside it must be that one
 	Cursor *ParamCursor `form:"cursor,omitempty" json:"cursor,omitempty"`
 }
 
 // ListUnlockingParams defines parameters for ListUnlocking.
 type ListUnlockingParams struct {
-	// Height the state after this block, one of the last that are kept; default is the head
+	// Height the state after this block, one of the last that are kept; default is the head. 404 height_not_found above the head, 410 height_not_kept below the kept ones
 	Height *ParamHeight `form:"height,omitempty" json:"height,omitempty"`
 
 	// Limit default 100; over 1000 is refused
 	Limit *ParamLimit `form:"limit,omitempty" json:"limit,omitempty"`
 
-	// Cursor next_cursor of the page before; pins the height
+	// Cursor next_cursor of the page before: the list goes on as it was at the height of its first page; a height beside it must be that one
 	Cursor *ParamCursor `form:"cursor,omitempty" json:"cursor,omitempty"`
 }
 
@@ -2240,7 +2240,7 @@ type ClientInterface interface {
 	// Corresponds with GET /v1/stakes/{node} (the `GetStake` operationId).
 	GetStake(ctx context.Context, node ParamNode, params *GetStakeParams, reqEditors ...RequestEditorFn) (*http.Response, error)
 
-	// GetStateProof Proof that a row of the state is there, or not, under the head's header
+	// GetStateProof Proof that a row of the state is there, or not, under the header of a height
 	//
 	// Corresponds with GET /v1/state/{part}/{key} (the `GetStateProof` operationId).
 	GetStateProof(ctx context.Context, part GetStateProofParamsPart, key string, params *GetStateProofParams, reqEditors ...RequestEditorFn) (*http.Response, error)
@@ -3051,7 +3051,7 @@ func (c *Client) GetStake(ctx context.Context, node ParamNode, params *GetStakeP
 	return c.Client.Do(req)
 }
 
-// GetStateProof Proof that a row of the state is there, or not, under the head's header
+// GetStateProof Proof that a row of the state is there, or not, under the header of a height
 //
 // Corresponds with GET /v1/state/{part}/{key} (the `GetStateProof` operationId).
 func (c *Client) GetStateProof(ctx context.Context, part GetStateProofParamsPart, key string, params *GetStateProofParams, reqEditors ...RequestEditorFn) (*http.Response, error) {
@@ -6183,7 +6183,7 @@ type ClientWithResponsesInterface interface {
 	// Corresponds with GET /v1/stakes/{node} (the `GetStake` operationId).
 	GetStakeWithResponse(ctx context.Context, node ParamNode, params *GetStakeParams, reqEditors ...RequestEditorFn) (*GetStakeResponse, error)
 
-	// GetStateProofWithResponse Proof that a row of the state is there, or not, under the head's header
+	// GetStateProofWithResponse Proof that a row of the state is there, or not, under the header of a height
 	//
 	// Returns a wrapper object for the known response body format(s).
 	//
@@ -9195,7 +9195,7 @@ func (c *ClientWithResponses) GetStakeWithResponse(ctx context.Context, node Par
 	return ParseGetStakeResponse(rsp)
 }
 
-// GetStateProofWithResponse Proof that a row of the state is there, or not, under the head's header
+// GetStateProofWithResponse Proof that a row of the state is there, or not, under the header of a height
 //
 // Returns a wrapper object for the known response body format(s).
 //

@@ -1592,22 +1592,22 @@ type ProblemResponse = Problem
 
 // ListAccountsParams defines parameters for ListAccounts.
 type ListAccountsParams struct {
-	// Height the state after this block, one of the last that are kept; default is the head
+	// Height the state after this block, one of the last that are kept; default is the head. 404 height_not_found above the head, 410 height_not_kept below the kept ones
 	Height *ParamHeight `form:"height,omitempty" json:"height,omitempty"`
 
 	// Limit default 100; over 1000 is refused
 	Limit *ParamLimit `form:"limit,omitempty" json:"limit,omitempty"`
 
-	// Cursor next_cursor of the page before; pins the height
+	// Cursor next_cursor of the page before: the list goes on as it was at the height of its first page; a height beside it must be that one
 	Cursor *ParamCursor `form:"cursor,omitempty" json:"cursor,omitempty"`
 }
 
 // GetAccountParams defines parameters for GetAccount.
 type GetAccountParams struct {
-	// Height the state after this block, one of the last that are kept; default is the head
+	// Height the state after this block, one of the last that are kept; default is the head. 404 height_not_found above the head, 410 height_not_kept below the kept ones
 	Height *ParamHeight `form:"height,omitempty" json:"height,omitempty"`
 
-	// Proof add a state proof against the head's header
+	// Proof add a state proof against the header of the height
 	Proof *bool `form:"proof,omitempty" json:"proof,omitempty"`
 }
 
@@ -1616,7 +1616,7 @@ type ListBlocksParams struct {
 	// Limit default 100; over 1000 is refused
 	Limit *ParamLimit `form:"limit,omitempty" json:"limit,omitempty"`
 
-	// Cursor next_cursor of the page before; pins the height
+	// Cursor next_cursor of the page before: the list goes on as it was at the height of its first page; a height beside it must be that one
 	Cursor *ParamCursor `form:"cursor,omitempty" json:"cursor,omitempty"`
 }
 
@@ -1640,7 +1640,7 @@ type ListDirectoryEntriesParams struct {
 	// Limit default 100; over 1000 is refused
 	Limit *ParamLimit `form:"limit,omitempty" json:"limit,omitempty"`
 
-	// Cursor next_cursor of the page before; pins the height
+	// Cursor next_cursor of the page before: the list goes on as it was at the height of its first page; a height beside it must be that one
 	Cursor *ParamCursor `form:"cursor,omitempty" json:"cursor,omitempty"`
 
 	// Epoch default, and 0, is the head's epoch
@@ -1685,7 +1685,7 @@ type ListEpochsParams struct {
 	// Limit default 100; over 1000 is refused
 	Limit *ParamLimit `form:"limit,omitempty" json:"limit,omitempty"`
 
-	// Cursor next_cursor of the page before; pins the height
+	// Cursor next_cursor of the page before: the list goes on as it was at the height of its first page; a height beside it must be that one
 	Cursor *ParamCursor `form:"cursor,omitempty" json:"cursor,omitempty"`
 }
 
@@ -1694,7 +1694,7 @@ type ListQuorumsParams struct {
 	// Limit default 100; over 1000 is refused
 	Limit *ParamLimit `form:"limit,omitempty" json:"limit,omitempty"`
 
-	// Cursor next_cursor of the page before; pins the height
+	// Cursor next_cursor of the page before: the list goes on as it was at the height of its first page; a height beside it must be that one
 	Cursor *ParamCursor `form:"cursor,omitempty" json:"cursor,omitempty"`
 }
 
@@ -1715,10 +1715,10 @@ type ListNodesParams struct {
 	// Limit default 100; over 1000 is refused
 	Limit *ParamLimit `form:"limit,omitempty" json:"limit,omitempty"`
 
-	// Cursor next_cursor of the page before; pins the height
+	// Cursor next_cursor of the page before: the list goes on as it was at the height of its first page; a height beside it must be that one
 	Cursor *ParamCursor `form:"cursor,omitempty" json:"cursor,omitempty"`
 
-	// Height the state after this block, one of the last that are kept; default is the head
+	// Height the state after this block, one of the last that are kept; default is the head. 404 height_not_found above the head, 410 height_not_kept below the kept ones
 	Height *ParamHeight `form:"height,omitempty" json:"height,omitempty"`
 
 	// State only nodes in this state
@@ -1754,34 +1754,34 @@ type ListNodesParamsFlag string
 
 // GetNodeParams defines parameters for GetNode.
 type GetNodeParams struct {
-	// Height the state after this block, one of the last that are kept; default is the head
+	// Height the state after this block, one of the last that are kept; default is the head. 404 height_not_found above the head, 410 height_not_kept below the kept ones
 	Height *ParamHeight `form:"height,omitempty" json:"height,omitempty"`
 }
 
 // GetParamsParams defines parameters for GetParams.
 type GetParamsParams struct {
-	// Height the state after this block, one of the last that are kept; default is the head
+	// Height the state after this block, one of the last that are kept; default is the head. 404 height_not_found above the head, 410 height_not_kept below the kept ones
 	Height *ParamHeight `form:"height,omitempty" json:"height,omitempty"`
 
-	// Proof add a state proof of the parameters in force against the head's header
+	// Proof add a state proof of the parameters in force against the header of the height
 	Proof *bool `form:"proof,omitempty" json:"proof,omitempty"`
 }
 
 // GetRewardsParams defines parameters for GetRewards.
 type GetRewardsParams struct {
-	// Height the state after this block, one of the last that are kept; default is the head
+	// Height the state after this block, one of the last that are kept; default is the head. 404 height_not_found above the head, 410 height_not_kept below the kept ones
 	Height *ParamHeight `form:"height,omitempty" json:"height,omitempty"`
 }
 
 // ListSlashesParams defines parameters for ListSlashes.
 type ListSlashesParams struct {
-	// Height the state after this block, one of the last that are kept; default is the head
+	// Height the state after this block, one of the last that are kept; default is the head. 404 height_not_found above the head, 410 height_not_kept below the kept ones
 	Height *ParamHeight `form:"height,omitempty" json:"height,omitempty"`
 
 	// Limit default 100; over 1000 is refused
 	Limit *ParamLimit `form:"limit,omitempty" json:"limit,omitempty"`
 
-	// Cursor next_cursor of the page before; pins the height
+	// Cursor next_cursor of the page before: the list goes on as it was at the height of its first page; a height beside it must be that one
 	Cursor *ParamCursor `form:"cursor,omitempty" json:"cursor,omitempty"`
 
 	// Node only offences of this node
@@ -1790,31 +1790,31 @@ type ListSlashesParams struct {
 
 // GetSlashParams defines parameters for GetSlash.
 type GetSlashParams struct {
-	// Height the state after this block, one of the last that are kept; default is the head
+	// Height the state after this block, one of the last that are kept; default is the head. 404 height_not_found above the head, 410 height_not_kept below the kept ones
 	Height *ParamHeight `form:"height,omitempty" json:"height,omitempty"`
 }
 
 // ListStakesParams defines parameters for ListStakes.
 type ListStakesParams struct {
-	// Height the state after this block, one of the last that are kept; default is the head
+	// Height the state after this block, one of the last that are kept; default is the head. 404 height_not_found above the head, 410 height_not_kept below the kept ones
 	Height *ParamHeight `form:"height,omitempty" json:"height,omitempty"`
 
 	// Limit default 100; over 1000 is refused
 	Limit *ParamLimit `form:"limit,omitempty" json:"limit,omitempty"`
 
-	// Cursor next_cursor of the page before; pins the height
+	// Cursor next_cursor of the page before: the list goes on as it was at the height of its first page; a height beside it must be that one
 	Cursor *ParamCursor `form:"cursor,omitempty" json:"cursor,omitempty"`
 }
 
 // GetStakeParams defines parameters for GetStake.
 type GetStakeParams struct {
-	// Height the state after this block, one of the last that are kept; default is the head
+	// Height the state after this block, one of the last that are kept; default is the head. 404 height_not_found above the head, 410 height_not_kept below the kept ones
 	Height *ParamHeight `form:"height,omitempty" json:"height,omitempty"`
 }
 
 // GetStateProofParams defines parameters for GetStateProof.
 type GetStateProofParams struct {
-	// Height the state after this block, one of the last that are kept; default is the head
+	// Height the state after this block, one of the last that are kept; default is the head. 404 height_not_found above the head, 410 height_not_kept below the kept ones
 	Height *ParamHeight `form:"height,omitempty" json:"height,omitempty"`
 }
 
@@ -1838,19 +1838,19 @@ type ListTransactionsParams struct {
 	// Limit default 100; over 1000 is refused
 	Limit *ParamLimit `form:"limit,omitempty" json:"limit,omitempty"`
 
-	// Cursor next_cursor of the page before; pins the height
+	// Cursor next_cursor of the page before: the list goes on as it was at the height of its first page; a height beside it must be that one
 	Cursor *ParamCursor `form:"cursor,omitempty" json:"cursor,omitempty"`
 }
 
 // ListUnlockingParams defines parameters for ListUnlocking.
 type ListUnlockingParams struct {
-	// Height the state after this block, one of the last that are kept; default is the head
+	// Height the state after this block, one of the last that are kept; default is the head. 404 height_not_found above the head, 410 height_not_kept below the kept ones
 	Height *ParamHeight `form:"height,omitempty" json:"height,omitempty"`
 
 	// Limit default 100; over 1000 is refused
 	Limit *ParamLimit `form:"limit,omitempty" json:"limit,omitempty"`
 
-	// Cursor next_cursor of the page before; pins the height
+	// Cursor next_cursor of the page before: the list goes on as it was at the height of its first page; a height beside it must be that one
 	Cursor *ParamCursor `form:"cursor,omitempty" json:"cursor,omitempty"`
 }
 
@@ -2000,7 +2000,7 @@ type ServerInterface interface {
 	// GetStake The bond of one node
 	// (GET /v1/stakes/{node})
 	GetStake(c *gin.Context, node ParamNode, params GetStakeParams)
-	// GetStateProof Proof that a row of the state is there, or not, under the head's header
+	// GetStateProof Proof that a row of the state is there, or not, under the header of a height
 	// (GET /v1/state/{part}/{key})
 	GetStateProof(c *gin.Context, part GetStateProofParamsPart, key string, params GetStateProofParams)
 	// PublishStatement Publish a node's statement in its canonical bytes
@@ -5878,7 +5878,7 @@ type StrictServerInterface interface {
 	// GetStake The bond of one node
 	// (GET /v1/stakes/{node})
 	GetStake(ctx context.Context, request GetStakeRequestObject) (GetStakeResponseObject, error)
-	// GetStateProof Proof that a row of the state is there, or not, under the head's header
+	// GetStateProof Proof that a row of the state is there, or not, under the header of a height
 	// (GET /v1/state/{part}/{key})
 	GetStateProof(ctx context.Context, request GetStateProofRequestObject) (GetStateProofResponseObject, error)
 	// PublishStatement Publish a node's statement in its canonical bytes
