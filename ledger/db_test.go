@@ -182,7 +182,9 @@ func TestVerifyRecomputesEverything(t *testing.T) {
 		before := byte(0)
 		for it.Next() {
 			k, v := string(it.Key()), bytes.Clone(it.Value())
-			if k[0] != before && k[0] != 's' { // an unsealed head is sealed again at the next start
+			// An unsealed head is sealed again at the next start, and the lowest undo
+			// record is missing where fewer states were kept: the second is not.
+			if k[0] != before && k[0] != 's' && k[0] != 'u' || strings.HasPrefix(k, "u") && strings.HasSuffix(k, "\x02") {
 				changes = append(changes, change{k, v, nil})
 			}
 			before = k[0]
@@ -195,7 +197,7 @@ func TestVerifyRecomputesEverything(t *testing.T) {
 		}
 		return it.Error()
 	})
-	for _, k := range []string{"x", "mx", "b12345678", "d\x00\x00\x00\x00\x00\x00\x00\x63", "h" + strings.Repeat("1", 32), "t" + strings.Repeat("1", 32), "r\x00\x01x"} {
+	for _, k := range []string{"x", "mx", "b12345678", "d\x00\x00\x00\x00\x00\x00\x00\x63", "h" + strings.Repeat("1", 32), "t" + strings.Repeat("1", 32), "r\x00\x01x", "u\x00\x00\x00\x00\x00\x00\x00\x63", "u1"} {
 		changes = append(changes, change{k, nil, make([]byte, 12)})
 	}
 	if len(changes) < 40 {

@@ -68,8 +68,13 @@ type Config struct {
 	Mode      Mode               // default auto
 	Clock     *Clock             // default: the machine's
 	Pool      PoolLimits         // default: DefaultPoolLimits
-	Logger    *slog.Logger       // default: discards
-	Hook      func(point string) // for crash tests: called at before-batch, after-batch, after-publish, before-revert, after-revert
+	// KeepStates is for how many blocks back ViewAt finds the state: default
+	// DefaultKeepStates, at most MaxKeepStates. Each block then leaves what undoes
+	// it on disk (in memory without Dir), about as much as it changed, and the
+	// directory of an epoch stays for as long as the state of one of its blocks.
+	KeepStates int
+	Logger     *slog.Logger       // default: discards
+	Hook       func(point string) // for crash tests: called at before-batch, after-batch, after-publish, before-revert, after-revert
 }
 
 // Barrier is called by Advance after each block, with its height, so that
@@ -100,8 +105,9 @@ type Ledger struct {
 	forkAt  chain.Height   // of the present fork's first block; 0 where there was no revert
 	reverts []chain.Height // of each revert of this process: the new fork's first block
 
-	pool *pool
-	feed feed
+	pool   *pool
+	feed   feed
+	states states
 
 	wake      chan struct{} // the pool has got something
 	driving   sync.Mutex    // held by Advance: the loop does not seal meanwhile
@@ -128,6 +134,7 @@ func Open(ctx context.Context, cfg Config) (*Ledger, error) {
 		wake: make(chan struct{}, 1), done: make(chan struct{}),
 	}
 	l.feed.init()
+	l.states.init()
 	if cfg.SealerKey != nil {
 		l.self = chain.NodeID(cfg.SealerKey.Public().(ed25519.PublicKey))
 		if !slices.Contains(cfg.Genesis.Sealers, l.self) {
@@ -138,7 +145,7 @@ func Open(ctx context.Context, cfg Config) (*Ledger, error) {
 	if err != nil {
 		return nil, err
 	}
-	l.db = db
+	l.db, db.keep = db, chain.Height(cfg.KeepStates)
 	if db.torn > 0 {
 		l.log.Warn("cut off a write that a crash left unfinished; nothing acknowledged was in it", "bytes", db.torn)
 	}
@@ -190,6 +197,12 @@ func (c *Config) complete() error {
 	}
 	if c.Pool == (PoolLimits{}) {
 		c.Pool = DefaultPoolLimits
+	}
+	if c.KeepStates == 0 {
+		c.KeepStates = DefaultKeepStates
+	}
+	if c.KeepStates < 1 || c.KeepStates > MaxKeepStates {
+		return fmt.Errorf("%w: %d states to keep; 1 to %d", ErrConfig, c.KeepStates, MaxKeepStates)
 	}
 	if c.Hook == nil {
 		c.Hook = func(string) {}

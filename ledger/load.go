@@ -10,6 +10,7 @@ import (
 	"tunic/chain"
 	"tunic/chain/genesis"
 	"tunic/internal/merkle"
+	"tunic/internal/table"
 	"tunic/ledger/light"
 	"tunic/ledger/machine"
 )
@@ -33,6 +34,14 @@ func (l *Ledger) load(ctx context.Context) error {
 	}
 	if head.Header.Height == 0 {
 		return l.begin()
+	}
+	stale, err := l.db.findUndo(head.Header.Height)
+	if err == nil && stale {
+		l.log.Warn("former states are forgotten: blocks were added without what undoes them")
+		err = l.db.dropUndo()
+	}
+	if err != nil {
+		return fmt.Errorf("open ledger: %w", err)
 	}
 	m, err := rebuild(l.db, stored, head.Header)
 	if err != nil {
@@ -79,6 +88,12 @@ func rebuild(db *store, g genesis.Genesis, head chain.Header) (*machine.Machine,
 	if err != nil {
 		return nil, err
 	}
+	return assemble(db, g, head, rows, db)
+}
+
+// assemble makes the machine of a header from its rows and the stored list of its
+// epoch.
+func assemble(db *store, g genesis.Genesis, head chain.Header, rows [machine.Parts][]table.Row, index machine.HeaderIndex) (m *machine.Machine, err error) {
 	list := machine.EmptyList()
 	if head.DirEpoch > 0 {
 		list, _, err = db.list(head.DirEpoch)
@@ -89,7 +104,7 @@ func rebuild(db *store, g genesis.Genesis, head chain.Header) (*machine.Machine,
 			return nil, err
 		}
 	}
-	m, err := machine.Load(g.Core, g.Hash(), head, rows, list, db)
+	m, err = machine.Load(g.Core, g.Hash(), head, rows, list, index)
 	if err != nil {
 		return nil, corrupt("%v", err)
 	}

@@ -179,22 +179,3 @@ func (l *Ledger) View(f func(*machine.Machine)) {
 	defer l.mu.RUnlock()
 	f(l.machine)
 }
-
-// ViewAt reads the state after block h, one of the last that are kept; 0 is
-// that before the first block. The rules of View hold. ErrNotKept below those
-// that are kept, ErrNotFound above the head.
-func (l *Ledger) ViewAt(ctx context.Context, h chain.Height, f func(*machine.Machine)) error {
-	l.mu.RLock()
-	defer l.mu.RUnlock()
-	switch head := l.head.Header.Height; {
-	case h == head:
-		f(l.machine)
-		return nil
-	case h > head:
-		return fmt.Errorf("%w: block %d, the head is %d", ErrNotFound, h, head)
-	}
-	return fmt.Errorf("%w: the state after block %d", ErrNotKept, h)
-}
-
-// KeptFrom is the lowest height whose state is kept.
-func (l *Ledger) KeptFrom() chain.Height { return l.Head().Header.Height }

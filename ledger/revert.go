@@ -155,6 +155,7 @@ func (l *Ledger) fork(op machine.DevOp, s Snapshot, p *past) (chain.SealedHeader
 	if err := l.db.write(batch); err != nil {
 		return chain.SealedHeader{}, l.halt(err)
 	}
+	l.db.oldest = l.db.oldestUpTo(height)
 	l.cfg.Hook("after-revert")
 	// As in seal: signed only now. Heights of the fork that was given up may be
 	// sealed again, in the new one.
@@ -193,6 +194,7 @@ func (s *store) replace(blk chain.Block, out *machine.Output, p *past, top chain
 		b.Delete(key(keySeal, at))
 		b.Delete(key(keyResults, at))
 		b.Delete(key(keyHash, hash[:]))
+		b.Delete(key(keyUndo, at))
 		for _, tx := range old.Txs {
 			id := chain.SHA256(tx)
 			if at, ok := p.places[id]; ok {
@@ -216,8 +218,12 @@ func (s *store) replace(blk chain.Block, out *machine.Output, p *past, top chain
 	if err := s.deleteAll(b, util.BytesPrefix([]byte{keyList})); err != nil {
 		return nil, nil, err
 	}
+	first, err := s.firstList(blk.Header.DirEpoch, s.oldestUpTo(blk.Header.Height))
+	if err != nil {
+		return nil, nil, err
+	}
 	for e, f := range p.lists {
-		if e+KeptLists > blk.Header.DirEpoch {
+		if e >= first {
 			b.Put(key(keyList, u64(uint64(e))), append(u64(uint64(f.at)), f.list.Encode()...))
 		}
 	}
@@ -232,6 +238,7 @@ func (s *store) replace(blk chain.Block, out *machine.Output, p *past, top chain
 	}
 	at, hash := u64(uint64(blk.Header.Height)), blk.Header.Hash()
 	b.Put(key(keyBlock, at), blk.Encode())
+	b.Put(key(keyUndo, at), encodeUndo(&out.Changes))
 	b.Put(key(keyHash, hash[:]), at)
 	b.Put(key(keyMeta, []byte("head")), append(slices.Clone(at), hash[:]...))
 	b.Put(key(keyResults, at), encodeResults(out.Results))

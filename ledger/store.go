@@ -32,6 +32,7 @@ const (
 	keyRow     = 'r' // part 1 | row key: row value
 	keyTx      = 't' // transaction id 32: height 8 | index 4 | code
 	keyList    = 'd' // epoch 8: height 8 of the block that froze it | list
+	keyUndo    = 'u' // height 8: what undoes that block (undo.go), of the last blocks
 )
 
 // dbFolder is the database's folder within a ledger's: the lock file is beside it.
@@ -40,8 +41,11 @@ const dbFolder = "db"
 // store is the database. What it returns is copied out of it.
 type store struct {
 	db     *leveldb.DB
+	r      leveldb.Reader // what is read from: db, or a snapshot of it (still)
 	unlock func()
-	torn   int64 // bytes of an unfinished write that were cut off at open
+	torn   int64        // bytes of an unfinished write that were cut off at open
+	keep   chain.Height // how many blocks back can be undone
+	oldest chain.Height // the lowest block that can be undone, and so all above it; 0: none can
 }
 
 // options: every checksum is verified on every read, and nothing corrupt is
@@ -57,7 +61,7 @@ func openStore(dir string) (*store, error) {
 		if err != nil {
 			return nil, fmt.Errorf("open ledger in memory: %w", err)
 		}
-		return &store{db: db, unlock: func() {}}, nil
+		return &store{db: db, r: db, unlock: func() {}}, nil
 	}
 	if err := durable.MkdirAll(dir); err != nil {
 		return nil, fmt.Errorf("open ledger: %w", err)
@@ -84,7 +88,7 @@ func openStore(dir string) (*store, error) {
 		unlock()
 		return nil, dbError("open ledger", err)
 	}
-	return &store{db: db, unlock: unlock, torn: torn}, nil
+	return &store{db: db, r: db, unlock: unlock, torn: torn}, nil
 }
 
 func holdsTables(path string) bool {
@@ -104,6 +108,19 @@ func (s *store) close() error {
 	}
 	return nil
 }
+
+// still is the database as it is now, to read from whatever is written
+// meanwhile, until release.
+func (s *store) still() (*store, error) {
+	snap, err := s.db.GetSnapshot()
+	if err != nil {
+		return nil, dbError("read database", err)
+	}
+	return &store{r: snap, unlock: snap.Release}, nil
+}
+
+// release ends what still began.
+func (s *store) release() { s.unlock() }
 
 // remedy is what to do about a corrupt database.
 const remedy = "see what is left with `tunic db verify` and `tunic db export`, rescue it with `tunic db repair`, or import an export of another copy"
@@ -133,7 +150,7 @@ func key(prefix byte, parts ...[]byte) []byte {
 func u64(v uint64) []byte { return wire.AppendUint64(make([]byte, 0, 8), v) }
 
 func (s *store) get(what string, k []byte) ([]byte, error) {
-	v, err := s.db.Get(k, nil)
+	v, err := s.r.Get(k, nil)
 	if err != nil {
 		return nil, dbError("read "+what, err)
 	}
@@ -291,7 +308,7 @@ func (s *store) list(e chain.Epoch) (*directory.List, chain.SealedHeader, error)
 }
 
 func (s *store) rows() (rows [machine.Parts][]table.Row, err error) {
-	it := s.db.NewIterator(util.BytesPrefix([]byte{keyRow}), nil)
+	it := s.r.NewIterator(util.BytesPrefix([]byte{keyRow}), nil)
 	defer it.Release()
 	for it.Next() {
 		k := it.Key()
@@ -385,22 +402,29 @@ func (s *store) put(blk chain.Block, out *machine.Output) error {
 			}
 		}
 	}
+	oldest := s.putUndo(b, blk.Header.Height, out)
 	if out.List != nil {
 		e := out.List.Epoch
 		b.Put(key(keyList, u64(uint64(e))), append(h, out.List.Encode()...))
-		if err := s.forget(b, e); err != nil {
+		if err := s.forget(b, e, oldest); err != nil {
 			return err
 		}
 	}
-	return s.write(b)
+	if err := s.write(b); err != nil {
+		return err
+	}
+	s.oldest = oldest
+	return nil
 }
 
-// forget deletes the lists that are too old once e is kept.
-func (s *store) forget(b *leveldb.Batch, e chain.Epoch) error {
-	if e < KeptLists {
-		return nil
+// forget deletes the lists that are too old once e is kept and blocks from
+// oldest on can be undone.
+func (s *store) forget(b *leveldb.Batch, e chain.Epoch, oldest chain.Height) error {
+	first, err := s.firstList(e, oldest)
+	if err != nil || first == 0 {
+		return err
 	}
-	it := s.db.NewIterator(&util.Range{Start: []byte{keyList}, Limit: key(keyList, u64(uint64(e-KeptLists+1)))}, nil)
+	it := s.db.NewIterator(&util.Range{Start: []byte{keyList}, Limit: key(keyList, u64(uint64(first)))}, nil)
 	defer it.Release()
 	for it.Next() {
 		b.Delete(append([]byte(nil), it.Key()...))

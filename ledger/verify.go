@@ -11,8 +11,8 @@ import (
 )
 
 // Verify replays every block of the database in dir from genesis and holds all
-// that is stored against it: headers, seals, results, state, lists and indexes,
-// and every invariant. A row that the blocks do not account for is an error too.
+// that is stored against it: headers, seals, results, state, what undoes the
+// last blocks, lists and indexes, and every invariant. A row that the blocks do not account for is an error too.
 // No ledger may run there.
 func Verify(ctx context.Context, dir string) (DBReport, error) {
 	r, err := verify(ctx, dir)
@@ -39,6 +39,9 @@ func verify(ctx context.Context, dir string) (DBReport, error) {
 		return r, err
 	}
 	places, lists := map[chain.Hash]place{}, map[chain.Epoch]chain.Height{}
+	if _, err := db.findUndo(head.Header.Height); err != nil { // stale ones go when it is opened
+		return r, err
+	}
 	for h := chain.Height(1); h <= head.Header.Height; h++ {
 		if err := ctx.Err(); err != nil {
 			return r, err
@@ -52,6 +55,9 @@ func verify(ctx context.Context, dir string) (DBReport, error) {
 			return r, corrupt("%v", err)
 		}
 		if err := verifyBeside(db, b, out.Results, places); err != nil {
+			return r, err
+		}
+		if err := verifyUndo(db, h, &out); err != nil {
 			return r, err
 		}
 		if out.List != nil {
@@ -69,12 +75,24 @@ func verify(ctx context.Context, dir string) (DBReport, error) {
 	if _, err := rebuild(db, g, m.Head()); err != nil {
 		return r, err
 	}
-	for e := range lists {
-		if e+KeptLists <= r.Epoch {
-			delete(lists, e) // forgotten
-		}
+	// Older ones go with the next list.
+	must, err := db.firstList(r.Epoch, db.keptFrom(r.Height)+1)
+	if err != nil {
+		return r, err
 	}
-	return r, verifyKeys(db, r.Height, places, lists)
+	return r, verifyKeys(db, r.Height, places, lists, must)
+}
+
+// verifyUndo holds what undoes a block against the changes that it made.
+func verifyUndo(db *store, h chain.Height, out *machine.Output) error {
+	if db.oldest == 0 || h < db.oldest {
+		return nil
+	}
+	record, err := db.undo(h)
+	if err == nil && !bytes.Equal(record, encodeUndo(&out.Changes)) {
+		err = corrupt("what undoes block %d is not what the block changed", h)
+	}
+	return err
 }
 
 // verifyBeside holds what is stored beside a block against what it gave, and
@@ -101,8 +119,9 @@ func verifyBeside(db *store, b chain.Block, want []machine.Result, places map[ch
 }
 
 // verifyKeys holds every key of the database against what a chain up to head
-// has. Rows of the state are rebuild's.
-func verifyKeys(db *store, head chain.Height, places map[chain.Hash]place, lists map[chain.Epoch]chain.Height) error {
+// has: of the lists those from epoch must on, and perhaps earlier ones. Rows of
+// the state are rebuild's.
+func verifyKeys(db *store, head chain.Height, places map[chain.Hash]place, lists map[chain.Epoch]chain.Height, must chain.Epoch) error {
 	it := db.db.NewIterator(nil, nil)
 	defer it.Release()
 	count := map[byte]int{}
@@ -124,7 +143,7 @@ func verifyKeys(db *store, head chain.Height, places map[chain.Hash]place, lists
 			} else if string(rest) != "genesis" && string(rest) != "head" {
 				return corrupt("unknown key %q", k)
 			}
-		case keyBlock, keySeal, keyResults:
+		case keyBlock, keySeal, keyResults, keyUndo:
 			if len(rest) != 8 || binary.BigEndian.Uint64(rest)-1 >= uint64(head) {
 				return corrupt("key %x is of no block up to %d", k, head)
 			}
@@ -145,6 +164,7 @@ func verifyKeys(db *store, head chain.Height, places map[chain.Hash]place, lists
 			if l, at, err := db.list(e); err != nil || l.Epoch != e || at.Header.Height != lists[e] {
 				return corrupt("list of epoch %d: %v", e, err)
 			}
+			delete(lists, e)
 		default:
 			return corrupt("unknown key %x", k)
 		}
@@ -152,9 +172,14 @@ func verifyKeys(db *store, head chain.Height, places map[chain.Hash]place, lists
 	if err := it.Error(); err != nil {
 		return dbError("read database", err)
 	}
-	for prefix, want := range map[byte]int{keyBlock: int(head), keyResults: int(head), keyHash: int(head), keyTx: len(places), keyList: len(lists)} {
+	for prefix, want := range map[byte]int{keyBlock: int(head), keyResults: int(head), keyHash: int(head), keyTx: len(places)} {
 		if count[prefix] != want {
 			return corrupt("%d rows under %q, the blocks give %d", count[prefix], prefix, want)
+		}
+	}
+	for e := range lists { // those that were not found
+		if e >= must {
+			return corrupt("the list of epoch %d is missing", e)
 		}
 	}
 	return nil

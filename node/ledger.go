@@ -115,6 +115,9 @@ type LedgerConfig struct {
 	Mode ledger.Mode
 	// Rate limits requests a second from one address; 0 does not limit.
 	Rate float64
+	// KeepStates is for how many blocks back the state can be asked for; 0 means
+	// ledger.DefaultKeepStates.
+	KeepStates int
 	// Ready is called once with the API's URL when it answers.
 	Ready func(url string)
 	// Hook is called at the sealer's named points (crash tests).
@@ -152,7 +155,8 @@ func RunLedger(ctx context.Context, cfg LedgerConfig) error {
 		clock = ledger.NewOffsetClock(g.Time)
 	}
 	l, err := ledger.Open(ctx, ledger.Config{
-		Dir: filepath.Join(cfg.Dir, ledgerDB), Genesis: g, SealerKey: key, Mode: cfg.Mode, Clock: clock, Hook: cfg.Hook, Logger: cfg.Logger,
+		Dir: filepath.Join(cfg.Dir, ledgerDB), Genesis: g, SealerKey: key, Mode: cfg.Mode, Clock: clock,
+		KeepStates: cfg.KeepStates, Hook: cfg.Hook, Logger: cfg.Logger,
 	})
 	if err != nil {
 		return err

@@ -279,6 +279,7 @@ func drawAccounts() ([]devAccount, error) {
 func (a *app) ledgerRun() *cobra.Command {
 	var dir, http, mode, ready string
 	var rate float64
+	var keep int
 	c := &cobra.Command{
 		Use: "run", Short: "Run the ledger and its API, until interrupted", Args: cobra.NoArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error {
@@ -295,6 +296,9 @@ func (a *app) ledgerRun() *cobra.Command {
 			if rate < 0 || rate > 1e6 {
 				return usage("--rate %g is out of range; 0 for no limit, 20 for 20 requests a second", rate)
 			}
+			if keep < 1 || keep > ledger.MaxKeepStates {
+				return usage("--keep-states %d is out of range; 1 to %d", keep, ledger.MaxKeepStates)
+			}
 			log, err := a.logger()
 			if err != nil {
 				return err
@@ -305,7 +309,7 @@ func (a *app) ledgerRun() *cobra.Command {
 			}
 			var after error // the ready file could not be written
 			err = node.RunLedger(cmd.Context(), node.LedgerConfig{
-				Dir: dir, HTTP: http, Mode: ledger.Mode(mode), Rate: rate, Logger: log,
+				Dir: dir, HTTP: http, Mode: ledger.Mode(mode), Rate: rate, KeepStates: keep, Logger: log,
 				Ready: func(url string) {
 					after = a.ready(ready, map[string]any{"ready": true, "url": url, "genesis": g.Hash(), "claim": g.Params.Claim()},
 						fmt.Sprintf("ledger ready at %s, network %s (%s: %s)", url, g.Hash(), g.Profile, g.Params.Claim()))
@@ -318,6 +322,7 @@ func (a *app) ledgerRun() *cobra.Command {
 	c.Flags().StringVar(&http, "http", defaultHTTP, "address and port of the API")
 	c.Flags().StringVar(&mode, "mode", "", "when to seal: auto, interval, mixed or manual (default mixed on dev networks, else interval)")
 	c.Flags().Float64Var(&rate, "rate", 0, "requests a second from one address, and twice that at once (default no limit)")
+	c.Flags().IntVar(&keep, "keep-states", ledger.DefaultKeepStates, "for how many blocks back the API answers ?height= and goes on with lists")
 	readyFlag(c, &ready)
 	return c
 }

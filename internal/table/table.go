@@ -4,7 +4,7 @@
 //
 // A reducer declares a Table on a Part, reads with Get and writes with Set and
 // Delete. The machine calls Commit once per block: it brings the tree up to
-// date and returns the changed rows for the disk. Nothing here is safe for
+// date and returns the changed rows for the disk, each with what undoes it. Nothing here is safe for
 // concurrent use; the machine's owner serialises.
 package table
 
@@ -36,8 +36,8 @@ func (r Row) LeafHash() merkle.Hash {
 // Part is one subtree of the state root. The zero value is empty and ready.
 type Part struct {
 	tables map[byte]rows
-	dirty  map[string]struct{}
-	keys   []string // ascending, as of the last Commit
+	dirty  map[string][]byte // keys written since the last Commit, with the value before; nil: there was none
+	keys   []string          // ascending, as of the last Commit
 	tree   merkle.Tree
 }
 
@@ -47,16 +47,22 @@ type rows interface {
 	load(key, value []byte) error
 }
 
-// Change is a row to write, or to delete where Value is nil.
-type Change = Row
+// Change is a row to write, or to delete where Value is nil. Former is the
+// value as of the Commit before, nil where there was no such row; the two differ.
+type Change struct {
+	Row
+	Former []byte
+}
 
 // Commit brings the tree up to date and returns what changed since the last
-// Commit, ascending by key.
+// Commit, ascending by key. A row that was written and has its former value
+// again has not changed.
 func (p *Part) Commit() []Change {
 	if len(p.dirty) == 0 {
 		return nil
 	}
-	touched := slices.Sorted(maps.Keys(p.dirty))
+	dirty := p.dirty
+	touched := slices.Sorted(maps.Keys(dirty))
 	p.dirty = nil
 	changes := make([]Change, 0, len(touched))
 	at := make([]int, 0, len(touched))
@@ -65,10 +71,11 @@ func (p *Part) Commit() []Change {
 	for _, k := range touched {
 		value, present := p.tables[k[0]].encode(k)
 		i, known := slices.BinarySearch(p.keys, k)
-		if !present && !known {
-			continue // written and deleted again between two commits
+		former := dirty[k]
+		if present == known && bytes.Equal(value, former) {
+			continue // also: written and deleted again between two commits
 		}
-		c := Change{Key: []byte(k), Value: value}
+		c := Change{Row{Key: []byte(k), Value: value}, former}
 		changes = append(changes, c)
 		if present != known {
 			reshaped = true
@@ -217,23 +224,33 @@ func (t *Table[K, V]) Get(k K) (V, bool) { v, ok := t.rows[k]; return v, ok }
 
 // Set writes v under k.
 func (t *Table[K, V]) Set(k K, v V) {
-	t.rows[k] = v
 	t.touch(k)
+	t.rows[k] = v
 }
 
 // Delete removes k, if it is there.
 func (t *Table[K, V]) Delete(k K) {
 	if _, ok := t.rows[k]; ok {
-		delete(t.rows, k)
 		t.touch(k)
+		delete(t.rows, k)
 	}
 }
 
+// touch notes that k is about to be written and, the first time since the last
+// Commit, what is there.
 func (t *Table[K, V]) touch(k K) {
 	if t.part.dirty == nil {
-		t.part.dirty = map[string]struct{}{}
+		t.part.dirty = map[string][]byte{}
 	}
-	t.part.dirty[string(t.Key(k))] = struct{}{}
+	key := t.Key(k)
+	if _, ok := t.part.dirty[string(key)]; ok {
+		return
+	}
+	var former []byte
+	if v, ok := t.rows[k]; ok {
+		former = t.codec.AppendValue([]byte{}, v)
+	}
+	t.part.dirty[string(key)] = former
 }
 
 // Len is the number of rows, uncommitted ones included.
