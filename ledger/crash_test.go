@@ -5,6 +5,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"math/rand/v2"
 	"os"
 	"os/exec"
 	"strings"
@@ -101,6 +102,7 @@ func TestCrashAtEveryPoint(t *testing.T) {
 	dir := t.TempDir()
 	shown := map[chain.Height]string{}
 	acked := map[string]chain.Height{}
+	rng := rand.New(rand.NewPCG(1, 1))
 	for _, point := range []string{"before-batch", "after-batch", "after-publish"} {
 		for _, n := range []int{1, 3} {
 			lines, cmd := startChild(t, point, n, dir)
@@ -142,6 +144,7 @@ func TestCrashAtEveryPoint(t *testing.T) {
 				shown[h] = b.Header.Hash().String()
 			}
 			check(t, l)
+			checkStates(t, l, rng, 0)
 			l.Close()
 		}
 	}

@@ -5,6 +5,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"math/rand/v2"
 	"testing"
 
 	"tunic/chain"
@@ -99,6 +100,7 @@ func TestRevertTwiceByOneName(t *testing.T) {
 	if fork(again) != 2 || again.Head().Header.Height != base.Height+4 {
 		t.Fatal("opened again on another fork")
 	}
+	checkStates(t, again, rand.New(rand.NewPCG(1, 1)), 0)
 	if revert(t, again, "base").Header.Fork != 3 {
 		t.Fatal("a snapshot outlives a restart")
 	}
@@ -315,10 +317,13 @@ func TestCrashInRevert(t *testing.T) {
 			t.Fatalf("%s: fork %d, height %d", point, fork(l), l.Head().Header.Height)
 		}
 		check(t, l)
+		rng := rand.New(rand.NewPCG(1, 1))
+		checkStates(t, l, rng, 0)
 		if revert(t, l, "three").Header.Fork != want+1 {
 			t.Fatal(point)
 		}
 		seal(t, l)
+		checkStates(t, l, rng, 0)
 		l.Close()
 		if r, err := ledger.Verify(context.Background(), dir); err != nil || r.Height != 5 {
 			t.Fatalf("%s: %+v, %v", point, r, err)

@@ -15,6 +15,7 @@ import (
 	"tunic/chain/beacon"
 	"tunic/chain/genesis"
 	"tunic/chain/statement"
+	"tunic/internal/table"
 	"tunic/ledger/light"
 	"tunic/ledger/machine"
 	"tunic/registry"
@@ -32,6 +33,8 @@ type world struct {
 	sealer  ed25519.PrivateKey
 	headers map[chain.Height]chain.SealedHeader
 	seq     map[string]uint32
+	rows    [machine.Parts][]table.Row // after the block with this hash
+	after   chain.Hash
 }
 
 func seed(name string) [32]byte { return sha256.Sum256([]byte("test " + name)) }
@@ -245,15 +248,48 @@ func (w *world) commitment(node string, e chain.Epoch) statement.Statement {
 // block applies txs at t and checks every invariant.
 func (w *world) block(t chain.Time, txs ...[]byte) machine.Output {
 	w.t.Helper()
+	before, head := rowsOf(w.m), w.m.HeadHash()
+	if w.after == head {
+		before = w.rows // a test may have written since
+	}
 	out, err := w.m.Apply(machine.Input{Height: w.m.Head().Height + 1, Time: t, Proposer: nodeID("sealer"), Fork: w.m.Fork(), Txs: w.m.PrepareAll(txs)})
 	if err != nil {
 		w.t.Fatal(err)
 	}
+	w.undone(before, &out)
+	w.rows, w.after = rowsOf(w.m), w.m.HeadHash()
 	if err := w.m.Check(); err != nil {
 		w.t.Fatal(err)
 	}
 	w.remember(out.Header)
 	return out
+}
+
+// undone takes the changes of a block back: what comes out is the rows before it.
+func (w *world) undone(before [machine.Parts][]table.Row, out *machine.Output) {
+	w.t.Helper()
+	for i, now := range rowsOf(w.m) {
+		rows := map[string][]byte{}
+		for _, r := range now {
+			rows[string(r.Key)] = r.Value
+		}
+		for _, c := range out.Changes[i] {
+			if !bytes.Equal(rows[string(c.Key)], c.Value) || (c.Value == nil) == (c.Former == nil) && bytes.Equal(c.Value, c.Former) {
+				w.t.Fatalf("part %s, row %x: change to %x from %x", machine.Part(i), c.Key, c.Value, c.Former)
+			}
+			if rows[string(c.Key)] = c.Former; c.Former == nil {
+				delete(rows, string(c.Key))
+			}
+		}
+		for _, r := range before[i] {
+			if v, ok := rows[string(r.Key)]; !ok || !bytes.Equal(v, r.Value) {
+				w.t.Fatalf("part %s, row %x: undone it is %x, was %x", machine.Part(i), r.Key, v, r.Value)
+			}
+		}
+		if len(rows) != len(before[i]) {
+			w.t.Fatalf("part %s: %d rows undone, were %d", machine.Part(i), len(rows), len(before[i]))
+		}
+	}
 }
 
 // remember keeps the sealed header of the last block.
