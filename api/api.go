@@ -145,7 +145,7 @@ func (s *server) engine() (*gin.Engine, error) {
 		return nil, err
 	}
 	group := e.Group("", s.guardControls, routes.validate)
-	strict := oas.NewStrictHandlerWithOptions(s, nil, oas.StrictGinServerOptions{
+	strict := oas.NewStrictHandlerWithOptions(s, []oas.StrictMiddlewareFunc{linkNext}, oas.StrictGinServerOptions{
 		RequestErrorHandlerFunc:  func(c *gin.Context, err error) { s.failed(c, requestProblem(err)) },
 		HandlerErrorFunc:         s.failed,
 		ResponseErrorHandlerFunc: s.failed,

@@ -82,7 +82,7 @@ func (d *directories) list(e chain.Epoch, form representation) (stored, error) {
 }
 
 // delta is the body of what changed from one epoch's list to another's.
-func (d *directories) delta(since, e chain.Epoch) (stored, error) {
+func (d *directories) delta(since, e chain.Epoch, form representation) (stored, error) {
 	d.mu.Lock()
 	defer d.mu.Unlock()
 	s, err := d.settle(e)
@@ -99,8 +99,11 @@ func (d *directories) delta(since, e chain.Epoch) (stored, error) {
 			return stored{}, explainList(since, err)
 		}
 	}
-	name := bodyName{header: s.header.Header.Hash(), form: asOctets, delta: true, since: since, base: from.Root()}
+	name := bodyName{header: s.header.Header.Hash(), form: form, delta: true, since: since, base: from.Root()}
 	return d.body(name, func() ([]byte, error) {
+		if form == asJSON {
+			return deltaAsJSON(from, s.list, s.header)
+		}
 		return append(wire.AppendBytes(nil, s.header.Encode()), directory.Diff(from, s.list).Encode()...), nil
 	})
 }
@@ -116,7 +119,7 @@ func (d *directories) settle(e chain.Epoch) (settled, error) {
 	if e == 0 {
 		e = head.DirEpoch
 	}
-	if s, ok := d.epochs[e]; ok && s.fork == head.Fork {
+	if s, ok := d.epochs[e]; ok && s.fork == head.Fork && e+ledger.KeptLists > head.DirEpoch {
 		current := e == head.DirEpoch && s.header.Header.Directory == head.Directory && len(s.header.Header.Removals) == len(head.Removals)
 		if s.past || current {
 			return s, nil
@@ -150,7 +153,7 @@ func (d *directories) settle(e chain.Epoch) (settled, error) {
 		return s, fmt.Errorf("list of epoch %d: %w", e, err)
 	}
 	for old := range d.epochs {
-		if old+ledger.KeptLists < head.DirEpoch || old > head.DirEpoch {
+		if old+ledger.KeptLists <= head.DirEpoch || old > head.DirEpoch {
 			delete(d.epochs, old)
 		}
 	}

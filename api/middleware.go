@@ -71,7 +71,7 @@ func crossOrigin(origins []string, next http.Handler) http.Handler {
 			switch r.Method {
 			case http.MethodGet, http.MethodHead:
 				h.Set("Access-Control-Allow-Origin", origin)
-				h.Set("Access-Control-Expose-Headers", "ETag, Retry-After, "+httpx.RequestIDHeader)
+				h.Set("Access-Control-Expose-Headers", "ETag, Link, Retry-After, "+httpx.RequestIDHeader)
 			case http.MethodOptions:
 				h.Set("Access-Control-Allow-Origin", origin)
 				h.Set("Access-Control-Allow-Methods", "GET, HEAD")

@@ -3,14 +3,15 @@ package api
 import (
 	"context"
 	"encoding/hex"
-	"iter"
 	"net/netip"
+	"slices"
 
 	"tunic/api/oas"
 	"tunic/chain"
 	"tunic/chain/statement"
 	"tunic/ledger/machine"
 	"tunic/registry"
+	"tunic/registry/directory"
 )
 
 // nodeID reads a node id parameter, whose pattern the specification checks.
@@ -59,37 +60,112 @@ func nodeOf(m *machine.Machine, n registry.Node) oas.Node {
 
 // ListNodes pages through the nodes ever registered.
 func (s *server) ListNodes(ctx context.Context, req oas.ListNodesRequestObject) (oas.ListNodesResponseObject, error) {
-	var state, operator string
-	if req.Params.State != nil {
-		state = string(*req.Params.State)
-	}
-	if req.Params.Operator != nil {
-		a, err := address("operator", *req.Params.Operator)
-		if err != nil {
-			return nil, err
-		}
-		operator = a.String()
-	}
-	l, err := list(req.Params.Limit, req.Params.Cursor, "nodes", state, operator)
+	p := req.Params
+	f, err := filter[oas.Node](question{p.Operator, p.Swarm, p.Search, p.Version, p.MinStake, p.Fields, p.Order})
 	if err != nil {
 		return nil, err
 	}
-	var out oas.ListNodes200JSONResponse
-	err = s.pinned(ctx, &l, req.Params.Height, func(m *machine.Machine) error {
-		wanted := func(yield func(registry.Node) bool) {
-			for n := range m.Registry().All() {
-				if (state == "" || n.State.String() == state) && (operator == "" || n.Operator.String() == operator) && !yield(n) {
-					return
-				}
-			}
-		}
+	w := nodeFilter{filtering: f}
+	if p.State != nil {
+		w.state = string(*p.State)
+	}
+	if p.Flag != nil {
+		w.flag = *p.Flag
+	}
+	l, err := list(p.Limit, p.Cursor, append([]string{"nodes", w.state, string(w.flag)}, f.given...)...)
+	if err != nil {
+		return nil, err
+	}
+	var (
+		out   oas.NodePage
+		nodes []oas.Node
+	)
+	err = s.pinned(ctx, &l, p.Height, func(m *machine.Machine) error {
 		out.Height = int64(m.Head().Height)
-		out.Items, out.NextCursor, out.Total = page(&l, iter.Seq[registry.Node](wanted),
-			func(n registry.Node) []byte { return n.ID[:] },
-			func(n registry.Node) oas.Node { return nodeOf(m, n) })
+		nodes, out.NextCursor, out.Total = page(&l, slices.Values(w.wanted(m)), keyOf[registry.Node],
+			func(r ranked[registry.Node]) oas.Node { return nodeOf(m, r.item) })
 		return nil
 	})
-	return out, err
+	if err != nil {
+		return nil, err
+	}
+	items, err := show(f, nodes)
+	if err != nil {
+		return nil, err
+	}
+	body, err := encodeJSON(struct {
+		Height     int64   `json:"height"`
+		Total      int64   `json:"total"`
+		NextCursor *string `json:"next_cursor,omitempty"`
+		Items      any     `json:"items"`
+	}{out.Height, out.Total, out.NextCursor, items})
+	if err != nil {
+		return nil, err
+	}
+	return listed{unstored(asJSON, body).serve(requestOf(ctx), cacheRevalidate), out.NextCursor}, nil
+}
+
+// nodeFilter is a filtering with what nodes alone have.
+type nodeFilter struct {
+	filtering
+	state string
+	flag  oas.ListNodesParamsFlag
+}
+
+// wanted are the nodes that f takes, in its order.
+func (f nodeFilter) wanted(m *machine.Machine) []ranked[registry.Node] {
+	var all []ranked[registry.Node]
+	for n := range m.Registry().All() {
+		if f.takes(m, n) {
+			all = append(all, ranked[registry.Node]{f.rank(n.ID, f.value(m, n)), n})
+		}
+	}
+	return inOrder(all)
+}
+
+// takes asks what costs least first; a descriptor is read for a search alone.
+func (f nodeFilter) takes(m *machine.Machine, n registry.Node) bool {
+	if f.state != "" && f.state != n.State.String() || !f.flagged(m, n) {
+		return false
+	}
+	e := directory.Entry{Node: n.ID, Operator: n.Operator, Swarm: n.Swarm, Version: n.Version, Stake: m.Staking().Total(n.ID)}
+	if f.Search != "" {
+		d, _ := descriptorOf(n)
+		e.Endpoints = d.Endpoints
+	}
+	return f.Match(&e)
+}
+
+func (f nodeFilter) flagged(m *machine.Machine, n registry.Node) bool {
+	switch f.flag {
+	case oas.Listed:
+		return n.Listed
+	case oas.Unlisted:
+		return !n.Listed
+	case oas.Staked:
+		return m.Staking().FullyStaked(n.ID)
+	case oas.Open:
+		b, ok := m.Staking().Bond(n.ID)
+		return ok && !b.Closed() && b.Total() < m.Core().Params.StakingRequirement
+	}
+	return true
+}
+
+// value is what n has in f's order.
+func (f nodeFilter) value(m *machine.Machine, n registry.Node) uint64 {
+	switch f.order {
+	case "staked":
+		return uint64(m.Staking().Total(n.ID))
+	case "performance":
+		return uint64(n.Performance)
+	case "registered":
+		return uint64(n.RegisteredHeight)
+	case "heartbeat":
+		return uint64(n.LastHeartbeat)
+	case "credit":
+		return uint64(m.Registry().Credit(n, m.Head().Time))
+	}
+	return 0
 }
 
 // GetNode serves one node with its history.

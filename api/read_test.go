@@ -237,7 +237,7 @@ func TestDelta(t *testing.T) {
 		if from == nil {
 			_, from = open(w, w.ok("/v1/directory?epoch=1", nil, "Accept", "application/octet-stream").body)
 		}
-		r := wire.NewReader(w.ok(fmt.Sprintf("/v1/directory/delta?since=%d", since), nil).body)
+		r := wire.NewReader(w.ok(fmt.Sprintf("/v1/directory/delta?since=%d", since), nil, "Accept", octets).body)
 		sealed, err := chain.DecodeSealedHeader(r.Bytes(1 << 16))
 		w.must(err)
 		d, err := directory.DecodeDelta(r.Fixed(r.Len()))

@@ -33,12 +33,6 @@ func (s *server) ListQuorums(context.Context, oas.ListQuorumsRequestObject) (oas
 func (s *server) ListTransactions(context.Context, oas.ListTransactionsRequestObject) (oas.ListTransactionsResponseObject, error) {
 	return nil, unbuilt()
 }
-func (s *server) GetDirectoryRoot(context.Context, oas.GetDirectoryRootRequestObject) (oas.GetDirectoryRootResponseObject, error) {
-	return nil, unbuilt()
-}
-func (s *server) ListDirectoryEntries(context.Context, oas.ListDirectoryEntriesRequestObject) (oas.ListDirectoryEntriesResponseObject, error) {
-	return nil, unbuilt()
-}
 func (s *server) GetOpenAPI(context.Context, oas.GetOpenAPIRequestObject) (oas.GetOpenAPIResponseObject, error) {
 	return nil, unbuilt()
 }

@@ -472,7 +472,7 @@ type Directory struct {
 
 // DirectoryDelta defines model for DirectoryDelta.
 type DirectoryDelta struct {
-	// Changed new entries whole, others with the members that changed
+	// Changed ascending by node id: new entries whole, of others the members that changed
 	Changed []DirectoryItem `json:"changed"`
 	Count   int             `json:"count"`
 	Epoch   int64           `json:"epoch"`
@@ -484,6 +484,9 @@ type DirectoryDelta struct {
 	// Root Example: 9f86d081884c7d659a2feaa0c55ad015a3bf4f1b2b0b822cd15d6c15b0f00a08
 	Root  Hash  `json:"root"`
 	Since int64 `json:"since"`
+
+	// SinceRoot of the list that the caller should have
+	SinceRoot Hash `json:"since_root"`
 }
 
 // DirectoryEntry defines model for DirectoryEntry.
@@ -520,11 +523,14 @@ type DirectoryEntry struct {
 type DirectoryEntryPage struct {
 	Epoch int64 `json:"epoch"`
 
-	// Height of the first block of the epoch
+	// Height of the header that all pages are of
 	Height     int64           `json:"height"`
 	Items      []DirectoryItem `json:"items"`
 	NextCursor *string         `json:"next_cursor,omitempty"`
-	Total      int64           `json:"total"`
+
+	// Removals nodes of the list that do not count any more, whatever the filters
+	Removals []NodeID `json:"removals"`
+	Total    int64    `json:"total"`
 }
 
 // DirectoryItem an entry, or those members of it that fields names
@@ -537,7 +543,9 @@ type DirectoryProof struct {
 
 	// Header canonical bytes in base64
 	Header Base64 `json:"header"`
-	Listed bool   `json:"listed"`
+
+	// Listed in the list, removed since or not
+	Listed bool `json:"listed"`
 
 	// Membership canonical bytes in base64
 	Membership Base64 `json:"membership"`
@@ -1648,16 +1656,16 @@ type ListDirectoryEntriesParams struct {
 	// Operator only nodes of this operator
 	Operator *ParamOperator `form:"operator,omitempty" json:"operator,omitempty"`
 
-	// Swarm only nodes of this swarm: its number
+	// Swarm only nodes of this swarm: its number; none: those in no swarm
 	Swarm *ParamSwarm `form:"swarm,omitempty" json:"swarm,omitempty"`
 
-	// Search the beginning of the node id or of the operator's address, or a part of an endpoint
+	// Search the beginning of the node id or of the operator's address, or a part of an endpoint, in upper or lower case
 	Search *ParamSearch `form:"search,omitempty" json:"search,omitempty"`
 
 	// Version only nodes that declare this version; with a trailing star, those whose version begins so
 	Version *ParamVersion `form:"version,omitempty" json:"version,omitempty"`
 
-	// MinStake only nodes with at least so many units of stake
+	// MinStake only nodes with at least so many units of stake (10^9 are 1 TUN)
 	MinStake *ParamMinStake `form:"min_stake,omitempty" json:"min_stake,omitempty"`
 
 	// Fields names of members with commas between: items have these alone, and node
@@ -1729,16 +1737,16 @@ type ListNodesParams struct {
 	// Operator only nodes of this operator
 	Operator *ParamOperator `form:"operator,omitempty" json:"operator,omitempty"`
 
-	// Swarm only nodes of this swarm: its number
+	// Swarm only nodes of this swarm: its number; none: those in no swarm
 	Swarm *ParamSwarm `form:"swarm,omitempty" json:"swarm,omitempty"`
 
-	// Search the beginning of the node id or of the operator's address, or a part of an endpoint
+	// Search the beginning of the node id or of the operator's address, or a part of an endpoint, in upper or lower case
 	Search *ParamSearch `form:"search,omitempty" json:"search,omitempty"`
 
 	// Version only nodes that declare this version; with a trailing star, those whose version begins so
 	Version *ParamVersion `form:"version,omitempty" json:"version,omitempty"`
 
-	// MinStake only nodes with at least so many units of stake
+	// MinStake only nodes with at least so many units of stake (10^9 are 1 TUN)
 	MinStake *ParamMinStake `form:"min_stake,omitempty" json:"min_stake,omitempty"`
 
 	// Fields names of members with commas between: items have these alone, and node
@@ -2115,7 +2123,10 @@ type ClientInterface interface {
 	// Corresponds with GET /v1/directory/delta (the `GetDirectoryDelta` operationId).
 	GetDirectoryDelta(ctx context.Context, params *GetDirectoryDeltaParams, reqEditors ...RequestEditorFn) (*http.Response, error)
 
-	// ListDirectoryEntries Entries of an epoch's list by filters, page by page; for people and scripts, since a part of a list proves nothing
+	// ListDirectoryEntries Entries of an epoch's list by filters, page by page
+	//
+	// For people and scripts: a part of a list proves nothing. All pages are of the header of the first one, whose removals
+	// each page repeats; once its epoch is not kept any more, the cursor gets `epoch_not_found`.
 	//
 	// Corresponds with GET /v1/directory/entries (the `ListDirectoryEntries` operationId).
 	ListDirectoryEntries(ctx context.Context, params *ListDirectoryEntriesParams, reqEditors ...RequestEditorFn) (*http.Response, error)
@@ -2716,7 +2727,10 @@ func (c *Client) GetDirectoryDelta(ctx context.Context, params *GetDirectoryDelt
 	return c.Client.Do(req)
 }
 
-// ListDirectoryEntries Entries of an epoch's list by filters, page by page; for people and scripts, since a part of a list proves nothing
+// ListDirectoryEntries Entries of an epoch's list by filters, page by page
+//
+// For people and scripts: a part of a list proves nothing. All pages are of the header of the first one, whose removals
+// each page repeats; once its epoch is not kept any more, the cursor gets `epoch_not_found`.
 //
 // Corresponds with GET /v1/directory/entries (the `ListDirectoryEntries` operationId).
 func (c *Client) ListDirectoryEntries(ctx context.Context, params *ListDirectoryEntriesParams, reqEditors ...RequestEditorFn) (*http.Response, error) {
@@ -6018,7 +6032,10 @@ type ClientWithResponsesInterface interface {
 	// Corresponds with GET /v1/directory/delta (the `GetDirectoryDelta` operationId).
 	GetDirectoryDeltaWithResponse(ctx context.Context, params *GetDirectoryDeltaParams, reqEditors ...RequestEditorFn) (*GetDirectoryDeltaResponse, error)
 
-	// ListDirectoryEntriesWithResponse Entries of an epoch's list by filters, page by page; for people and scripts, since a part of a list proves nothing
+	// ListDirectoryEntriesWithResponse Entries of an epoch's list by filters, page by page
+	//
+	// For people and scripts: a part of a list proves nothing. All pages are of the header of the first one, whose removals
+	// each page repeats; once its epoch is not kept any more, the cursor gets `epoch_not_found`.
 	//
 	// Returns a wrapper object for the known response body format(s).
 	//
@@ -7216,6 +7233,12 @@ func (r GetDirectoryDeltaResponse) ContentType() string {
 	return ""
 }
 
+// ListDirectoryEntriesResponse200Headers the declared response headers of an HTTP 200 response for ListDirectoryEntries
+type ListDirectoryEntriesResponse200Headers struct {
+	ETag *string
+	Link *string
+}
+
 type ListDirectoryEntriesResponse struct {
 	Body         []byte
 	HTTPResponse *http.Response
@@ -7223,6 +7246,8 @@ type ListDirectoryEntriesResponse struct {
 	JSON200 *DirectoryEntryPage
 	// ApplicationproblemJSONDefault the response for an HTTP default `application/problem+json` response
 	ApplicationproblemJSONDefault *ProblemResponse
+	// Headers200 the parsed response headers for an HTTP 200 response
+	Headers200 *ListDirectoryEntriesResponse200Headers
 }
 
 // GetJSON200 returns the response for an HTTP 200 `application/json` response
@@ -7319,6 +7344,11 @@ func (r GetDirectoryRootResponse) ContentType() string {
 	return ""
 }
 
+// GetDirectoryProofResponse200Headers the declared response headers of an HTTP 200 response for GetDirectoryProof
+type GetDirectoryProofResponse200Headers struct {
+	ETag *string
+}
+
 type GetDirectoryProofResponse struct {
 	Body         []byte
 	HTTPResponse *http.Response
@@ -7326,6 +7356,8 @@ type GetDirectoryProofResponse struct {
 	JSON200 *DirectoryProof
 	// ApplicationproblemJSONDefault the response for an HTTP default `application/problem+json` response
 	ApplicationproblemJSONDefault *ProblemResponse
+	// Headers200 the parsed response headers for an HTTP 200 response
+	Headers200 *GetDirectoryProofResponse200Headers
 }
 
 // GetJSON200 returns the response for an HTTP 200 `application/json` response
@@ -7655,6 +7687,12 @@ func (r GetNetworkResponse) ContentType() string {
 	return ""
 }
 
+// ListNodesResponse200Headers the declared response headers of an HTTP 200 response for ListNodes
+type ListNodesResponse200Headers struct {
+	ETag *string
+	Link *string
+}
+
 type ListNodesResponse struct {
 	Body         []byte
 	HTTPResponse *http.Response
@@ -7662,6 +7700,8 @@ type ListNodesResponse struct {
 	JSON200 *NodePage
 	// ApplicationproblemJSONDefault the response for an HTTP default `application/problem+json` response
 	ApplicationproblemJSONDefault *ProblemResponse
+	// Headers200 the parsed response headers for an HTTP 200 response
+	Headers200 *ListNodesResponse200Headers
 }
 
 // GetJSON200 returns the response for an HTTP 200 `application/json` response
@@ -8904,7 +8944,10 @@ func (c *ClientWithResponses) GetDirectoryDeltaWithResponse(ctx context.Context,
 	return ParseGetDirectoryDeltaResponse(rsp)
 }
 
-// ListDirectoryEntriesWithResponse Entries of an epoch's list by filters, page by page; for people and scripts, since a part of a list proves nothing
+// ListDirectoryEntriesWithResponse Entries of an epoch's list by filters, page by page
+//
+// For people and scripts: a part of a list proves nothing. All pages are of the header of the first one, whose removals
+// each page repeats; once its epoch is not kept any more, the cursor gets `epoch_not_found`.
 //
 // Returns a wrapper object for the known response body format(s).
 //
@@ -10038,6 +10081,9 @@ func ParseListDirectoryEntriesResponse(rsp *http.Response) (*ListDirectoryEntrie
 		}
 		response.JSON200 = &dest
 
+	case rsp.StatusCode == 304:
+		break // No content-type
+
 	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && true:
 		var dest ProblemResponse
 		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
@@ -10045,6 +10091,26 @@ func ParseListDirectoryEntriesResponse(rsp *http.Response) (*ListDirectoryEntrie
 		}
 		response.ApplicationproblemJSONDefault = &dest
 
+	}
+
+	switch {
+	case rsp.StatusCode == 200:
+		var headers ListDirectoryEntriesResponse200Headers
+		if values := rsp.Header.Values("ETag"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "ETag", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.ETag = &value
+		}
+		if values := rsp.Header.Values("Link"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "Link", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.Link = &value
+		}
+		response.Headers200 = &headers
 	}
 
 	return response, nil
@@ -10123,6 +10189,9 @@ func ParseGetDirectoryProofResponse(rsp *http.Response) (*GetDirectoryProofRespo
 		}
 		response.JSON200 = &dest
 
+	case rsp.StatusCode == 304:
+		break // No content-type
+
 	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && true:
 		var dest ProblemResponse
 		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
@@ -10133,6 +10202,19 @@ func ParseGetDirectoryProofResponse(rsp *http.Response) (*GetDirectoryProofRespo
 	case rsp.StatusCode == 200:
 		// Content-type (application/octet-stream) unsupported
 
+	}
+
+	switch {
+	case rsp.StatusCode == 200:
+		var headers GetDirectoryProofResponse200Headers
+		if values := rsp.Header.Values("ETag"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "ETag", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.ETag = &value
+		}
+		response.Headers200 = &headers
 	}
 
 	return response, nil
@@ -10369,6 +10451,9 @@ func ParseListNodesResponse(rsp *http.Response) (*ListNodesResponse, error) {
 		}
 		response.JSON200 = &dest
 
+	case rsp.StatusCode == 304:
+		break // No content-type
+
 	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && true:
 		var dest ProblemResponse
 		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
@@ -10376,6 +10461,26 @@ func ParseListNodesResponse(rsp *http.Response) (*ListNodesResponse, error) {
 		}
 		response.ApplicationproblemJSONDefault = &dest
 
+	}
+
+	switch {
+	case rsp.StatusCode == 200:
+		var headers ListNodesResponse200Headers
+		if values := rsp.Header.Values("ETag"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "ETag", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.ETag = &value
+		}
+		if values := rsp.Header.Values("Link"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "Link", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.Link = &value
+		}
+		response.Headers200 = &headers
 	}
 
 	return response, nil

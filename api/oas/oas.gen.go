@@ -473,7 +473,7 @@ type Directory struct {
 
 // DirectoryDelta defines model for DirectoryDelta.
 type DirectoryDelta struct {
-	// Changed new entries whole, others with the members that changed
+	// Changed ascending by node id: new entries whole, of others the members that changed
 	Changed []DirectoryItem `json:"changed"`
 	Count   int             `json:"count"`
 	Epoch   int64           `json:"epoch"`
@@ -485,6 +485,9 @@ type DirectoryDelta struct {
 	// Root Example: 9f86d081884c7d659a2feaa0c55ad015a3bf4f1b2b0b822cd15d6c15b0f00a08
 	Root  Hash  `json:"root"`
 	Since int64 `json:"since"`
+
+	// SinceRoot of the list that the caller should have
+	SinceRoot Hash `json:"since_root"`
 }
 
 // DirectoryEntry defines model for DirectoryEntry.
@@ -521,11 +524,14 @@ type DirectoryEntry struct {
 type DirectoryEntryPage struct {
 	Epoch int64 `json:"epoch"`
 
-	// Height of the first block of the epoch
+	// Height of the header that all pages are of
 	Height     int64           `json:"height"`
 	Items      []DirectoryItem `json:"items"`
 	NextCursor *string         `json:"next_cursor,omitempty"`
-	Total      int64           `json:"total"`
+
+	// Removals nodes of the list that do not count any more, whatever the filters
+	Removals []NodeID `json:"removals"`
+	Total    int64    `json:"total"`
 }
 
 // DirectoryItem an entry, or those members of it that fields names
@@ -538,7 +544,9 @@ type DirectoryProof struct {
 
 	// Header canonical bytes in base64
 	Header Base64 `json:"header"`
-	Listed bool   `json:"listed"`
+
+	// Listed in the list, removed since or not
+	Listed bool `json:"listed"`
 
 	// Membership canonical bytes in base64
 	Membership Base64 `json:"membership"`
@@ -1649,16 +1657,16 @@ type ListDirectoryEntriesParams struct {
 	// Operator only nodes of this operator
 	Operator *ParamOperator `form:"operator,omitempty" json:"operator,omitempty"`
 
-	// Swarm only nodes of this swarm: its number
+	// Swarm only nodes of this swarm: its number; none: those in no swarm
 	Swarm *ParamSwarm `form:"swarm,omitempty" json:"swarm,omitempty"`
 
-	// Search the beginning of the node id or of the operator's address, or a part of an endpoint
+	// Search the beginning of the node id or of the operator's address, or a part of an endpoint, in upper or lower case
 	Search *ParamSearch `form:"search,omitempty" json:"search,omitempty"`
 
 	// Version only nodes that declare this version; with a trailing star, those whose version begins so
 	Version *ParamVersion `form:"version,omitempty" json:"version,omitempty"`
 
-	// MinStake only nodes with at least so many units of stake
+	// MinStake only nodes with at least so many units of stake (10^9 are 1 TUN)
 	MinStake *ParamMinStake `form:"min_stake,omitempty" json:"min_stake,omitempty"`
 
 	// Fields names of members with commas between: items have these alone, and node
@@ -1730,16 +1738,16 @@ type ListNodesParams struct {
 	// Operator only nodes of this operator
 	Operator *ParamOperator `form:"operator,omitempty" json:"operator,omitempty"`
 
-	// Swarm only nodes of this swarm: its number
+	// Swarm only nodes of this swarm: its number; none: those in no swarm
 	Swarm *ParamSwarm `form:"swarm,omitempty" json:"swarm,omitempty"`
 
-	// Search the beginning of the node id or of the operator's address, or a part of an endpoint
+	// Search the beginning of the node id or of the operator's address, or a part of an endpoint, in upper or lower case
 	Search *ParamSearch `form:"search,omitempty" json:"search,omitempty"`
 
 	// Version only nodes that declare this version; with a trailing star, those whose version begins so
 	Version *ParamVersion `form:"version,omitempty" json:"version,omitempty"`
 
-	// MinStake only nodes with at least so many units of stake
+	// MinStake only nodes with at least so many units of stake (10^9 are 1 TUN)
 	MinStake *ParamMinStake `form:"min_stake,omitempty" json:"min_stake,omitempty"`
 
 	// Fields names of members with commas between: items have these alone, and node
@@ -1937,7 +1945,7 @@ type ServerInterface interface {
 	// GetDirectoryDelta What changed from one epoch's list to another's, per field
 	// (GET /v1/directory/delta)
 	GetDirectoryDelta(c *gin.Context, params GetDirectoryDeltaParams)
-	// ListDirectoryEntries Entries of an epoch's list by filters, page by page; for people and scripts, since a part of a list proves nothing
+	// ListDirectoryEntries Entries of an epoch's list by filters, page by page
 	// (GET /v1/directory/entries)
 	ListDirectoryEntries(c *gin.Context, params ListDirectoryEntriesParams)
 	// GetDirectoryRoot Root, count and removals of an epoch's list, with the sealed header that commits to them
@@ -4498,18 +4506,40 @@ type ListDirectoryEntriesResponseObject interface {
 	VisitListDirectoryEntriesResponse(w http.ResponseWriter) error
 }
 
-type ListDirectoryEntries200JSONResponse DirectoryEntryPage
+type ListDirectoryEntries200ResponseHeaders struct {
+	ETag *string
+	Link *string
+}
+
+type ListDirectoryEntries200JSONResponse struct {
+	Body    DirectoryEntryPage
+	Headers ListDirectoryEntries200ResponseHeaders
+}
 
 func (response ListDirectoryEntries200JSONResponse) VisitListDirectoryEntriesResponse(w http.ResponseWriter) error {
 
 	var buf bytes.Buffer
-	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
 		return err
 	}
 	w.Header().Set("Content-Type", "application/json")
+	if response.Headers.ETag != nil {
+		w.Header().Set("ETag", fmt.Sprint(*response.Headers.ETag))
+	}
+	if response.Headers.Link != nil {
+		w.Header().Set("Link", fmt.Sprint(*response.Headers.Link))
+	}
 	w.WriteHeader(200)
 	_, err := buf.WriteTo(w)
 	return err
+}
+
+type ListDirectoryEntries304Response struct {
+}
+
+func (response ListDirectoryEntries304Response) VisitListDirectoryEntriesResponse(w http.ResponseWriter) error {
+	w.WriteHeader(304)
+	return nil
 }
 
 type ListDirectoryEntriesdefaultApplicationProblemPlusJSONResponse struct {
@@ -4619,15 +4649,25 @@ type GetDirectoryProofResponseObject interface {
 	VisitGetDirectoryProofResponse(w http.ResponseWriter) error
 }
 
-type GetDirectoryProof200JSONResponse DirectoryProof
+type GetDirectoryProof200ResponseHeaders struct {
+	ETag *string
+}
+
+type GetDirectoryProof200JSONResponse struct {
+	Body    DirectoryProof
+	Headers GetDirectoryProof200ResponseHeaders
+}
 
 func (response GetDirectoryProof200JSONResponse) VisitGetDirectoryProofResponse(w http.ResponseWriter) error {
 
 	var buf bytes.Buffer
-	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
 		return err
 	}
 	w.Header().Set("Content-Type", "application/json")
+	if response.Headers.ETag != nil {
+		w.Header().Set("ETag", fmt.Sprint(*response.Headers.ETag))
+	}
 	w.WriteHeader(200)
 	_, err := buf.WriteTo(w)
 	return err
@@ -4635,6 +4675,7 @@ func (response GetDirectoryProof200JSONResponse) VisitGetDirectoryProofResponse(
 
 type GetDirectoryProof200ApplicationoctetStreamResponse struct {
 	Body          io.Reader
+	Headers       GetDirectoryProof200ResponseHeaders
 	ContentLength int64
 }
 
@@ -4644,6 +4685,9 @@ func (response GetDirectoryProof200ApplicationoctetStreamResponse) VisitGetDirec
 	if response.ContentLength != 0 {
 		w.Header().Set("Content-Length", fmt.Sprint(response.ContentLength))
 	}
+	if response.Headers.ETag != nil {
+		w.Header().Set("ETag", fmt.Sprint(*response.Headers.ETag))
+	}
 	w.WriteHeader(200)
 
 	if closer, ok := response.Body.(io.ReadCloser); ok {
@@ -4651,6 +4695,14 @@ func (response GetDirectoryProof200ApplicationoctetStreamResponse) VisitGetDirec
 	}
 	_, err := io.Copy(w, response.Body)
 	return err
+}
+
+type GetDirectoryProof304Response struct {
+}
+
+func (response GetDirectoryProof304Response) VisitGetDirectoryProofResponse(w http.ResponseWriter) error {
+	w.WriteHeader(304)
+	return nil
 }
 
 type GetDirectoryProofdefaultApplicationProblemPlusJSONResponse struct {
@@ -4983,18 +5035,40 @@ type ListNodesResponseObject interface {
 	VisitListNodesResponse(w http.ResponseWriter) error
 }
 
-type ListNodes200JSONResponse NodePage
+type ListNodes200ResponseHeaders struct {
+	ETag *string
+	Link *string
+}
+
+type ListNodes200JSONResponse struct {
+	Body    NodePage
+	Headers ListNodes200ResponseHeaders
+}
 
 func (response ListNodes200JSONResponse) VisitListNodesResponse(w http.ResponseWriter) error {
 
 	var buf bytes.Buffer
-	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
 		return err
 	}
 	w.Header().Set("Content-Type", "application/json")
+	if response.Headers.ETag != nil {
+		w.Header().Set("ETag", fmt.Sprint(*response.Headers.ETag))
+	}
+	if response.Headers.Link != nil {
+		w.Header().Set("Link", fmt.Sprint(*response.Headers.Link))
+	}
 	w.WriteHeader(200)
 	_, err := buf.WriteTo(w)
 	return err
+}
+
+type ListNodes304Response struct {
+}
+
+func (response ListNodes304Response) VisitListNodesResponse(w http.ResponseWriter) error {
+	w.WriteHeader(304)
+	return nil
 }
 
 type ListNodesdefaultApplicationProblemPlusJSONResponse struct {
@@ -5815,7 +5889,7 @@ type StrictServerInterface interface {
 	// GetDirectoryDelta What changed from one epoch's list to another's, per field
 	// (GET /v1/directory/delta)
 	GetDirectoryDelta(ctx context.Context, request GetDirectoryDeltaRequestObject) (GetDirectoryDeltaResponseObject, error)
-	// ListDirectoryEntries Entries of an epoch's list by filters, page by page; for people and scripts, since a part of a list proves nothing
+	// ListDirectoryEntries Entries of an epoch's list by filters, page by page
 	// (GET /v1/directory/entries)
 	ListDirectoryEntries(ctx context.Context, request ListDirectoryEntriesRequestObject) (ListDirectoryEntriesResponseObject, error)
 	// GetDirectoryRoot Root, count and removals of an epoch's list, with the sealed header that commits to them

@@ -81,7 +81,7 @@ func TestDeltaIsPerField(t *testing.T) {
 		"stake": {[]string{"stake"}, 8}, "onion shift": {[]string{"onion"}, 0}, "onion": {[]string{"onion"}, 40},
 		"onion next": {[]string{"onion_next"}, 40}, "swarm": {[]string{"swarm"}, 8}, "performance": {[]string{"performance"}, 2},
 		"version": {[]string{"version"}, 9}, "family": {[]string{"family"}, 4}, "operator": {[]string{"operator"}, 20},
-		"vrf": {[]string{"vrf"}, 32}, "previous swarm": {[]string{"previous_swarm"}, 8},
+		"vrf": {[]string{"vrf_key"}, 32}, "previous swarm": {[]string{"previous_swarm"}, 8},
 	} {
 		e := entries(3)
 		changes[name](&e[1])

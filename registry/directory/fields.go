@@ -29,11 +29,14 @@ const (
 	fieldsEnd
 )
 
+// AllFields are the fields of a whole entry; its onion key stands in it.
+const AllFields = fieldsEnd - 1 - FieldOnionShift
+
 // entryFields are the fields of an entry's encoding, after node id and version.
 var entryFields = [...]Fields{FieldVRF, FieldOperator, FieldEndpoints, FieldFamily, FieldSwarm, FieldPreviousSwarm,
 	FieldVersion, FieldStake, FieldOnion, FieldOnionNext, FieldPerformance}
 
-var fieldNames = []string{"vrf", "operator", "endpoints", "family", "swarm", "previous_swarm", "version", "stake", "onion", "onion", "onion_next", "performance"}
+var fieldNames = []string{"vrf_key", "operator", "endpoints", "family", "swarm", "previous_swarm", "version", "stake", "onion", "onion", "onion_next", "performance"}
 
 // Names gives the fields' names in the API.
 func (f Fields) Names() []string {
