@@ -88,14 +88,16 @@ func (c *Config) complete() error {
 // server answers the operations of oas.StrictServerInterface. The files beside
 // this one hold a group of operations each.
 type server struct {
-	cfg     Config
-	ledger  *ledger.Ledger
-	supply  chain.Amount // at genesis, reward pool included
-	network map[string]any
-	dirs    *directories
-	streams chan struct{} // one token per running event stream
-	frames  frames
-	self    client.ClientWithResponsesInterface // these routes, within the process
+	cfg       Config
+	ledger    *ledger.Ledger
+	supply    chain.Amount // at genesis, reward pool included
+	network   map[string]any
+	dirs      *directories
+	streams   chan struct{} // one token per running event stream
+	frames    frames
+	losses    losses
+	chronicle *chronicle
+	self      client.ClientWithResponsesInterface // these routes, within the process
 }
 
 var _ oas.StrictServerInterface = (*server)(nil)
@@ -105,7 +107,7 @@ func New(cfg Config) (http.Handler, error) {
 	if err := cfg.complete(); err != nil {
 		return nil, err
 	}
-	s := &server{cfg: cfg, ledger: cfg.Ledger, dirs: newDirectories(cfg.Ledger), streams: make(chan struct{}, cfg.Streams)}
+	s := &server{cfg: cfg, ledger: cfg.Ledger, dirs: newDirectories(cfg.Ledger), chronicle: newChronicle(cfg.Ledger), streams: make(chan struct{}, cfg.Streams)}
 	s.supply, _ = cfg.Ledger.Genesis().Supply()
 	var err error
 	if s.network, err = object(cfg.Network); err != nil {

@@ -26,18 +26,10 @@ func (s *server) ListBlocks(_ context.Context, req oas.ListBlocksRequestObject) 
 	if err != nil {
 		return nil, err
 	}
-	top := s.ledger.Head()
-	if !l.first {
-		if top, err = s.ledger.Header(l.after.height); errors.Is(err, ledger.ErrNotFound) {
-			return nil, errLostCursor()
-		} else if err != nil {
-			return nil, err
-		}
-	}
-	if err := l.pin(top.Header.Height, top.Header.Hash()); err != nil {
+	head, err := s.pinBlock(&l)
+	if err != nil {
 		return nil, err
 	}
-	head := top.Header.Height
 	from := head
 	if !l.first {
 		if len(l.after.key) != 8 {

@@ -4,12 +4,14 @@ import (
 	"bytes"
 	"context"
 	"encoding/base64"
+	"errors"
 	"iter"
 	"net/http"
 	"strings"
 
 	"tunic/chain"
 	"tunic/internal/wire"
+	"tunic/ledger"
 	"tunic/ledger/machine"
 )
 
@@ -121,6 +123,21 @@ func (s *server) pinned(ctx context.Context, l *listing, height *int64, f func(*
 		return errLostCursor() // there was such a block when the cursor was made
 	}
 	return err
+}
+
+// pinBlock pins a list of what stands in blocks to the head of its first page,
+// whose height it returns.
+func (s *server) pinBlock(l *listing) (chain.Height, error) {
+	top := s.ledger.Head()
+	if !l.first && l.after.height > 0 {
+		var err error
+		if top, err = s.ledger.Header(l.after.height); errors.Is(err, ledger.ErrNotFound) {
+			return 0, errLostCursor()
+		} else if err != nil {
+			return 0, err
+		}
+	}
+	return top.Header.Height, l.pin(top.Header.Height, top.Header.Hash())
 }
 
 // page takes one page of the state out of all, which ascends by key. It counts

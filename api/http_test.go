@@ -82,7 +82,7 @@ func TestMethods(t *testing.T) {
 	}
 	a := w.do(http.MethodDelete, "/v1/transactions", nil)
 	w.refused(a, 405, "method_not_allowed")
-	if a.Header.Get("Allow") != "OPTIONS, POST" {
+	if a.Header.Get("Allow") != "GET, HEAD, OPTIONS, POST" {
 		t.Errorf("Allow %q", a.Header.Get("Allow"))
 	}
 	if a := w.do(http.MethodHead, "/v1/blocks/999", nil); a.StatusCode != 404 || len(a.body) != 0 {

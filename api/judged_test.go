@@ -14,9 +14,10 @@ import (
 	"tunic/registry"
 )
 
-// A node is judged by four others: its votes, what they came to, its credit and
-// who hears of it.
-func TestJudgedNode(t *testing.T) {
+// judging is a network in epoch 1 with five listed nodes of five operators, so
+// that they judge each other.
+func judging(t testing.TB) *world {
+	t.Helper()
 	w := empty(t, nil)
 	w.seal()
 	for i := len(w.relays); i < 5; i++ {
@@ -33,11 +34,21 @@ func TestJudgedNode(t *testing.T) {
 	}
 	w.seal()
 	w.epoch(1)
+	return w
+}
+
+// vote is r's on subject in the head's epoch.
+func (w *world) vote(r, subject *relay, why statement.Reasons, score chain.Permille) []byte {
+	v := statement.Vote{Subject: subject.id, Epoch: w.ledger.Head().Header.DirEpoch, Reasons: why, Score: score}
+	return statement.Sign(w.ledger.Statements(), r.key, statement.LabelVote, statement.NewSequence(v.Epoch, 0), v.Encode()).Encode()
+}
+
+// A node is judged by four others: its votes, what they came to, its credit and
+// who hears of it.
+func TestJudgedNode(t *testing.T) {
+	w := judging(t)
 	subject := w.relays[0]
-	vote := func(r *relay, why statement.Reasons) []byte {
-		v := statement.Vote{Subject: subject.id, Epoch: w.ledger.Head().Header.DirEpoch, Reasons: why, Score: 870}
-		return statement.Sign(w.ledger.Statements(), r.key, statement.LabelVote, statement.NewSequence(v.Epoch, 0), v.Encode()).Encode()
-	}
+	vote := func(r *relay, why statement.Reasons) []byte { return w.vote(r, subject, why, 870) }
 	post := func(body []byte) answer {
 		return w.do(http.MethodPost, "/v1/statements", body, "Content-Type", "application/octet-stream")
 	}

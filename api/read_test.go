@@ -28,6 +28,9 @@ func TestService(t *testing.T) {
 	if st.Epoch != 1 || st.Listed != 2 || st.Nodes["active"] != 2 || st.Nodes["registered"] != 1 || st.Head != w.ledger.Head().Header.Hash().String() {
 		t.Errorf("status %+v", st)
 	}
+	if st.EpochEndsMs != int64(w.gen.EpochStart(2)) || st.BlockIntervalMs != int64(w.gen.Params.BlockInterval) || st.Slashed != "0" || st.Slashes != 0 {
+		t.Errorf("status %+v", st)
+	}
 	var sum chain.Amount
 	for _, part := range []oas.Amount{st.Circulating, st.Bonded, st.Burned, st.RewardPool, st.RewardsOutstanding} {
 		var a chain.Amount

@@ -3,8 +3,10 @@ package api
 import (
 	"context"
 	"net/http"
+	"sync"
 
 	"tunic/api/oas"
+	"tunic/chain"
 	"tunic/ledger/machine"
 	"tunic/registry"
 )
@@ -42,8 +44,12 @@ func (s *server) GetStatus(context.Context, oas.GetStatusRequestObject) (oas.Get
 	for state := registry.Registered; state <= registry.Tombstoned; state++ {
 		out.Nodes[state.String()] = 0
 	}
+	out.BlockIntervalMs = int64(core.Params.BlockInterval)
 	s.ledger.View(func(m *machine.Machine) {
 		h, st := m.Head(), m.Staking()
+		out.EpochEndsMs = int64(core.EpochStart(h.DirEpoch + 1))
+		taken := s.losses.of(m)
+		out.Slashes, out.Slashed = taken.count, amount(taken.total)
 		out.Height, out.TimeMs, out.Head = int64(h.Height), int64(h.Time), m.HeadHash().String()
 		out.Epoch, out.Fork = int64(h.DirEpoch), int64(m.Fork())
 		for n := range m.Registry().All() {
@@ -57,4 +63,34 @@ func (s *server) GetStatus(context.Context, oas.GetStatusRequestObject) (oas.Get
 		out.Circulating = amount(s.supply - bonded - burned - pool - due)
 	})
 	return out, nil
+}
+
+// losses sums up what all offences have cost, once per block: a status is asked
+// for often. Safe for concurrent use.
+type losses struct {
+	mu   sync.Mutex
+	head chain.Hash
+	sum  taken // after head
+}
+
+// taken is what offences have cost.
+type taken struct {
+	count int          // offences, those that took nothing included
+	total chain.Amount // correlation included
+}
+
+func (l *losses) of(m *machine.Machine) taken {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	if head := m.HeadHash(); l.head != head {
+		l.head, l.sum = head, taken{}
+		for _, r := range m.Slashing().All() {
+			l.sum.count++
+			l.sum.total += r.Total
+			if x := r.Correlation.Settled; x != nil {
+				l.sum.total += x.Total
+			}
+		}
+	}
+	return l.sum
 }

@@ -2,6 +2,7 @@ package registry
 
 import (
 	"slices"
+	"strings"
 
 	"tunic/chain"
 	"tunic/chain/statement"
@@ -22,11 +23,22 @@ type Verdict struct {
 func (v Verdict) Reason() string {
 	switch {
 	case v.Any == 0:
-		return "recommissioned: " + v.Any.String()
+		return wordFit + v.Any.String()
 	case v.All == 0: // each has its own
-		return "unavailable: " + v.Any.String()
+		return wordUnfit + v.Any.String()
 	}
-	return "unavailable: " + v.All.String()
+	return wordUnfit + v.All.String()
+}
+
+// What a verdict's reason begins with.
+const (
+	wordFit   = "recommissioned: "
+	wordUnfit = "unavailable: "
+)
+
+// Judged reports whether a verdict brought e about.
+func (e Event) Judged() bool {
+	return strings.HasPrefix(e.Reason, wordFit) || strings.HasPrefix(e.Reason, wordUnfit)
 }
 
 // Count is what the votes of one epoch on a node came to.

@@ -614,7 +614,7 @@ type EpochDetail struct {
 	// Joined listed, and not in the epoch before; absent where a list is not kept
 	Joined *[]NodeID `json:"joined,omitempty"`
 
-	// Judged votes cast in it, by subject
+	// Judged votes cast in it, by subject; none where its blocks are not remembered: then `votes` is absent too
 	Judged []Judgement `json:"judged"`
 
 	// LastHeight the head's while it runs
@@ -880,8 +880,10 @@ type NodeDetail struct {
 
 // NodeEpoch defines model for NodeEpoch.
 type NodeEpoch struct {
-	Epoch int64      `json:"epoch"`
-	From  *NodeState `json:"from,omitempty"`
+	Epoch int64 `json:"epoch"`
+
+	// From where its votes changed its state: what it was; else absent
+	From *NodeState `json:"from,omitempty"`
 
 	// Heartbeats in its blocks
 	Heartbeats int `json:"heartbeats"`
@@ -899,13 +901,15 @@ type NodeEpoch struct {
 	Removed bool `json:"removed"`
 
 	// Score median of the votes on it in that epoch, permille; absent without votes
-	Score *int       `json:"score,omitempty"`
-	To    *NodeState `json:"to,omitempty"`
+	Score *int `json:"score,omitempty"`
+
+	// To and what it became, in the first block of the next epoch
+	To *NodeState `json:"to,omitempty"`
 
 	// Unfit of these that found it unfit
 	Unfit *int `json:"unfit,omitempty"`
 
-	// Votes of the epoch, on it
+	// Votes of the epoch, on it; absent where there are none
 	Votes *int `json:"votes,omitempty"`
 }
 
@@ -1833,13 +1837,13 @@ type ListTransactionsParams struct {
 	// Status default is included
 	Status *string `form:"status,omitempty" json:"status,omitempty"`
 
-	// Kind such as transfer, or publish for statements
+	// Kind such as transfer; publish for statements, signed for all that accounts sign
 	Kind *string `form:"kind,omitempty" json:"kind,omitempty"`
 
 	// Account only those that this account signed or that pay it
 	Account *Address `form:"account,omitempty" json:"account,omitempty"`
 
-	// Node only those about this node
+	// Node only those about this node, its own statements included
 	Node *NodeID `form:"node,omitempty" json:"node,omitempty"`
 
 	// Limit default 100; over 1000 is refused
@@ -2143,6 +2147,8 @@ type ClientInterface interface {
 
 	// ListEpochs The last epochs, newest first
 	//
+	// At most 64 are remembered; after a start of the server the older ones appear bit by bit. Any other is found by its number.
+	//
 	// Corresponds with GET /v1/epochs (the `ListEpochs` operationId).
 	ListEpochs(ctx context.Context, params *ListEpochsParams, reqEditors ...RequestEditorFn) (*http.Response, error)
 
@@ -2152,6 +2158,8 @@ type ClientInterface interface {
 	GetEpoch(ctx context.Context, epoch string, reqEditors ...RequestEditorFn) (*http.Response, error)
 
 	// ListQuorums Who judges whom in an epoch, as the beacon drew it
+	//
+	// Of the listed nodes and, in the head's epoch, of those that are judged though its list does not name them; under the parameters in force now.
 	//
 	// Corresponds with GET /v1/epochs/{epoch}/quorums (the `ListQuorums` operationId).
 	ListQuorums(ctx context.Context, epoch string, params *ListQuorumsParams, reqEditors ...RequestEditorFn) (*http.Response, error)
@@ -2270,7 +2278,8 @@ type ClientInterface interface {
 
 	// ListTransactions Transactions and statements that wait, or the latest of blocks, newest first
 	//
-	// Those of blocks are kept in memory from `since_height` on; older ones are in their blocks.
+	// Those of blocks are all there from `since_height` on, which may be lower in a later answer: blocks are read for it bit
+	// by bit. Older ones are in their blocks. Those that wait are ordered by account and nonce, statements last.
 	//
 	// Corresponds with GET /v1/transactions (the `ListTransactions` operationId).
 	ListTransactions(ctx context.Context, params *ListTransactionsParams, reqEditors ...RequestEditorFn) (*http.Response, error)
@@ -2777,6 +2786,8 @@ func (c *Client) GetDirectoryProof(ctx context.Context, node ParamNode, params *
 
 // ListEpochs The last epochs, newest first
 //
+// At most 64 are remembered; after a start of the server the older ones appear bit by bit. Any other is found by its number.
+//
 // Corresponds with GET /v1/epochs (the `ListEpochs` operationId).
 func (c *Client) ListEpochs(ctx context.Context, params *ListEpochsParams, reqEditors ...RequestEditorFn) (*http.Response, error) {
 	req, err := NewListEpochsRequest(c.Server, params)
@@ -2806,6 +2817,8 @@ func (c *Client) GetEpoch(ctx context.Context, epoch string, reqEditors ...Reque
 }
 
 // ListQuorums Who judges whom in an epoch, as the beacon drew it
+//
+// Of the listed nodes and, in the head's epoch, of those that are judged though its list does not name them; under the parameters in force now.
 //
 // Corresponds with GET /v1/epochs/{epoch}/quorums (the `ListQuorums` operationId).
 func (c *Client) ListQuorums(ctx context.Context, epoch string, params *ListQuorumsParams, reqEditors ...RequestEditorFn) (*http.Response, error) {
@@ -3114,7 +3127,8 @@ func (c *Client) GetStatus(ctx context.Context, reqEditors ...RequestEditorFn) (
 
 // ListTransactions Transactions and statements that wait, or the latest of blocks, newest first
 //
-// Those of blocks are kept in memory from `since_height` on; older ones are in their blocks.
+// Those of blocks are all there from `since_height` on, which may be lower in a later answer: blocks are read for it bit
+// by bit. Older ones are in their blocks. Those that wait are ordered by account and nonce, statements last.
 //
 // Corresponds with GET /v1/transactions (the `ListTransactions` operationId).
 func (c *Client) ListTransactions(ctx context.Context, params *ListTransactionsParams, reqEditors ...RequestEditorFn) (*http.Response, error) {
@@ -6058,6 +6072,8 @@ type ClientWithResponsesInterface interface {
 
 	// ListEpochsWithResponse The last epochs, newest first
 	//
+	// At most 64 are remembered; after a start of the server the older ones appear bit by bit. Any other is found by its number.
+	//
 	// Returns a wrapper object for the known response body format(s).
 	//
 	// Corresponds with GET /v1/epochs (the `ListEpochs` operationId).
@@ -6071,6 +6087,8 @@ type ClientWithResponsesInterface interface {
 	GetEpochWithResponse(ctx context.Context, epoch string, reqEditors ...RequestEditorFn) (*GetEpochResponse, error)
 
 	// ListQuorumsWithResponse Who judges whom in an epoch, as the beacon drew it
+	//
+	// Of the listed nodes and, in the head's epoch, of those that are judged though its list does not name them; under the parameters in force now.
 	//
 	// Returns a wrapper object for the known response body format(s).
 	//
@@ -6223,7 +6241,8 @@ type ClientWithResponsesInterface interface {
 
 	// ListTransactionsWithResponse Transactions and statements that wait, or the latest of blocks, newest first
 	//
-	// Those of blocks are kept in memory from `since_height` on; older ones are in their blocks.
+	// Those of blocks are all there from `since_height` on, which may be lower in a later answer: blocks are read for it bit
+	// by bit. Older ones are in their blocks. Those that wait are ordered by account and nonce, statements last.
 	//
 	// Returns a wrapper object for the known response body format(s).
 	//
@@ -8988,6 +9007,8 @@ func (c *ClientWithResponses) GetDirectoryProofWithResponse(ctx context.Context,
 
 // ListEpochsWithResponse The last epochs, newest first
 //
+// At most 64 are remembered; after a start of the server the older ones appear bit by bit. Any other is found by its number.
+//
 // Returns a wrapper object for the known response body format(s).
 //
 // Corresponds with GET /v1/epochs (the `ListEpochs` operationId).
@@ -9013,6 +9034,8 @@ func (c *ClientWithResponses) GetEpochWithResponse(ctx context.Context, epoch st
 }
 
 // ListQuorumsWithResponse Who judges whom in an epoch, as the beacon drew it
+//
+// Of the listed nodes and, in the head's epoch, of those that are judged though its list does not name them; under the parameters in force now.
 //
 // Returns a wrapper object for the known response body format(s).
 //
@@ -9279,7 +9302,8 @@ func (c *ClientWithResponses) GetStatusWithResponse(ctx context.Context, reqEdit
 
 // ListTransactionsWithResponse Transactions and statements that wait, or the latest of blocks, newest first
 //
-// Those of blocks are kept in memory from `since_height` on; older ones are in their blocks.
+// Those of blocks are all there from `since_height` on, which may be lower in a later answer: blocks are read for it bit
+// by bit. Older ones are in their blocks. Those that wait are ordered by account and nonce, statements last.
 //
 // Returns a wrapper object for the known response body format(s).
 //

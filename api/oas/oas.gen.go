@@ -615,7 +615,7 @@ type EpochDetail struct {
 	// Joined listed, and not in the epoch before; absent where a list is not kept
 	Joined *[]NodeID `json:"joined,omitempty"`
 
-	// Judged votes cast in it, by subject
+	// Judged votes cast in it, by subject; none where its blocks are not remembered: then `votes` is absent too
 	Judged []Judgement `json:"judged"`
 
 	// LastHeight the head's while it runs
@@ -881,8 +881,10 @@ type NodeDetail struct {
 
 // NodeEpoch defines model for NodeEpoch.
 type NodeEpoch struct {
-	Epoch int64      `json:"epoch"`
-	From  *NodeState `json:"from,omitempty"`
+	Epoch int64 `json:"epoch"`
+
+	// From where its votes changed its state: what it was; else absent
+	From *NodeState `json:"from,omitempty"`
 
 	// Heartbeats in its blocks
 	Heartbeats int `json:"heartbeats"`
@@ -900,13 +902,15 @@ type NodeEpoch struct {
 	Removed bool `json:"removed"`
 
 	// Score median of the votes on it in that epoch, permille; absent without votes
-	Score *int       `json:"score,omitempty"`
-	To    *NodeState `json:"to,omitempty"`
+	Score *int `json:"score,omitempty"`
+
+	// To and what it became, in the first block of the next epoch
+	To *NodeState `json:"to,omitempty"`
 
 	// Unfit of these that found it unfit
 	Unfit *int `json:"unfit,omitempty"`
 
-	// Votes of the epoch, on it
+	// Votes of the epoch, on it; absent where there are none
 	Votes *int `json:"votes,omitempty"`
 }
 
@@ -1834,13 +1838,13 @@ type ListTransactionsParams struct {
 	// Status default is included
 	Status *string `form:"status,omitempty" json:"status,omitempty"`
 
-	// Kind such as transfer, or publish for statements
+	// Kind such as transfer; publish for statements, signed for all that accounts sign
 	Kind *string `form:"kind,omitempty" json:"kind,omitempty"`
 
 	// Account only those that this account signed or that pay it
 	Account *Address `form:"account,omitempty" json:"account,omitempty"`
 
-	// Node only those about this node
+	// Node only those about this node, its own statements included
 	Node *NodeID `form:"node,omitempty" json:"node,omitempty"`
 
 	// Limit default 100; over 1000 is refused

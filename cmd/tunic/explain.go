@@ -16,6 +16,7 @@ import (
 	"tunic/chain/beacon"
 	"tunic/chain/genesis"
 	"tunic/ledger/light"
+	"tunic/registry/explain"
 	"tunic/registry/path"
 )
 
@@ -102,13 +103,13 @@ func (a *app) explainNode() *cobra.Command {
 // whyView says why a node is listed or not.
 type whyView struct {
 	*client.NodeDetail
-	Because   string         `json:"because"`
-	Now       memberView     `json:"now"`
-	Before    *memberView    `json:"before,omitempty"`
-	Questions []question     `json:"questions"`
-	Score     *scoreView     `json:"score"`
-	Judgement *judgementView `json:"judgement,omitempty"`
-	Slashes   []client.Slash `json:"slashes"`
+	Because   string             `json:"because"`
+	Now       memberView         `json:"now"`
+	Before    *memberView        `json:"before,omitempty"`
+	Questions []explain.Question `json:"questions"`
+	Score     *scoreView         `json:"score"`
+	Judgement *explain.Outlook   `json:"judgement,omitempty"`
+	Slashes   []client.Slash     `json:"slashes"`
 }
 
 func (r *remote) nodeWhy(cmd *cobra.Command, id chain.NodeID, n *client.NodeDetail, s *client.Status) (*whyView, error) {
@@ -117,7 +118,9 @@ func (r *remote) nodeWhy(cmd *cobra.Command, id chain.NodeID, n *client.NodeDeta
 	if err != nil {
 		return nil, err
 	}
-	v := &whyView{NodeDetail: n, Questions: questions(in.Params, n, e, s.TimeMs)}
+	core := r.net.Core
+	core.Params = in.Params
+	v := &whyView{NodeDetail: n}
 	if v.Now, err = r.member(cmd, id, e); err != nil {
 		return nil, err
 	}
@@ -134,10 +137,9 @@ func (r *remote) nodeWhy(cmd *cobra.Command, id chain.NodeID, n *client.NodeDeta
 	if v.Now.Proven {
 		n.Listed = v.Now.Listed // what is proven stands above the ledger's word
 	}
-	core := r.net.Core
-	core.Params = in.Params
-	v.Judgement = judgementOf(core, n, e, s.TimeMs, othersListed(s, n))
-	failing := slices.IndexFunc(v.Questions, func(q question) bool { return !q.OK })
+	told, at := asTold(n), asOf(core, s, n)
+	v.Questions, v.Judgement = explain.Questions(told, at), explain.Ahead(told, at)
+	failing := slices.IndexFunc(v.Questions, func(q explain.Question) bool { return !q.OK })
 	switch {
 	case n.Listed && failing >= 0:
 		q := v.Questions[failing]
@@ -145,7 +147,7 @@ func (r *remote) nodeWhy(cmd *cobra.Command, id chain.NodeID, n *client.NodeDeta
 	case n.Listed:
 		v.Because = "it is listed, and nothing speaks against the next epoch"
 	default:
-		v.Because = "it is not listed: " + notListed(in.Params, n, e, s.TimeMs)
+		v.Because = "it is not listed: " + explain.NotListed(told, at)
 	}
 	return v, nil
 }

@@ -13,6 +13,7 @@ import (
 	"tunic/api/client"
 	"tunic/chain"
 	"tunic/registry/directory"
+	"tunic/registry/explain"
 )
 
 func (a *app) nodeCommand() *cobra.Command {
@@ -169,10 +170,9 @@ func (a *app) showNode(ctx context.Context, r *remote, s *client.Status, n *clie
 	core.Params = in.Params
 	v := struct {
 		*client.NodeDetail
-		NotListed string         `json:"not_listed_because,omitempty"`
-		Judgement *judgementView `json:"judgement,omitempty"`
-	}{n, notListed(in.Params, n, chain.Epoch(s.Epoch), s.TimeMs),
-		judgementOf(core, n, chain.Epoch(s.Epoch), s.TimeMs, othersListed(s, n))}
+		NotListed string           `json:"not_listed_because,omitempty"`
+		Judgement *explain.Outlook `json:"judgement,omitempty"`
+	}{n, explain.NotListed(asTold(n), asOf(core, s, n)), explain.Ahead(asTold(n), asOf(core, s, n))}
 	return a.show(v, func(w io.Writer) {
 		listed := "yes"
 		if v.NotListed != "" {

@@ -8,10 +8,10 @@ import (
 	"os"
 	"strings"
 	"text/tabwriter"
-	"time"
 
 	"tunic/chain"
 	"tunic/internal/durable"
+	"tunic/registry/explain"
 )
 
 // table aligns rows of cells, two spaces between columns. Empty cells stay.
@@ -41,24 +41,10 @@ func tun(units string) string {
 }
 
 // instant shows a network's time.
-func instant(ms int64) string { return time.UnixMilli(ms).UTC().Format("2006-01-02 15:04:05Z") }
+func instant(ms int64) string { return explain.Instant(chain.Time(max(0, ms))) }
 
 // span shows a length of time in the two largest units that it needs.
-func span(ms int64) string {
-	if ms < 0 {
-		ms = 0
-	}
-	d := time.Duration(ms) * time.Millisecond
-	switch {
-	case d >= 48*time.Hour:
-		return fmt.Sprintf("%d days %d h", int(d.Hours())/24, int(d.Hours())%24)
-	case d >= time.Hour:
-		return fmt.Sprintf("%d h %d min", int(d.Hours()), int(d.Minutes())%60)
-	case d >= time.Minute:
-		return fmt.Sprintf("%d min %d s", int(d.Minutes()), int(d.Seconds())%60)
-	}
-	return fmt.Sprintf("%.1f s", d.Seconds())
-}
+func span(ms int64) string { return explain.Span(chain.Duration(max(0, ms))) }
 
 // short cuts an id to its first eight digits.
 func short(id string) string { return id[:min(len(id), 8)] }

@@ -14,7 +14,7 @@ func Tunic() Policy {
 	plumbing := []string{"internal/durable", "internal/httpx"}
 	// What a relay or a client needs to know of the network.
 	network := []string{"registry/directory", "registry/path", "registry/probe", "slashing", "onion", "onion/link", "onion/mail"}
-	modules := []string{"staking", "registry", "registry/directory", "registry/path", "registry/probe", "slashing"}
+	modules := []string{"staking", "registry", "registry/directory", "registry/path", "registry/probe", "registry/explain", "slashing"}
 	state := join(modules, list("ledger/machine", "ledger/light", "chain/state", "internal/table"))
 	everythingBelowNode := join(words, plumbing, network, state,
 		list("api", "api/client", "api/feed", "ledger", "relay", "relay/mailbox", "client", "client/ratchet", "client/local"))
@@ -74,6 +74,8 @@ func Tunic() Policy {
 			"registry": {Pure: true, Imports: join(words, list("registry/directory", "internal/table"))},
 
 			"registry/directory": {Pure: true, Imports: list("chain", "chain/statement", "chain/beacon", "internal/wire", "internal/merkle")},
+			// Why a node is listed or not, in words: one answer for whoever asks.
+			"registry/explain": {Pure: true, Imports: list("chain", "chain/statement", "chain/genesis", "registry", "registry/directory")},
 			// What a probe is and what it says of the nodes on its way.
 			"registry/probe": {Pure: true, Imports: join(words, list("registry/directory", "registry/path", "onion"))},
 			"registry/path":  {Pure: true, Imports: list("chain", "chain/statement", "chain/genesis", "registry/directory", "internal/wire")},
