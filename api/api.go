@@ -54,6 +54,8 @@ type Config struct {
 	// ReadOrigins are the web origins whose pages may read, "*" for all; none by
 	// default. No page may ever submit.
 	ReadOrigins []string
+	// Observer hears of each request that comes from outside; nil: nobody does.
+	Observer Observer
 
 	// Step takes one step of a scenario in the network around the ledger; nil
 	// where there is none: ErrNoSteps.
@@ -128,7 +130,11 @@ func New(cfg Config) (http.Handler, error) {
 	if cfg.Limits != nil {
 		h = httpx.NewLimiter(*cfg.Limits).Handler(h)
 	}
-	return httpx.WithRequestID(httpx.Recover(h, s.panicked)), nil
+	h = httpx.Recover(h, s.panicked)
+	if cfg.Observer != nil {
+		h = observe(cfg.Observer, h)
+	}
+	return httpx.WithRequestID(h), nil
 }
 
 // engine is the router with nothing of gin's own in it but routing.
@@ -146,7 +152,11 @@ func (s *server) engine() (*gin.Engine, error) {
 	if err != nil {
 		return nil, err
 	}
-	group := e.Group("", s.guardControls, routes.validate)
+	group := e.Group("")
+	if s.cfg.Observer != nil {
+		group.Use(routes.name(s.cfg.Observer))
+	}
+	group.Use(s.guard, routes.validate)
 	strict := oas.NewStrictHandlerWithOptions(s, []oas.StrictMiddlewareFunc{linkNext}, oas.StrictGinServerOptions{
 		RequestErrorHandlerFunc:  func(c *gin.Context, err error) { s.failed(c, requestProblem(err)) },
 		HandlerErrorFunc:         s.failed,

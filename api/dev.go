@@ -5,9 +5,7 @@ import (
 	"encoding/json"
 	"errors"
 	"io"
-	"net"
 	"net/http"
-	"net/netip"
 	"strconv"
 	"strings"
 
@@ -15,6 +13,7 @@ import (
 
 	"tunic/api/oas"
 	"tunic/chain"
+	"tunic/internal/httpx"
 	"tunic/ledger"
 )
 
@@ -34,35 +33,20 @@ type devBody struct {
 	Step    *string      `json:"step"`
 }
 
-// guardControls hides the controls outside dev networks, and from everybody but
-// programs on this machine that ask for it by a loopback name: no other host, no
-// proxy, no page in a browser.
-func (s *server) guardControls(c *gin.Context) {
-	if isControl(c) && !(s.ledger.Core().Dev && isLocal(c.Request)) {
-		fail(c, problem(http.StatusNotFound, codeNoRoute, "there is no such path"))
-	}
-}
+// faucet is the page that gives units away: a control for browsers.
+const faucet = "/faucet"
 
-func isLocal(r *http.Request) bool {
-	for _, h := range []string{"Origin", "Forwarded", "X-Forwarded-For", "X-Real-Ip", "Via"} {
-		if r.Header.Get(h) != "" {
-			return false
+// guard hides the controls outside dev networks, and from everybody but programs
+// on this machine that ask for it by a loopback name: no other host, no proxy, no
+// page in a browser. The faucet's form it leaves to this server's own page.
+func (s *server) guard(c *gin.Context) {
+	r, at := c.Request, c.FullPath()
+	gives := at == faucet && r.Method == http.MethodPost
+	if isControl(c) || gives {
+		if !s.ledger.Core().Dev || !httpx.IsLocal(r) || isControl(c) && r.Header.Get("Origin") != "" {
+			fail(c, problem(http.StatusNotFound, codeNoRoute, "there is no such path"))
 		}
 	}
-	peer, err := netip.ParseAddrPort(r.RemoteAddr)
-	if err != nil || !peer.Addr().Unmap().IsLoopback() {
-		return false
-	}
-	if peer.Port() == 0 {
-		return true // within the process: httpx.InMemory
-	}
-	// A page whose own name leads to this machine has that name here.
-	host := r.Host
-	if h, _, err := net.SplitHostPort(host); err == nil {
-		host = h
-	}
-	at, err := netip.ParseAddr(strings.Trim(host, "[]"))
-	return host == "localhost" || err == nil && at.IsLoopback()
 }
 
 // control turns an error of a control into its answer.

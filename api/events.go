@@ -17,7 +17,7 @@ import (
 // Reasons of the event "cut".
 const (
 	cutSlow   = "too_slow" // the client fell behind; it may come back
-	cutClosed = "closed"   // the ledger ends
+	cutClosed = "closed"   // the ledger, or this server, ends
 )
 
 // StreamEvents sends an event for each block. Old blocks come from the store at
@@ -71,11 +71,14 @@ func (s *server) stream(ctx context.Context, w http.ResponseWriter, seen chain.H
 	}
 	quiet := time.NewTimer(s.cfg.Heartbeat)
 	defer quiet.Stop()
-	live := false
+	live, closing := false, httpx.Closing(ctx)
 	for {
 		var err error
 		select {
 		case <-ctx.Done():
+			return
+		case <-closing:
+			cut(out, cutClosed)
 			return
 		case e, open := <-events:
 			if !open {

@@ -32,6 +32,13 @@ import (
 	"tunic/staking"
 )
 
+// Bodies of pages and files are text or bytes to the specification.
+func init() {
+	for _, media := range []string{"text/html", "text/css", "text/javascript", "image/png", "image/svg+xml"} {
+		openapi3filter.RegisterBodyDecoder(media, openapi3filter.FileBodyDecoder)
+	}
+}
+
 // TestMain finds goroutines left behind. The database's memory pool drains for
 // a second after it was closed.
 func TestMain(m *testing.M) {

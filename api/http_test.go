@@ -80,7 +80,7 @@ func TestMethods(t *testing.T) {
 			t.Errorf("OPTIONS %s: %s, Allow %q", path, a.Status, a.Header.Get("Allow"))
 		}
 	}
-	a := w.do(http.MethodDelete, "/v1/transactions", nil)
+	a := w.do(http.MethodDelete, "/v1/statements", nil)
 	w.refused(a, 405, "method_not_allowed")
 	if a.Header.Get("Allow") != "GET, HEAD, OPTIONS, POST" {
 		t.Errorf("Allow %q", a.Header.Get("Allow"))
@@ -105,8 +105,19 @@ func TestCrossOrigin(t *testing.T) {
 	if m := a.Header.Get("Access-Control-Allow-Methods"); strings.Contains(m, "POST") {
 		t.Errorf("pages may %s", m)
 	}
-	if a := w.post("/v1/transactions", []byte("x"), octets); a.Header.Get("Access-Control-Allow-Origin") != "" {
+	if a := w.do(http.MethodPost, "/v1/transactions", []byte("x"), "Content-Type", octets, "Origin", "https://a.test"); a.Header.Get("Access-Control-Allow-Origin") != "" {
 		t.Error("a page may read what it posted")
+	}
+	// JSON-RPC reads by POST.
+	for _, path := range []string{"/json_rpc", "/eth"} {
+		a := w.do(http.MethodOptions, path, nil, "Origin", "https://a.test", "Access-Control-Request-Method", "POST", "Access-Control-Request-Headers", "content-type")
+		if a.Header.Get("Access-Control-Allow-Methods") != "POST" || !strings.Contains(a.Header.Get("Access-Control-Allow-Headers"), "Content-Type") {
+			t.Errorf("%s: %v", path, a.Header)
+		}
+		a = w.do(http.MethodPost, path, []byte(`{"jsonrpc":"2.0","id":1,"method":"x"}`), "Origin", "https://a.test")
+		if a.Header.Get("Access-Control-Allow-Origin") != "https://a.test" || a.Header.Get("Access-Control-Allow-Credentials") != "" {
+			t.Errorf("%s: %v", path, a.Header)
+		}
 	}
 }
 
@@ -168,7 +179,7 @@ func TestProblems(t *testing.T) {
 		{"/v1/slashes/" + zero + "/proof", 404, "offence_not_found"},
 		{"/v1/nodes/", 404, "no_such_route"},
 		{"/v1//nodes", 404, "no_such_route"},
-		{"/", 404, "no_such_route"},
+		{"//", 404, "no_such_route"},
 	} {
 		check(w.get(c.path), c.status, c.code)
 	}

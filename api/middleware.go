@@ -57,7 +57,8 @@ func noMethod(c *gin.Context) {
 	fail(c, problem(http.StatusMethodNotAllowed, codeMethod, "this path answers "+list))
 }
 
-// crossOrigin lets pages of the given origins read, and nothing else.
+// crossOrigin lets pages of the given origins read, and nothing else: by GET and
+// HEAD, and by the JSON-RPC, no method of which changes anything.
 func crossOrigin(origins []string, next http.Handler) http.Handler {
 	all := slices.Contains(origins, "*")
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
@@ -68,14 +69,19 @@ func crossOrigin(origins []string, next http.Handler) http.Handler {
 			if all {
 				origin = "*"
 			}
-			switch r.Method {
-			case http.MethodGet, http.MethodHead:
+			rpc := r.URL.Path == "/json_rpc" || r.URL.Path == "/eth"
+			switch {
+			case r.Method == http.MethodGet, r.Method == http.MethodHead, r.Method == http.MethodPost && rpc:
 				h.Set("Access-Control-Allow-Origin", origin)
 				h.Set("Access-Control-Expose-Headers", "ETag, Link, Retry-After, "+httpx.RequestIDHeader)
-			case http.MethodOptions:
+			case r.Method == http.MethodOptions:
+				methods, headers := "GET, HEAD", "Accept, If-None-Match, Last-Event-ID, "+httpx.RequestIDHeader
+				if rpc {
+					methods, headers = "POST", "Accept, Content-Type, "+httpx.RequestIDHeader
+				}
 				h.Set("Access-Control-Allow-Origin", origin)
-				h.Set("Access-Control-Allow-Methods", "GET, HEAD")
-				h.Set("Access-Control-Allow-Headers", "Accept, If-None-Match, Last-Event-ID, "+httpx.RequestIDHeader)
+				h.Set("Access-Control-Allow-Methods", methods)
+				h.Set("Access-Control-Allow-Headers", headers)
 				h.Set("Access-Control-Max-Age", "600")
 			}
 		}

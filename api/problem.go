@@ -22,6 +22,7 @@ const (
 	codeLimitTooLarge   = "limit_too_large"
 	codeInvalidCursor   = "invalid_cursor"
 	codeMalformedBody   = "malformed_body"
+	codeCrossOrigin     = "cross_origin"
 	codeNoRoute         = "no_such_route"
 	codeMethod          = "method_not_allowed"
 	codeNotAcceptable   = "not_acceptable"
@@ -140,6 +141,9 @@ func (s *server) refused(r *chain.Refusal) answer {
 
 // panicked reports a panic of a handler, which the client sees as "internal".
 func (s *server) panicked(r *http.Request, value any) {
+	if x := exchangeOf(r.Context()); x != nil {
+		x.Panicked = true
+	}
 	s.cfg.Logger.Error("panic in a handler", "request", httpx.RequestID(r.Context()), "method", r.Method, "value", value)
 }
 

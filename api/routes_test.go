@@ -17,9 +17,9 @@ import (
 	"tunic/ledger"
 )
 
-// TestRoutes: what the router serves is what openapi.yaml says, no more and no
-// less.
-func TestRoutes(t *testing.T) {
+// bare is a server of a dev chain before its first block.
+func bare(t *testing.T) *server {
+	t.Helper()
 	key := ed25519.NewKeyFromSeed(make([]byte, 32))
 	params, _ := genesis.For(genesis.Dev)
 	g := genesis.Genesis{Core: genesis.Core{ChainID: 1, Profile: genesis.Dev, Dev: true, Clock: genesis.ClockLedger,
@@ -28,12 +28,18 @@ func TestRoutes(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	defer l.Close()
+	t.Cleanup(func() { l.Close() })
 	cfg := Config{Ledger: l, Network: g.Network()}
 	if err := cfg.complete(); err != nil {
 		t.Fatal(err)
 	}
-	engine, err := (&server{cfg: cfg, ledger: l}).engine()
+	return &server{cfg: cfg, ledger: l}
+}
+
+// TestRoutes: what the router serves is what openapi.yaml says, no more and no
+// less.
+func TestRoutes(t *testing.T) {
+	engine, err := bare(t).engine()
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -9,10 +9,6 @@ import (
 
 func unbuilt() error { return problem(http.StatusNotImplemented, "not_built", "comes with its file") }
 
-func (s *server) GetOpenAPI(context.Context, oas.GetOpenAPIRequestObject) (oas.GetOpenAPIResponseObject, error) {
-	return nil, unbuilt()
-}
-
 func (s *server) GetRewards(context.Context, oas.GetRewardsRequestObject) (oas.GetRewardsResponseObject, error) {
 	return nil, unbuilt()
 }

@@ -1,14 +1,9 @@
 package api
 
 import (
-	"bytes"
-	"context"
-	"encoding/json"
 	"errors"
 	"fmt"
-	"io"
 	"maps"
-	"mime"
 	"net/http"
 	"net/url"
 	"slices"
@@ -21,15 +16,6 @@ import (
 	"github.com/gin-gonic/gin"
 
 	"tunic/api/oas"
-	"tunic/chain"
-	"tunic/internal/httpx"
-)
-
-const (
-	typeJSON   = "application/json"
-	typeOctets = "application/octet-stream"
-	// maxJSON holds a submit-proof message: a proof in hex, and the rest.
-	maxJSON = 3 * chain.MaxTx
 )
 
 // routeTable finds an operation of openapi.yaml by method and gin's path.
@@ -82,7 +68,7 @@ func (t routeTable) validate(c *gin.Context) {
 		}
 	}
 	if route.Operation.RequestBody != nil {
-		if a, ok := readBody(c, route.Operation.RequestBody.Value.Content); !ok {
+		if a, ok := readBody(c, route.Operation); !ok {
 			fail(c, a)
 			return
 		}
@@ -95,99 +81,12 @@ func (t routeTable) validate(c *gin.Context) {
 		Request: c.Request, PathParams: params, QueryParams: query, Route: route,
 		Options: &openapi3filter.Options{
 			SkipSettingDefaults: true,
-			// Octets have no schema beyond their size, which readBody checked.
-			ExcludeRequestBody: mediaType(c.Request) != typeJSON,
+			ExcludeRequestBody:  !hasSchema(c.Request, route.Operation),
 		},
 	})
 	if err != nil {
 		fail(c, requestProblem(err))
 	}
-}
-
-// mediaType is the type that the request's body is declared as.
-func mediaType(r *http.Request) string {
-	t, _, err := mime.ParseMediaType(r.Header.Get("Content-Type"))
-	if err != nil {
-		return ""
-	}
-	return t
-}
-
-// signedMessage is oas.SignedMessage with the message as it came, so that no
-// number passes through a float.
-type signedMessage struct {
-	Kind      string          `json:"kind"`
-	Message   json.RawMessage `json:"message"`
-	Signature string          `json:"signature"`
-}
-
-type bodyKey struct{}
-
-// bodyOf is the strictly decoded JSON body of the request.
-func bodyOf(ctx context.Context) signedMessage {
-	m, _ := ctx.Value(bodyKey{}).(signedMessage)
-	return m
-}
-
-// readBody reads a body of one of the declared types within its limit. A
-// JSON body is a signed message or a control's: it is decoded strictly here,
-// since the generated code would let duplicate keys pass.
-func readBody(c *gin.Context, content openapi3.Content) (answer, bool) {
-	r := c.Request
-	given := mediaType(r)
-	if content[given] == nil {
-		types := strings.Join(slices.Sorted(maps.Keys(content)), " or ")
-		c.Header("Accept-Post", strings.ReplaceAll(types, " or ", ", "))
-		return problem(http.StatusUnsupportedMediaType, codeMediaType, "send "+types), false
-	}
-	if e := r.Header.Get("Content-Encoding"); e != "" && e != "identity" {
-		return problem(http.StatusUnsupportedMediaType, codeMediaType, "send the body without a content encoding"), false
-	}
-	// Generated code looks at the beginning of the header as it came.
-	r.Header.Set("Content-Type", given)
-	limit := int64(chain.MaxTx)
-	if given == typeJSON {
-		limit = maxJSON
-	}
-	body, err := io.ReadAll(http.MaxBytesReader(c.Writer, r.Body, limit))
-	r.Body.Close()
-	var tooLarge *http.MaxBytesError
-	switch {
-	case errors.As(err, &tooLarge):
-		return problem(http.StatusRequestEntityTooLarge, codeTooLarge, fmt.Sprintf("at most %d bytes", limit)), false
-	case err != nil:
-		return problem(http.StatusBadRequest, codeMalformedBody, "the body could not be read"), false
-	case len(body) == 0:
-		return problem(http.StatusBadRequest, codeMalformedBody, "the body is empty"), false
-	}
-	r.Body, r.ContentLength = io.NopCloser(bytes.NewReader(body)), int64(len(body))
-	r.GetBody = func() (io.ReadCloser, error) { return io.NopCloser(bytes.NewReader(body)), nil }
-	if given == typeJSON {
-		if isControl(c) {
-			if err := httpx.DecodeStrict(bytes.NewReader(body), limit, &devBody{}); err != nil {
-				return bodyProblem(err), false
-			}
-			return answer{}, true
-		}
-		var m signedMessage
-		if err := httpx.DecodeStrict(bytes.NewReader(body), limit, &m); err != nil {
-			return bodyProblem(err), false
-		}
-		c.Request = r.WithContext(context.WithValue(r.Context(), bodyKey{}, m))
-	}
-	return answer{}, true
-}
-
-// bodyProblem is the answer to a JSON body that is not sound.
-func bodyProblem(err error) answer {
-	a := problem(http.StatusBadRequest, codeMalformedBody, "")
-	if d := (*httpx.DecodeError)(nil); errors.As(err, &d) {
-		a.Detail = clip(d.Error(), maxProblemDetail)
-		if d.Field != "" {
-			a.Errors = []httpx.FieldError{{Field: clip(d.Field, 80), Detail: clip(d.Err.Error(), maxFieldErrorDetail)}}
-		}
-	}
-	return a
 }
 
 // requestProblem is the answer to a request that is not as specified: which

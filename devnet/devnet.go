@@ -89,6 +89,8 @@ type Spec struct {
 	Dir string
 	// HTTP is an address to serve the API on; empty serves only in process.
 	HTTP string
+	// Admin is a loopback address for metrics and profiles; empty: nowhere.
+	Admin string
 	// Live lets the clock run with the machine's and seals as dev networks do.
 	Live bool
 	// AtOnce seals what somebody submits at once, though the clock stands still;
@@ -108,6 +110,7 @@ type Network struct {
 	Ledger   *ledger.Ledger
 	Handler  http.Handler // the API
 	URL      string       // of the API; empty where it is not served
+	Admin    string       // URL of the admin listener; empty where there is none
 	Accounts []wallet.Key // ten funded accounts
 	Relays   []*Relay
 	Clients  []*Client
@@ -123,6 +126,7 @@ type Network struct {
 	clock    *ledger.Clock
 	db       string                        // of the present ledger; empty: in memory
 	present  atomic.Pointer[ledger.Ledger] // Ledger, for who runs beside a restart
+	metrics  *node.Metrics                 // nil without Spec.Admin
 	steps    atomic.Pointer[Steps]         // who takes POST /dev/step; nil: nobody
 	// endLedger says that the present ledger may close.
 	endLedger context.CancelFunc
@@ -246,7 +250,11 @@ func (n *Network) startLedger(ctx context.Context, ln net.Listener) error {
 	}
 	n.faults = &fault.Net{Seed: n.Seed, Now: n.clock.Now, Driven: !n.Spec.Live}
 	n.Handler = &n.front
-	if err := n.openLedger(ctx, db); err != nil {
+	err := n.serveAdmin()
+	if err == nil {
+		err = n.openLedger(ctx, db)
+	}
+	if err != nil {
 		if ln != nil {
 			ln.Close()
 		}
@@ -255,6 +263,21 @@ func (n *Network) startLedger(ctx context.Context, ln net.Listener) error {
 	if ln != nil {
 		n.run("API", func(ctx context.Context) error { return node.Serve(ctx, ln, n.Handler) })
 	}
+	return nil
+}
+
+// serveAdmin serves metrics and profiles, where the spec says so.
+func (n *Network) serveAdmin() error {
+	if n.Spec.Admin == "" {
+		return nil
+	}
+	ln, err := node.ListenAdmin(n.Spec.Admin)
+	if err != nil {
+		return err
+	}
+	n.Admin = "http://" + ln.Addr().String()
+	n.metrics = node.NewMetrics(n.present.Load)
+	n.run("admin listener", func(ctx context.Context) error { return node.ServeAdmin(ctx, ln, n.metrics) })
 	return nil
 }
 

@@ -33,6 +33,7 @@ type Processes struct {
 	Seed     uint64
 	Genesis  genesis.Genesis
 	URL      string
+	Admin    string // URL of the admin listener; empty where there is none
 	Network  string // path of the network file
 	Accounts []wallet.Key
 	Relays   []*Process
@@ -103,7 +104,12 @@ func (p *Processes) start(ctx context.Context, n *Network, exe string) error {
 		return err
 	}
 	p.Network = filepath.Join(dir, node.NetworkFile)
-	p.Ledger, err = p.spawn(ctx, "ledger", dir, exe, "ledger", "run", "--dir", dir, "--http", n.Spec.HTTP, "-o", "json")
+	args := []string{"ledger", "run", "--dir", dir, "--http", n.Spec.HTTP, "-o", "json"}
+	if n.Spec.Admin != "" {
+		args = append(args, "--admin", n.Spec.Admin)
+		p.Admin = "http://" + n.Spec.Admin
+	}
+	p.Ledger, err = p.spawn(ctx, "ledger", dir, exe, args...)
 	if err != nil {
 		return err
 	}

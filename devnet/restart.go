@@ -28,11 +28,19 @@ func (n *Network) openLedger(ctx context.Context, db string) error {
 	case n.Spec.AtOnce:
 		mode = ledger.ModeAuto
 	}
-	l, err := ledger.Open(ctx, ledger.Config{Dir: db, Genesis: n.Genesis, SealerKey: n.sealer(), Mode: mode, Clock: n.clock, Logger: n.log})
+	lcfg := ledger.Config{Dir: db, Genesis: n.Genesis, SealerKey: n.sealer(), Mode: mode, Clock: n.clock, Logger: n.log}
+	if n.metrics != nil {
+		lcfg.Sealed = n.metrics.Sealed
+	}
+	l, err := ledger.Open(ctx, lcfg)
 	if err != nil {
 		return err
 	}
-	h, err := api.New(api.Config{Ledger: l, Network: n.File, Version: node.Version, Logger: n.log, Step: n.step})
+	acfg := api.Config{Ledger: l, Network: n.File, Version: node.Version, Logger: n.log, Step: n.step}
+	if n.metrics != nil {
+		acfg.Observer = n.metrics
+	}
+	h, err := api.New(acfg)
 	if err != nil {
 		return errors.Join(err, l.Close())
 	}

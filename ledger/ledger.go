@@ -20,6 +20,7 @@ import (
 	"log/slog"
 	"slices"
 	"sync"
+	"time"
 
 	"tunic/chain"
 	"tunic/chain/genesis"
@@ -73,8 +74,11 @@ type Config struct {
 	// it on disk (in memory without Dir), about as much as it changed, and the
 	// directory of an epoch stays for as long as the state of one of its blocks.
 	KeepStates int
-	Logger     *slog.Logger       // default: discards
-	Hook       func(point string) // for crash tests: called at before-batch, after-batch, after-publish, before-revert, after-revert
+	Logger     *slog.Logger // default: discards
+	// Sealed is for metrics: called after each block that this ledger sealed, from
+	// the sealer; must not block.
+	Sealed func(h chain.Header, took time.Duration)
+	Hook   func(point string) // for crash tests: called at before-batch, after-batch, after-publish, before-revert, after-revert
 }
 
 // Barrier is called by Advance after each block, with its height, so that
@@ -203,6 +207,9 @@ func (c *Config) complete() error {
 	}
 	if c.KeepStates < 1 || c.KeepStates > MaxKeepStates {
 		return fmt.Errorf("%w: %d states to keep; 1 to %d", ErrConfig, c.KeepStates, MaxKeepStates)
+	}
+	if c.Sealed == nil {
+		c.Sealed = func(chain.Header, time.Duration) {}
 	}
 	if c.Hook == nil {
 		c.Hook = func(string) {}

@@ -127,6 +127,7 @@ func (l *Ledger) sealWith(ctx context.Context, lead func(chain.Height) machine.D
 	if l.halted != nil {
 		return chain.SealedHeader{}, nil, l.halted
 	}
+	began := time.Now()
 	now := max(l.clock.Now(), l.core.Time, l.head.Header.Time)
 	txs, fork := l.pool.ready(l.nonce), l.machine.Fork()
 	if lead != nil {
@@ -171,6 +172,7 @@ func (l *Ledger) sealWith(ctx context.Context, lead func(chain.Height) machine.D
 	}
 	l.pool.settle(blk.Header.Height, included, left, why, l.nonce)
 	l.show(blk.SealedHeader)
+	l.cfg.Sealed(blk.Header, time.Since(began))
 	return blk.SealedHeader, refused, nil
 }
 

@@ -10,9 +10,10 @@ import (
 	"io/fs"
 	"log/slog"
 	"net"
-	"net/http"
+	"net/netip"
 	"path/filepath"
 	"strings"
+	"sync/atomic"
 	"time"
 
 	"tunic/api"
@@ -118,8 +119,21 @@ type LedgerConfig struct {
 	// KeepStates is for how many blocks back the state can be asked for; 0 means
 	// ledger.DefaultKeepStates.
 	KeepStates int
-	// Ready is called once with the API's URL when it answers.
-	Ready func(url string)
+	// Proxies are those whose X-Forwarded-For is believed when rates are
+	// counted; none by default.
+	Proxies []netip.Prefix
+	// Origins are the web origins whose pages may read ("https://example.org"),
+	// "*" for all; none by default.
+	Origins []string
+	// TLSCert and TLSKey are PEM files of a certificate, its chain after it, and
+	// of its key: the API is served over TLS 1.2 or newer. Both or neither.
+	TLSCert, TLSKey string
+	// Admin is a loopback address and port where /metrics and /debug/pprof are
+	// served; empty: nowhere.
+	Admin string
+	// Ready is called once when the API answers, with its URL and that of the
+	// admin listener, if there is one.
+	Ready func(url, admin string)
 	// Hook is called at the sealer's named points (crash tests).
 	Hook   func(point string)
 	Logger *slog.Logger
@@ -145,6 +159,19 @@ func RunLedger(ctx context.Context, cfg LedgerConfig) error {
 			cfg.Mode = ledger.ModeMixed
 		}
 	}
+	secure, err := loadTLS(cfg.TLSCert, cfg.TLSKey)
+	if err != nil {
+		return err
+	}
+	var admin net.Listener
+	var adminURL string
+	if cfg.Admin != "" {
+		if admin, err = ListenAdmin(cfg.Admin); err != nil {
+			return err
+		}
+		defer admin.Close()
+		adminURL = "http://" + admin.Addr().String()
+	}
 	ln, err := net.Listen("tcp", cfg.HTTP)
 	if err != nil {
 		return fmt.Errorf("listen for the API: %w", err)
@@ -154,14 +181,22 @@ func RunLedger(ctx context.Context, cfg LedgerConfig) error {
 	if g.Clock == genesis.ClockLedger {
 		clock = ledger.NewOffsetClock(g.Time)
 	}
-	l, err := ledger.Open(ctx, ledger.Config{
+	lcfg := ledger.Config{
 		Dir: filepath.Join(cfg.Dir, ledgerDB), Genesis: g, SealerKey: key, Mode: cfg.Mode, Clock: clock,
 		KeepStates: cfg.KeepStates, Hook: cfg.Hook, Logger: cfg.Logger,
-	})
+	}
+	var present atomic.Pointer[ledger.Ledger]
+	var metrics *Metrics
+	if admin != nil {
+		metrics = NewMetrics(present.Load)
+		lcfg.Sealed = metrics.Sealed
+	}
+	l, err := ledger.Open(ctx, lcfg)
 	if err != nil {
 		return err
 	}
 	defer l.Close()
+	present.Store(l)
 	if clock.Movable() {
 		// A dev network goes on at the time at which it stopped.
 		if err := clock.Set(l.Head().Header.Time); err != nil {
@@ -169,12 +204,19 @@ func RunLedger(ctx context.Context, cfg LedgerConfig) error {
 		}
 	}
 	url := "http://" + ln.Addr().String()
-	h, err := api.New(api.Config{Ledger: l, Network: g.Network(url), Version: Version, Limits: limits(cfg.Rate), Logger: cfg.Logger})
+	if secure != nil {
+		url = "https://" + ln.Addr().String()
+	}
+	acfg := api.Config{Ledger: l, Network: g.Network(url), Version: Version, Limits: limits(cfg.Rate, cfg.Proxies), ReadOrigins: cfg.Origins, Logger: cfg.Logger}
+	if metrics != nil {
+		acfg.Observer = metrics
+	}
+	h, err := api.New(acfg)
 	if err != nil {
 		return err
 	}
 	if cfg.Ready != nil {
-		cfg.Ready(url) // the port is open: what arrives from now on is answered
+		cfg.Ready(url, adminURL) // the port is open: what arrives from now on is answered
 	}
 	ctx, stop := context.WithCancelCause(ctx)
 	defer stop(nil)
@@ -183,9 +225,16 @@ func RunLedger(ctx context.Context, cfg LedgerConfig) error {
 		defer close(watched)
 		stop(Halted(ctx, l))
 	}()
-	err = Serve(ctx, ln, h)
+	adminDone := make(chan error, 1)
+	if admin != nil {
+		go func() { adminDone <- ServeAdmin(ctx, admin, metrics) }()
+	} else {
+		close(adminDone)
+	}
+	err = serve(ctx, ln, h, secure, shutdownGrace)
 	stop(nil)
 	<-watched
+	err = errors.Join(err, <-adminDone)
 	if cause := context.Cause(ctx); errors.Is(cause, ledger.ErrHalted) {
 		return cause
 	}
@@ -207,33 +256,11 @@ func Halted(ctx context.Context, l *ledger.Ledger) error {
 
 // limits lets one address make rate requests a second, and two seconds' worth
 // at once; nil for no limit.
-func limits(rate float64) *httpx.LimiterConfig {
+func limits(rate float64, proxies []netip.Prefix) *httpx.LimiterConfig {
 	if rate <= 0 {
 		return nil
 	}
-	return &httpx.LimiterConfig{PerSecond: rate, Burst: max(1, int(2*rate))}
-}
-
-// Serve answers on ln until ctx ends, then lets requests finish for a moment.
-func Serve(ctx context.Context, ln net.Listener, h http.Handler) error {
-	srv := httpx.NewServer(h)
-	srv.BaseContext = func(net.Listener) context.Context { return ctx }
-	done := make(chan error, 1)
-	go func() { done <- srv.Serve(ln) }()
-	select {
-	case err := <-done:
-		return fmt.Errorf("serve the API: %w", err)
-	case <-ctx.Done():
-	}
-	stop, cancel := context.WithTimeout(context.WithoutCancel(ctx), 3*time.Second)
-	defer cancel()
-	if err := srv.Shutdown(stop); err != nil {
-		srv.Close()
-	}
-	if err := <-done; !errors.Is(err, http.ErrServerClosed) {
-		return fmt.Errorf("serve the API: %w", err)
-	}
-	return nil
+	return &httpx.LimiterConfig{PerSecond: rate, Burst: max(1, int(2*rate)), Trusted: proxies}
 }
 
 // GenesisTime is when a network that starts now should begin, so that epoch 1,

@@ -1109,6 +1109,14 @@ type Rewards struct {
 	Pool Amount `json:"pool"`
 }
 
+// RpcAnswer defines model for RpcAnswer.
+type RpcAnswer struct {
+	union json.RawMessage
+}
+
+// RpcAnswer1 defines model for RpcAnswer.1.
+type RpcAnswer1 = []RpcResponse
+
 // RpcResponse defines model for RpcResponse.
 type RpcResponse struct {
 	Error *struct {
@@ -1116,9 +1124,9 @@ type RpcResponse struct {
 		Data    interface{} `json:"data,omitempty"`
 		Message string      `json:"message"`
 	} `json:"error,omitempty"`
-	Id      interface{}             `json:"id,omitempty"`
-	Jsonrpc RpcResponseJsonrpc      `json:"jsonrpc"`
-	Result  *map[string]interface{} `json:"result,omitempty"`
+	Id      interface{}        `json:"id"`
+	Jsonrpc RpcResponseJsonrpc `json:"jsonrpc"`
+	Result  interface{}        `json:"result,omitempty"`
 }
 
 // RpcResponseJsonrpc defines model for RpcResponse.Jsonrpc.
@@ -1886,6 +1894,68 @@ type DevStepJSONRequestBody = DevStep
 
 // SubmitTransactionJSONRequestBody defines body for SubmitTransaction for application/json ContentType.
 type SubmitTransactionJSONRequestBody = SignedMessage
+
+// AsRpcResponse returns the union data inside the RpcAnswer as a RpcResponse
+func (t RpcAnswer) AsRpcResponse() (RpcResponse, error) {
+	var body RpcResponse
+	err := json.Unmarshal(t.union, &body)
+	return body, err
+}
+
+// FromRpcResponse overwrites any union data inside the RpcAnswer as the provided RpcResponse
+func (t *RpcAnswer) FromRpcResponse(v RpcResponse) error {
+	b, err := json.Marshal(v)
+	t.union = b
+	return err
+}
+
+// MergeRpcResponse performs a merge with any union data inside the RpcAnswer, using the provided RpcResponse
+func (t *RpcAnswer) MergeRpcResponse(v RpcResponse) error {
+	b, err := json.Marshal(v)
+	if err != nil {
+		return err
+	}
+
+	merged, err := runtime.JSONMerge(t.union, b)
+	t.union = merged
+	return err
+}
+
+// AsRpcAnswer1 returns the union data inside the RpcAnswer as a RpcAnswer1
+func (t RpcAnswer) AsRpcAnswer1() (RpcAnswer1, error) {
+	var body RpcAnswer1
+	err := json.Unmarshal(t.union, &body)
+	return body, err
+}
+
+// FromRpcAnswer1 overwrites any union data inside the RpcAnswer as the provided RpcAnswer1
+func (t *RpcAnswer) FromRpcAnswer1(v RpcAnswer1) error {
+	b, err := json.Marshal(v)
+	t.union = b
+	return err
+}
+
+// MergeRpcAnswer1 performs a merge with any union data inside the RpcAnswer, using the provided RpcAnswer1
+func (t *RpcAnswer) MergeRpcAnswer1(v RpcAnswer1) error {
+	b, err := json.Marshal(v)
+	if err != nil {
+		return err
+	}
+
+	merged, err := runtime.JSONMerge(t.union, b)
+	t.union = merged
+	return err
+}
+
+func (t RpcAnswer) MarshalJSON() ([]byte, error) {
+	b, err := t.union.MarshalJSON()
+	return b, err
+}
+
+func (t *RpcAnswer) UnmarshalJSON(b []byte) error {
+	err := t.union.UnmarshalJSON(b)
+	return err
+}
 
 // ServerInterface represents all server handlers.
 type ServerInterface interface {

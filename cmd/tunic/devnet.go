@@ -38,6 +38,7 @@ type running struct {
 	Ready    bool       `json:"ready"`
 	PID      int        `json:"pid"`
 	URL      string     `json:"url"`
+	Admin    string     `json:"admin,omitempty"` // where metrics and profiles are
 	Network  string     `json:"network_file"`
 	Genesis  chain.Hash `json:"genesis_hash"`
 	ChainID  uint64     `json:"chain_id"`
@@ -128,6 +129,7 @@ step makes relays fail, cheat and come back.`,
 	f.IntVar(&spec.Relays, "relays", 12, "number of relays")
 	f.Uint64Var(&spec.Seed, "seed", 0, "fixes keys and ids (default: drawn)")
 	f.StringVar(&spec.HTTP, "http", "127.0.0.1:8400", "address of the API")
+	f.StringVar(&spec.Admin, "admin", "", "loopback address and port for the ledger's /metrics and /debug/pprof, such as 127.0.0.1:9400 (default none)")
 	f.StringVar(&spec.Dir, "datadir", defaultDevnet(), "folder for everything; its network.json is what clients need")
 	f.StringArrayVar(&params, "param", nil, "NAME=VALUE: change one parameter of the dev profile, by its name in genesis.json (repeat)")
 	f.IntVar(&spec.Clients, "clients", 0, "number of messengers for steps: alice, bob, carol, client-4 and so on")
@@ -177,6 +179,7 @@ func (a *app) up(ctx context.Context, spec devnet.Spec, processes, fresh bool) e
 			said.Relays = append(said.Relays, upRelay{r.Name, r.ID, r.PID()})
 		}
 		said.fill(n.URL, n.Seed, n.Genesis.Hash(), n.Genesis.ChainID, n.Genesis.Params.Claim(), n.Accounts)
+		said.Admin = n.Admin
 		wait = func() error { return n.Wait(ctx) }
 	} else {
 		n, err := devnet.Start(ctx, spec)
@@ -195,6 +198,7 @@ func (a *app) up(ctx context.Context, spec devnet.Spec, processes, fresh bool) e
 		for _, c := range n.Clients {
 			said.Clients = append(said.Clients, c.Name)
 		}
+		said.Admin = n.Admin
 		said.fill(n.URL, n.Seed, n.Genesis.Hash(), n.Genesis.ChainID, n.Genesis.Params.Claim(), n.Accounts)
 		wait = func() error { return n.Wait(ctx) }
 	}
@@ -229,6 +233,9 @@ func (r *running) text(w io.Writer) {
 		fmt.Fprintf(w, "  %-9s %s\n", x.Name, x.Node)
 	}
 	fmt.Fprintf(w, "\nSeed          %d\nChain id      %d\nGenesis       %s\nProtection    %s\nNetwork file  %s\nListening on  %s\n", r.Seed, r.ChainID, r.Genesis, r.Claim, r.Network, r.URL)
+	if r.Admin != "" {
+		fmt.Fprintf(w, "Metrics       %s/metrics\n", r.Admin)
+	}
 	if len(r.Clients) > 0 {
 		fmt.Fprintf(w, "Messengers    %s\n", strings.Join(r.Clients, ", "))
 	}

@@ -2,7 +2,6 @@ package main
 
 import (
 	"bytes"
-	"cmp"
 	"crypto/ed25519"
 	"crypto/rand"
 	"encoding/json"
@@ -274,57 +273,6 @@ func drawAccounts() ([]devAccount, error) {
 		}
 	}
 	return out, nil
-}
-
-func (a *app) ledgerRun() *cobra.Command {
-	var dir, http, mode, ready string
-	var rate float64
-	var keep int
-	c := &cobra.Command{
-		Use: "run", Short: "Run the ledger and its API, until interrupted", Args: cobra.NoArgs,
-		RunE: func(cmd *cobra.Command, _ []string) error {
-			if err := need("dir", dir, "mynet"); err != nil {
-				return err
-			}
-			if err := listenable(http); err != nil {
-				return err
-			}
-			modes := []ledger.Mode{"", ledger.ModeAuto, ledger.ModeInterval, ledger.ModeMixed, ledger.ModeManual}
-			if !slices.Contains(modes, ledger.Mode(mode)) {
-				return usage("--mode %q is unknown; use auto, interval, mixed or manual", mode)
-			}
-			if rate < 0 || rate > 1e6 {
-				return usage("--rate %g is out of range; 0 for no limit, 20 for 20 requests a second", rate)
-			}
-			if keep < 1 || keep > ledger.MaxKeepStates {
-				return usage("--keep-states %d is out of range; 1 to %d", keep, ledger.MaxKeepStates)
-			}
-			log, err := a.logger()
-			if err != nil {
-				return err
-			}
-			g, err := node.ReadGenesis(dir)
-			if err != nil {
-				return err
-			}
-			var after error // the ready file could not be written
-			err = node.RunLedger(cmd.Context(), node.LedgerConfig{
-				Dir: dir, HTTP: http, Mode: ledger.Mode(mode), Rate: rate, KeepStates: keep, Logger: log,
-				Ready: func(url string) {
-					after = a.ready(ready, map[string]any{"ready": true, "url": url, "genesis": g.Hash(), "claim": g.Params.Claim()},
-						fmt.Sprintf("ledger ready at %s, network %s (%s: %s)", url, g.Hash(), g.Profile, g.Params.Claim()))
-				},
-			})
-			return cmp.Or(ledgerFailed(dir, err), after)
-		},
-	}
-	c.Flags().StringVar(&dir, "dir", "", "the ledger's folder, which tunic ledger init made")
-	c.Flags().StringVar(&http, "http", defaultHTTP, "address and port of the API")
-	c.Flags().StringVar(&mode, "mode", "", "when to seal: auto, interval, mixed or manual (default mixed on dev networks, else interval)")
-	c.Flags().Float64Var(&rate, "rate", 0, "requests a second from one address, and twice that at once (default no limit)")
-	c.Flags().IntVar(&keep, "keep-states", ledger.DefaultKeepStates, "for how many blocks back the API answers ?height= and goes on with lists")
-	readyFlag(c, &ready)
-	return c
 }
 
 // listenable refuses what is no address and port for an API.
