@@ -51,6 +51,9 @@ type Config struct {
 	Limits *httpx.LimiterConfig
 	// Streams is how many event streams run at once; default 1024.
 	Streams int
+	// StreamsEach is how many of them one client may have, where Limits are set;
+	// default 64. Loopback has no such bound.
+	StreamsEach int
 	// ReadOrigins are the web origins whose pages may read, "*" for all; none by
 	// default. No page may ever submit.
 	ReadOrigins []string
@@ -81,6 +84,7 @@ func (c *Config) complete() error {
 		c.Logger = slog.New(slog.DiscardHandler)
 	}
 	c.Streams = cmp.Or(c.Streams, 1024)
+	c.StreamsEach = cmp.Or(c.StreamsEach, 64)
 	c.Heartbeat = cmp.Or(c.Heartbeat, 15*time.Second)
 	c.WriteTimeout = cmp.Or(c.WriteTimeout, 10*time.Second)
 	c.MaxLag = cmp.Or(c.MaxLag, 1024)
@@ -95,8 +99,10 @@ type server struct {
 	supply    chain.Amount // at genesis, reward pool included
 	network   map[string]any
 	dirs      *directories
-	streams   chan struct{} // one token per running event stream
+	streams   *httpx.Slots // one for each running event stream
 	frames    frames
+	recent    frameCache // events of blocks near the head
+	past      frameCache // and of older ones
 	losses    losses
 	chronicle *chronicle
 	self      client.ClientWithResponsesInterface // these routes, within the process
@@ -109,7 +115,12 @@ func New(cfg Config) (http.Handler, error) {
 	if err := cfg.complete(); err != nil {
 		return nil, err
 	}
-	s := &server{cfg: cfg, ledger: cfg.Ledger, dirs: newDirectories(cfg.Ledger), chronicle: newChronicle(cfg.Ledger), streams: make(chan struct{}, cfg.Streams)}
+	s := &server{cfg: cfg, ledger: cfg.Ledger, dirs: newDirectories(cfg.Ledger), chronicle: newChronicle(cfg.Ledger)}
+	each := 0
+	if cfg.Limits != nil {
+		each = cfg.StreamsEach
+	}
+	s.streams = httpx.NewSlots(cfg.Streams, each)
 	s.supply, _ = cfg.Ledger.Genesis().Supply()
 	var err error
 	if s.network, err = object(cfg.Network); err != nil {

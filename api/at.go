@@ -21,7 +21,7 @@ func (s *server) at(ctx context.Context, height *int64, f func(*machine.Machine,
 	for {
 		sealed, err := s.ledger.Head(), error(nil)
 		if height != nil && *height != int64(sealed.Header.Height) {
-			if sealed, err = s.past(chain.Height(*height)); err != nil {
+			if sealed, err = s.sealedAt(chain.Height(*height)); err != nil {
 				return s.explainHeight(*height, err)
 			}
 		}
@@ -44,8 +44,8 @@ func (s *server) at(ctx context.Context, height *int64, f func(*machine.Machine,
 	}
 }
 
-// past is the sealed header at h, which is not the head; an empty one for 0.
-func (s *server) past(h chain.Height) (chain.SealedHeader, error) {
+// sealedAt is the sealed header at h, which is not the head; an empty one for 0.
+func (s *server) sealedAt(h chain.Height) (chain.SealedHeader, error) {
 	if h == 0 {
 		return chain.SealedHeader{}, nil
 	}

@@ -34,6 +34,7 @@ const (
 	codeHalted          = "ledger_halted"
 	codeNoHead          = "no_head"
 	codeTooManyStreams  = "too_many_streams"
+	codeEventsGone      = "events_gone"
 	codeBlockUnknown    = "block_not_found"
 	codeTxUnknown       = "transaction_not_found"
 	codeHeightUnknown   = "height_not_found"

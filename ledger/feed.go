@@ -2,6 +2,8 @@ package ledger
 
 import (
 	"context"
+	"errors"
+	"fmt"
 	"sync"
 
 	"tunic/chain"
@@ -71,18 +73,23 @@ func (l *Ledger) Subscribe(ctx context.Context, since chain.Height) <-chan Event
 	out := make(chan Event, subscriberQueue)
 	go func() {
 		defer close(out)
-		next, reverts := l.firstAfter(since)
+		f := l.Follow(since)
 		for {
-			changed := l.feed.changed()
-			e, ok, err := l.next(&next, &reverts)
-			if err != nil {
-				l.log.Error("subscription ends", "height", next, "error", err)
-				return
+			changed := f.Changed()
+			s, ok, err := f.Next()
+			var e Event
+			if ok {
+				e, err = l.Event(s)
 			}
-			if !ok {
-				if l.Err() != nil {
-					return
-				}
+			switch {
+			case ok && errors.Is(err, ErrNotFound): // reverted meanwhile, and f goes back
+				continue
+			case err != nil:
+				l.log.Error("subscription ends", "height", f.next, "error", err)
+				return
+			case !ok && l.Err() != nil:
+				return
+			case !ok:
 				select {
 				case <-ctx.Done():
 					return
@@ -96,46 +103,114 @@ func (l *Ledger) Subscribe(ctx context.Context, since chain.Height) <-chan Event
 			case <-l.done:
 				return
 			case out <- e:
-				next++
 			}
 		}
 	}()
 	return out
 }
 
-// firstAfter is the first height that a subscriber who has since gets, and how many
-// reverts that takes into account.
-func (l *Ledger) firstAfter(since chain.Height) (chain.Height, int) {
-	l.mu.RLock()
-	defer l.mu.RUnlock()
-	if l.forkAt > 0 && since > l.head.Header.Height {
-		return l.forkAt, len(l.reverts)
-	}
-	return since + 1, len(l.reverts)
+// A Follower is a place in the chain that blocks are read from one after the
+// other, without a goroutine of its own. One goroutine uses it.
+type Follower struct {
+	ledger  *Ledger
+	next    chain.Height
+	reverts int // of this process, taken into account in next
 }
 
-// next reads the event at next, which it first takes back by the reverts that
-// the subscriber has not seen; false where there is no such block yet. No
-// revert happens meanwhile.
-func (l *Ledger) next(next *chain.Height, reverts *int) (Event, bool, error) {
+// Follow begins where Subscribe does.
+func (l *Ledger) Follow(since chain.Height) *Follower {
 	l.mu.RLock()
 	defer l.mu.RUnlock()
-	for _, h := range l.reverts[*reverts:] {
-		*next = min(*next, h)
+	next := since + 1
+	if l.forkAt > 0 && since > l.head.Header.Height {
+		next = l.forkAt
 	}
-	*reverts = len(l.reverts)
-	if *next > l.head.Header.Height {
-		return Event{}, false, nil
+	return &Follower{l, next, len(l.reverts)}
+}
+
+// FollowFork begins behind the block at since of a fork, or with the first block
+// of a later fork that took the place of what was read.
+func (l *Ledger) FollowFork(since chain.Height, fork uint32) (*Follower, error) {
+	l.mu.RLock()
+	defer l.mu.RUnlock()
+	f := &Follower{l, since + 1, len(l.reverts)}
+	if l.head.Header.Fork <= fork {
+		return f, nil
 	}
-	if e, ok := l.feed.read(l.head); ok && *next == l.head.Header.Height {
-		return e, true, nil
+	at, err := l.db.firstAbove(l.head.Header, fork)
+	f.next = min(f.next, at)
+	return f, err
+}
+
+// Changed is closed when there is a new block, after a revert, and when the
+// ledger ends. Take it before Next.
+func (f *Follower) Changed() <-chan struct{} { return f.ledger.feed.changed() }
+
+// Read is the height up to which blocks were given.
+func (f *Follower) Read() chain.Height { return f.next - 1 }
+
+// Next is the header of the next block; false where there is none yet. A revert
+// takes it back to the first block of the new fork.
+func (f *Follower) Next() (chain.SealedHeader, bool, error) {
+	l := f.ledger
+	l.mu.RLock()
+	defer l.mu.RUnlock()
+	for _, h := range l.reverts[f.reverts:] {
+		f.next = min(f.next, h)
 	}
-	e, err := l.event(*next)
+	f.reverts = len(l.reverts)
+	switch head := l.head.Header.Height; {
+	case f.next > head:
+		return chain.SealedHeader{}, false, nil
+	case f.next == head:
+		f.next++
+		return l.head, true, nil
+	}
+	s, err := l.db.header(f.next)
+	if err != nil {
+		return s, false, err
+	}
+	f.next++
+	return s, true, nil
+}
+
+// Event is what subscribers see of a block; ErrNotFound after a revert took its
+// place.
+func (l *Ledger) Event(s chain.SealedHeader) (Event, error) {
+	l.mu.RLock()
+	defer l.mu.RUnlock()
+	if err := l.stands(s); err != nil {
+		return Event{}, err
+	}
+	newest := s.Header.Height == l.head.Header.Height
+	if e, ok := l.feed.read(s); ok && newest {
+		return e, nil
+	}
+	e, err := l.event(s.Header.Height)
 	e.Params = l.machine.InForce().Number
-	if err == nil && *next == l.head.Header.Height {
+	if err == nil && newest {
 		l.feed.keep(e)
 	}
-	return e, err == nil, err
+	return e, err
+}
+
+// stands refuses a header that is not of the present history; mu is held.
+func (l *Ledger) stands(s chain.SealedHeader) error {
+	h := s.Header.Height
+	if err := l.within(h); err != nil {
+		return err
+	}
+	now := l.head
+	if h != now.Header.Height {
+		var err error
+		if now, err = l.db.header(h); err != nil {
+			return err
+		}
+	}
+	if now.Seal != s.Seal {
+		return fmt.Errorf("%w: block %d is another after a revert", ErrNotFound, h)
+	}
+	return nil
 }
 
 // read is the event of the block with this head, if it was read before.

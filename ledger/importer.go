@@ -104,7 +104,7 @@ func (l *Ledger) importOne(ctx context.Context, p prepared) error {
 	}
 	l.signed = p.block.Header.Height
 	l.pool.settle(p.block.Header.Height, p.txs, nil, nil, l.nonce)
-	l.show(p.block.SealedHeader)
+	l.show(p.block.SealedHeader, &out, p.txs)
 	return nil
 }
 

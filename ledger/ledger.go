@@ -112,6 +112,7 @@ type Ledger struct {
 	pool   *pool
 	feed   feed
 	states states
+	traces traces
 
 	wake      chan struct{} // the pool has got something
 	driving   sync.Mutex    // held by Advance: the loop does not seal meanwhile

@@ -173,7 +173,7 @@ func (l *Ledger) fork(op machine.DevOp, s Snapshot, p *past) (chain.SealedHeader
 	if reverting != nil {
 		reverting()
 	}
-	l.show(blk.SealedHeader)
+	l.show(blk.SealedHeader, &out, txs)
 	l.log.Info("fork begun", "fork", old+1, "height", height, "snapshot", s.Name)
 	return blk.SealedHeader, nil
 }
@@ -265,6 +265,11 @@ func (s *store) forkAt(head chain.Header) (chain.Height, error) {
 	if head.Fork == 0 {
 		return 0, nil
 	}
+	return s.firstAbove(head, head.Fork-1)
+}
+
+// firstAbove is the first block of a fork above this one, which the head's is.
+func (s *store) firstAbove(head chain.Header, fork uint32) (chain.Height, error) {
 	low, high := chain.Height(1), head.Height // forks never fall
 	for low < high {
 		mid := low + (high-low)/2
@@ -272,7 +277,7 @@ func (s *store) forkAt(head chain.Header) (chain.Height, error) {
 		if err != nil {
 			return 0, err
 		}
-		if b.Header.Fork == head.Fork {
+		if b.Header.Fork > fork {
 			high = mid
 		} else {
 			low = mid + 1

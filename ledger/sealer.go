@@ -171,7 +171,7 @@ func (l *Ledger) sealWith(ctx context.Context, lead func(chain.Height) machine.D
 		}
 	}
 	l.pool.settle(blk.Header.Height, included, left, why, l.nonce)
-	l.show(blk.SealedHeader)
+	l.show(blk.SealedHeader, &out, included)
 	l.cfg.Sealed(blk.Header, time.Since(began))
 	return blk.SealedHeader, refused, nil
 }
@@ -186,9 +186,10 @@ func (l *Ledger) store(blk chain.Block, out *machine.Output) error {
 	return nil
 }
 
-// show publishes a stored block; mu is held.
-func (l *Ledger) show(head chain.SealedHeader) {
+// show publishes a stored block of these transactions; mu is held.
+func (l *Ledger) show(head chain.SealedHeader, out *machine.Output, txs []machine.Prepared) {
 	l.head = head
+	l.trace(out, txs)
 	l.feed.publish()
 	l.cfg.Hook("after-publish")
 	l.log.Debug("block", "height", head.Header.Height, "epoch", head.Header.DirEpoch, "txs", head.Header.TxCount)

@@ -2236,8 +2236,13 @@ type ClientInterface interface {
 
 	// StreamEvents Server-sent events for each block from a height on
 	//
-	// `types` chooses; without it there are `block` events alone. Heights come in order. The id of a `block` is its height, that
-	// of any other event height.number, and Last-Event-ID with either goes on behind it.
+	// `types` chooses; without it there are `block` events alone. Heights come in order, and a block's events in the order
+	// head, epoch, params, node, slash, transaction, block. The id of a `block` is its height, which stands for the whole block,
+	// that of any other event height.number: it counts all of the block's events, whatever was chosen. Last-Event-ID goes on
+	// behind either. In a fork of a dev network the fork follows, as in height.number.fork, with the number 0 for a whole
+	// block, and who comes back with an older one gets what took its place. A quiet stream sends ids without an event, which
+	// browsers take for the last. Events other than `block` and `head` are kept for the last 1024 blocks, fewer where they
+	// did much: `since` before that is events_gone, Last-Event-ID before it gets `cut`.
 	//
 	// - `block`: {header, published, unlisted, params}: the sealed header and the statements published in the
 	//   block, base64 of their canonical bytes; with the first block of the head's epoch alone, the nodes that quorums judge
@@ -2247,9 +2252,10 @@ type ClientInterface interface {
 	// - `epoch`: {epoch, height, time_ms, listed, joined, left}: an epoch began; the last two are arrays of node ids.
 	// - `node`: {node, height, time_ms, from, to, reason, proof}: a step in a node's life; proof is left out where there is none.
 	// - `slash`: {offence, kind, basis, node, operator, height, time_ms, slashed, burned, reward}.
-	// - `transaction`: {id, kind, height, result, sender}: an account transaction in a block.
+	// - `transaction`: {id, kind, height, result, sender}: a transaction in a block, statements left out; sender is left out
+	//   where no account signed.
 	// - `params`: {number, height, epoch}: other parameters came into force.
-	// - `cut`: {reason}: the last of a stream that the server ends; reason is too_slow or closed.
+	// - `cut`: {reason}: the last of a stream that the server ends; reason is too_slow, gone or closed. The id of gone is the head's.
 	//
 	// Corresponds with GET /v1/events (the `StreamEvents` operationId).
 	StreamEvents(ctx context.Context, params *StreamEventsParams, reqEditors ...RequestEditorFn) (*http.Response, error)
@@ -2905,8 +2911,13 @@ func (c *Client) ListQuorums(ctx context.Context, epoch string, params *ListQuor
 
 // StreamEvents Server-sent events for each block from a height on
 //
-// `types` chooses; without it there are `block` events alone. Heights come in order. The id of a `block` is its height, that
-// of any other event height.number, and Last-Event-ID with either goes on behind it.
+// `types` chooses; without it there are `block` events alone. Heights come in order, and a block's events in the order
+// head, epoch, params, node, slash, transaction, block. The id of a `block` is its height, which stands for the whole block,
+// that of any other event height.number: it counts all of the block's events, whatever was chosen. Last-Event-ID goes on
+// behind either. In a fork of a dev network the fork follows, as in height.number.fork, with the number 0 for a whole
+// block, and who comes back with an older one gets what took its place. A quiet stream sends ids without an event, which
+// browsers take for the last. Events other than `block` and `head` are kept for the last 1024 blocks, fewer where they
+// did much: `since` before that is events_gone, Last-Event-ID before it gets `cut`.
 //
 //   - `block`: {header, published, unlisted, params}: the sealed header and the statements published in the
 //     block, base64 of their canonical bytes; with the first block of the head's epoch alone, the nodes that quorums judge
@@ -2916,9 +2927,10 @@ func (c *Client) ListQuorums(ctx context.Context, epoch string, params *ListQuor
 //   - `epoch`: {epoch, height, time_ms, listed, joined, left}: an epoch began; the last two are arrays of node ids.
 //   - `node`: {node, height, time_ms, from, to, reason, proof}: a step in a node's life; proof is left out where there is none.
 //   - `slash`: {offence, kind, basis, node, operator, height, time_ms, slashed, burned, reward}.
-//   - `transaction`: {id, kind, height, result, sender}: an account transaction in a block.
+//   - `transaction`: {id, kind, height, result, sender}: a transaction in a block, statements left out; sender is left out
+//     where no account signed.
 //   - `params`: {number, height, epoch}: other parameters came into force.
-//   - `cut`: {reason}: the last of a stream that the server ends; reason is too_slow or closed.
+//   - `cut`: {reason}: the last of a stream that the server ends; reason is too_slow, gone or closed. The id of gone is the head's.
 //
 // Corresponds with GET /v1/events (the `StreamEvents` operationId).
 func (c *Client) StreamEvents(ctx context.Context, params *StreamEventsParams, reqEditors ...RequestEditorFn) (*http.Response, error) {
@@ -6167,8 +6179,13 @@ type ClientWithResponsesInterface interface {
 
 	// StreamEventsWithResponse Server-sent events for each block from a height on
 	//
-	// `types` chooses; without it there are `block` events alone. Heights come in order. The id of a `block` is its height, that
-	// of any other event height.number, and Last-Event-ID with either goes on behind it.
+	// `types` chooses; without it there are `block` events alone. Heights come in order, and a block's events in the order
+	// head, epoch, params, node, slash, transaction, block. The id of a `block` is its height, which stands for the whole block,
+	// that of any other event height.number: it counts all of the block's events, whatever was chosen. Last-Event-ID goes on
+	// behind either. In a fork of a dev network the fork follows, as in height.number.fork, with the number 0 for a whole
+	// block, and who comes back with an older one gets what took its place. A quiet stream sends ids without an event, which
+	// browsers take for the last. Events other than `block` and `head` are kept for the last 1024 blocks, fewer where they
+	// did much: `since` before that is events_gone, Last-Event-ID before it gets `cut`.
 	//
 	// - `block`: {header, published, unlisted, params}: the sealed header and the statements published in the
 	//   block, base64 of their canonical bytes; with the first block of the head's epoch alone, the nodes that quorums judge
@@ -6178,9 +6195,10 @@ type ClientWithResponsesInterface interface {
 	// - `epoch`: {epoch, height, time_ms, listed, joined, left}: an epoch began; the last two are arrays of node ids.
 	// - `node`: {node, height, time_ms, from, to, reason, proof}: a step in a node's life; proof is left out where there is none.
 	// - `slash`: {offence, kind, basis, node, operator, height, time_ms, slashed, burned, reward}.
-	// - `transaction`: {id, kind, height, result, sender}: an account transaction in a block.
+	// - `transaction`: {id, kind, height, result, sender}: a transaction in a block, statements left out; sender is left out
+	//   where no account signed.
 	// - `params`: {number, height, epoch}: other parameters came into force.
-	// - `cut`: {reason}: the last of a stream that the server ends; reason is too_slow or closed.
+	// - `cut`: {reason}: the last of a stream that the server ends; reason is too_slow, gone or closed. The id of gone is the head's.
 	//
 	// Returns a wrapper object for the known response body format(s).
 	//
@@ -9120,8 +9138,13 @@ func (c *ClientWithResponses) ListQuorumsWithResponse(ctx context.Context, epoch
 
 // StreamEventsWithResponse Server-sent events for each block from a height on
 //
-// `types` chooses; without it there are `block` events alone. Heights come in order. The id of a `block` is its height, that
-// of any other event height.number, and Last-Event-ID with either goes on behind it.
+// `types` chooses; without it there are `block` events alone. Heights come in order, and a block's events in the order
+// head, epoch, params, node, slash, transaction, block. The id of a `block` is its height, which stands for the whole block,
+// that of any other event height.number: it counts all of the block's events, whatever was chosen. Last-Event-ID goes on
+// behind either. In a fork of a dev network the fork follows, as in height.number.fork, with the number 0 for a whole
+// block, and who comes back with an older one gets what took its place. A quiet stream sends ids without an event, which
+// browsers take for the last. Events other than `block` and `head` are kept for the last 1024 blocks, fewer where they
+// did much: `since` before that is events_gone, Last-Event-ID before it gets `cut`.
 //
 //   - `block`: {header, published, unlisted, params}: the sealed header and the statements published in the
 //     block, base64 of their canonical bytes; with the first block of the head's epoch alone, the nodes that quorums judge
@@ -9131,9 +9154,10 @@ func (c *ClientWithResponses) ListQuorumsWithResponse(ctx context.Context, epoch
 //   - `epoch`: {epoch, height, time_ms, listed, joined, left}: an epoch began; the last two are arrays of node ids.
 //   - `node`: {node, height, time_ms, from, to, reason, proof}: a step in a node's life; proof is left out where there is none.
 //   - `slash`: {offence, kind, basis, node, operator, height, time_ms, slashed, burned, reward}.
-//   - `transaction`: {id, kind, height, result, sender}: an account transaction in a block.
+//   - `transaction`: {id, kind, height, result, sender}: a transaction in a block, statements left out; sender is left out
+//     where no account signed.
 //   - `params`: {number, height, epoch}: other parameters came into force.
-//   - `cut`: {reason}: the last of a stream that the server ends; reason is too_slow or closed.
+//   - `cut`: {reason}: the last of a stream that the server ends; reason is too_slow, gone or closed. The id of gone is the head's.
 //
 // Returns a wrapper object for the known response body format(s).
 //

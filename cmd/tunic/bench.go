@@ -20,7 +20,7 @@ import (
 
 func (a *app) benchCommand() *cobra.Command {
 	speed := []*cobra.Command{a.benchAdvance(), a.benchLedger(), a.benchPeel(), a.benchStart()}
-	c := noun("bench", "Measure this program beside the limit of the machine, in one run", append(speed, a.benchDetection())...)
+	c := noun("bench", "Measure this program beside the limit of the machine, in one run", append(speed, a.benchDetection(), a.benchLoad())...)
 	c.RunE = func(cmd *cobra.Command, args []string) error {
 		for _, sub := range speed {
 			sub.SetContext(cmd.Context())

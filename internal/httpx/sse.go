@@ -95,13 +95,16 @@ func (s *EventStream) Send(e Event) error {
 	return s.SendEncoded(b)
 }
 
-// SendEncoded is Send of what Encode made.
-func (s *EventStream) SendEncoded(b []byte) error {
+// SendEncoded is Send of what Encode made, one or more events in any number of
+// pieces.
+func (s *EventStream) SendEncoded(pieces ...[]byte) error {
 	if err := s.deadline(); err != nil {
 		return err
 	}
-	if _, err := s.w.Write(b); err != nil {
-		return fmt.Errorf("write event: %w", err)
+	for _, b := range pieces {
+		if _, err := s.w.Write(b); err != nil {
+			return fmt.Errorf("write event: %w", err)
+		}
 	}
 	if err := s.ctl.Flush(); err != nil {
 		return fmt.Errorf("write event: %w", err)
@@ -112,6 +115,13 @@ func (s *EventStream) SendEncoded(b []byte) error {
 // Heartbeat writes a comment, which clients ignore, so that proxies keep the
 // connection and a client that is gone is noticed.
 func (s *EventStream) Heartbeat() error { return s.SendEncoded([]byte(":\n\n")) }
+
+// Mark is a heartbeat that makes id the last one that the client knows, though
+// there was no event: what it sends after a reconnect does not grow old while
+// nothing of interest happens.
+func (s *EventStream) Mark(id string) error {
+	return s.SendEncoded([]byte(":\nid: "), []byte(id), []byte("\n\n"))
+}
 
 // Run sends what comes from events, and a heartbeat whenever nothing came for
 // so long, until events is closed (nil), ctx ends (its cause), or a write fails

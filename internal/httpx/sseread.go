@@ -12,22 +12,25 @@ import (
 // bound.
 var ErrEventTooLarge = errors.New("event over limit")
 
+// readBuffer is what a reader keeps while it waits. Longer lines are gathered in
+// the event that they belong to, and go with it.
+const readBuffer = 4096
+
 // An EventReader reads server-sent events, as a client gets them. It skips
 // comments and heartbeats, and drops an event that the stream's end cut off.
+// Between events it holds a few kilobytes, however large they were.
 type EventReader struct {
-	scan  *bufio.Scanner
-	limit int
-	first bool
-	err   error
+	r       *bufio.Reader
+	limit   int
+	first   bool
+	afterCR bool // the last line ended with "\r": a "\n" that follows belongs to it
+	err     error
 }
 
 // NewEventReader reads from r, holding no more than limit bytes of an event's
 // data. It does not close r.
 func NewEventReader(r io.Reader, limit int) *EventReader {
-	s := bufio.NewScanner(r)
-	s.Buffer(make([]byte, 0, min(limit+64, 4096)), limit+64)
-	s.Split(splitLines)
-	return &EventReader{scan: s, limit: limit, first: true}
+	return &EventReader{r: bufio.NewReaderSize(r, readBuffer), limit: limit, first: true}
 }
 
 // Next returns the next event, which has at least one line of data; its ID is
@@ -36,8 +39,11 @@ func NewEventReader(r io.Reader, limit int) *EventReader {
 func (e *EventReader) Next() (Event, error) {
 	var ev Event
 	hasData := false
-	for e.err == nil && e.scan.Scan() {
-		line := e.scan.Bytes()
+	for e.err == nil {
+		line, ok := e.line()
+		if !ok {
+			break
+		}
 		if e.first {
 			line = bytes.TrimPrefix(line, []byte("\xef\xbb\xbf"))
 			e.first = false
@@ -59,45 +65,54 @@ func (e *EventReader) Next() (Event, error) {
 		case "event":
 			ev.Name = string(value)
 		case "data":
-			if len(ev.Data)+1+len(value) > e.limit+1 {
+			switch {
+			case len(ev.Data)+1+len(value) > e.limit+1:
 				e.err = ErrEventTooLarge
-				return Event{}, e.err
+			case hasData:
+				ev.Data = append(append(ev.Data, '\n'), value...)
+			default:
+				ev.Data = value // the line is nobody else's
 			}
-			if hasData {
-				ev.Data = append(ev.Data, '\n')
-			}
-			ev.Data = append(ev.Data, value...)
 			hasData = true
-		}
-	}
-	if e.err == nil {
-		switch err := e.scan.Err(); {
-		case errors.Is(err, bufio.ErrTooLong):
-			e.err = ErrEventTooLarge
-		case err != nil:
-			e.err = fmt.Errorf("read event: %w", err)
-		default:
-			e.err = io.EOF
 		}
 	}
 	return Event{}, e.err
 }
 
-// splitLines ends lines at "\n", "\r\n" and "\r". After a "\r" at the end of
-// what has arrived it waits for one byte more, which may be its "\n".
-func splitLines(data []byte, atEOF bool) (advance int, token []byte, err error) {
-	i := bytes.IndexAny(data, "\r\n")
-	switch {
-	case i < 0 && atEOF:
-		return len(data), nil, nil // a line without its end does not count
-	case i < 0:
-		return 0, nil, nil
-	case data[i] == '\n':
-		return i + 1, data[:i], nil
-	case i+1 < len(data) && data[i+1] == '\n':
-		return i + 2, data[:i], nil
-	case i+1 == len(data) && !atEOF:
-		return 0, nil, nil
+// line reads one line, which becomes the caller's; false at the end, with e.err
+// set. Lines end at "\n", "\r\n" and "\r"; one without its end does not count.
+func (e *EventReader) line() (line []byte, ok bool) {
+	for {
+		if _, err := e.r.Peek(1); err != nil {
+			if e.err = io.EOF; err != io.EOF {
+				e.err = fmt.Errorf("read event: %w", err)
+			}
+			return nil, false
+		}
+		b, _ := e.r.Peek(e.r.Buffered())
+		if e.afterCR {
+			e.afterCR = false
+			if b[0] == '\n' {
+				_, _ = e.r.Discard(1)
+				continue
+			}
+		}
+		i := bytes.IndexAny(b, "\r\n")
+		n := i
+		if i < 0 {
+			n = len(b)
+		}
+		if len(line)+n > e.limit+64 {
+			e.err = ErrEventTooLarge
+			return nil, false
+		}
+		line = append(line, b[:n]...)
+		if i < 0 {
+			_, _ = e.r.Discard(n)
+			continue
+		}
+		e.afterCR = b[i] == '\r'
+		_, _ = e.r.Discard(n + 1)
+		return line, true
 	}
-	return i + 1, data[:i], nil
 }
