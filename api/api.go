@@ -167,7 +167,7 @@ func (s *server) engine() (*gin.Engine, error) {
 	if s.cfg.Observer != nil {
 		group.Use(routes.name(s.cfg.Observer))
 	}
-	group.Use(s.guard, routes.validate)
+	group.Use(s.guard, routes.validate, s.shortcut)
 	strict := oas.NewStrictHandlerWithOptions(s, []oas.StrictMiddlewareFunc{linkNext}, oas.StrictGinServerOptions{
 		RequestErrorHandlerFunc:  func(c *gin.Context, err error) { s.failed(c, requestProblem(err)) },
 		HandlerErrorFunc:         s.failed,

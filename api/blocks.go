@@ -134,7 +134,7 @@ func (s *server) GetHeader(ctx context.Context, req oas.GetHeaderRequestObject) 
 // byHash is a body that the header's hash names.
 func byHash(what string, form representation, h chain.Header, body []byte) stored {
 	tag := strings.Join([]string{what, h.Hash().String()[:32], strconv.Itoa(int(form))}, "-")
-	return stored{media: form.mediaType(), body: body, etag: `"` + tag + `"`}
+	return stored{media: []string{form.mediaType()}, plain: tagged(body, `"`+tag+`"`)}
 }
 
 // GetEip712 serves what wallets sign, derived from the kinds' tables.

@@ -1,25 +1,20 @@
 package api
 
 import (
-	"bytes"
-	"compress/gzip"
 	"errors"
 	"fmt"
 	"net/http"
 	"sort"
 	"sync"
+	"sync/atomic"
 
 	"tunic/api/oas"
 	"tunic/chain"
-	"tunic/internal/httpx"
 	"tunic/internal/wire"
 	"tunic/ledger"
 	"tunic/ledger/machine"
 	"tunic/registry/directory"
 )
-
-// minGzip is the size from which compressing pays.
-const minGzip = 1024
 
 // Bounds of what is kept: the lists of all epochs in both forms and some
 // deltas, or fewer where they are large.
@@ -33,6 +28,9 @@ const (
 type directories struct {
 	ledger *ledger.Ledger
 
+	// now is the head's list in each form, as most ask for it: read without mu.
+	now [2]atomic.Pointer[current]
+
 	mu     sync.Mutex
 	epochs map[chain.Epoch]settled
 	bodies map[bodyName]stored
@@ -43,8 +41,22 @@ type directories struct {
 type settled struct {
 	list   *directory.List
 	header chain.SealedHeader
+	hash   chain.Hash // of the header
 	fork   uint32 // of the head when it was found
 	past   bool   // its epoch was over: its removals are final
+}
+
+// current is the body of a settled list as long as the head's is the same.
+type current struct {
+	settled
+	stored
+}
+
+// of reports whether c is still the list of the head's epoch, with all of its
+// removals.
+func (s *settled) of(head *chain.Header) bool {
+	h := &s.header.Header
+	return s.fork == head.Fork && h.DirEpoch == head.DirEpoch && h.Directory == head.Directory && len(h.Removals) == len(head.Removals)
 }
 
 // bodyName is what a body is made of; the header stands for list and removals.
@@ -62,13 +74,19 @@ func newDirectories(l *ledger.Ledger) *directories {
 
 // list is the body of an epoch's list.
 func (d *directories) list(e chain.Epoch, form representation) (stored, error) {
+	if e == 0 {
+		head := d.ledger.Head()
+		if c := d.now[form].Load(); c != nil && c.of(&head.Header) {
+			return c.stored, nil
+		}
+	}
 	d.mu.Lock()
 	defer d.mu.Unlock()
 	s, err := d.settle(e)
 	if err != nil {
 		return stored{}, err
 	}
-	return d.body(bodyName{header: s.header.Header.Hash(), form: form}, func() ([]byte, error) {
+	b, err := d.body(bodyName{header: s.hash, form: form}, func() ([]byte, error) {
 		if form == asOctets {
 			return append(wire.AppendBytes(nil, s.header.Encode()), s.list.Encode()...), nil
 		}
@@ -79,6 +97,10 @@ func (d *directories) list(e chain.Epoch, form representation) (stored, error) {
 		}
 		return encodeJSON(out)
 	})
+	if err == nil && e == 0 {
+		d.now[form].Store(&current{s, b})
+	}
+	return b, err
 }
 
 // delta is the body of what changed from one epoch's list to another's.
@@ -99,7 +121,7 @@ func (d *directories) delta(since, e chain.Epoch, form representation) (stored, 
 			return stored{}, explainList(since, err)
 		}
 	}
-	name := bodyName{header: s.header.Header.Hash(), form: form, delta: true, since: since, base: from.Root()}
+	name := bodyName{header: s.hash, form: form, delta: true, since: since, base: from.Root()}
 	return d.body(name, func() ([]byte, error) {
 		if form == asJSON {
 			return deltaAsJSON(from, s.list, s.header)
@@ -120,8 +142,7 @@ func (d *directories) settle(e chain.Epoch) (settled, error) {
 		e = head.DirEpoch
 	}
 	if s, ok := d.epochs[e]; ok && s.fork == head.Fork && e+ledger.KeptLists > head.DirEpoch {
-		current := e == head.DirEpoch && s.header.Header.Directory == head.Directory && len(s.header.Header.Removals) == len(head.Removals)
-		if s.past || current {
+		if s.past || s.of(&head) {
 			return s, nil
 		}
 	}
@@ -149,6 +170,7 @@ func (d *directories) settle(e chain.Epoch) (settled, error) {
 	if err != nil {
 		return s, err
 	}
+	s.hash = s.header.Header.Hash()
 	if err := l.Check(s.header.Header); err != nil {
 		return s, fmt.Errorf("list of epoch %d: %w", e, err)
 	}
@@ -191,17 +213,8 @@ func (d *directories) body(name bodyName, make func() ([]byte, error)) (stored, 
 	if err != nil {
 		return stored{}, err
 	}
-	b := stored{media: name.form.mediaType(), body: body, etag: httpx.ETag(body)}
-	if len(body) >= minGzip {
-		var packed bytes.Buffer
-		z := gzip.NewWriter(&packed)
-		_, _ = z.Write(body) // neither can fail into memory
-		_ = z.Close()
-		if packed.Len() < len(body) {
-			b.gzip, b.gtag = packed.Bytes(), httpx.ETag(packed.Bytes())
-		}
-	}
-	size := len(b.body) + len(b.gzip)
+	b := store(name.form.mediaType(), body)
+	size := len(b.plain.bytes) + len(b.gzip.bytes)
 	if len(d.bodies) >= maxBodies || d.size+size > maxKept {
 		clear(d.bodies)
 		d.size = 0

@@ -10,6 +10,8 @@ import (
 	"slices"
 	"strconv"
 
+	"github.com/gin-gonic/gin"
+
 	"tunic/api/oas"
 	"tunic/chain"
 	"tunic/internal/httpx"
@@ -32,6 +34,25 @@ func explainList(e chain.Epoch, err error) error {
 		return notFound(codeEpochUnknown, fmt.Sprintf("the list of epoch %d is not kept; the last %d are", e, ledger.KeptLists))
 	}
 	return err
+}
+
+// shortcut answers what networks ask for most, the whole list of the head's
+// epoch, without generated code between: as GetDirectory would.
+func (s *server) shortcut(c *gin.Context) {
+	if c.Request.URL.RawQuery != "" || c.FullPath() != "/v1/directory" {
+		return
+	}
+	form, err := negotiate(c.Request)
+	if err == nil {
+		var b stored
+		if b, err = s.dirs.list(0, form); err == nil {
+			err = b.write(c.Writer, c.Request, cacheRevalidate)
+		}
+	}
+	if err != nil {
+		s.failed(c, err)
+	}
+	c.Abort()
 }
 
 // GetDirectory serves the whole list of an epoch.
@@ -254,7 +275,7 @@ func (d *directories) at(e chain.Epoch) (settled, error) {
 
 // unstored is a body that is made for each request, with its entity tag.
 func unstored(form representation, body []byte) stored {
-	return stored{media: form.mediaType(), body: body, etag: httpx.ETag(body)}
+	return stored{media: []string{form.mediaType()}, plain: tagged(body, httpx.ETag(body))}
 }
 
 func (f reply) VisitGetDirectoryRootResponse(w http.ResponseWriter) error  { return f(w) }

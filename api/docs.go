@@ -36,7 +36,7 @@ const docsPolicy = "default-src 'none'; script-src 'self'; style-src 'self'; img
 var docsFiles = sync.OnceValues(readDocsFiles)
 
 func readDocsFiles() (map[string]stored, error) {
-	files := map[string]stored{"start.js": storedBody("text/javascript; charset=utf-8", docsStart)}
+	files := map[string]stored{"start.js": store("text/javascript; charset=utf-8", docsStart)}
 	for name, media := range map[string]string{
 		"swagger-ui-bundle.js.gz": "text/javascript; charset=utf-8", "swagger-ui.css.gz": "text/css; charset=utf-8", "favicon-32x32.png": "image/png",
 	} {
@@ -44,38 +44,26 @@ func readDocsFiles() (map[string]stored, error) {
 		if err != nil {
 			return nil, fmt.Errorf("read %s: %w", name, err)
 		}
-		f := stored{media: media, body: b, etag: httpx.ETag(b)}
+		f := stored{media: []string{media}, plain: tagged(b, httpx.ETag(b))}
 		if plain, ok := strings.CutSuffix(name, ".gz"); ok {
 			z, err := gzip.NewReader(bytes.NewReader(b))
+			var body []byte
 			if err == nil {
-				f.body, err = io.ReadAll(z)
+				body, err = io.ReadAll(z)
 			}
 			if err != nil {
 				return nil, fmt.Errorf("read %s: %w", name, err)
 			}
-			name, f.gzip, f.gtag, f.etag = plain, b, f.etag, httpx.ETag(f.body)
+			name, f.gzip, f.plain = plain, f.plain, tagged(body, httpx.ETag(body))
 		}
 		files[name] = f
 	}
 	return files, nil
 }
 
-// storedBody is a body with its tag, and a packed form where that is smaller.
-func storedBody(media string, body []byte) stored {
-	f := stored{media: media, body: body, etag: httpx.ETag(body)}
-	var packed bytes.Buffer
-	z := gzip.NewWriter(&packed)
-	_, _ = z.Write(body) // neither can fail into memory
-	_ = z.Close()
-	if packed.Len() < len(body) {
-		f.gzip, f.gtag = packed.Bytes(), httpx.ETag(packed.Bytes())
-	}
-	return f
-}
-
 // docs are the routes that show openapi.yaml to people.
 func (s *server) docs() []handler {
-	page := storedBody("text/html; charset=utf-8", docsPage)
+	page := store("text/html; charset=utf-8", docsPage)
 	return []handler{
 		{http.MethodGet, "/docs", func(w http.ResponseWriter, r *http.Request) {
 			w.Header().Set("Content-Security-Policy", docsPolicy)
@@ -96,7 +84,7 @@ func (s *server) docs() []handler {
 
 func (s *server) serveStored(w http.ResponseWriter, r *http.Request, b stored) {
 	if err := b.serve(r, cacheRevalidate)(w); err != nil {
-		s.cfg.Logger.Debug("answer cut off", "request", httpx.RequestID(r.Context()), "error", err)
+		s.cfg.Logger.Debug("answer cut off", "request", httpx.RequestID(w), "error", err)
 	}
 }
 
@@ -112,7 +100,7 @@ var specBody = sync.OnceValues(func() (stored, error) {
 	if err != nil {
 		return stored{}, fmt.Errorf("read specification: %w", err)
 	}
-	return storedBody(typeJSON, capitalId.ReplaceAllFunc(b, func(m []byte) []byte {
+	return store(typeJSON, capitalId.ReplaceAllFunc(b, func(m []byte) []byte {
 		return append(bytes.Clone(m[:len(m)-1]), m[len(m)-1]|0x20)
 	})), nil
 })

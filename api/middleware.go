@@ -57,14 +57,38 @@ func noMethod(c *gin.Context) {
 	fail(c, problem(http.StatusMethodNotAllowed, codeMethod, "this path answers "+list))
 }
 
+// What answers depend on. Nobody may write to these slices; whoever appends to
+// one gets a copy, since they are full.
+var (
+	varyOrigin = []string{"Origin"}
+	varyAccept = []string{"Accept"}
+	varyCoding = []string{"Accept, Accept-Encoding"}
+	varyAll    = []string{"Origin, Accept, Accept-Encoding"}
+)
+
+// addVary adds to the header Vary.
+func addVary(h http.Header, on []string) {
+	switch before := h["Vary"]; {
+	case len(before) == 0:
+	case len(before) == 1 && &before[0] == &varyOrigin[0] && &on[0] == &varyCoding[0]:
+		on = varyAll
+	default:
+		on = append(slices.Clip(before), on...)
+	}
+	h["Vary"] = on
+}
+
 // crossOrigin lets pages of the given origins read, and nothing else: by GET and
 // HEAD, and by the JSON-RPC, no method of which changes anything.
 func crossOrigin(origins []string, next http.Handler) http.Handler {
 	all := slices.Contains(origins, "*")
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-		origin := r.Header.Get("Origin")
+		var origin string
+		if given := r.Header["Origin"]; len(given) > 0 {
+			origin = given[0]
+		}
 		h := w.Header()
-		h.Add("Vary", "Origin")
+		addVary(h, varyOrigin)
 		if origin != "" && (all || slices.Contains(origins, origin)) {
 			if all {
 				origin = "*"

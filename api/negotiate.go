@@ -2,6 +2,7 @@ package api
 
 import (
 	"bytes"
+	"compress/gzip"
 	"context"
 	"encoding/json"
 	"fmt"
@@ -49,9 +50,12 @@ func (r representation) mediaType() string {
 // negotiate picks the form that Accept prefers: JSON where both are as good, as
 // without the header.
 func negotiate(r *http.Request) (representation, error) {
-	accept := strings.Join(r.Header.Values("Accept"), ",")
-	if strings.TrimSpace(accept) == "" {
+	accept := strings.Join(r.Header["Accept"], ",")
+	switch strings.TrimSpace(accept) {
+	case "", "*/*", typeJSON: // what most send
 		return asJSON, nil
+	case typeOctets:
+		return asOctets, nil
 	}
 	j, o := quality(accept, typeJSON), quality(accept, typeOctets)
 	switch {
@@ -103,8 +107,12 @@ func weight(params string) int {
 
 // takesGzip reports whether the client wants gzip at least as much as no coding.
 func takesGzip(r *http.Request) bool {
+	values := r.Header["Accept-Encoding"]
+	if len(values) == 1 && values[0] == "gzip" {
+		return true
+	}
 	gzip, any, identity := -1, -1, 1
-	for part := range strings.SplitSeq(strings.Join(r.Header.Values("Accept-Encoding"), ","), ",") {
+	for part := range strings.SplitSeq(strings.Join(values, ","), ",") {
 		name, params, _ := strings.Cut(part, ";")
 		switch strings.ToLower(strings.TrimSpace(name)) {
 		case "gzip", "x-gzip":
@@ -121,38 +129,76 @@ func takesGzip(r *http.Request) bool {
 	return gzip > 0 && gzip >= identity
 }
 
+// minGzip is the size from which compressing pays.
+const minGzip = 1024
+
 // stored is a body made once and served often.
 type stored struct {
-	media string
-	body  []byte
-	etag  string
-	gzip  []byte // nil where it does not pay
-	gtag  string
+	media []string // the header's value, as those below
+	plain coded
+	gzip  coded // empty where it does not pay
 }
+
+// coded is a body in one coding.
+type coded struct {
+	bytes        []byte
+	tag          string
+	etag, length []string
+}
+
+func tagged(b []byte, tag string) coded {
+	return coded{bytes: b, tag: tag, etag: []string{tag}, length: []string{strconv.Itoa(len(b))}}
+}
+
+// store keeps a body, packed too where that pays.
+func store(media string, body []byte) stored {
+	b := stored{media: []string{media}, plain: tagged(body, httpx.ETag(body))}
+	if len(body) >= minGzip {
+		var packed bytes.Buffer
+		z := gzip.NewWriter(&packed)
+		_, _ = z.Write(body) // neither can fail into memory
+		_ = z.Close()
+		if packed.Len() < len(body) {
+			b.gzip = tagged(packed.Bytes(), httpx.ETag(packed.Bytes()))
+		}
+	}
+	return b
+}
+
+var codingGzip = []string{"gzip"}
 
 // serve answers with b, or 304.
 func (b stored) serve(r *http.Request, cache string) reply {
-	return func(w http.ResponseWriter) error {
-		h := w.Header()
-		h.Set("Cache-Control", cache)
-		h.Add("Vary", "Accept")
-		body, etag := b.body, b.etag
-		if b.gzip != nil {
-			h.Add("Vary", "Accept-Encoding")
-			if takesGzip(r) {
-				body, etag = b.gzip, b.gtag
-				h.Set("Content-Encoding", "gzip")
-			}
-		}
-		if httpx.NotModified(w, r, etag) {
-			return nil
-		}
-		h.Set("Content-Type", b.media)
-		h.Set("Content-Length", strconv.Itoa(len(body)))
-		w.WriteHeader(http.StatusOK)
-		_, err := w.Write(body)
-		return err
+	return func(w http.ResponseWriter) error { return b.write(w, r, cache) }
+}
+
+// write answers r, a GET, with b or 304. It writes the header's map directly:
+// this is what networks ask for most.
+func (b *stored) write(w http.ResponseWriter, r *http.Request, cache string) error {
+	h := w.Header()
+	if set := h["Cache-Control"]; len(set) != 1 || set[0] != cache {
+		h["Cache-Control"] = []string{cache}
 	}
+	vary, body, packed := varyAccept, &b.plain, false
+	if b.gzip.bytes != nil {
+		vary = varyCoding
+		if takesGzip(r) {
+			body, packed = &b.gzip, true
+		}
+	}
+	addVary(h, vary)
+	h["Etag"] = body.etag
+	if httpx.MatchETag(r.Header["If-None-Match"], body.tag) {
+		w.WriteHeader(http.StatusNotModified)
+		return nil
+	}
+	if packed {
+		h["Content-Encoding"] = codingGzip
+	}
+	h["Content-Type"], h["Content-Length"] = b.media, body.length
+	w.WriteHeader(http.StatusOK)
+	_, err := w.Write(body.bytes)
+	return err
 }
 
 // encodeJSON is v as the API writes it.

@@ -51,7 +51,7 @@ func observe(o Observer, next http.Handler) http.Handler {
 // name notes which operation a request has reached.
 func (t routeTable) name(o Observer) gin.HandlerFunc {
 	return func(c *gin.Context) {
-		x, route := exchangeOf(c.Request.Context()), t[c.Request.Method+" "+c.FullPath()]
+		x, route := exchangeOf(c.Request.Context()), t[routeName{c.Request.Method, c.FullPath()}]
 		if x != nil && route != nil {
 			id := route.Operation.OperationID // with a capital, as the generator embeds it
 			x.Operation = strings.ToLower(id[:1]) + id[1:]

@@ -104,12 +104,12 @@ func fail(c *gin.Context, a answer) {
 func (s *server) failed(c *gin.Context, err error) {
 	if c.Writer.Written() {
 		// The answer has begun: it can only be cut off.
-		s.cfg.Logger.Debug("answer cut off", "route", c.FullPath(), "request", httpx.RequestID(c.Request.Context()), "error", err)
+		s.cfg.Logger.Debug("answer cut off", "route", c.FullPath(), "request", httpx.RequestID(c.Writer), "error", err)
 		panic(http.ErrAbortHandler)
 	}
 	a, known := s.explain(err)
 	if !known && c.Request.Context().Err() == nil {
-		s.cfg.Logger.Error("request failed", "route", c.FullPath(), "request", httpx.RequestID(c.Request.Context()), "error", err)
+		s.cfg.Logger.Error("request failed", "route", c.FullPath(), "request", httpx.RequestID(c.Writer), "error", err)
 	}
 	fail(c, a)
 }
@@ -141,11 +141,11 @@ func (s *server) refused(r *chain.Refusal) answer {
 }
 
 // panicked reports a panic of a handler, which the client sees as "internal".
-func (s *server) panicked(r *http.Request, value any) {
+func (s *server) panicked(w http.ResponseWriter, r *http.Request, value any) {
 	if x := exchangeOf(r.Context()); x != nil {
 		x.Panicked = true
 	}
-	s.cfg.Logger.Error("panic in a handler", "request", httpx.RequestID(r.Context()), "method", r.Method, "value", value)
+	s.cfg.Logger.Error("panic in a handler", "request", httpx.RequestID(w), "method", r.Method, "value", value)
 }
 
 // clip bounds a text for people, at a rune's end.

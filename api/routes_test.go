@@ -59,7 +59,7 @@ func TestRoutes(t *testing.T) {
 		served = append(served, r.Method+" "+r.Path)
 	}
 	for name := range routes {
-		specified = append(specified, name)
+		specified = append(specified, name.method+" "+name.path)
 	}
 	slices.Sort(served)
 	slices.Sort(specified)

@@ -80,7 +80,7 @@ func (p *rpc) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	case err != nil:
 		out = rpcRefused(rpcNull, rpcFailed(rpcParse, "parse error: %v", err))
 	default:
-		out = p.serve(r, body)
+		out = p.serve(w, r, body)
 	}
 	h := w.Header()
 	h.Set("Cache-Control", "no-store")
@@ -99,9 +99,9 @@ func (p *rpc) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 
 // serve is the answer to a sound JSON value: *rpcAnswer, a slice of them, or nil
 // where there were notifications alone.
-func (p *rpc) serve(r *http.Request, body json.RawMessage) any {
+func (p *rpc) serve(w http.ResponseWriter, r *http.Request, body json.RawMessage) any {
 	if body[0] != '[' {
-		if a := p.one(r, body); a != nil {
+		if a := p.one(w, r, body); a != nil {
 			return a
 		}
 		return nil
@@ -115,7 +115,7 @@ func (p *rpc) serve(r *http.Request, body json.RawMessage) any {
 	}
 	var out []*rpcAnswer
 	for _, one := range batch {
-		if a := p.one(r, one); a != nil {
+		if a := p.one(w, r, one); a != nil {
 			out = append(out, a)
 		}
 	}
@@ -126,7 +126,7 @@ func (p *rpc) serve(r *http.Request, body json.RawMessage) any {
 }
 
 // one answers one request; nil for a notification.
-func (p *rpc) one(r *http.Request, body json.RawMessage) *rpcAnswer {
+func (p *rpc) one(w http.ResponseWriter, r *http.Request, body json.RawMessage) *rpcAnswer {
 	var req map[string]json.RawMessage
 	if json.Unmarshal(body, &req) != nil || req == nil {
 		return rpcRefused(rpcNull, rpcFailed(rpcRequest, "invalid request: not an object"))
@@ -151,7 +151,7 @@ func (p *rpc) one(r *http.Request, body json.RawMessage) *rpcAnswer {
 	case params != nil && params[0] != '{' && params[0] != '[':
 		return rpcRefused(id, rpcFailed(rpcRequest, "invalid request: params must be an object or an array"))
 	}
-	result, err := p.call(r, method, params)
+	result, err := p.call(w, r, method, params)
 	switch {
 	case !given && !p.always:
 		return nil
@@ -161,7 +161,7 @@ func (p *rpc) one(r *http.Request, body json.RawMessage) *rpcAnswer {
 	return &rpcAnswer{Version: "2.0", ID: id, Result: result}
 }
 
-func (p *rpc) call(r *http.Request, method string, params json.RawMessage) (any, *rpcError) {
+func (p *rpc) call(w http.ResponseWriter, r *http.Request, method string, params json.RawMessage) (any, *rpcError) {
 	f := p.methods[method]
 	if f == nil {
 		if instead := p.missing[method]; instead != "" {
@@ -177,6 +177,6 @@ func (p *rpc) call(r *http.Request, method string, params json.RawMessage) (any,
 	case errors.As(err, &known):
 		return nil, known
 	}
-	p.server.cfg.Logger.Error("request failed", "method", method, "request", httpx.RequestID(r.Context()), "error", err)
+	p.server.cfg.Logger.Error("request failed", "method", method, "request", httpx.RequestID(w), "error", err)
 	return nil, rpcFailed(-32603, "internal error")
 }

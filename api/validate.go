@@ -18,8 +18,17 @@ import (
 	"tunic/api/oas"
 )
 
-// routeTable finds an operation of openapi.yaml by method and gin's path.
-type routeTable map[string]*routers.Route
+// routeTable finds an operation of openapi.yaml.
+type routeTable map[routeName]*route
+
+// routeName is a method and gin's path.
+type routeName struct{ method, path string }
+
+// route is an operation with what is quick to check of its requests.
+type route struct {
+	*routers.Route
+	quick quickCheck
+}
 
 // specRoutes reads the specification once per process.
 var specRoutes = sync.OnceValues(readSpec)
@@ -32,11 +41,21 @@ func readSpec() (routeTable, error) {
 	table := routeTable{}
 	for path, item := range spec.Paths.Map() {
 		for method, op := range item.Operations() {
-			table[method+" "+ginPath(path)] = &routers.Route{Spec: spec, Path: path, PathItem: item, Method: method, Operation: op}
+			table[routeName{method, ginPath(path)}] = &route{
+				Route: &routers.Route{Spec: spec, Path: path, PathItem: item, Method: method, Operation: op},
+				quick: newQuickCheck(spec, item, op),
+			}
 		}
 	}
 	return table, nil
 }
+
+// Headers that most answers have. Nobody may write to these slices: who adds
+// to one in a header gets a copy, since they are full.
+var (
+	noCache = []string{"no-cache"}
+	noSniff = []string{"nosniff"}
+)
 
 // ginPath writes a path template in gin's way: {id} is :id.
 func ginPath(path string) string {
@@ -46,11 +65,14 @@ func ginPath(path string) string {
 // validate holds a request against the specification before its handler, and
 // replaces its body by what was read.
 func (t routeTable) validate(c *gin.Context) {
-	c.Header("Cache-Control", "no-cache")
-	c.Header("X-Content-Type-Options", "nosniff")
-	route := t[c.Request.Method+" "+c.FullPath()]
+	h := c.Writer.Header()
+	h["Cache-Control"], h["X-Content-Type-Options"] = noCache, noSniff
+	route := t[routeName{c.Request.Method, c.FullPath()}]
 	if route == nil {
 		panic("api: internal error: route without operation: " + c.FullPath())
+	}
+	if route.quick.passes(c) {
+		return
 	}
 	query, err := url.ParseQuery(c.Request.URL.RawQuery)
 	if err != nil {
@@ -78,7 +100,7 @@ func (t routeTable) validate(c *gin.Context) {
 		params[p.Key] = p.Value
 	}
 	err = openapi3filter.ValidateRequest(c.Request.Context(), &openapi3filter.RequestValidationInput{
-		Request: c.Request, PathParams: params, QueryParams: query, Route: route,
+		Request: c.Request, PathParams: params, QueryParams: query, Route: route.Route,
 		Options: &openapi3filter.Options{
 			SkipSettingDefaults: true,
 			ExcludeRequestBody:  !hasSchema(c.Request, route.Operation),

@@ -111,7 +111,7 @@ func Tunic() Policy {
 		ImpureExcept: list("net/netip"),
 		// Modules that only some may import, directly.
 		Confined: map[string][]string{
-			"github.com/gin-gonic/gin/...":     {"api", "api/oas", "client/local"},
+			"github.com/gin-gonic/gin/...":     {"api", "api/oas", "client/local", "devnet/bench"}, // the last as a peer to measure against
 			"github.com/cometbft/cometbft/...": {"ledger/comet", "cmd/tunic-validator"},
 			// Tests alone.
 			"github.com/ethereum/go-ethereum/signer/...": {},

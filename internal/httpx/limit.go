@@ -9,8 +9,6 @@ import (
 	"strings"
 	"sync"
 	"time"
-
-	"golang.org/x/time/rate"
 )
 
 // LimiterConfig says how much each client may ask.
@@ -39,9 +37,28 @@ type Limiter struct {
 	recent  *list.List                   // most recent first
 }
 
+// bucket holds what a client may still ask: a token for each request, which come
+// back with time.
 type bucket struct {
-	addr  netip.Addr
-	limit *rate.Limiter
+	addr   netip.Addr
+	tokens float64 // at the time at
+	at     time.Time
+}
+
+// take takes a token, or says after which time there will be one.
+func (b *bucket) take(now time.Time, perSecond, burst float64) (wait time.Duration, ok bool) {
+	if passed := now.Sub(b.at); passed > 0 {
+		b.tokens, b.at = min(burst, b.tokens+passed.Seconds()*perSecond), now
+	}
+	if b.tokens >= 1 {
+		b.tokens--
+		return 0, true
+	}
+	seconds := (1 - b.tokens) / perSecond
+	if seconds > math.MaxInt64/1e9 {
+		return math.MaxInt64, false
+	}
+	return max(1, time.Duration(math.Ceil(seconds*1e9))), false
 }
 
 // NewLimiter returns a limiter that has seen nobody. Values out of range count
@@ -76,15 +93,10 @@ func (l *Limiter) Allow(addr netip.Addr) (wait time.Duration, ok bool) {
 			delete(l.clients, oldest.Value.(*bucket).addr)
 			l.recent.Remove(oldest)
 		}
-		e = l.recent.PushFront(&bucket{addr, rate.NewLimiter(rate.Limit(l.cfg.PerSecond), l.cfg.Burst)})
+		e = l.recent.PushFront(&bucket{addr, float64(l.cfg.Burst), now})
 		l.clients[addr] = e
 	}
-	r := e.Value.(*bucket).limit.ReserveN(now, 1)
-	if wait = r.DelayFrom(now); wait > 0 {
-		r.CancelAt(now)
-		return wait, false
-	}
-	return 0, true
+	return e.Value.(*bucket).take(now, l.cfg.PerSecond, float64(l.cfg.Burst))
 }
 
 // Handler serves next within the limits and answers 429 with Retry-After, in
@@ -134,6 +146,9 @@ func ClientIP(r *http.Request, trusted []netip.Prefix) netip.Addr {
 		return netip.Addr{}
 	}
 	addr := peer.Addr().Unmap()
+	if !isTrusted(addr, trusted) {
+		return addr
+	}
 	hops := strings.Split(strings.Join(r.Header.Values("X-Forwarded-For"), ","), ",")
 	for i := len(hops) - 1; i >= 0 && isTrusted(addr, trusted); i-- {
 		next, err := netip.ParseAddr(strings.TrimSpace(hops[i]))

@@ -150,8 +150,8 @@ func (p *probeWriter) Write(b []byte) (int, error) { return len(b), nil }
 
 // Recover serves next and turns a panic into a 500 problem if nothing has been
 // written yet; the connection is cut off otherwise. The value of the panic goes
-// to report alone, never to the client.
-func Recover(next http.Handler, report func(r *http.Request, value any)) http.Handler {
+// to report alone, never to the client; report may read the answer's header.
+func Recover(next http.Handler, report func(w http.ResponseWriter, r *http.Request, value any)) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		tracked := &startedWriter{ResponseWriter: w}
 		defer func() {
@@ -162,7 +162,7 @@ func Recover(next http.Handler, report func(r *http.Request, value any)) http.Ha
 			if value == http.ErrAbortHandler {
 				panic(value)
 			}
-			report(r, value)
+			report(w, r, value)
 			if tracked.started {
 				panic(http.ErrAbortHandler)
 			}

@@ -11,6 +11,7 @@ import (
 	"crypto/subtle"
 	"errors"
 	"math/bits"
+	"slices"
 )
 
 // Hash is a SHA-256 digest.
@@ -24,6 +25,10 @@ var ErrProof = errors.New("merkle: path does not lead to the root")
 
 // Leaf is the hash of one leaf: SHA-256(0x00 || data).
 func Leaf(data []byte) Hash {
+	var b [512]byte // most leaves: neither copy nor digest leave the stack
+	if len(data) < len(b) {
+		return sha256.Sum256(b[:1+copy(b[1:], data)])
+	}
 	h := sha256.New()
 	h.Write([]byte{0})
 	h.Write(data)
@@ -80,7 +85,7 @@ func (t *Tree) Reset(leaves []Hash) {
 	t.levels[0] = append(t.levels[0][:0], leaves...)
 	for k := 1; k < need; k++ {
 		below := t.levels[k-1]
-		row := t.levels[k][:0]
+		row := slices.Grow(t.levels[k][:0], (len(below)+1)/2)
 		for i := 0; i+1 < len(below); i += 2 {
 			row = append(row, node(&below[i], &below[i+1]))
 		}
@@ -187,6 +192,15 @@ func Verify(root, leaf Hash, index, count uint64, path []Hash) error {
 		return ErrProof
 	}
 	return nil
+}
+
+// Clone is a tree of the same leaves that shares nothing with t.
+func (t *Tree) Clone() Tree {
+	c := Tree{levels: make([][]Hash, len(t.levels))}
+	for k, row := range t.levels {
+		c.levels[k] = slices.Clone(row)
+	}
+	return c
 }
 
 // Leaf is the hash of leaf i, which must exist.

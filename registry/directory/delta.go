@@ -7,6 +7,7 @@ import (
 	"slices"
 
 	"tunic/chain"
+	"tunic/internal/merkle"
 	"tunic/internal/wire"
 )
 
@@ -34,7 +35,7 @@ type Delta struct {
 // Diff is the delta from a to b.
 func Diff(a, b *List) Delta {
 	d := Delta{From: a.Epoch, To: b.Epoch, Base: a.Root(), Count: uint32(len(b.Entries))}
-	j := 0
+	j, hashed := 0, a.hashed() && b.hashed()
 	for i := range a.Entries {
 		old := &a.Entries[i]
 		for j < len(b.Entries) && bytes.Compare(b.Entries[j].Node[:], old.Node[:]) < 0 {
@@ -43,6 +44,10 @@ func Diff(a, b *List) Delta {
 		}
 		if j == len(b.Entries) || b.Entries[j].Node != old.Node {
 			d.Removed = append(d.Removed, uint32(i))
+			continue
+		}
+		if hashed && a.tree.Leaf(i) == b.tree.Leaf(j) {
+			j++
 			continue
 		}
 		if f := changed(old, &b.Entries[j]); f != 0 {
@@ -56,9 +61,9 @@ func Diff(a, b *List) Delta {
 
 // apply gives old with the change made. A field that is carried and does not
 // differ is not canonical.
-func (c Change) apply(old Entry) (Entry, error) {
-	e := old
-	for _, f := range c.Fields.list() {
+func (c *Change) apply(old *Entry) (Entry, error) {
+	e := *old
+	for f := range c.Fields.each {
 		switch f {
 		case FieldVRF:
 			e.VRF = c.New.VRF
@@ -86,7 +91,7 @@ func (c Change) apply(old Entry) (Entry, error) {
 			e.Performance = c.New.Performance
 		}
 	}
-	if changed(&old, &e) != c.Fields {
+	if changed(old, &e) != c.Fields {
 		return e, fmt.Errorf("%w: delta: change of entry %d carries what does not change", ErrMalformed, c.Index)
 	}
 	return e, nil
@@ -96,17 +101,26 @@ func (c Change) apply(old Entry) (Entry, error) {
 // list; ErrMalformed where the delta is not the canonical one. The caller holds
 // the result against the header with List.Check, as any list.
 func (d Delta) Apply(from *List) (*List, error) {
-	if from.Epoch != d.From || from.Root() != d.Base {
+	if from.Epoch != d.From || from.Root() != d.Base || !from.hashed() {
 		return nil, fmt.Errorf("%w: of epoch %d with root %s", ErrBase, d.From, d.Base)
 	}
 	if uint64(len(from.Entries))+uint64(len(d.Added)) != uint64(d.Count)+uint64(len(d.Removed)) {
 		return nil, fmt.Errorf("%w: delta: it does not lead to %d entries", ErrMalformed, d.Count)
 	}
 	to := &List{Epoch: d.To, Entries: make([]Entry, 0, d.Count)}
+	// The leaf of what stays is known; each of the others is hashed.
+	leaves := make([]merkle.Hash, 0, d.Count)
+	var enc []byte
+	put := func(e *Entry) {
+		to.Entries = append(to.Entries, *e)
+		enc = AppendEntry(enc[:0], *e)
+		leaves = append(leaves, merkle.Leaf(enc))
+	}
 	removed, chg, added := d.Removed, d.Changed, d.Added
-	for i, e := range from.Entries {
+	for i := range from.Entries {
+		e := &from.Entries[i]
 		for len(added) > 0 && bytes.Compare(added[0].Node[:], e.Node[:]) < 0 {
-			to.Entries = append(to.Entries, added[0])
+			put(&added[0])
 			added = added[1:]
 		}
 		if len(added) > 0 && added[0].Node == e.Node {
@@ -115,26 +129,30 @@ func (d Delta) Apply(from *List) (*List, error) {
 		switch {
 		case len(removed) > 0 && removed[0] == uint32(i):
 			removed = removed[1:]
-			continue
 		case len(chg) > 0 && chg[0].Index == uint32(i):
-			var err error
-			if e, err = chg[0].apply(e); err != nil {
+			new, err := chg[0].apply(e)
+			if err != nil {
 				return nil, err
 			}
+			put(&new)
 			chg = chg[1:]
+		default:
+			to.Entries, leaves = append(to.Entries, *e), append(leaves, from.tree.Leaf(i))
 		}
-		to.Entries = append(to.Entries, e)
 	}
 	if len(removed) > 0 || len(chg) > 0 {
 		return nil, fmt.Errorf("%w: delta: an index is out of the list or out of order", ErrMalformed)
 	}
-	to.Entries = append(to.Entries, added...)
-	return to, to.freeze()
+	for i := range added {
+		put(&added[i])
+	}
+	return to, to.freeze(leaves)
 }
 
 // Encode is the canonical encoding. docs/spec/directory.md, section Delta.
 func (d Delta) Encode() []byte {
-	b := []byte{Version}
+	b := make([]byte, 0, 65+4*len(d.Removed)+16*len(d.Changed)+(minEntry+64)*len(d.Added))
+	b = append(b, Version)
 	b = wire.AppendUint64(b, uint64(d.From))
 	b = wire.AppendUint64(b, uint64(d.To))
 	b = append(b, d.Base[:]...)
@@ -148,7 +166,7 @@ func (d Delta) Encode() []byte {
 		c := &d.Changed[i]
 		b = wire.AppendUint32(b, c.Index)
 		b = wire.AppendUint16(b, uint16(c.Fields))
-		for _, f := range c.Fields.list() {
+		for f := range c.Fields.each {
 			b = c.New.appendField(b, f)
 		}
 	}
@@ -178,7 +196,12 @@ func DecodeDelta(b []byte) (Delta, error) {
 		}
 		d.Removed = append(d.Removed, i)
 	}
-	for range r.Count(MaxEntries, 6) {
+	n := r.Count(MaxEntries, 6)
+	k := newKeeper(n)
+	if n > 0 {
+		d.Changed = make([]Change, 0, min(n, 1024))
+	}
+	for range n {
 		c := Change{Index: r.Uint32(), Fields: Fields(r.Uint16())}
 		const both = FieldOnion | FieldOnionShift
 		if c.Fields == 0 || c.Fields >= fieldsEnd || c.Fields&both == both {
@@ -187,8 +210,8 @@ func DecodeDelta(b []byte) (Delta, error) {
 		if n := len(d.Changed); n > 0 && d.Changed[n-1].Index >= c.Index {
 			r.Fail(fmt.Errorf("%w: changes not ascending", ErrMalformed))
 		}
-		for _, f := range c.Fields.list() {
-			c.New.readField(r, f)
+		for f := range c.Fields.each {
+			c.New.readField(r, f, k)
 		}
 		if r.Err() != nil {
 			break
@@ -198,8 +221,11 @@ func DecodeDelta(b []byte) (Delta, error) {
 		}
 		d.Changed = append(d.Changed, c)
 	}
-	for range r.Count(MaxEntries, minEntry) {
-		e := ReadEntry(r)
+	n = r.Count(MaxEntries, minEntry)
+	k = newKeeper(n)
+	for range n {
+		var e Entry
+		e.read(r, k)
 		if n := len(d.Added); n > 0 && bytes.Compare(d.Added[n-1].Node[:], e.Node[:]) >= 0 {
 			r.Fail(fmt.Errorf("%w: additions not ascending", ErrMalformed))
 		}

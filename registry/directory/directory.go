@@ -79,14 +79,18 @@ func AppendEntry(b []byte, e Entry) []byte {
 // ReadEntry reads what AppendEntry wrote.
 func ReadEntry(r *wire.Reader) Entry {
 	var e Entry
+	e.read(r, new(keeper))
+	return e
+}
+
+func (e *Entry) read(r *wire.Reader, k *keeper) {
 	r.Copy(e.Node[:])
 	if v := r.Uint8(); r.Err() == nil && v != Version {
 		r.Fail(fmt.Errorf("%w: entry version %d", ErrMalformed, v))
 	}
 	for _, f := range entryFields {
-		e.readField(r, f)
+		e.readField(r, f, k)
 	}
-	return e
 }
 
 // Leaf is the hash under which e stands in the list's tree.
@@ -105,27 +109,37 @@ type List struct {
 func NewList(epoch chain.Epoch, entries []Entry) (*List, error) {
 	l := &List{Epoch: epoch, Entries: slices.Clone(entries)}
 	slices.SortFunc(l.Entries, func(a, b Entry) int { return bytes.Compare(a.Node[:], b.Node[:]) })
-	return l, l.freeze()
+	leaves := make([]merkle.Hash, len(entries))
+	var enc []byte
+	for i := range l.Entries {
+		enc = AppendEntry(enc[:0], l.Entries[i])
+		leaves[i] = merkle.Leaf(enc)
+	}
+	return l, l.freeze(leaves)
 }
 
-func (l *List) freeze() error {
+// freeze builds the tree over the entries' leaves.
+func (l *List) freeze(leaves []merkle.Hash) error {
 	if len(l.Entries) > MaxEntries {
 		return fmt.Errorf("%w: %d entries", ErrMalformed, len(l.Entries))
 	}
-	leaves := make([]merkle.Hash, len(l.Entries))
-	for i := range l.Entries {
-		if i > 0 && bytes.Compare(l.Entries[i-1].Node[:], l.Entries[i].Node[:]) >= 0 {
+	for i := 1; i < len(l.Entries); i++ {
+		if bytes.Compare(l.Entries[i-1].Node[:], l.Entries[i].Node[:]) >= 0 {
 			return fmt.Errorf("%w: entries not strictly ascending", ErrMalformed)
 		}
-		leaves[i] = l.Entries[i].Leaf()
 	}
 	l.tree.Reset(leaves)
 	return nil
 }
 
+// hashed reports whether the tree is built: it is of all lists but those that
+// were put together by hand.
+func (l *List) hashed() bool { return l.tree.Len() == len(l.Entries) }
+
 // Encode is the canonical encoding: version, epoch, count, entries.
 func (l *List) Encode() []byte {
-	b := []byte{Version}
+	b := make([]byte, 0, 13+(minEntry+64)*len(l.Entries))
+	b = append(b, Version)
 	b = wire.AppendUint64(b, uint64(l.Epoch))
 	b = wire.AppendUint32(b, uint32(len(l.Entries)))
 	for i := range l.Entries {
@@ -142,17 +156,22 @@ func Decode(b []byte) (*List, error) {
 	}
 	l := &List{Epoch: chain.Epoch(r.Uint64())}
 	n := r.Count(MaxEntries, minEntry)
-	l.Entries = make([]Entry, 0, n)
-	for range n {
-		l.Entries = append(l.Entries, ReadEntry(r))
+	l.Entries = make([]Entry, n)
+	leaves := make([]merkle.Hash, n)
+	k := newKeeper(n)
+	for i := range l.Entries {
+		at := len(b) - r.Len()
+		l.Entries[i].read(r, k)
 		if r.Err() != nil {
 			break
 		}
+		// One entry has one encoding: these bytes are it.
+		leaves[i] = merkle.Leaf(b[at : len(b)-r.Len()])
 	}
 	if err := r.Done(); err != nil {
 		return nil, fmt.Errorf("%w: %w", ErrMalformed, err)
 	}
-	return l, l.freeze()
+	return l, l.freeze(leaves)
 }
 
 // Root is the RFC 6962 root over the entries.

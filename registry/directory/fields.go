@@ -49,40 +49,39 @@ func (f Fields) Names() []string {
 	return names
 }
 
-// list gives the single fields of f, ascending.
-func (f Fields) list() []Fields {
-	var all []Fields
+// each gives the single fields of f, ascending.
+func (f Fields) each(yield func(Fields) bool) {
 	for bit := Fields(1); bit < fieldsEnd; bit <<= 1 {
-		if f&bit != 0 {
-			all = append(all, bit)
+		if f&bit != 0 && !yield(bit) {
+			return
 		}
 	}
-	return all
 }
 
 // changed is the canonical set of fields in which b differs from a.
 func changed(a, b *Entry) (f Fields) {
-	for _, c := range []struct {
-		bit  Fields
-		same bool
-	}{
-		{FieldVRF, a.VRF == b.VRF},
-		{FieldOperator, a.Operator == b.Operator},
-		{FieldEndpoints, slices.Equal(a.Endpoints, b.Endpoints)},
-		{FieldFamily, slices.Equal(a.Family, b.Family)},
-		{FieldSwarm, a.Swarm == b.Swarm},
-		{FieldPreviousSwarm, a.PreviousSwarm == b.PreviousSwarm},
-		{FieldVersion, a.Version == b.Version},
-		{FieldStake, a.Stake == b.Stake},
-		{FieldOnionShift, a.Onion == b.Onion || a.OnionNext != b.Onion},
-		{FieldOnion, a.Onion == b.Onion || a.OnionNext == b.Onion},
-		{FieldOnionNext, a.OnionNext == b.OnionNext},
-		{FieldPerformance, a.Performance == b.Performance},
-	} {
-		if !c.same {
-			f |= c.bit
+	mark := func(bit Fields, differs bool) {
+		if differs {
+			f |= bit
 		}
 	}
+	mark(FieldVRF, a.VRF != b.VRF)
+	mark(FieldOperator, a.Operator != b.Operator)
+	mark(FieldEndpoints, !slices.Equal(a.Endpoints, b.Endpoints))
+	mark(FieldFamily, !slices.Equal(a.Family, b.Family))
+	mark(FieldSwarm, a.Swarm != b.Swarm)
+	mark(FieldPreviousSwarm, a.PreviousSwarm != b.PreviousSwarm)
+	mark(FieldVersion, a.Version != b.Version)
+	mark(FieldStake, a.Stake != b.Stake)
+	if a.Onion != b.Onion {
+		if a.OnionNext == b.Onion {
+			f |= FieldOnionShift
+		} else {
+			f |= FieldOnion
+		}
+	}
+	mark(FieldOnionNext, a.OnionNext != b.OnionNext)
+	mark(FieldPerformance, a.Performance != b.Performance)
 	return f
 }
 
@@ -122,26 +121,28 @@ func (e *Entry) appendField(b []byte, f Fields) []byte {
 }
 
 // readField reads what appendField wrote.
-func (e *Entry) readField(r *wire.Reader, f Fields) {
+func (e *Entry) readField(r *wire.Reader, f Fields, k *keeper) {
 	switch f {
 	case FieldVRF:
 		r.Copy(e.VRF[:])
 	case FieldOperator:
 		r.Copy(e.Operator[:])
 	case FieldEndpoints:
-		for range r.Count(statement.MaxEndpoints, 4) {
-			e.Endpoints = append(e.Endpoints, r.String(statement.MaxEndpoint))
+		e.Endpoints = k.endpoints(r.Count(statement.MaxEndpoints, 4))
+		for i := range e.Endpoints {
+			e.Endpoints[i] = k.text(r.Bytes(statement.MaxEndpoint))
 		}
 	case FieldFamily:
-		for range r.Count(statement.MaxFamily, 32) {
-			e.Family = append(e.Family, chain.NodeID(r.Fixed(32)))
+		e.Family = k.family(r.Count(statement.MaxFamily, 32))
+		for i := range e.Family {
+			r.Copy(e.Family[i][:])
 		}
 	case FieldSwarm:
 		e.Swarm = SwarmID(r.Uint64())
 	case FieldPreviousSwarm:
 		e.PreviousSwarm = SwarmID(r.Uint64())
 	case FieldVersion:
-		e.Version = r.String(statement.MaxVersion)
+		e.Version = k.again(r.Bytes(statement.MaxVersion))
 	case FieldStake:
 		e.Stake = chain.Amount(r.Uint64())
 	case FieldOnion:
