@@ -106,6 +106,7 @@ type server struct {
 	losses    losses
 	chronicle *chronicle
 	self      client.ClientWithResponsesInterface // these routes, within the process
+	pages     *pages.Site
 }
 
 var _ oas.StrictServerInterface = (*server)(nil)
@@ -129,6 +130,9 @@ func New(cfg Config) (http.Handler, error) {
 	var engine http.Handler
 	here := httpx.InMemory(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) { engine.ServeHTTP(w, r) }))
 	if s.self, err = client.NewClientWithResponses("http://here", client.WithHTTPClient(&http.Client{Transport: here})); err != nil {
+		return nil, fmt.Errorf("%w: %w", ErrConfig, err)
+	}
+	if s.pages, err = pages.New(pages.Config{API: s.self, Faucet: s.ledger.Core().Dev}); err != nil {
 		return nil, fmt.Errorf("%w: %w", ErrConfig, err)
 	}
 	if engine, err = s.engine(); err != nil {
@@ -157,6 +161,7 @@ func (s *server) engine() (*gin.Engine, error) {
 	if err := e.SetTrustedProxies(nil); err != nil {
 		return nil, fmt.Errorf("%w: %w", ErrConfig, err)
 	}
+	e.Use(func(c *gin.Context) { c.Set(pagesKey, s.pages) })
 	e.NoRoute(func(c *gin.Context) { fail(c, problem(http.StatusNotFound, codeNoRoute, "there is no such path")) })
 	e.NoMethod(noMethod)
 	routes, err := specRoutes()
@@ -176,7 +181,8 @@ func (s *server) engine() (*gin.Engine, error) {
 	oas.RegisterHandlersWithOptions(group, strict, oas.GinServerOptions{
 		ErrorHandler: func(c *gin.Context, err error, _ int) { s.failed(c, requestProblem(err)) },
 	})
-	return e, s.mount(group)
+	s.mount(group)
+	return e, nil
 }
 
 // handler is one that no code is generated for: of a page, or of JSON-RPC.
@@ -187,13 +193,9 @@ type handler struct {
 
 // mount adds the routes that no code is generated for. They find variables of
 // the path by r.PathValue.
-func (s *server) mount(group gin.IRoutes) error {
-	explorer, err := pages.New(pages.Config{API: s.self, Faucet: s.ledger.Core().Dev})
-	if err != nil {
-		return fmt.Errorf("%w: pages: %w", ErrConfig, err)
-	}
+func (s *server) mount(group gin.IRoutes) {
 	all := slices.Concat(s.compatible(), s.docs())
-	for _, r := range explorer {
+	for _, r := range s.pages.Routes() {
 		all = append(all, handler{r.Method, r.Path, r.Serve})
 	}
 	for _, h := range all {
@@ -204,5 +206,4 @@ func (s *server) mount(group gin.IRoutes) error {
 			h.serve(c.Writer, c.Request)
 		})
 	}
-	return nil
 }

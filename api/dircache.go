@@ -42,8 +42,8 @@ type settled struct {
 	list   *directory.List
 	header chain.SealedHeader
 	hash   chain.Hash // of the header
-	fork   uint32 // of the head when it was found
-	past   bool   // its epoch was over: its removals are final
+	fork   uint32     // of the head when it was found
+	past   bool       // its epoch was over: its removals are final
 }
 
 // current is the body of a settled list as long as the head's is the same.

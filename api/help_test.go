@@ -42,6 +42,9 @@ func init() {
 // TestMain finds goroutines left behind. The database's memory pool drains for
 // a second after it was closed.
 func TestMain(m *testing.M) {
+	for _, kind := range []string{"text/html", "text/css", "text/javascript", "image/svg+xml"} {
+		openapi3filter.RegisterBodyDecoder(kind, openapi3filter.FileBodyDecoder)
+	}
 	goleak.VerifyTestMain(m, goleak.IgnoreTopFunction("github.com/syndtr/goleveldb/leveldb.(*DB).mpoolDrain"))
 }
 

@@ -4,9 +4,11 @@ import (
 	"errors"
 	"net/http"
 	"strconv"
+	"strings"
 
 	"github.com/gin-gonic/gin"
 
+	"tunic/api/pages"
 	"tunic/chain"
 	"tunic/internal/httpx"
 	"tunic/ledger"
@@ -90,13 +92,30 @@ func field(code, name, detail string) answer {
 	return a
 }
 
-// fail answers with a problem and ends the request.
+// pagesKey is where a gin.Context has the *pages.Site.
+const pagesKey = "tunic/pages"
+
+// fail answers with a problem and ends the request: of a page, with a page
+// about it.
 func fail(c *gin.Context, a answer) {
 	c.Abort()
 	if a.retryAfter > 0 {
 		c.Header("Retry-After", strconv.Itoa(a.retryAfter))
 	}
+	if site, ok := c.Get(pagesKey); ok && isPage(c.Request.URL.Path) && site.(*pages.Site).Problem(c.Writer, c.Request, a.Problem) {
+		return
+	}
 	httpx.WriteProblem(c.Writer, c.Request, a.Problem)
+}
+
+// isPage reports whether a path is for people, not for programs.
+func isPage(path string) bool {
+	for _, p := range []string{"/v1/", "/api/", controls, "/json_rpc", "/eth", "/healthz", "/readyz", "/openapi.json"} {
+		if strings.HasPrefix(path, p) {
+			return false
+		}
+	}
+	return true
 }
 
 // failed answers with what err means. Errors that nobody expected are logged

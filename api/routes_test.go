@@ -11,6 +11,7 @@ import (
 	"testing"
 
 	"tunic/api/oas"
+	"tunic/api/pages"
 	"tunic/chain"
 	"tunic/chain/genesis"
 	"tunic/internal/httpx"
@@ -33,7 +34,11 @@ func bare(t *testing.T) *server {
 	if err := cfg.complete(); err != nil {
 		t.Fatal(err)
 	}
-	return &server{cfg: cfg, ledger: l}
+	site, err := pages.New(pages.Config{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	return &server{cfg: cfg, ledger: l, pages: site}
 }
 
 // TestRoutes: what the router serves is what openapi.yaml says, no more and no

@@ -1606,6 +1606,9 @@ type ParamSwarm = string
 // ParamVersion defines model for ParamVersion.
 type ParamVersion = string
 
+// PageProblemResponse Example: {"code":"nonce_used","detail":"nonce 3, the account's next is 4","instance":"/v1/transactions","status":409,"title":"Conflict","type":"about:blank"}
+type PageProblemResponse = Problem
+
 // ProblemResponse Example: {"code":"nonce_used","detail":"nonce 3, the account's next is 4","instance":"/v1/transactions","status":409,"title":"Conflict","type":"about:blank"}
 type ProblemResponse = Problem
 

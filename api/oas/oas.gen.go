@@ -1607,6 +1607,9 @@ type ParamSwarm = string
 // ParamVersion defines model for ParamVersion.
 type ParamVersion = string
 
+// PageProblemResponse Example: {"code":"nonce_used","detail":"nonce 3, the account's next is 4","instance":"/v1/transactions","status":409,"title":"Conflict","type":"about:blank"}
+type PageProblemResponse = Problem
+
 // ProblemResponse Example: {"code":"nonce_used","detail":"nonce 3, the account's next is 4","instance":"/v1/transactions","status":409,"title":"Conflict","type":"about:blank"}
 type ProblemResponse = Problem
 
@@ -3638,6 +3641,20 @@ func RegisterHandlersWithOptions(router gin.IRouter, si ServerInterface, options
 	router.POST(options.BaseURL+"/dev/fund", wrapper.DevFund)
 	router.POST(options.BaseURL+"/dev/step", wrapper.DevStep)
 	router.GET(options.BaseURL+"/dev/dump", wrapper.DevDump)
+}
+
+type ElsewhereResponseResponseHeaders struct {
+	Location *string
+}
+type ElsewhereResponseResponse struct {
+	Headers ElsewhereResponseResponseHeaders
+}
+
+type PageProblemResponseApplicationProblemPlusJSONResponse Problem
+type PageProblemResponseTexthtmlResponse struct {
+	Body io.Reader
+
+	ContentLength int64
 }
 
 type PageResponseTexthtmlResponse struct {

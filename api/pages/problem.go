@@ -1,0 +1,79 @@
+package pages
+
+import (
+	"mime"
+	"net/http"
+	"strconv"
+	"strings"
+
+	"tunic/internal/httpx"
+)
+
+// Problem answers with a page about p where the request wants HTML, and
+// reports whether it did; otherwise nothing was written.
+func (s *Site) Problem(w http.ResponseWriter, r *http.Request, p httpx.Problem) bool {
+	w.Header().Add("Vary", "Accept")
+	if !wantsHTML(r) {
+		return false
+	}
+	if p.Status < 400 || p.Status > 599 {
+		p.Status = http.StatusInternalServerError
+	}
+	if p.Title == "" {
+		p.Title = http.StatusText(p.Status)
+	}
+	w.Header().Set("Cache-Control", "no-store")
+	s.render(w, r, view{Template: "problem", Title: p.Title, Status: p.Status, Data: struct {
+		httpx.Problem
+		Advice, Request string
+	}{p, advice(p), httpx.RequestID(w)}})
+	return true
+}
+
+// wantsHTML reports whether Accept names text/html: a browser, not a script.
+func wantsHTML(r *http.Request) bool {
+	for _, part := range strings.Split(strings.Join(r.Header.Values("Accept"), ","), ",") {
+		kind, params, err := mime.ParseMediaType(part)
+		if err != nil || kind != "text/html" {
+			continue
+		}
+		q, err := strconv.ParseFloat(params["q"], 64)
+		return err != nil || q > 0
+	}
+	return false
+}
+
+// advice says what a reader can do.
+func advice(p httpx.Problem) string {
+	switch p.Code {
+	case "no_such_route":
+		return "Begin with the overview, or search for a height, a hash, an address or a node's id."
+	case "method_not_allowed":
+		return "Go back and follow a link of the page."
+	case "block_not_found":
+		return "Blocks begin at height 1 and end at the head. On a dev network that went back to a snapshot, later blocks are gone."
+	case "transaction_not_found":
+		return "A transaction that was refused is remembered for a while only. Check the id, or send it again: that does no harm."
+	case "node_not_found":
+		return "A node is known from its registration on. Check the id, or search for its beginning."
+	case "epoch_not_found":
+		return "Lists of the last epochs are kept. Choose a later one."
+	case "offence_not_found":
+		return "Slashes are listed from the newest on; choose one there."
+	case "invalid_cursor":
+		return "The list has changed since. Begin at its first page."
+	case "invalid_request", "limit_too_large", "malformed_body":
+		return "Check the address, or search for what you mean."
+	case "rate_limited", "no_head", "too_many_streams":
+		return "Wait a moment, then load the page again."
+	case "ledger_halted":
+		return "Ask another ledger of this network."
+	}
+	switch {
+	case p.Status >= 500:
+		return "Load the page again in a moment. If it stays so, tell who runs this server the request's id."
+	case p.Status == http.StatusNotFound:
+		return "Check the address, or search for what you mean."
+	}
+	return "Go back and try it differently."
+}
