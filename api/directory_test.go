@@ -13,9 +13,11 @@ import (
 
 	"tunic/api/oas"
 	"tunic/chain"
+	"tunic/chain/statement"
 	"tunic/internal/wire"
 	"tunic/ledger"
 	"tunic/registry/directory"
+	"tunic/slashing"
 )
 
 // nodePage is a page of nodes or entries as maps, so that absent members show.
@@ -256,7 +258,16 @@ func TestEntriesArePinned(t *testing.T) {
 	check("at once")
 	w.seal()
 	check("a block later")
-	w.epoch(2) // whose list is another: nobody announced itself
+	w.slash(w.relays[0], w.relays[1])
+	check("after a removal")
+	if len(second.Removals) != 0 {
+		t.Errorf("a later page knows of removals that the first did not: %v", second.Removals)
+	}
+	var now nodePage
+	if w.ok("/v1/directory/entries", &now); !slices.Equal(now.Removals, w.ids(0)) || now.Height <= first.Height || now.Total != 2 {
+		t.Errorf("a first page after a removal: %+v", now)
+	}
+	w.epoch(2)
 	check("an epoch later")
 	for _, path := range []string{"/v1/directory/entries?epoch=1&cursor=" + first.Next, "/v1/directory/entries?version=1.0&cursor=" + first.Next,
 		"/v1/directory/entries?order=-node&cursor=" + first.Next, "/v1/nodes?cursor=" + first.Next} {
@@ -268,6 +279,20 @@ func TestEntriesArePinned(t *testing.T) {
 	check("as long as the list is kept")
 	w.epoch(ledger.KeptLists + 1)
 	w.refused(w.get(next), 404, "epoch_not_found")
+}
+
+// slash tombstones r, whom by reports, in the present epoch.
+func (w *world) slash(r, by *relay) {
+	w.Helper()
+	l, header, err := w.ledger.List(0)
+	w.must(err)
+	e := header.Header.DirEpoch
+	p, err := slashing.Assemble(slashing.DoubleDescriptor, w.descriptor(r, e+1, 1).Encode(), w.descriptor(r, e+1, 2).Encode(), header, l)
+	w.must(err)
+	report := statement.Sign(w.ledger.Statements(), by.key, statement.LabelProof, statement.NewSequence(e, 0), p.Encode())
+	_, err = w.ledger.Publish(w.Context(), report.Encode())
+	w.must(err)
+	w.seal()
 }
 
 // TestEntriesAfterARevert: a cursor of a history that was given up is refused.

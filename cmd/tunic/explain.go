@@ -15,7 +15,6 @@ import (
 	"tunic/chain"
 	"tunic/chain/beacon"
 	"tunic/chain/genesis"
-	"tunic/ledger/light"
 	"tunic/registry/explain"
 	"tunic/registry/path"
 )
@@ -46,19 +45,14 @@ func (m memberView) words() string {
 // member proves a node to be in an epoch's list or not.
 func (r *remote) member(cmd *cobra.Command, id chain.NodeID, e chain.Epoch) (memberView, error) {
 	out := memberView{Epoch: e}
-	m, s, err := r.membership(cmd, id, e)
+	found, _, err := r.membership(cmd.Context(), id, e)
 	if p := (*problem)(nil); errors.As(err, &p) && p.exit == exitFailed {
 		return out, nil
 	}
 	if err != nil {
 		return out, err
 	}
-	in, err := m.Verify(s.Header)
-	if err != nil {
-		return out, notVerified(err)
-	}
-	out.Removed = light.Removed(s.Header, id)
-	out.Listed, out.Proven = in && !out.Removed, true
+	out.Listed, out.Removed, out.Proven = found.Listed(), found.Removed, true
 	return out, nil
 }
 

@@ -104,7 +104,7 @@ func (x *explainer) standings(ctx context.Context, heard []chain.NodeID, was *di
 	if len(heard) == 0 {
 		return out, nil
 	}
-	nodes, err := x.nodes(ctx, "", "")
+	nodes, err := x.nodes(ctx, client.ListNodesParams{})
 	if err != nil {
 		return nil, err
 	}

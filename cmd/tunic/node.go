@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"io"
 	"slices"
+	"strconv"
 	"strings"
 
 	"github.com/spf13/cobra"
@@ -23,24 +24,34 @@ func (a *app) nodeCommand() *cobra.Command {
 var nodeStates = []client.NodeState{client.Registered, client.Active, client.Decommissioned, client.Deregistered,
 	client.Unlocking, client.Left, client.Tombstoned}
 
+// nodeFlags and nodeOrders are what the ledger takes as flag and order.
+var (
+	nodeFlags  = []client.ListNodesParamsFlag{client.Listed, client.Unlisted, client.Staked, client.Open}
+	nodeOrders = []string{"node", "staked", "performance", "registered", "heartbeat", "credit"}
+)
+
 func (a *app) nodeList() *cobra.Command {
-	var net, state, operator string
+	var (
+		net, state, flag string
+		f                entryFlags
+	)
 	c := &cobra.Command{
-		Use: "list", Short: "All nodes ever registered", Args: cobra.NoArgs,
+		Use: "list", Short: "All nodes ever registered, by filters", Args: cobra.NoArgs,
+		Long: `All nodes ever registered, or those that the filters take, as the ledger tells it.
+What clients go by is the directory, which is verified: ` + "`tunic directory get`" + `.`,
+		Example: `  tunic node list --state decommissioned
+  tunic node list --flag open --order -staked
+  tunic node list --version '1.*' --search 203.0.113.`,
 		RunE: func(cmd *cobra.Command, _ []string) error {
-			if state != "" && !slices.Contains(nodeStates, client.NodeState(state)) {
-				return usage("--state %q is unknown; use one of %v", state, nodeStates)
-			}
-			if operator != "" {
-				if _, err := chain.ParseAddress(operator); err != nil {
-					return usage("--operator: %v", err)
-				}
+			p, err := nodeQuery(state, flag, f)
+			if err != nil {
+				return err
 			}
 			r, s, err := a.asked(cmd.Context(), net)
 			if err != nil {
 				return err
 			}
-			nodes, err := r.nodes(cmd.Context(), state, operator)
+			nodes, err := r.nodes(cmd.Context(), p)
 			if err != nil {
 				return err
 			}
@@ -61,9 +72,53 @@ func (a *app) nodeList() *cobra.Command {
 		},
 	}
 	networkFlag(c, &net)
-	c.Flags().StringVar(&state, "state", "", "only those in this state")
-	c.Flags().StringVar(&operator, "operator", "", "only those of this account")
+	c.Flags().StringVar(&state, "state", "", "only those in this state: "+commas(nodeStates))
+	c.Flags().StringVar(&flag, "flag", "", "only those that are listed (in the directory now), unlisted, staked (fully), or open (want more stake)")
+	f.add(c, commas(nodeOrders))
 	return c
+}
+
+// commas are names with commas between.
+func commas[T ~string](names []T) string {
+	out := make([]string, len(names))
+	for i, n := range names {
+		out[i] = string(n)
+	}
+	return strings.Join(out, ", ")
+}
+
+// nodeQuery is what the flags of node list ask the ledger for.
+func nodeQuery(state, flag string, f entryFlags) (p client.ListNodesParams, err error) {
+	filter, err := f.read()
+	switch {
+	case err != nil:
+		return p, err
+	case state != "" && !slices.Contains(nodeStates, client.NodeState(state)):
+		return p, usage("--state %q is unknown; use one of %s", state, commas(nodeStates))
+	case flag != "" && !slices.Contains(nodeFlags, client.ListNodesParamsFlag(flag)):
+		return p, usage("--flag %q is unknown; use one of %s", flag, commas(nodeFlags))
+	case f.order != "" && !slices.Contains(nodeOrders, strings.TrimPrefix(f.order, "-")):
+		return p, usage("--order %q is unknown; use one of %s, with a minus in front for the other way round", f.order, commas(nodeOrders))
+	}
+	given := func(text string) *string {
+		if text == "" {
+			return nil
+		}
+		return &text
+	}
+	if state != "" {
+		s := client.NodeState(state)
+		p.State = &s
+	}
+	if flag != "" {
+		x := client.ListNodesParamsFlag(flag)
+		p.Flag = &x
+	}
+	if filter.MinStake > 0 {
+		p.MinStake = given(strconv.FormatUint(uint64(filter.MinStake), 10))
+	}
+	p.Operator, p.Swarm, p.Search, p.Version, p.Order = given(f.operator), given(f.swarm), given(f.search), given(f.version), given(f.order)
+	return p, nil
 }
 
 // ago is how long before now, both in the ledger's time.
@@ -74,17 +129,10 @@ func ago(then *int64, now int64) string {
 	return span(now-*then) + " ago"
 }
 
-// nodes reads all pages.
-func (r *remote) nodes(ctx context.Context, state, operator string) ([]client.Node, error) {
+// nodes reads all pages of the nodes that p asks for.
+func (r *remote) nodes(ctx context.Context, p client.ListNodesParams) ([]client.Node, error) {
 	limit := pageSize
-	p := client.ListNodesParams{Limit: &limit}
-	if state != "" {
-		s := client.NodeState(state)
-		p.State = &s
-	}
-	if operator != "" {
-		p.Operator = &operator
-	}
+	p.Limit = &limit
 	return pages(func(cursor *string) ([]client.Node, *string, error) {
 		p.Cursor = cursor
 		res, err := r.api.ListNodesWithResponse(ctx, &p)
@@ -118,7 +166,7 @@ func (r *remote) nodeID(ctx context.Context, text string) (chain.NodeID, error) 
 	if len(prefix) == idLen {
 		return chain.ParseNodeID(prefix)
 	}
-	nodes, err := r.nodes(ctx, "", "")
+	nodes, err := r.nodes(ctx, client.ListNodesParams{Search: &prefix})
 	if err != nil {
 		return chain.NodeID{}, err
 	}

@@ -46,7 +46,7 @@ func verified(err error) error {
 		return fail(exitFalse, "foreign_network", "of another network", "%v; get the network file from whoever runs this ledger", err)
 	case errors.Is(err, light.ErrSealer), errors.Is(err, light.ErrSeal), errors.Is(err, light.ErrCheckpoint), errors.Is(err, light.ErrHeader),
 		errors.Is(err, light.ErrOld), errors.Is(err, light.ErrFuture), errors.Is(err, light.ErrOrder), errors.Is(err, light.ErrFork),
-		errors.Is(err, light.ErrProof), errors.Is(err, directory.ErrRoot), errors.Is(err, directory.ErrEpoch),
+		errors.Is(err, light.ErrProof), errors.Is(err, light.ErrNode), errors.Is(err, directory.ErrRoot), errors.Is(err, directory.ErrEpoch),
 		errors.Is(err, directory.ErrMalformed), errors.Is(err, wire.ErrShort), errors.Is(err, wire.ErrTrailing), errors.Is(err, wire.ErrInvalid):
 		return fail(exitFalse, "not_verified", "does not verify", "%v", err)
 	}

@@ -6,8 +6,12 @@
     verify.py NETWORK delta FILE DIRECTORY   what does FILE make of DIRECTORY?
 
 FILE holds the answer of GET /v1/directory/{node}/proof, /v1/directory or
-/v1/directory/delta with "Accept: application/octet-stream". Prints what holds
-and ends with 0, or says why nothing does and ends with 3.
+/v1/directory/delta, for example of
+
+    curl -H 'Accept: application/octet-stream' URL/v1/directory/NODE/proof -o FILE
+
+Prints what holds and ends with 0, or says why nothing does and ends with 3. How
+old that is says the epoch: (now - genesis_time_ms) // epoch_length_ms is today's.
 
 Written from docs/spec (directory.md, light.md, chain.md, genesis.md,
 encoding.md) with Python's standard library and nothing of Tunic's. Ed25519 is

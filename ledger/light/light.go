@@ -1,10 +1,15 @@
 // Package light verifies headers and what they commit to, without a ledger. It
 // implements docs/spec/light.md.
 //
-// Most callers make a Verifier from a network file, feed it every header that
-// they are given with Accept, and hold lists (List), entries (Membership) and
-// rows of the state (Row) against the newest one. A Verifier is also the anchor
-// of slashing.Verify offline.
+// Who has an answer of a ledger and wants to know whether it is true makes a
+// Verifier from the network file with Open and asks Entry, Directory or Delta:
+// they take the bytes as they are served. Who follows a network feeds it every
+// header that it is given with Accept, and holds lists (List), entries
+// (Membership) and rows of the state (Row) against the newest one. A Verifier is
+// also the anchor of slashing.Verify offline.
+//
+// docs/examples/verify is a whole program; testdata has what it may be served,
+// true and false.
 //
 // What it promises: nothing is trusted but the network file; no input makes it
 // panic; an accepted header is sealed by a key that the genesis names and

@@ -29,10 +29,12 @@ func Open(networkFile []byte) (*Verifier, error) {
 
 // Found is what a verified proof shows of a node.
 type Found struct {
+	Node    chain.NodeID
 	Header  chain.SealedHeader // that commits to it; its DirEpoch and Time say how old the answer is
 	InList  bool               // it is in the list of that epoch
 	Removed bool               // it is, and was removed since the epoch began
 	Entry   directory.Entry    // zero unless InList
+	Index   uint32             // of the entry in the list; 0 unless InList
 }
 
 // Listed reports whether the node is one to be used: in the list and not
@@ -59,12 +61,12 @@ func (v *Verifier) Entry(proof []byte, node chain.NodeID) (Found, error) {
 	if err := v.Header(s); err != nil {
 		return Found{}, err
 	}
-	f := Found{Header: s}
+	f := Found{Node: node, Header: s}
 	if f.InList, err = m.Verify(s.Header); err != nil {
 		return Found{}, err
 	}
 	if f.InList {
-		f.Entry, f.Removed = m.Entries[0], Removed(s.Header, node)
+		f.Entry, f.Index, f.Removed = m.Entries[0], m.Places[0].Index, Removed(s.Header, node)
 	}
 	return f, nil
 }
@@ -110,11 +112,8 @@ func ReadProof(b []byte) (chain.SealedHeader, directory.Membership, error) {
 	if err != nil {
 		return s, directory.Membership{}, err
 	}
-	m := directory.ReadMembership(body)
-	if err := body.Done(); err != nil {
-		return s, m, fmt.Errorf("%w: membership: %w", directory.ErrMalformed, err)
-	}
-	return s, m, nil
+	m, err := directory.DecodeMembership(body.Fixed(body.Len()))
+	return s, m, err
 }
 
 // ReadDirectory reads what Directory verifies and verifies nothing.

@@ -3,8 +3,10 @@
 // deltas between epochs. It implements docs/spec/directory.md.
 //
 // Most callers decode a List with Decode and hold it against a verified header
-// with List.Check, or verify a Membership. A list is strictly ascending by node
-// id; its root and count stand in every header of its epoch. Importable by
+// with List.Check, or decode a Membership and Verify it; a Filter and Order choose
+// what people want to see of a list. Who has no verified header yet begins at
+// ledger/light, which takes what a ledger serves. A list is strictly ascending by
+// node id; its root and count stand in every header of its epoch. Importable by
 // anyone who wants to verify; it does no I/O.
 package directory
 

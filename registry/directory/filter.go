@@ -2,7 +2,6 @@ package directory
 
 import (
 	"bytes"
-	"encoding/hex"
 	"errors"
 	"fmt"
 	"slices"
@@ -44,9 +43,25 @@ func (f Filter) matchSearch(e *Entry) bool {
 	}
 	text := strings.ToLower(f.Search)
 	digits := strings.TrimPrefix(text, "0x")
-	return strings.HasPrefix(hex.EncodeToString(e.Node[:]), digits) ||
-		strings.HasPrefix(hex.EncodeToString(e.Operator[:]), digits) ||
+	return beginsWith(e.Node[:], digits) || beginsWith(e.Operator[:], digits) ||
 		slices.ContainsFunc(e.Endpoints, func(at string) bool { return strings.Contains(strings.ToLower(at), text) })
+}
+
+// beginsWith reports whether b in hex begins with digits, without writing it.
+func beginsWith(b []byte, digits string) bool {
+	if len(digits) > 2*len(b) {
+		return false
+	}
+	for i := range len(digits) {
+		d := b[i/2] >> 4
+		if i%2 == 1 {
+			d = b[i/2] & 15
+		}
+		if digits[i] != "0123456789abcdef"[d] {
+			return false
+		}
+	}
+	return true
 }
 
 // Orders are the names by which Order sorts.

@@ -35,6 +35,7 @@ func TestFilter(t *testing.T) {
 		"other star":        {directory.Filter{Version: "1.2*"}, false},
 		"node":              {directory.Filter{Search: node[:9]}, true},
 		"node in capitals":  {directory.Filter{Search: "0x" + strings.ToUpper(node)}, true},
+		"more than a node":  {directory.Filter{Search: node + "0"}, false},
 		"inside a node id":  {directory.Filter{Search: node[20:40]}, false},
 		"operator's begin":  {directory.Filter{Search: operator[:9]}, true},
 		"part of endpoint":  {directory.Filter{Search: "7.1.0.1:"}, true},

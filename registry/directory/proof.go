@@ -93,6 +93,17 @@ func ReadMembership(r *wire.Reader) Membership {
 	return m
 }
 
+// DecodeMembership reads a membership and nothing else; ErrMalformed for all
+// other bytes.
+func DecodeMembership(b []byte) (Membership, error) {
+	r := wire.NewReader(b)
+	m := ReadMembership(r)
+	if err := r.Done(); err != nil {
+		return m, fmt.Errorf("%w: membership: %w", ErrMalformed, err)
+	}
+	return m, nil
+}
+
 // Siblings are what leads, with the entries at the strictly ascending places at,
 // to the list's root (merkle.RootFromMultiPath).
 func (l *List) Siblings(at []int) []merkle.Hash { return l.tree.MultiPath(at) }

@@ -41,15 +41,37 @@ func vectors(t *testing.T) (v struct{ Cases []vector }) {
 	return v
 }
 
-// build makes the example's program.
+// build makes the example's program in a module of its own, which has this one
+// as a dependency: what it imports is open to everyone.
 func build(t *testing.T) string {
 	t.Helper()
 	testenv.Need(t, "go")
-	bin := filepath.Join(t.TempDir(), "verify")
-	if out, err := exec.CommandContext(t.Context(), "go", "build", "-o", bin, ".").CombinedOutput(); err != nil {
+	dir := t.TempDir()
+	root, err := filepath.Abs("../../..")
+	if err != nil {
+		t.Fatal(err)
+	}
+	copied := func(from, to string, change func(string) string) {
+		b, err := os.ReadFile(from)
+		if err == nil {
+			err = os.WriteFile(filepath.Join(dir, to), []byte(change(string(b))), 0o600)
+		}
+		if err != nil {
+			t.Fatal(err)
+		}
+	}
+	same := func(s string) string { return s }
+	copied("main.go", "main.go", same)
+	copied(filepath.Join(root, "go.sum"), "go.sum", same)
+	copied(filepath.Join(root, "go.mod"), "go.mod", func(s string) string {
+		return strings.Replace(s, "module tunic\n", "module example.test/verify\n\nrequire tunic v0.0.0\n\nreplace tunic => "+strconv.Quote(root)+"\n", 1)
+	})
+	cmd := exec.CommandContext(t.Context(), "go", "build", "-mod=mod", "-o", "verify", ".")
+	cmd.Dir = dir
+	if out, err := cmd.CombinedOutput(); err != nil {
 		t.Fatalf("%v: %s", err, out)
 	}
-	return bin
+	return filepath.Join(dir, "verify")
 }
 
 // network writes the network file n, with the ledger at url, and returns its path.
@@ -85,10 +107,16 @@ func TestShort(t *testing.T) {
 	}
 }
 
+// TestProgram builds the program once, and runs it.
+func TestProgram(t *testing.T) {
+	bin := build(t)
+	t.Run("golden", func(t *testing.T) { onVectors(t, bin) })
+	t.Run("network", func(t *testing.T) { onNetwork(t, bin) })
+}
+
 // The program tells who is listed from the golden files, which a server gives
 // it that nobody trusts, and says of every lie that it is one.
-func TestGolden(t *testing.T) {
-	bin := build(t)
+func onVectors(t *testing.T, bin string) {
 	var served []byte
 	srv := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		if r.Header.Get("Accept") != "application/octet-stream" || !strings.HasSuffix(r.URL.Path, "/proof") {
@@ -138,8 +166,7 @@ func (c vector) data(t *testing.T) []byte {
 }
 
 // A whole network serves one entry and one absence, to both programs.
-func TestRunningNetwork(t *testing.T) {
-	bin := build(t)
+func onNetwork(t *testing.T, bin string) {
 	ctx, cancel := context.WithTimeout(t.Context(), 2*time.Minute)
 	defer cancel()
 	net, err := devnet.Start(ctx, devnet.Spec{Relays: 4, Seed: 3, HTTP: "127.0.0.1:0"})
