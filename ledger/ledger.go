@@ -3,8 +3,9 @@
 // implements docs/spec/chain.md, section Sealing.
 //
 // Most callers Open one, Submit transactions, read with Head, Block, Tx, List
-// and View, and follow it with Subscribe. Dev networks move time with Advance and
-// go back with Snapshot and Revert (docs/spec/dev.md).
+// and View, or ViewAt for the state after one of the last blocks, and follow it
+// with Subscribe. Dev networks move time with Advance and go back with Snapshot
+// and Revert (docs/spec/dev.md).
 //
 // A block is on stable storage (one synced batch) before anybody sees it: Head,
 // subscribers and queries show it only afterwards. After a crash the same block

@@ -9,9 +9,6 @@ import (
 	"tunic/registry/directory"
 )
 
-// KeptLists is for how many epochs List finds the frozen directory.
-const KeptLists = 16
-
 // TxState says where a transaction is.
 type TxState string
 

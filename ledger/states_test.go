@@ -108,6 +108,9 @@ type walk struct {
 	keep  chain.Height
 	kept  chain.Height
 	count uint32
+
+	reverts int
+	listed  bool // the node was, at some time
 }
 
 func (w *walk) step() {
@@ -131,6 +134,7 @@ func (w *walk) step() {
 			s := all[w.rng.IntN(len(all))]
 			revert(w, w.Ledger, s.Name)
 			w.kept = min(w.kept, s.Height)
+			w.reverts++
 		}
 	default:
 		for range w.rng.IntN(4) {
@@ -144,6 +148,7 @@ func (w *walk) step() {
 		}
 		seal(w, w.Ledger)
 	}
+	w.listed = w.listed || w.Head().Header.DirCount > 0
 	w.forget()
 }
 
@@ -164,7 +169,7 @@ func (w *walk) forget() {
 // across reverts, restarts with more or fewer states to keep, a dump and a load;
 // and the database holds nothing else.
 func TestStatesOfThePast(t *testing.T) {
-	for seed := range uint64(4) {
+	for seed := range uint64(3) {
 		t.Run(fmt.Sprint(seed), func(t *testing.T) {
 			t.Parallel()
 			rng := rand.New(rand.NewPCG(seed, 1))
@@ -181,7 +186,7 @@ func TestStatesOfThePast(t *testing.T) {
 					checkStates(t, w.Ledger, rng, w.kept)
 					w.seal() // with it those go that are too many now
 				}
-				for range 25 {
+				for range 16 {
 					w.step()
 				}
 				checkStates(t, w.Ledger, rng, w.kept)
@@ -193,6 +198,9 @@ func TestStatesOfThePast(t *testing.T) {
 				if _, err := ledger.Verify(context.Background(), cfg.Dir); err != nil {
 					t.Fatal(err)
 				}
+			}
+			if w.reverts == 0 || !w.listed || w.kept == 0 {
+				t.Errorf("a walk on which too little happens: %d reverts, a node was listed: %v, states from height %d on", w.reverts, w.listed, w.kept)
 			}
 			l := open(t, cfg)
 			var dump bytes.Buffer
@@ -282,6 +290,38 @@ func TestStatesReadAtOnce(t *testing.T) {
 	}
 	stop()
 	wg.Wait()
+}
+
+// Who asks for one state at once gets one that was built once, and it stays for
+// whoever asks next.
+func TestStateIsBuiltOnce(t *testing.T) {
+	l := open(t, config("", ledger.ModeManual))
+	for range 9 {
+		seal(t, l)
+	}
+	for h := range chain.Height(4) {
+		var mu sync.Mutex
+		built := map[*machine.Machine]int{}
+		var wg sync.WaitGroup
+		read := func() {
+			err := l.ViewAt(context.Background(), h, func(m *machine.Machine) {
+				mu.Lock()
+				defer mu.Unlock()
+				built[m]++
+			})
+			if err != nil {
+				t.Error(err)
+			}
+		}
+		for range 16 {
+			wg.Go(read)
+		}
+		wg.Wait()
+		read()
+		if len(built) != 1 {
+			t.Errorf("height %d was built %d times", h, len(built))
+		}
+	}
 }
 
 // A caller that gives up does not wait for a state.

@@ -19,7 +19,6 @@ import (
 	"tunic/internal/table"
 	"tunic/internal/wire"
 	"tunic/ledger/machine"
-	"tunic/registry/directory"
 )
 
 // The database's keys. docs/spec/state.md, section Database.
@@ -283,30 +282,6 @@ func (s *store) results(h chain.Height) ([]machine.Result, error) {
 	return out, nil
 }
 
-// list reads the frozen directory of an epoch and holds it against the header
-// of the block that froze it.
-func (s *store) list(e chain.Epoch) (*directory.List, chain.SealedHeader, error) {
-	v, err := s.get(fmt.Sprintf("list of epoch %d", e), key(keyList, u64(uint64(e))))
-	if err != nil {
-		return nil, chain.SealedHeader{}, err
-	}
-	if len(v) < 8 {
-		return nil, chain.SealedHeader{}, corrupt("list of epoch %d", e)
-	}
-	b, err := s.header(chain.Height(wire.NewReader(v).Uint64()))
-	if err != nil {
-		return nil, b, err
-	}
-	l, err := directory.Decode(v[8:])
-	if err == nil {
-		err = l.Check(b.Header)
-	}
-	if err != nil {
-		return nil, b, corrupt("list of epoch %d: %v", e, err)
-	}
-	return l, b, nil
-}
-
 func (s *store) rows() (rows [machine.Parts][]table.Row, err error) {
 	it := s.r.NewIterator(util.BytesPrefix([]byte{keyRow}), nil)
 	defer it.Release()
@@ -415,21 +390,6 @@ func (s *store) put(blk chain.Block, out *machine.Output) error {
 	}
 	s.oldest = oldest
 	return nil
-}
-
-// forget deletes the lists that are too old once e is kept and blocks from
-// oldest on can be undone.
-func (s *store) forget(b *leveldb.Batch, e chain.Epoch, oldest chain.Height) error {
-	first, err := s.firstList(e, oldest)
-	if err != nil || first == 0 {
-		return err
-	}
-	it := s.db.NewIterator(&util.Range{Start: []byte{keyList}, Limit: key(keyList, u64(uint64(first)))}, nil)
-	defer it.Release()
-	for it.Next() {
-		b.Delete(append([]byte(nil), it.Key()...))
-	}
-	return it.Error()
 }
 
 func (s *store) write(b *leveldb.Batch) error {

@@ -161,17 +161,6 @@ func (s *store) keptFrom(head chain.Height) chain.Height {
 	return s.oldest - 1
 }
 
-// firstList is the lowest epoch whose list is kept where the newest is that of
-// e and blocks from oldest on can be undone: of the last KeptLists, and of all
-// states that are kept.
-func (s *store) firstList(e chain.Epoch, oldest chain.Height) (chain.Epoch, error) {
-	if e < KeptLists || oldest <= 1 {
-		return 0, nil
-	}
-	b, err := s.header(oldest - 1)
-	return min(e-KeptLists+1, b.Header.DirEpoch), err
-}
-
 // findUndo finds out which blocks up to the head can be undone. Where the head
 // cannot and others could, a program that keeps no former states has gone on
 // from there: the records are stale, and none can.

@@ -257,7 +257,7 @@ type Account struct {
 	Balance Amount `json:"balance"`
 	Height  int64  `json:"height"`
 
-	// NextNonce what the next transaction should carry: counts those that wait
+	// NextNonce what the next transaction should carry: counts those that wait; left out below the head
 	//
 	// Example: 6
 	NextNonce *string `json:"next_nonce,omitempty"`

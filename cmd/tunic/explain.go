@@ -72,7 +72,7 @@ func (a *app) explainNode() *cobra.Command {
 			if err != nil {
 				return err
 			}
-			n, err := r.node(cmd.Context(), id.String())
+			n, err := r.node(cmd.Context(), id.String(), nil)
 			if err != nil {
 				return err
 			}
@@ -125,7 +125,7 @@ func (r *remote) nodeWhy(cmd *cobra.Command, id chain.NodeID, n *client.NodeDeta
 		}
 		v.Before = &before
 	}
-	if v.Slashes, err = r.slashes(cmd.Context(), &n.Node); err != nil {
+	if v.Slashes, err = r.slashes(cmd.Context(), &n.Node, nil); err != nil {
 		return nil, err
 	}
 	if v.Now.Proven {

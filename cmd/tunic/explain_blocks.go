@@ -131,7 +131,7 @@ func (x *explainer) standings(ctx context.Context, heard []chain.NodeID, was *di
 			}
 		}
 		if !listed || n.State != client.Active {
-			d, err := x.node(ctx, n.Node)
+			d, err := x.node(ctx, n.Node, nil)
 			if err != nil {
 				return nil, err
 			}

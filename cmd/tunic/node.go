@@ -13,6 +13,7 @@ import (
 
 	"tunic/api/client"
 	"tunic/chain"
+	"tunic/chain/genesis"
 	"tunic/registry/directory"
 	"tunic/registry/explain"
 )
@@ -34,6 +35,7 @@ func (a *app) nodeList() *cobra.Command {
 	var (
 		net, state, flag string
 		f                entryFlags
+		height           uint64
 	)
 	c := &cobra.Command{
 		Use: "list", Short: "All nodes ever registered, by filters", Args: cobra.NoArgs,
@@ -47,10 +49,20 @@ What clients go by is the directory, which is verified: ` + "`tunic directory ge
 			if err != nil {
 				return err
 			}
+			back, err := past(height)
+			if err != nil {
+				return err
+			}
 			r, s, err := a.asked(cmd.Context(), net)
 			if err != nil {
 				return err
 			}
+			if back != nil {
+				if _, s, err = r.moment(cmd.Context(), s, back); err != nil {
+					return err
+				}
+			}
+			p.Height = back
 			nodes, err := r.nodes(cmd.Context(), p)
 			if err != nil {
 				return err
@@ -75,6 +87,7 @@ What clients go by is the directory, which is verified: ` + "`tunic directory ge
 	c.Flags().StringVar(&state, "state", "", "only those in this state: "+commas(nodeStates))
 	c.Flags().StringVar(&flag, "flag", "", "only those that are listed (in the directory now), unlisted, staked (fully), or open (want more stake)")
 	f.add(c, commas(nodeOrders))
+	heightFlag(c, &height)
 	return c
 }
 
@@ -147,9 +160,9 @@ func (r *remote) nodes(ctx context.Context, p client.ListNodesParams) ([]client.
 	})
 }
 
-// node asks for one node by its full id.
-func (r *remote) node(ctx context.Context, id string) (*client.NodeDetail, error) {
-	res, err := r.api.GetNodeWithResponse(ctx, id, nil)
+// node asks for one node by its full id, after a block; nil is the newest.
+func (r *remote) node(ctx context.Context, id string, height *int64) (*client.NodeDetail, error) {
+	res, err := r.api.GetNodeWithResponse(ctx, id, &client.GetNodeParams{Height: height})
 	if err != nil {
 		return nil, answer(0, nil, err)
 	}
@@ -182,9 +195,14 @@ func (r *remote) nodeID(ctx context.Context, text string) (chain.NodeID, error) 
 
 func (a *app) nodeShow() *cobra.Command {
 	var net string
+	var height uint64
 	c := &cobra.Command{
 		Use: "show NODE", Short: "One node: stake, history, and why it is not listed", Args: cobra.ExactArgs(1),
 		RunE: func(cmd *cobra.Command, args []string) error {
+			back, err := past(height)
+			if err != nil {
+				return err
+			}
 			r, err := a.remote(net)
 			if err != nil {
 				return err
@@ -197,23 +215,24 @@ func (a *app) nodeShow() *cobra.Command {
 			if err != nil {
 				return err
 			}
-			n, err := r.node(cmd.Context(), id.String())
+			n, err := r.node(cmd.Context(), id.String(), back)
 			if err != nil {
 				return err
 			}
-			return a.showNode(cmd.Context(), r, s, n)
+			in, s, err := r.moment(cmd.Context(), s, back)
+			if err != nil {
+				return err
+			}
+			return a.showNode(r, s, n, in)
 		},
 	}
 	networkFlag(c, &net)
+	heightFlag(c, &height)
 	return c
 }
 
-// showNode prints what the ledger says of a node.
-func (a *app) showNode(ctx context.Context, r *remote, s *client.Status, n *client.NodeDetail) error {
-	in, _, err := r.inForce(ctx)
-	if err != nil {
-		return err
-	}
+// showNode prints what the ledger says of a node, s and in being of the same block.
+func (a *app) showNode(r *remote, s *client.Status, n *client.NodeDetail, in genesis.InForce) error {
 	core := r.net.Core
 	core.Params = in.Params
 	v := struct {

@@ -100,7 +100,7 @@ func (a *app) relayRun() *cobra.Command {
 			// A ledger that is down now may come back; one of another network will not.
 			var p *problem
 			if _, err = r.header(cmd.Context(), "latest"); err == nil {
-				_, err = r.node(cmd.Context(), k.ID.String())
+				_, err = r.node(cmd.Context(), k.ID.String(), nil)
 			}
 			switch {
 			case err == nil || cmd.Context().Err() != nil:
@@ -165,7 +165,7 @@ func (a *app) relayStatus() *cobra.Command {
 			if err != nil {
 				return err
 			}
-			n, err := r.node(cmd.Context(), k.ID.String())
+			n, err := r.node(cmd.Context(), k.ID.String(), nil)
 			var p *problem
 			if errors.As(err, &p) && p.Code == "node_not_found" {
 				v := map[string]any{"node": k.ID, "state": "unregistered", "listed": false}
@@ -176,7 +176,11 @@ func (a *app) relayStatus() *cobra.Command {
 			if err != nil {
 				return err
 			}
-			return a.showNode(cmd.Context(), r, s, n)
+			in, _, err := r.inForce(cmd.Context())
+			if err != nil {
+				return err
+			}
+			return a.showNode(r, s, n, in)
 		},
 	}
 	relayDir(c, &dir)

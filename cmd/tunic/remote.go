@@ -79,7 +79,7 @@ func answer(status int, body []byte, err error) error {
 	switch {
 	case status >= 500 || status == http.StatusTooManyRequests:
 		exit = exitUnreachable
-	case status == http.StatusNotFound:
+	case status == http.StatusNotFound, status == http.StatusGone:
 		exit = exitFailed
 	}
 	title := p.Title
@@ -88,6 +88,9 @@ func answer(status int, body []byte, err error) error {
 		title = "refused: " + p.Code
 	case exitFailed:
 		title = "the ledger does not know it"
+		if status == http.StatusGone {
+			title = "the ledger does not keep it any more"
+		}
 	}
 	return fail(exit, p.Code, title, "%s", p.Detail)
 }
@@ -145,8 +148,9 @@ type account struct {
 	Nonce   uint64 // the next that a transaction should carry
 }
 
-func (r *remote) account(ctx context.Context, of chain.Address) (account, error) {
-	res, err := r.api.GetAccountWithResponse(ctx, of.String(), &client.GetAccountParams{})
+// account asks for one after a block; nil is the newest.
+func (r *remote) account(ctx context.Context, of chain.Address, height *int64) (account, error) {
+	res, err := r.api.GetAccountWithResponse(ctx, of.String(), &client.GetAccountParams{Height: height})
 	if err != nil {
 		return account{}, answer(0, nil, err)
 	}

@@ -20,9 +20,14 @@ func (a *app) slashCommand() *cobra.Command {
 
 func (a *app) slashList() *cobra.Command {
 	var net, node string
+	var height uint64
 	c := &cobra.Command{
 		Use: "list", Short: "Offences that were punished", Args: cobra.NoArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error {
+			back, err := past(height)
+			if err != nil {
+				return err
+			}
 			r, _, err := a.asked(cmd.Context(), net)
 			if err != nil {
 				return err
@@ -36,7 +41,7 @@ func (a *app) slashList() *cobra.Command {
 				s := id.String()
 				of = &s
 			}
-			all, err := r.slashes(cmd.Context(), of)
+			all, err := r.slashes(cmd.Context(), of, back)
 			if err != nil {
 				return err
 			}
@@ -56,13 +61,14 @@ func (a *app) slashList() *cobra.Command {
 	}
 	networkFlag(c, &net)
 	c.Flags().StringVar(&node, "node", "", "only those of this node")
+	heightFlag(c, &height)
 	return c
 }
 
-// slashes reads all pages, oldest first.
-func (r *remote) slashes(ctx context.Context, node *string) ([]client.Slash, error) {
+// slashes reads all pages after a block, nil is the newest, oldest first.
+func (r *remote) slashes(ctx context.Context, node *string, height *int64) ([]client.Slash, error) {
 	limit := pageSize
-	p := client.ListSlashesParams{Limit: &limit, Node: node}
+	p := client.ListSlashesParams{Limit: &limit, Node: node, Height: height}
 	all, err := pages(func(cursor *string) ([]client.Slash, *string, error) {
 		p.Cursor = cursor
 		res, err := r.api.ListSlashesWithResponse(ctx, &p)
@@ -86,7 +92,7 @@ func (r *remote) slash(ctx context.Context, text string) (*client.Slash, error) 
 		return nil, err
 	}
 	if len(prefix) < idLen {
-		all, err := r.slashes(ctx, nil)
+		all, err := r.slashes(ctx, nil, nil)
 		if err != nil {
 			return nil, err
 		}

@@ -140,7 +140,7 @@ func (r *remote) txHead(ctx context.Context, who chain.Address, f txFlags, numbe
 	}
 	h.ValidUntil = at.Header.Height + chain.Height(f.valid)
 	if !numbered {
-		acc, err := r.account(ctx, who)
+		acc, err := r.account(ctx, who, nil)
 		if err != nil {
 			return h, err
 		}

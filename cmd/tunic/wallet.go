@@ -122,9 +122,14 @@ func (a *app) walletList() *cobra.Command {
 
 func (a *app) walletBalance() *cobra.Command {
 	var dir, net string
+	var height uint64
 	c := &cobra.Command{
 		Use: "balance [ADDRESS...]", Short: "What accounts hold (default: those in the key folder)",
 		RunE: func(cmd *cobra.Command, args []string) error {
+			of, err := past(height)
+			if err != nil {
+				return err
+			}
 			accounts := make([]chain.Address, 0, len(args))
 			for _, s := range args {
 				x, err := chain.ParseAddress(s)
@@ -134,7 +139,6 @@ func (a *app) walletBalance() *cobra.Command {
 				accounts = append(accounts, x)
 			}
 			if len(args) == 0 {
-				var err error
 				if accounts, err = wallet.List(dir); err != nil {
 					return err
 				}
@@ -150,7 +154,7 @@ func (a *app) walletBalance() *cobra.Command {
 			}
 			rows := []row{}
 			for _, x := range accounts {
-				acc, err := r.account(cmd.Context(), x)
+				acc, err := r.account(cmd.Context(), x, of)
 				if err != nil {
 					return err
 				}
@@ -165,6 +169,7 @@ func (a *app) walletBalance() *cobra.Command {
 	}
 	walletDir(c, &dir)
 	networkFlag(c, &net)
+	heightFlag(c, &height)
 	return c
 }
 
