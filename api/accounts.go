@@ -35,8 +35,8 @@ func (s *server) GetAccount(ctx context.Context, req oas.GetAccountRequestObject
 	err = s.at(ctx, req.Params.Height, func(m *machine.Machine, of chain.SealedHeader) error {
 		acc := m.Account(a)
 		out, nonce = accountOf(a, acc, of.Header.Height), acc.Nonce
-		stakes := stakesOf(m, a)
-		out.Stakes = &stakes
+		stakes, rewards := stakesOf(m, a)
+		out.Stakes, out.Rewards = &stakes, &rewards
 		if proof {
 			if err := provable(of); err != nil {
 				return err
@@ -55,19 +55,24 @@ func (s *server) GetAccount(ctx context.Context, req oas.GetAccountRequestObject
 	return oas.GetAccount200JSONResponse(out), nil
 }
 
-// stakesOf are the shares of a in bonds.
-func stakesOf(m *machine.Machine, a chain.Address) []oas.AccountStake {
-	stakes := []oas.AccountStake{}
+// stakesOf are the shares of a in bonds, and what it could withdraw as rewards of
+// all of them.
+func stakesOf(m *machine.Machine, a chain.Address) (stakes []oas.AccountStake, rewards oas.Amount) {
+	stakes = []oas.AccountStake{}
+	var sum chain.Amount
 	for b := range m.Staking().All() {
 		if i := b.Index(a); i >= 0 {
 			role := oas.Contributor
 			if a == b.Operator {
 				role = oas.Operator
 			}
-			stakes = append(stakes, oas.AccountStake{Node: b.Node.String(), Amount: amount(b.Contributions[i].Amount), Role: role})
+			due := m.Staking().Due(b.Node)[i].Amount
+			reward := amount(due)
+			sum += due
+			stakes = append(stakes, oas.AccountStake{Node: b.Node.String(), Amount: amount(b.Contributions[i].Amount), Role: role, Reward: &reward})
 		}
 	}
-	return stakes
+	return stakes, amount(sum)
 }
 
 func accountOf(a chain.Address, acc machine.Account, height chain.Height) oas.Account {
@@ -132,7 +137,7 @@ func (s *server) ListStakes(ctx context.Context, req oas.ListStakesRequestObject
 		out.Height = int64(m.Head().Height)
 		out.Items, out.NextCursor, out.Total = page(&l, m.Staking().All(),
 			func(b staking.Bond) []byte { return b.Node[:] },
-			func(b staking.Bond) oas.Stake { return stakeOf(b, m.Core().Params.StakingRequirement) })
+			func(b staking.Bond) oas.Stake { return bondOf(m, b) })
 		return nil
 	})
 	return out, err
@@ -150,7 +155,7 @@ func (s *server) GetStake(ctx context.Context, req oas.GetStakeRequestObject) (o
 		if !ok {
 			return notFound(codeStakeUnknown, "node "+req.Node+" has no bond")
 		}
-		out = stakeOf(b, m.Core().Params.StakingRequirement)
+		out = bondOf(m, b)
 		return nil
 	})
 	return oas.GetStake200JSONResponse(out), err

@@ -16,20 +16,22 @@ import (
 const (
 	keptEpochs = 64
 	keptBlocks = 20_000
-	keptNotes  = 1 << 20 // of nodes and ballots in all epochs; those of the newest epoch stay
 )
 
 // keptTxs is how many transactions of accounts are remembered, and how many
-// statements; readAtOnce how much one request may read, in statements. What
-// costs more counts for as many as take that long. Variables for tests alone.
+// statements; keptNotes how many notes of nodes and ballots in all epochs, of
+// which those of the newest epoch stay; readAtOnce how much one request may
+// read, in statements: what costs more counts for as many as take that long.
+// Variables for tests alone.
 var (
 	keptTxs    = 1 << 14
+	keptNotes  = 1 << 20
 	readAtOnce = 100_000
 )
 
 const (
-	costOfBlock  = 8
-	costOfSender = 25 // recovered from a signature
+	costOfBlock  = 40
+	costOfSender = 50 // recovered from a signature
 )
 
 // chronicle remembers what the blocks of the last epochs said: of each epoch its

@@ -8,7 +8,6 @@ import (
 	"tunic/chain"
 	"tunic/chain/statement"
 	"tunic/registry/directory"
-	"tunic/staking"
 )
 
 func amount(a chain.Amount) oas.Amount { return strconv.FormatUint(uint64(a), 10) }
@@ -74,17 +73,4 @@ func texts(s []string) []string {
 		return []string{}
 	}
 	return s
-}
-
-func stakeOf(b staking.Bond, requirement chain.Amount) oas.Stake {
-	out := oas.Stake{
-		Node: b.Node.String(), Operator: b.Operator.String(), FeeBps: int(b.Fee), Total: amount(b.Total()),
-		Requirement: amount(requirement), FullyStaked: !b.Closed() && b.Total() >= requirement,
-		Contributions: make([]oas.Contribution, len(b.Contributions)),
-		UnlockAtMs:    nonZero(b.UnlockAt), LockedUntilMs: nonZero(b.LockedUntil),
-	}
-	for i, c := range b.Contributions {
-		out.Contributions[i] = oas.Contribution{Account: c.Account.String(), Amount: amount(c.Amount)}
-	}
-	return out
 }

@@ -137,7 +137,11 @@ func (s *server) pinBlock(l *listing) (chain.Height, error) {
 			return 0, err
 		}
 	}
-	return top.Header.Height, l.pin(top.Header.Height, top.Header.Hash())
+	hash := top.Header.Hash()
+	if top.Header.Height == 0 {
+		hash = s.cfg.Network.Genesis // as the state says
+	}
+	return top.Header.Height, l.pin(top.Header.Height, hash)
 }
 
 // page takes one page of the state out of all, which ascends by key. It counts

@@ -88,7 +88,7 @@ func TestExplainNode(t *testing.T) {
 	subject = w.relays[0]
 	w.relays = w.relays[:1]
 	e = expect("new", "stake_missing", "contribute")
-	if texts := textsOf(e.Actions); !strings.Contains(texts, "contribute 1000 TUN: `tunic tx contribute "+subject.id.String()+" 1000`") || !strings.Contains(texts, "tunic relay run") {
+	if texts := textsOf(e.Actions); !strings.Contains(texts, "Contribute 1000 TUN: `tunic tx contribute "+subject.id.String()+" 1000`") || !strings.Contains(texts, "tunic relay run") {
 		t.Errorf("new: %s", texts)
 	}
 	if e.State != oas.NodeState(registry.Registered.String()) || e.Eligible {

@@ -1,8 +1,9 @@
 package api
 
-// ReadAtOnce and KeptTxs are bounds of what is remembered of blocks, which tests
-// make small.
+// ReadAtOnce, KeptTxs and KeptNotes are bounds of what is remembered of blocks,
+// which tests make small.
 var (
 	ReadAtOnce = &readAtOnce
 	KeptTxs    = &keptTxs
+	KeptNotes  = &keptNotes
 )

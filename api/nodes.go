@@ -203,16 +203,20 @@ func detailOf(m *machine.Machine, n registry.Node) oas.NodeDetail {
 		out.Descriptor = &n.Descriptor
 	}
 	if bond, ok := m.Staking().Bond(n.ID); ok {
-		stake := stakeOf(bond, m.Core().Params.StakingRequirement)
+		stake := bondOf(m, bond)
 		out.Stake = &stake
 	}
 	for _, e := range m.Registry().History(n.ID) {
-		event := oas.NodeEvent{Height: int64(e.Height), TimeMs: int64(e.Time), From: e.From.String(), To: oas.NodeState(e.To.String()), Reason: e.Reason}
-		if !e.Proof.IsZero() {
-			proof := e.Proof.String()
-			event.Proof = &proof
-		}
-		out.History = append(out.History, event)
+		out.History = append(out.History, nodeEventOf(e))
+	}
+	return out
+}
+
+func nodeEventOf(e registry.Event) oas.NodeEvent {
+	out := oas.NodeEvent{Height: int64(e.Height), TimeMs: int64(e.Time), From: e.From.String(), To: oas.NodeState(e.To.String()), Reason: e.Reason}
+	if !e.Proof.IsZero() {
+		proof := e.Proof.String()
+		out.Proof = &proof
 	}
 	return out
 }

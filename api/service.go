@@ -44,10 +44,9 @@ func (s *server) GetStatus(context.Context, oas.GetStatusRequestObject) (oas.Get
 	for state := registry.Registered; state <= registry.Tombstoned; state++ {
 		out.Nodes[state.String()] = 0
 	}
-	out.BlockIntervalMs = int64(core.Params.BlockInterval)
 	s.ledger.View(func(m *machine.Machine) {
 		h, st := m.Head(), m.Staking()
-		out.EpochEndsMs = int64(core.EpochStart(h.DirEpoch + 1))
+		out.EpochEndsMs, out.BlockIntervalMs = int64(core.EpochStart(h.DirEpoch+1)), int64(m.Core().Params.BlockInterval)
 		taken := s.losses.of(m)
 		out.Slashes, out.Slashed = taken.count, amount(taken.total)
 		out.Height, out.TimeMs, out.Head = int64(h.Height), int64(h.Time), m.HeadHash().String()

@@ -3,6 +3,7 @@ package api
 import (
 	"bytes"
 	"context"
+	"encoding/binary"
 	"errors"
 	"slices"
 	"strings"
@@ -43,13 +44,37 @@ func lossesOf(s slashing.Slashed) []oas.Contribution {
 	return out
 }
 
+// slashOrder is by what a list of offences is ordered, with a minus descending.
+type slashOrder string
+
+// key orders records: the id, or the height of the block that punished and then
+// the id. Ones' complement of all bytes is the other way round.
+func (o slashOrder) key(r slashing.Record) []byte {
+	name, descends := strings.CutPrefix(string(o), "-")
+	key := make([]byte, 0, 40)
+	if name == "height" {
+		key = binary.BigEndian.AppendUint64(key, uint64(r.At))
+	}
+	key = append(key, r.ID[:]...)
+	if descends {
+		for i := range key {
+			key[i] = ^key[i]
+		}
+	}
+	return key
+}
+
 // ListSlashes pages through the offences punished.
 func (s *server) ListSlashes(ctx context.Context, req oas.ListSlashesRequestObject) (oas.ListSlashesResponseObject, error) {
 	var node string
 	if req.Params.Node != nil {
 		node = *req.Params.Node
 	}
-	l, err := list(req.Params.Limit, req.Params.Cursor, "slashes", node)
+	order := slashOrder("offence") // as the state has them
+	if req.Params.Order != nil {
+		order = slashOrder(*req.Params.Order)
+	}
+	l, err := list(req.Params.Limit, req.Params.Cursor, "slashes", node, string(order))
 	if err != nil {
 		return nil, err
 	}
@@ -59,9 +84,11 @@ func (s *server) ListSlashes(ctx context.Context, req oas.ListSlashesRequestObje
 		if node != "" {
 			all = slices.DeleteFunc(all, func(r slashing.Record) bool { return r.Node.String() != node })
 		}
+		if order != "offence" {
+			slices.SortFunc(all, func(a, b slashing.Record) int { return bytes.Compare(order.key(a), order.key(b)) })
+		}
 		out.Height = int64(m.Head().Height)
-		out.Items, out.NextCursor, out.Total = page(&l, slices.Values(all),
-			func(r slashing.Record) []byte { return r.ID[:] }, slashOf)
+		out.Items, out.NextCursor, out.Total = page(&l, slices.Values(all), order.key, slashOf)
 		return nil
 	})
 	return out, err

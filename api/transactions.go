@@ -102,16 +102,22 @@ func (s *server) GetTransaction(_ context.Context, req oas.GetTransactionRequest
 		index := int(st.Index)
 		out.Index = &index
 	}
+	shown := (*oas.Transaction)(&out)
 	if st.Bytes != nil {
-		err = s.describe((*oas.Transaction)(&out), st.Bytes)
+		if err := s.describe(shown, st.Bytes); err != nil {
+			return nil, err
+		}
 	}
-	return out, err
+	return out, s.receipt(shown, st)
 }
 
 // describe fills in what a transaction's bytes say.
 func (s *server) describe(out *oas.Transaction, raw []byte) error {
 	kind := kindOf(raw)
 	out.Raw, out.Kind = &raw, &kind
+	n := noteOf(raw)
+	item := n.item()
+	out.To, out.Node, out.About, out.Amount = item.To, item.Node, item.About, item.Amount
 	tx, err := chain.DecodeTx(raw)
 	if err != nil {
 		return fmt.Errorf("decode stored transaction: %w", err)
@@ -125,6 +131,10 @@ func (s *server) describe(out *oas.Transaction, raw []byte) error {
 	schema, ok := machine.SchemaOf(tx.Kind)
 	if !ok {
 		return nil
+	}
+	if head, err := headOfMessage(tx); err == nil {
+		fee := amount(head.Fee)
+		out.Fee = &fee
 	}
 	msg, err := schema.MarshalMessage(tx.Payload)
 	if err != nil {

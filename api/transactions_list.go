@@ -65,9 +65,9 @@ func (f txFilter) wants(n *note) bool {
 		return false
 	case f.kind != "" && f.kind != kindSigned && f.kind != kindOf([]byte{byte(n.kind)}):
 		return false
-	case f.account != nil && (n.kind == chain.KindPublish || n.sender != f.of && n.to != f.of):
-		return false
-	case f.node != nil && n.node != f.about && n.about != f.about:
+	case f.account != nil && (f.of.IsZero() || n.sender != f.of && n.to != f.of):
+		return false // nobody signs with or pays the zero address
+	case f.node != nil && (f.about == chain.NodeID{} || n.node != f.about && n.about != f.about):
 		return false
 	}
 	return true
@@ -189,6 +189,10 @@ func (n *note) item() oas.TransactionItem {
 	if n.node != (chain.NodeID{}) {
 		text := n.node.String()
 		out.Node = &text
+	}
+	if n.about != (chain.NodeID{}) {
+		text := n.about.String()
+		out.About = &text
 	}
 	if n.amount > 0 {
 		text := amount(n.amount)

@@ -268,9 +268,7 @@ type Account struct {
 	Nonce string      `json:"nonce"`
 	Proof *StateProof `json:"proof,omitempty"`
 
-	// Rewards units; 10^9 are 1 TUN
-	//
-	// Example: 12500000000
+	// Rewards of all its stakes, not withdrawn; of one account alone
 	Rewards *Amount         `json:"rewards,omitempty"`
 	Stakes  *[]AccountStake `json:"stakes,omitempty"`
 }
@@ -295,9 +293,7 @@ type AccountStake struct {
 	// Example: d75a980182b10ab7d54bfed3c964073a0ee172f3daa62325af021a68f707511a
 	Node NodeID `json:"node"`
 
-	// Reward units; 10^9 are 1 TUN
-	//
-	// Example: 12500000000
+	// Reward earned and not withdrawn
 	Reward *Amount          `json:"reward,omitempty"`
 	Role   AccountStakeRole `json:"role"`
 }
@@ -361,9 +357,7 @@ type Contribution struct {
 	// Example: 12500000000
 	Amount Amount `json:"amount"`
 
-	// Reward units; 10^9 are 1 TUN
-	//
-	// Example: 12500000000
+	// Reward of a stake: what it has earned and not withdrawn
 	Reward *Amount `json:"reward,omitempty"`
 }
 
@@ -1277,8 +1271,11 @@ type SlashPage struct {
 type Stake struct {
 	Contributions []Contribution `json:"contributions"`
 	FeeBps        int            `json:"fee_bps"`
-	FullyStaked   bool           `json:"fully_staked"`
-	LockedUntilMs *int64         `json:"locked_until_ms,omitempty"`
+
+	// FreeAtMs of a bond on its way out: from when on the stake can be withdrawn
+	FreeAtMs      *int64 `json:"free_at_ms,omitempty"`
+	FullyStaked   bool   `json:"fully_staked"`
+	LockedUntilMs *int64 `json:"locked_until_ms,omitempty"`
 
 	// Node a node's Ed25519 identity key
 	//
@@ -1425,8 +1422,26 @@ type Submitted struct {
 
 // Transaction defines model for Transaction.
 type Transaction struct {
+	// About whom a vote judges, or whose offence a node reports
+	About *NodeID `json:"about,omitempty"`
+
+	// Amount that it moves or stakes
+	Amount *Amount `json:"amount,omitempty"`
+
+	// Confirmations blocks from its own to the newest, both counted; absent while it is in none
+	Confirmations *int64 `json:"confirmations,omitempty"`
+
 	// Detail of a refusal, for people
 	Detail *string `json:"detail,omitempty"`
+
+	// Event the step in a node's life that it brought about
+	Event *NodeEvent `json:"event,omitempty"`
+
+	// Fee burned with it, where it was applied
+	Fee *Amount `json:"fee,omitempty"`
+
+	// HeadHeight of the newest block
+	HeadHeight *int64 `json:"head_height,omitempty"`
 
 	// Height of its block, or of the block that left it out
 	Height *int64 `json:"height,omitempty"`
@@ -1438,6 +1453,12 @@ type Transaction struct {
 	Index   *int                    `json:"index,omitempty"`
 	Kind    *string                 `json:"kind,omitempty"`
 	Message *map[string]interface{} `json:"message,omitempty"`
+
+	// Node that it is about, whose statement it is, or whose offence an account proves
+	Node *NodeID `json:"node,omitempty"`
+
+	// Offence that was punished by it
+	Offence *Hash `json:"offence,omitempty"`
 
 	// Raw canonical bytes in base64
 	Raw *Base64 `json:"raw,omitempty"`
@@ -1453,6 +1474,12 @@ type Transaction struct {
 
 	// Status refused ones are remembered for a while, without their bytes
 	Status TransactionStatus `json:"status"`
+
+	// TimeMs of its block
+	TimeMs *int64 `json:"time_ms,omitempty"`
+
+	// To whom it pays
+	To *Address `json:"to,omitempty"`
 }
 
 // TransactionStatus refused ones are remembered for a while, without their bytes
@@ -1470,6 +1497,9 @@ type TransactionBrief struct {
 
 // TransactionItem defines model for TransactionItem.
 type TransactionItem struct {
+	// About whom a vote judges, or whose offence a node reports
+	About *NodeID `json:"about,omitempty"`
+
 	// Amount units; 10^9 are 1 TUN
 	//
 	// Example: 12500000000
@@ -1808,6 +1838,9 @@ type ListSlashesParams struct {
 
 	// Node only offences of this node
 	Node *NodeID `form:"node,omitempty" json:"node,omitempty"`
+
+	// Order ascending, or descending with a minus: by offence id, which is the default, or by the height at which it was punished; -height has the newest first
+	Order *string `form:"order,omitempty" json:"order,omitempty"`
 }
 
 // GetSlashParams defines parameters for GetSlash.
@@ -2313,7 +2346,7 @@ type ClientInterface interface {
 	// Corresponds with GET /v1/rewards (the `GetRewards` operationId).
 	GetRewards(ctx context.Context, params *GetRewardsParams, reqEditors ...RequestEditorFn) (*http.Response, error)
 
-	// ListSlashes Offences punished, ascending by offence id
+	// ListSlashes Offences punished
 	//
 	// Corresponds with GET /v1/slashes (the `ListSlashes` operationId).
 	ListSlashes(ctx context.Context, params *ListSlashesParams, reqEditors ...RequestEditorFn) (*http.Response, error)
@@ -3088,7 +3121,7 @@ func (c *Client) GetRewards(ctx context.Context, params *GetRewardsParams, reqEd
 	return c.Client.Do(req)
 }
 
-// ListSlashes Offences punished, ascending by offence id
+// ListSlashes Offences punished
 //
 // Corresponds with GET /v1/slashes (the `ListSlashes` operationId).
 func (c *Client) ListSlashes(ctx context.Context, params *ListSlashesParams, reqEditors ...RequestEditorFn) (*http.Response, error) {
@@ -5254,6 +5287,18 @@ func NewListSlashesRequest(server string, params *ListSlashesParams) (*http.Requ
 
 		}
 
+		if params.Order != nil {
+
+			if queryFrag, err := runtime.StyleParamWithOptions("form", true, "order", *params.Order, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationQuery, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			} else {
+				for _, qp := range strings.Split(queryFrag, "&") {
+					rawQueryFragments = append(rawQueryFragments, qp)
+				}
+			}
+
+		}
+
 		if encoded := queryValues.Encode(); encoded != "" {
 			rawQueryFragments = append(rawQueryFragments, encoded)
 		}
@@ -6274,7 +6319,7 @@ type ClientWithResponsesInterface interface {
 	// Corresponds with GET /v1/rewards (the `GetRewards` operationId).
 	GetRewardsWithResponse(ctx context.Context, params *GetRewardsParams, reqEditors ...RequestEditorFn) (*GetRewardsResponse, error)
 
-	// ListSlashesWithResponse Offences punished, ascending by offence id
+	// ListSlashesWithResponse Offences punished
 	//
 	// Returns a wrapper object for the known response body format(s).
 	//
@@ -9293,7 +9338,7 @@ func (c *ClientWithResponses) GetRewardsWithResponse(ctx context.Context, params
 	return ParseGetRewardsResponse(rsp)
 }
 
-// ListSlashesWithResponse Offences punished, ascending by offence id
+// ListSlashesWithResponse Offences punished
 //
 // Returns a wrapper object for the known response body format(s).
 //

@@ -269,9 +269,7 @@ type Account struct {
 	Nonce string      `json:"nonce"`
 	Proof *StateProof `json:"proof,omitempty"`
 
-	// Rewards units; 10^9 are 1 TUN
-	//
-	// Example: 12500000000
+	// Rewards of all its stakes, not withdrawn; of one account alone
 	Rewards *Amount         `json:"rewards,omitempty"`
 	Stakes  *[]AccountStake `json:"stakes,omitempty"`
 }
@@ -296,9 +294,7 @@ type AccountStake struct {
 	// Example: d75a980182b10ab7d54bfed3c964073a0ee172f3daa62325af021a68f707511a
 	Node NodeID `json:"node"`
 
-	// Reward units; 10^9 are 1 TUN
-	//
-	// Example: 12500000000
+	// Reward earned and not withdrawn
 	Reward *Amount          `json:"reward,omitempty"`
 	Role   AccountStakeRole `json:"role"`
 }
@@ -362,9 +358,7 @@ type Contribution struct {
 	// Example: 12500000000
 	Amount Amount `json:"amount"`
 
-	// Reward units; 10^9 are 1 TUN
-	//
-	// Example: 12500000000
+	// Reward of a stake: what it has earned and not withdrawn
 	Reward *Amount `json:"reward,omitempty"`
 }
 
@@ -1278,8 +1272,11 @@ type SlashPage struct {
 type Stake struct {
 	Contributions []Contribution `json:"contributions"`
 	FeeBps        int            `json:"fee_bps"`
-	FullyStaked   bool           `json:"fully_staked"`
-	LockedUntilMs *int64         `json:"locked_until_ms,omitempty"`
+
+	// FreeAtMs of a bond on its way out: from when on the stake can be withdrawn
+	FreeAtMs      *int64 `json:"free_at_ms,omitempty"`
+	FullyStaked   bool   `json:"fully_staked"`
+	LockedUntilMs *int64 `json:"locked_until_ms,omitempty"`
 
 	// Node a node's Ed25519 identity key
 	//
@@ -1426,8 +1423,26 @@ type Submitted struct {
 
 // Transaction defines model for Transaction.
 type Transaction struct {
+	// About whom a vote judges, or whose offence a node reports
+	About *NodeID `json:"about,omitempty"`
+
+	// Amount that it moves or stakes
+	Amount *Amount `json:"amount,omitempty"`
+
+	// Confirmations blocks from its own to the newest, both counted; absent while it is in none
+	Confirmations *int64 `json:"confirmations,omitempty"`
+
 	// Detail of a refusal, for people
 	Detail *string `json:"detail,omitempty"`
+
+	// Event the step in a node's life that it brought about
+	Event *NodeEvent `json:"event,omitempty"`
+
+	// Fee burned with it, where it was applied
+	Fee *Amount `json:"fee,omitempty"`
+
+	// HeadHeight of the newest block
+	HeadHeight *int64 `json:"head_height,omitempty"`
 
 	// Height of its block, or of the block that left it out
 	Height *int64 `json:"height,omitempty"`
@@ -1439,6 +1454,12 @@ type Transaction struct {
 	Index   *int                    `json:"index,omitempty"`
 	Kind    *string                 `json:"kind,omitempty"`
 	Message *map[string]interface{} `json:"message,omitempty"`
+
+	// Node that it is about, whose statement it is, or whose offence an account proves
+	Node *NodeID `json:"node,omitempty"`
+
+	// Offence that was punished by it
+	Offence *Hash `json:"offence,omitempty"`
 
 	// Raw canonical bytes in base64
 	Raw *Base64 `json:"raw,omitempty"`
@@ -1454,6 +1475,12 @@ type Transaction struct {
 
 	// Status refused ones are remembered for a while, without their bytes
 	Status TransactionStatus `json:"status"`
+
+	// TimeMs of its block
+	TimeMs *int64 `json:"time_ms,omitempty"`
+
+	// To whom it pays
+	To *Address `json:"to,omitempty"`
 }
 
 // TransactionStatus refused ones are remembered for a while, without their bytes
@@ -1471,6 +1498,9 @@ type TransactionBrief struct {
 
 // TransactionItem defines model for TransactionItem.
 type TransactionItem struct {
+	// About whom a vote judges, or whose offence a node reports
+	About *NodeID `json:"about,omitempty"`
+
 	// Amount units; 10^9 are 1 TUN
 	//
 	// Example: 12500000000
@@ -1809,6 +1839,9 @@ type ListSlashesParams struct {
 
 	// Node only offences of this node
 	Node *NodeID `form:"node,omitempty" json:"node,omitempty"`
+
+	// Order ascending, or descending with a minus: by offence id, which is the default, or by the height at which it was punished; -height has the newest first
+	Order *string `form:"order,omitempty" json:"order,omitempty"`
 }
 
 // GetSlashParams defines parameters for GetSlash.
@@ -2070,7 +2103,7 @@ type ServerInterface interface {
 	// GetRewards What a block pays, what it is paid from, who shares in it
 	// (GET /v1/rewards)
 	GetRewards(c *gin.Context, params GetRewardsParams)
-	// ListSlashes Offences punished, ascending by offence id
+	// ListSlashes Offences punished
 	// (GET /v1/slashes)
 	ListSlashes(c *gin.Context, params ListSlashesParams)
 	// GetSlash One slash with its basis
@@ -3194,6 +3227,14 @@ func (siw *ServerInterfaceWrapper) ListSlashes(c *gin.Context) {
 	err = runtime.BindQueryParameterWithOptions("form", true, false, "node", c.Request.URL.Query(), &params.Node, runtime.BindQueryParameterOptions{Type: "string", Format: ""})
 	if err != nil {
 		siw.ErrorHandler(c, fmt.Errorf("Invalid format for parameter node: %w", err), http.StatusBadRequest)
+		return
+	}
+
+	// ------------- Optional query parameter "order" -------------
+
+	err = runtime.BindQueryParameterWithOptions("form", true, false, "order", c.Request.URL.Query(), &params.Order, runtime.BindQueryParameterOptions{Type: "string", Format: ""})
+	if err != nil {
+		siw.ErrorHandler(c, fmt.Errorf("Invalid format for parameter order: %w", err), http.StatusBadRequest)
 		return
 	}
 
@@ -6028,7 +6069,7 @@ type StrictServerInterface interface {
 	// GetRewards What a block pays, what it is paid from, who shares in it
 	// (GET /v1/rewards)
 	GetRewards(ctx context.Context, request GetRewardsRequestObject) (GetRewardsResponseObject, error)
-	// ListSlashes Offences punished, ascending by offence id
+	// ListSlashes Offences punished
 	// (GET /v1/slashes)
 	ListSlashes(ctx context.Context, request ListSlashesRequestObject) (ListSlashesResponseObject, error)
 	// GetSlash One slash with its basis

@@ -12,7 +12,7 @@ func (a *app) commands(root *cobra.Command) {
 		{"network", "A network", []*cobra.Command{
 			a.demoCommand(), a.devCommand(), a.devnetCommand(), a.relayCommand(), a.scenarioCommand()}},
 		{"ledger", "The ledger", []*cobra.Command{
-			a.ledgerCommand(), a.paramsCommand(), a.statusCommand(), a.txCommand(), a.walletCommand()}},
+			a.epochCommand(), a.ledgerCommand(), a.paramsCommand(), a.statusCommand(), a.txCommand(), a.walletCommand()}},
 		{"directory", "The directory", []*cobra.Command{
 			a.directoryCommand(), a.explainCommand(), a.nodeCommand()}},
 		{"slashing", "Slashing", []*cobra.Command{

@@ -28,7 +28,7 @@ const defaultValid = 120
 
 func (a *app) txCommand() *cobra.Command {
 	return noun("tx", "Transactions: transfer, stake, withdraw, report",
-		a.txTransfer(), a.txRegister(), a.txContribute(), a.txUnlock(), a.txWithdraw(), a.txProof("proof FILE"), a.txStatus())
+		a.txTransfer(), a.txRegister(), a.txContribute(), a.txUnlock(), a.txWithdraw(), a.txProof("proof FILE"), a.txStatus(), a.txList())
 }
 
 // txFlags are what every transaction takes.

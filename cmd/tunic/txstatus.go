@@ -1,6 +1,7 @@
 package main
 
 import (
+	"cmp"
 	"context"
 	"fmt"
 	"io"
@@ -86,6 +87,18 @@ func (a *app) showTx(t *client.Transaction) error {
 			}
 			if t.Status == client.Included {
 				rows = append(rows, []string{"status", fmt.Sprintf("included at height %d", deref(t.Height))})
+				if t.TimeMs != nil {
+					rows = append(rows, []string{"block", fmt.Sprintf("of %s, %d deep", instant(*t.TimeMs), deref(t.Confirmations))})
+				}
+				if t.Fee != nil {
+					rows = append(rows, []string{"fee", tun(*t.Fee)})
+				}
+				if ev := t.Event; ev != nil {
+					rows = append(rows, []string{"brought about", fmt.Sprintf("node %s is %s", short(cmp.Or(deref(t.About), deref(t.Node))), ev.To)})
+				}
+				if t.Offence != nil {
+					rows = append(rows, []string{"punished", "offence " + *t.Offence})
+				}
 			} else {
 				rows = append(rows, []string{"status", "waiting for a block"})
 			}

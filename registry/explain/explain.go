@@ -194,8 +194,7 @@ type Answer struct {
 }
 
 // Why says why n is listed or not, and will be, with what follows.
-func Why(n Node, now Now) Answer {
-	var a Answer
+func Why(n Node, now Now) (a Answer) {
 	var against []Question
 	for _, q := range Questions(n, now) {
 		if !q.OK {
@@ -232,7 +231,23 @@ func Why(n Node, now Now) Answer {
 	if o := Ahead(n, now); o != nil {
 		a.Reasons = append(a.Reasons, o.Words(n, now.Core)...)
 	}
+	a.sentences()
 	return a
+}
+
+// sentences makes sentences of what stands in tables elsewhere.
+func (a *Answer) sentences() {
+	for _, lines := range [][]Line{a.Reasons, a.Actions} {
+		for i, l := range lines {
+			if c := l.Text[0]; 'a' <= c && c <= 'z' {
+				l.Text = string(c-'a'+'A') + l.Text[1:]
+			}
+			if !strings.HasSuffix(l.Text, ".") && !strings.HasSuffix(l.Text, "?") {
+				l.Text += "."
+			}
+			lines[i] = l
+		}
+	}
 }
 
 // NotListed says in one sentence why n is not in the directory, and what to do;

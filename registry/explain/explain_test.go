@@ -46,10 +46,10 @@ func TestWhy(t *testing.T) {
 		{name: "stake", change: func(n *explain.Node) { n.Staked -= 500 * chain.TUN }, reasons: []string{"listed_until_epoch_ends", "stake_missing"},
 			says: "500 TUN of stake are missing: it has 1500 of 2000", actions: []string{"contribute"}, do: "`tunic tx contribute " + id.String() + " 500`"},
 		{name: "silent", change: func(n *explain.Node) { n.Listed, n.Descriptor = false, nil }, reasons: []string{"not_announced"}, actions: []string{"start_relay"},
-			says: "it has not announced itself", notListed: "it has not announced itself; start it with `tunic relay run`"},
+			says: "It has not announced itself", notListed: "it has not announced itself; start it with `tunic relay run`"},
 		{name: "early", change: func(n *explain.Node) { n.DescriptorEpoch = 9 }, reasons: []string{"listed_until_epoch_ends", "descriptor_early"}, actions: []string{"wait"}, says: "of epoch 9"},
 		{name: "old heartbeat", change: func(n *explain.Node) { n.LastHeartbeat, n.HeartbeatEpoch = now.Time-31_000, 4 }, reasons: []string{"listed_until_epoch_ends", "heartbeat_old"},
-			actions: []string{"start_relay"}, says: "its last heartbeat, of epoch 4, is 31.0 s old, older than 25.0 s"},
+			actions: []string{"start_relay"}, says: "Its last heartbeat, of epoch 4, is 31.0 s old, older than 25.0 s"},
 		{name: "version", change: func(n *explain.Node) { n.Version = "0.9" }, reasons: []string{"listed_until_epoch_ends", "version_not_allowed"},
 			actions: []string{"update_software"}, says: "version 0.9 is not allowed", do: "1.0, 1.1"},
 		{name: "key", change: func(n *explain.Node) {
@@ -63,13 +63,13 @@ func TestWhy(t *testing.T) {
 			n.State, n.Listed, n.DecommissionedAt, n.DecommissionedEpoch = registry.Decommissioned, false, core.EpochStart(6), 6
 			n.Last = registry.Event{Height: 61, Time: core.EpochStart(6), Reason: "unavailable: loss", Proof: chain.Hash{0xcd}}
 		}, reasons: []string{"decommissioned", "history", "out"}, actions: []string{"mend"},
-			says: "it became decommissioned in block 61, 2023-11-14 22:14:20Z: unavailable: loss; `tunic slash show cd00"},
+			says: "It became decommissioned in block 61, 2023-11-14 22:14:20Z: unavailable: loss; `tunic slash show cd00"},
 		{name: "unlocking", change: func(n *explain.Node) { n.State, n.FreeAt = registry.Unlocking, now.Time+60_000 }, reasons: []string{"listed_until_epoch_ends", "unlocking"},
-			actions: []string{"withdraw"}, says: "it is unlocking", do: "from 2023-11-14 22:15:34Z on `tunic tx withdraw " + id.String()},
+			actions: []string{"withdraw"}, says: "It is unlocking", do: "From 2023-11-14 22:15:34Z on `tunic tx withdraw " + id.String()},
 		{name: "free", change: func(n *explain.Node) { n.State, n.Listed, n.FreeAt = registry.Deregistered, false, now.Time }, reasons: []string{"deregistered"},
-			actions: []string{"withdraw"}, says: "it is deregistered", do: "its stake is free: `tunic tx withdraw"},
+			actions: []string{"withdraw"}, says: "It is deregistered", do: "Its stake is free: `tunic tx withdraw"},
 		{name: "tombstoned", change: func(n *explain.Node) { n.State, n.Listed = registry.Tombstoned, false }, reasons: []string{"tombstoned"}, actions: []string{"register_anew"}, says: "out for good"},
-		{name: "left", change: func(n *explain.Node) { n.State, n.Listed = registry.Left, false }, reasons: []string{"left"}, actions: []string{"withdraw"}, says: "it has left"},
+		{name: "left", change: func(n *explain.Node) { n.State, n.Listed = registry.Left, false }, reasons: []string{"left"}, actions: []string{"withdraw"}, says: "It has left"},
 	} {
 		n := fit
 		c.change(&n)
