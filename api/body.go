@@ -81,7 +81,13 @@ func bodyOf(ctx context.Context) signedMessage {
 // readBody reads a body of one of the operation's types within its limit, and
 // asks of it what generated code and schemas do not: no member or field twice,
 // none that there is not, one file in a form that takes one.
-func readBody(c *gin.Context, op *openapi3.Operation) (answer, bool) {
+func readBody(c *gin.Context, op *openapi3.Operation) (a answer, ok bool) {
+	defer func() {
+		if !ok && c.Request.ProtoMajor == 1 {
+			// Else the server waits for the rest of the body before it answers.
+			c.Header("Connection", "close")
+		}
+	}()
 	r, content := c.Request, op.RequestBody.Value.Content
 	given := mediaType(r)
 	if isCompatible(op) {
@@ -124,8 +130,8 @@ func readBody(c *gin.Context, op *openapi3.Operation) (answer, bool) {
 // takeBody reads the whole body, at most limit bytes, and puts what it read in
 // its place.
 func takeBody(w http.ResponseWriter, r *http.Request, limit int64) ([]byte, answer, bool) {
+	// Not closed here: that would wait for the rest of a body that is too long.
 	body, err := io.ReadAll(http.MaxBytesReader(w, r.Body, limit))
-	r.Body.Close()
 	var tooLarge *http.MaxBytesError
 	switch {
 	case errors.As(err, &tooLarge):

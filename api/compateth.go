@@ -106,6 +106,10 @@ func (t *blockTag) UnmarshalJSON(b []byte) error {
 
 // atTag reads the state after the block that t names.
 func (s *server) atTag(ctx context.Context, t blockTag, f func(*machine.Machine)) error {
+	if t.height == 0 {
+		s.ledger.View(f)
+		return nil
+	}
 	err := s.ledger.ViewAt(ctx, t.height, f)
 	switch {
 	case errors.Is(err, ledger.ErrNotKept):

@@ -13,11 +13,9 @@ import (
 
 	"tunic/api/oas"
 	"tunic/chain"
-	"tunic/chain/statement"
 	"tunic/internal/wire"
 	"tunic/ledger"
 	"tunic/registry/directory"
-	"tunic/slashing"
 )
 
 // nodePage is a page of nodes or entries as maps, so that absent members show.
@@ -279,20 +277,6 @@ func TestEntriesArePinned(t *testing.T) {
 	check("as long as the list is kept")
 	w.epoch(ledger.KeptLists + 1)
 	w.refused(w.get(next), 404, "epoch_not_found")
-}
-
-// slash tombstones r, whom by reports, in the present epoch.
-func (w *world) slash(r, by *relay) {
-	w.Helper()
-	l, header, err := w.ledger.List(0)
-	w.must(err)
-	e := header.Header.DirEpoch
-	p, err := slashing.Assemble(slashing.DoubleDescriptor, w.descriptor(r, e+1, 1).Encode(), w.descriptor(r, e+1, 2).Encode(), header, l)
-	w.must(err)
-	report := statement.Sign(w.ledger.Statements(), by.key, statement.LabelProof, statement.NewSequence(e, 0), p.Encode())
-	_, err = w.ledger.Publish(w.Context(), report.Encode())
-	w.must(err)
-	w.seal()
 }
 
 // TestEntriesAfterARevert: a cursor of a history that was given up is refused.

@@ -29,6 +29,7 @@ import (
 	"tunic/ledger"
 	"tunic/ledger/machine"
 	"tunic/registry"
+	"tunic/slashing"
 	"tunic/staking"
 )
 
@@ -238,6 +239,21 @@ func (w *world) publish(r *relay, e chain.Epoch) {
 	}
 }
 
+// slash has a node punished in the present epoch for two descriptors of one
+// sequence, on another node's report, and returns the proof.
+func (w *world) slash(who, reporter *relay) slashing.Proof {
+	w.Helper()
+	l, header, err := w.ledger.List(0)
+	w.must(err)
+	e := header.Header.DirEpoch
+	p, err := slashing.Assemble(slashing.DoubleDescriptor, w.descriptor(who, e+1, 1).Encode(), w.descriptor(who, e+1, 2).Encode(), header, l)
+	w.must(err)
+	_, err = w.ledger.Publish(w.Context(), statement.Sign(w.ledger.Statements(), reporter.key, statement.LabelProof, statement.NewSequence(e, 0), p.Encode()).Encode())
+	w.must(err)
+	w.seal()
+	return p
+}
+
 // answer is a response that was held against the specification.
 type answer struct {
 	*http.Response
@@ -275,11 +291,19 @@ func (w *world) do(method, path string, body []byte, headers ...string) answer {
 // validate holds a response against openapi.yaml, where the path is in it.
 func (w *world) validate(method, path string, res *http.Response, body []byte) {
 	w.Helper()
+	if err := w.check(method, path, res, body); err != nil {
+		w.Fatalf("%s %s: response is not as specified: %v\n%s", method, path, err, body)
+	}
+}
+
+func (w *world) check(method, path string, res *http.Response, body []byte) error {
 	req, err := http.NewRequest(method, path, nil)
-	w.must(err)
+	if err != nil {
+		return err
+	}
 	route, params, err := w.router.FindRoute(req)
 	if err != nil {
-		return
+		return nil
 	}
 	in := &openapi3filter.ResponseValidationInput{
 		RequestValidationInput: &openapi3filter.RequestValidationInput{Request: req, PathParams: params, Route: route},
@@ -287,9 +311,7 @@ func (w *world) validate(method, path string, res *http.Response, body []byte) {
 		Options: &openapi3filter.Options{IncludeResponseStatus: true},
 	}
 	in.SetBodyBytes(body)
-	if err := openapi3filter.ValidateResponse(context.Background(), in); err != nil {
-		w.Fatalf("%s %s: response is not as specified: %v\n%s", method, path, err, body)
-	}
+	return openapi3filter.ValidateResponse(context.Background(), in)
 }
 
 func (w *world) get(path string, headers ...string) answer {

@@ -82,7 +82,7 @@ func TestMethods(t *testing.T) {
 	}
 	a := w.do(http.MethodDelete, "/v1/statements", nil)
 	w.refused(a, 405, "method_not_allowed")
-	if a.Header.Get("Allow") != "GET, HEAD, OPTIONS, POST" {
+	if a.Header.Get("Allow") != "OPTIONS, POST" {
 		t.Errorf("Allow %q", a.Header.Get("Allow"))
 	}
 	if a := w.do(http.MethodHead, "/v1/blocks/999", nil); a.StatusCode != 404 || len(a.body) != 0 {
@@ -172,6 +172,7 @@ func TestProblems(t *testing.T) {
 		{"/v1/transactions/" + zero, 404, "transaction_not_found"},
 		{"/v1/stakes/" + zero, 404, "stake_not_found"},
 		{"/v1/nodes/" + zero, 404, "node_not_found"},
+		{"/v1/accounts?height=999", 404, "height_not_found"},
 		{"/v1/directory?epoch=7", 404, "epoch_not_found"},
 		{"/v1/directory/" + node + "/proof?epoch=7", 404, "epoch_not_found"},
 		{"/v1/directory/delta?since=1&epoch=7", 404, "epoch_not_found"},
@@ -183,7 +184,7 @@ func TestProblems(t *testing.T) {
 	} {
 		check(w.get(c.path), c.status, c.code)
 	}
-	for _, h := range []string{"x", "1.5", strings.Repeat("9", 20)} {
+	for _, h := range []string{"x", "1.-1", strings.Repeat("9", 20)} {
 		check(w.get("/v1/events", "Last-Event-ID", h), 400, "invalid_request")
 	}
 	check(w.get("/v1/directory", "Accept", "text/html"), 406, "not_acceptable")
@@ -210,6 +211,8 @@ func TestProblems(t *testing.T) {
 
 	w.must(w.ledger.Close())
 	check(w.get("/readyz"), 503, "ledger_halted")
+	w2 := running(t, func(_ *api.Config, c *ledger.Config) { c.KeepStates = 1 })
+	check(w2.get("/v1/accounts?height=1"), 410, "height_not_kept")
 	check(w.post("/v1/transactions", tx.Encode(), octets), 503, "ledger_halted")
 	check(w.get("/v1/events"), 503, "ledger_halted")
 

@@ -33,7 +33,8 @@ type Problem struct {
 	Status int `json:"status"`
 	// Detail says what is wrong with this request, and what to do.
 	Detail string `json:"detail,omitempty"`
-	// Instance is where it happened; empty means the path of the request.
+	// Instance is where it happened; empty means the path of the request, or its
+	// beginning where that is over 120 bytes.
 	Instance string `json:"instance,omitempty"`
 	// Code is what programs compare: lower case with hyphens, never changed
 	// once published. Empty means one derived from the status text.
@@ -78,7 +79,7 @@ func WriteProblem(w http.ResponseWriter, r *http.Request, p Problem) {
 		p.Code = codeOf(p.Status)
 	}
 	if p.Instance == "" && r != nil && r.URL != nil {
-		p.Instance = r.URL.EscapedPath()
+		p.Instance = clip(r.URL.EscapedPath())
 	}
 	body, err := json.Marshal(p)
 	if err != nil {
