@@ -1,164 +1,25 @@
 package api_test
 
 import (
+	"bytes"
+	"compress/gzip"
 	"context"
 	"crypto/sha256"
 	"errors"
 	"fmt"
 	"io"
-	"log/slog"
 	"net/http"
 	"net/http/httptest"
 	"net/url"
-	"slices"
 	"strings"
 	"testing"
 
-	"golang.org/x/net/html"
-
-	"tunic/api"
 	"tunic/api/client"
 	"tunic/api/pages"
 	"tunic/chain"
 	"tunic/internal/httpx"
-	"tunic/ledger"
 	"tunic/ledger/machine"
 )
-
-// browse asks as a browser does, and reads what came as a page.
-func (w *world) browse(method, path, form string) page {
-	w.Helper()
-	req, err := http.NewRequestWithContext(w.Context(), method, "http://api.test"+path, strings.NewReader(form))
-	w.must(err)
-	req.Header.Set("Accept", "text/html,application/xhtml+xml,application/xml;q=0.9,*/*;q=0.8")
-	if form != "" {
-		req.Header.Set("Content-Type", "application/x-www-form-urlencoded")
-	}
-	res, err := w.client.Transport.RoundTrip(req) // follows no redirect
-	w.must(err)
-	defer res.Body.Close()
-	body, err := io.ReadAll(res.Body)
-	w.must(err)
-	w.validate(method, path, res, body)
-	p := page{Response: res, body: string(body)}
-	if res.StatusCode == http.StatusSeeOther {
-		return p
-	}
-	for name, want := range map[string]string{"Content-Type": "text/html; charset=utf-8", "Referrer-Policy": "no-referrer", "X-Content-Type-Options": "nosniff"} {
-		if got := res.Header.Get(name); got != want {
-			w.Errorf("%s %s: %s is %q", method, path, name, got)
-		}
-	}
-	csp := res.Header.Get("Content-Security-Policy")
-	for _, want := range []string{"default-src 'none'", "script-src 'self'", "style-src 'self'", "form-action 'self'", "base-uri 'none'", "frame-ancestors 'none'"} {
-		if !strings.Contains(csp, want) || strings.Contains(csp, "unsafe") {
-			w.Errorf("%s %s: policy %q", method, path, csp)
-		}
-	}
-	p.check(w, path)
-	return p
-}
-
-// page is an answer to a browser.
-type page struct {
-	*http.Response
-	body string
-}
-
-// voids are the elements without an end.
-var voids = []string{"meta", "link", "input", "img", "br", "hr", "wbr"}
-
-// check holds a page to what all pages keep: every element is closed in order,
-// ids are there once, nothing is inline, and what labels and links within the
-// page name is there.
-func (p page) check(w *world, path string) {
-	w.Helper()
-	var open []string
-	ids, refs := map[string]int{}, map[string]bool{}
-	svg := false
-	for z := html.NewTokenizer(strings.NewReader(p.body)); ; {
-		kind := z.Next()
-		if kind == html.ErrorToken {
-			break
-		}
-		t := z.Token()
-		switch kind {
-		case html.StartTagToken, html.SelfClosingTagToken:
-			svg = svg || t.Data == "svg"
-			if kind == html.StartTagToken && !slices.Contains(voids, t.Data) {
-				open = append(open, t.Data)
-			}
-			for _, a := range t.Attr {
-				switch {
-				case a.Key == "id":
-					ids[a.Val]++
-				case a.Key == "style" || strings.HasPrefix(a.Key, "on"):
-					w.Errorf("%s: <%s %s>: the policy forbids it", path, t.Data, a.Key)
-				case a.Key == "for" || a.Key == "aria-labelledby" || a.Key == "aria-describedby":
-					for _, id := range strings.Fields(a.Val) {
-						refs[id] = true
-					}
-				case (a.Key == "href" || a.Key == "src") && !strings.HasPrefix(a.Val, "/") && !strings.HasPrefix(a.Val, "#"):
-					w.Errorf("%s: <%s> leads to %q", path, t.Data, a.Val)
-				}
-			}
-			if t.Data == "style" || t.Data == "script" && !slices.ContainsFunc(t.Attr, func(a html.Attribute) bool { return a.Key == "src" }) {
-				w.Errorf("%s: <%s> within the page", path, t.Data)
-			}
-		case html.EndTagToken:
-			if len(open) == 0 || open[len(open)-1] != t.Data {
-				w.Errorf("%s: </%s> closes %v", path, t.Data, open)
-				return
-			}
-			open = open[:len(open)-1]
-			svg = svg && t.Data != "svg"
-		}
-	}
-	if len(open) > 0 {
-		w.Errorf("%s: not closed: %v", path, open)
-	}
-	for id, n := range ids {
-		if n > 1 {
-			w.Errorf("%s: id %s is there %d times", path, id, n)
-		}
-	}
-	for id := range refs {
-		if ids[id] == 0 {
-			w.Errorf("%s: names id %s, which is not there", path, id)
-		}
-	}
-	for _, want := range []string{"<!doctype html>", `<html lang="en">`, "<h1", `<main id="content"`, `class="skip" href="#content"`} {
-		if strings.Count(p.body, want) != 1 {
-			w.Errorf("%s: %s is there %d times", path, want, strings.Count(p.body, want))
-		}
-	}
-	for _, bad := range []string{"ZgotmplZ", "%!", "<no value>", "<nil>"} {
-		if strings.Contains(p.body, bad) {
-			w.Errorf("%s holds %s", path, bad)
-		}
-	}
-}
-
-// shows opens a page that has to hold some texts.
-func (w *world) shows(path string, texts ...string) page {
-	w.Helper()
-	p := w.browse(http.MethodGet, path, "")
-	if p.StatusCode != http.StatusOK {
-		w.Fatalf("GET %s: %s\n%s", path, p.Status, p.body)
-	}
-	for _, text := range texts {
-		if !strings.Contains(p.body, text) {
-			w.Errorf("%s does not hold %q:\n%s", path, text, p.body)
-		}
-	}
-	return p
-}
-
-// paged is a network in epoch 1 whose server's failures show in the test.
-func paged(t *testing.T) *world {
-	t.Helper()
-	return running(t, func(c *api.Config, _ *ledger.Config) { c.Logger = slog.New(slog.NewTextHandler(t.Output(), nil)) })
-}
 
 // TestPagesBlocks: lists of blocks page by page, a block with its neighbours.
 func TestPagesBlocks(t *testing.T) {
@@ -167,7 +28,7 @@ func TestPagesBlocks(t *testing.T) {
 	w = paged(t)
 	head := w.ledger.Head()
 	p := w.shows("/blocks", `aria-current="page">Blocks`, head.Header.Hash().String(), w.gen.Hash().String())
-	if got := p.Header.Get("Vary"); got != "Accept" {
+	if got := p.Header.Get("Vary"); got != "Accept, Accept-Encoding" {
 		t.Errorf("Vary is %q", got)
 	}
 	w.shows("/blocks/"+head.Header.Hash().String(), head.Header.TxRoot.String(), "/blocks/"+head.Header.Parent.String(), `rel="prev"`)
@@ -229,6 +90,19 @@ func TestPageAssets(t *testing.T) {
 	if n < 4 {
 		t.Errorf("the page loads %d files", n)
 	}
+	for _, path := range []string{"/blocks", assetOf(body, "style")} {
+		plain, zipped := w.get(path), w.get(path, "Accept-Encoding", "br, gzip;q=0.8")
+		z, err := gzip.NewReader(bytes.NewReader(zipped.body))
+		w.must(err)
+		got, err := io.ReadAll(z)
+		w.must(err)
+		if zipped.Header.Get("Content-Encoding") != "gzip" || !bytes.Equal(got, plain.body) || len(zipped.body) >= len(got) {
+			t.Errorf("%s in gzip: %d bytes of %d, %v", path, len(zipped.body), len(plain.body), zipped.Header)
+		}
+		if none := w.get(path, "Accept-Encoding", "gzip;q=0"); none.Header.Get("Content-Encoding") != "" {
+			t.Errorf("%s in gzip, which was refused", path)
+		}
+	}
 	w.refused(w.get("/assets/style-000000000000.css"), 404, "no_such_route")
 }
 
@@ -289,7 +163,7 @@ func TestPagesSearch(t *testing.T) {
 	b, err := w.ledger.Block(2)
 	w.must(err)
 	tx := chain.Hash(sha256.Sum256(b.Txs[0])).String()
-	addr := w.accounts[2].at.String()
+	addr := w.accounts[4].at.String() // of no operator
 	for q, want := range map[string]string{
 		fmt.Sprint(head.Height):      "/blocks/" + fmt.Sprint(head.Height),
 		head.Hash().String():         "/blocks/" + head.Hash().String(),

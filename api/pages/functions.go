@@ -21,10 +21,13 @@ var functions = template.FuncMap{
 	"asset":   assetPath,
 	"list":    func(v ...any) []any { return v },
 	"dict":    dict,
+	"depth":   func(at, head int64) int64 { return max(head-at+1, 1) },
 	"dec":     func(n int64) int64 { return n - 1 },
 	"inc":     func(n int64) int64 { return n + 1 },
 	"deref":   func(s *string) string { return deref(s) },
 	"deref64": plain,
+	"num":     num,
+	"ticks":   ticks,
 }
 
 // dict makes named arguments for a part: {{template "empty" dict "Text" "…"}}.
@@ -293,4 +296,25 @@ func count(n any, noun string) string {
 		return s + " " + strings.TrimSuffix(noun, "y") + "ies"
 	}
 	return s + " " + noun + "s"
+}
+
+// num is a number that may be missing.
+func num(n *int) string {
+	if n == nil {
+		return "–"
+	}
+	return group(*n)
+}
+
+// ticks is a text in which what stands between backquotes is code.
+func ticks(text string) template.HTML {
+	var b strings.Builder
+	for i, part := range strings.Split(text, "`") {
+		e := template.HTMLEscapeString(part)
+		if i%2 == 1 {
+			e = "<code>" + e + "</code>"
+		}
+		b.WriteString(e)
+	}
+	return template.HTML(b.String())
 }

@@ -54,7 +54,7 @@ func (s *Site) overview(r *http.Request) (view, error) {
 	if err != nil {
 		return view{}, err
 	}
-	txs, err := s.listTransactions(ctx, &client.ListTransactionsParams{Limit: &searchRecent})
+	txs, err := s.listTransactions(ctx, &client.ListTransactionsParams{Kind: ptr("signed"), Limit: ptr(newestTxRows)})
 	if err != nil && !missing(err) {
 		return view{}, err
 	}
@@ -79,7 +79,10 @@ func (s *Site) overview(r *http.Request) (view, error) {
 	for _, n := range status.Nodes {
 		known += n
 	}
-	recent := ofAccounts(txs)
+	var recent []client.TransactionItem
+	if txs != nil {
+		recent = txs.Items
+	}
 	return view{Template: "overview", Title: "Overview", Nav: "/", Live: "epoch,node,slash,transaction,params", status: status, Data: struct {
 		*client.Status
 		Known   int
@@ -87,11 +90,10 @@ func (s *Site) overview(r *http.Request) (view, error) {
 		States  []stateCount
 		Bar     int
 		Blocks  []client.Header
-		Txs     *client.TransactionPage
-		Recent  []client.TransactionItem // of accounts
+		Txs     *client.TransactionPage // signed by accounts; nil where there is no list
 		Rewards *client.Rewards
 		Feed    []feedItem
-	}{status, known, int64(epochMs), shares(status.Nodes, known), barWidth, blocks, txs, recent, rewards, feedOf(epochs, recent, slashes)}}, nil
+	}{status, known, int64(epochMs), shares(status.Nodes, known), barWidth, blocks, txs, rewards, feedOf(epochs, recent, slashes)}}, nil
 }
 
 // shares splits the bar among the states.
@@ -162,20 +164,6 @@ func (s *Site) newestSlashes(ctx context.Context, n int) ([]client.Slash, error)
 	return page.Items[:min(len(page.Items), feedRows/2)], nil
 }
 
-// ofAccounts are the newest of those that are no node's statements.
-func ofAccounts(txs *client.TransactionPage) []client.TransactionItem {
-	var out []client.TransactionItem
-	if txs == nil {
-		return nil
-	}
-	for _, t := range txs.Items {
-		if t.Kind != "publish" && len(out) < newestTxRows {
-			out = append(out, t)
-		}
-	}
-	return out
-}
-
 // newestEpochs are the last n, or none where the API does not say.
 func (s *Site) newestEpochs(ctx context.Context, n int) ([]client.EpochSummary, error) {
 	res, err := s.api.ListEpochsWithResponse(ctx, &client.ListEpochsParams{Limit: &n})
@@ -203,7 +191,9 @@ func feedOf(epochs []client.EpochSummary, txs []client.TransactionItem, slashes 
 		out = append(out, feedItem{TimeMs: deref(t.TimeMs), Height: deref(t.Height), Tx: &txs[i]})
 	}
 	for i, e := range epochs {
-		out = append(out, feedItem{TimeMs: e.TimeMs, Height: e.FirstHeight, Epoch: &epochs[i]})
+		if e.Epoch > 0 {
+			out = append(out, feedItem{TimeMs: e.TimeMs, Height: e.FirstHeight, Epoch: &epochs[i]})
+		}
 	}
 	slices.SortStableFunc(out, func(a, b feedItem) int { return cmp.Compare(b.Height, a.Height) })
 	return out[:min(len(out), feedRows)]

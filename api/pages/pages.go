@@ -13,6 +13,8 @@ package pages
 
 import (
 	"bytes"
+	"cmp"
+	"compress/gzip"
 	"fmt"
 	"html/template"
 	"net/http"
@@ -149,15 +151,16 @@ func (s *Site) render(w http.ResponseWriter, r *http.Request, v view) {
 	h := w.Header()
 	secure(h)
 	h.Set("Content-Type", "text/html; charset=utf-8")
-	h.Set("Content-Length", strconv.Itoa(b.Len()))
-	h.Add("Vary", "Accept")
-	status := v.Status
-	if status == 0 {
-		status = http.StatusOK
+	h.Add("Vary", "Accept, Accept-Encoding")
+	body := b.Bytes()
+	if acceptsGzip(r) {
+		h.Set("Content-Encoding", "gzip")
+		body = compress(body, gzip.BestSpeed)
 	}
-	w.WriteHeader(status)
+	h.Set("Content-Length", strconv.Itoa(len(body)))
+	w.WriteHeader(cmp.Or(v.Status, http.StatusOK))
 	if r.Method != http.MethodHead {
-		_, _ = w.Write(b.Bytes())
+		_, _ = w.Write(body)
 	}
 }
 

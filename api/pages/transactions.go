@@ -15,7 +15,7 @@ import (
 )
 
 // kinds are those that the list can be narrowed to.
-var kinds = []string{"transfer", "register", "contribute", "request-unlock", "withdraw", "submit-proof", "change-params", "publish", "dev"}
+var kinds = []string{"signed", "transfer", "register", "contribute", "request-unlock", "withdraw", "submit-proof", "change-params", "publish", "dev"}
 
 // txList is a page of transactions, or why there is none.
 type txList struct {
@@ -62,7 +62,7 @@ func (s *Site) transactions(r *http.Request) (view, error) {
 }
 
 // txField is one field of a message, and what it is.
-type txField struct{ Name, Kind, Value string }
+type txField struct{ Name, Words, Kind, Value string }
 
 // transaction shows one transaction and what became of it.
 func (s *Site) transaction(r *http.Request) (view, error) {
@@ -99,6 +99,9 @@ func (s *Site) transaction(r *http.Request) (view, error) {
 	v := view{Template: "transaction", Title: "Transaction " + short(t.Id), Nav: "/transactions", Data: data}
 	if t.Status == client.Pending {
 		v.Live, v.LiveOf = "transaction", t.Id
+		if deref(t.Kind) == "publish" {
+			v.Live, v.LiveOf = "head", "" // statements have no events of their own
+		}
 	}
 	return v, nil
 }
@@ -109,6 +112,11 @@ var fieldKinds = map[string]string{"to": "account", "node": "node", "amount": "a
 
 // fieldOrder puts what a reader looks for first.
 var fieldOrder = []string{"to", "node", "amount", "feeBps", "number", "epoch", "fee", "nonce", "validUntil"}
+
+// fieldWords are the names of fields for people.
+var fieldWords = map[string]string{"to": "To", "node": "Node", "amount": "Amount", "feeBps": "Operator's fee", "fee": "Fee", "nonce": "Nonce",
+	"validUntil": "Valid until", "number": "Number of the change", "epoch": "In force from epoch", "params": "Parameters", "proof": "Proof",
+	"vrfKey": "VRF key", "nodeSignature": "Node's signature", "vrfProof": "VRF proof"}
 
 func fieldsOf(t *client.Transaction) []txField {
 	if t.Message == nil {
@@ -124,7 +132,11 @@ func fieldsOf(t *client.Transaction) []txField {
 		if kind == "node" {
 			value = strings.TrimPrefix(value, "0x")
 		}
-		out = append(out, txField{Name: name, Kind: kind, Value: value})
+		words := fieldWords[name]
+		if words == "" {
+			words = name
+		}
+		out = append(out, txField{Name: name, Words: words, Kind: kind, Value: value})
 	}
 	rank := func(name string) int {
 		if i := slices.Index(fieldOrder, name); i >= 0 {

@@ -36,7 +36,7 @@
   const link = (path, id) => el("a", { class: "id", href: path + id, "data-id": id, title: id }, short(id));
 
   // Times are relative to the ledger's, which runs on between blocks.
-  let now = 0, stamp = 0, interval = 0;
+  let now = 0, stamp = 0, interval = 0, fork = 0;
   const ledgerNow = () => now + Math.min(performance.now() - stamp, 2 * interval);
   const largest = (ms) => {
     const s = Math.floor(ms / 1000);
@@ -51,6 +51,9 @@
     return el("time", { datetime: iso, "data-ms": ms, title: iso.slice(0, 19).replace("T", " ") + " UTC" }, age(ms));
   };
   const retime = () => { if (now) for (const t of $$("time[data-ms]")) { const a = age(+t.dataset.ms); if (t.textContent !== a) t.textContent = a; } };
+
+  let asked = false;
+  const soon = () => { if (!asked) { asked = true; requestAnimationFrame(() => { asked = false; retime(); }); } };
 
   const say = (text) => { const s = $("#said"); s.textContent = ""; setTimeout(() => { s.textContent = text; }, 50); };
 
@@ -84,12 +87,14 @@
   const show = (name, value) => { for (const e of $$(`[data-show="${name}"]`)) if (e.textContent !== value) e.textContent = value; };
   const add = (name, n) => { for (const e of $$(`[data-add="${name}"]`)) { e.dataset.n = String(BigInt(e.dataset.n || 0) + BigInt(n)); e.textContent = e.dataset.tun === undefined ? group(e.dataset.n) : tun(e.dataset.n); } };
 
+  const sender = (d) => (d.sender ? link("/accounts/", d.sender) : "the ledger");
+
   // What the feed says of an event.
   const words = {
     epoch: (d) => ["epoch", "info", el("a", { href: "/epochs/" + d.epoch }, "Epoch " + group(d.epoch)), ` began: ${d.listed} listed` + (d.joined.length ? `, ${d.joined.length} joined` : "") + (d.left.length ? `, ${d.left.length} left` : "")],
     node: (d) => ["node", "info", "Node ", link("/nodes/", d.node), ` is ${d.to}: ${d.reason}`],
-    slash: (d) => ["slash", "bad", el("a", { href: "/slashes/" + d.offence }, d.kind), " by ", link("/nodes/", d.node), ` lost it ${tun(d.slashed)} TUN, by ${d.basis}`],
-    transaction: (d) => ["transaction", "", el("a", { href: "/transactions/" + d.id }, d.kind), " by ", link("/accounts/", d.sender), d.result === "ok" ? "" : " refused: " + d.result],
+    slash: (d) => ["slash", "bad", link("/nodes/", d.node), ` lost ${tun(d.slashed)} TUN for `, el("a", { href: "/slashes/" + d.offence }, d.kind), `, by ${d.basis}`],
+    transaction: (d) => ["transaction", "", el("a", { href: "/transactions/" + d.id }, d.kind), " by ", sender(d), d.result === "ok" ? "" : " refused: " + d.result],
     params: (d) => ["params", "info", el("a", { href: "/params" }, "Parameters " + d.number), " came into force"],
   };
   const maxRows = 30;
@@ -99,8 +104,8 @@
     if (!w) return;
     const [label, tone, ...rest] = w;
     // The page may have been made while this block was.
-    const first = rest.find((c) => c.pathname);
-    if (type !== "node" && first && $(`a[href="${first.pathname}"]`, list)) return;
+    const about = rest.findLast((c) => c.pathname && !c.dataset.id) || rest.find((c) => c.pathname);
+    if (type !== "node" && about && $(`a[href="${about.pathname}"]`, list)) return;
     const li = el("li", { class: "new " + type },
       el("span", {}, el("span", { class: "badge " + (tone || "plain") }, label)), el("span", { class: "what" }, ...rest), time(d.time_ms || now));
     if (type !== "slash" && list.matches(":hover, :focus-within")) { pendingRows.unshift(li); if (pendingRows.length > maxRows) pendingRows.pop(); return; }
@@ -140,12 +145,13 @@
   let news = 0;
   const events = {
     head(d) {
+      if (d.fork > fork) { fork = d.fork; gone(); } // a dev network went back
       now = d.time_ms; stamp = performance.now();
       show("height", group(d.height)); show("epoch", group(d.epoch)); show("listed", group(d.listed));
       for (const e of $$("[data-head-time]")) e.replaceChildren(time(d.time_ms));
       row($("#newest-blocks"), 11, ["Height", "", el("a", { href: "/blocks/" + d.height }, group(d.height))], ["Hash", "wide", link("/blocks/", d.hash)],
         ["Transactions", "num", group(d.transactions)], ["Sealed", "num", time(d.time_ms)]);
-      retime();
+      soon();
     },
     epoch(d) {
       show("listed", group(d.listed));
@@ -159,7 +165,7 @@
     node(d) { add("state-" + d.from, -1); add("state-" + d.to, 1); bar(); },
     slash(d) { add("slashes", 1); add("slashed", d.slashed); add("burned", d.burned); add("bonded", -BigInt(d.slashed)); say(`Node ${short(d.node)} was slashed: ${d.kind}`); },
     transaction(d) {
-      row($("#newest-transactions"), 8, ["Kind", "", el("a", { href: "/transactions/" + d.id }, d.kind)], ["Sender", "", link("/accounts/", d.sender)],
+      row($("#newest-transactions"), 8, ["Kind", "", el("a", { href: "/transactions/" + d.id }, d.kind)], ["Sender", "", sender(d)],
         ["Result", "", badge(d.result === "ok" ? "good" : "bad", d.result)], ["Block", "num", el("a", { href: "/blocks/" + d.height }, group(d.height))]);
     },
     params() {},
@@ -167,20 +173,23 @@
   const nouns = { head: ["block", "blocks"], epoch: ["epoch", "epochs"], node: ["change of a node", "changes of nodes"], slash: ["slash", "slashes"], transaction: ["transaction", "transactions"], params: ["change", "changes"] };
 
   // News on a page that is being read is announced, and shown when asked for.
+  const offer = (text) => {
+    const p = $(".fresh");
+    const url = new URL(location.href);
+    url.searchParams.delete("cursor");
+    if (p.hidden) say("something new; the link is before the content");
+    p.replaceChildren(el("a", { href: url.pathname + url.search }, text));
+    p.hidden = false;
+  };
   const announce = (type, raw) => {
     const { live, of } = document.body.dataset;
     if (!live || live.includes(",") || live !== type || (of && !raw.includes(of))) return;
     news++;
-    const p = $(".fresh");
-    const url = new URL(location.href);
-    url.searchParams.delete("cursor");
-    p.replaceChildren(el("a", { href: url.pathname + url.search }, `${news} new ${nouns[type][news === 1 ? 0 : 1]} – show`));
-    p.hidden = false;
-    if (news === 1) say("something new; the link is before the content");
+    offer(`${news} new ${nouns[type][news === 1 ? 0 : 1]} – show`);
   };
 
   // The stream. One a page; none while the page is hidden or paused.
-  let source = null, paused = kept.get("live") === "off", last = "";
+  let source = null, paused = kept.get("live") === "off", last = 0, old = false;
   const state = (name, text) => {
     const b = $(".live");
     b.className = "tool live " + name;
@@ -188,27 +197,39 @@
     if (b.lastChild.textContent !== text) b.lastChild.textContent = b.title = text;
   };
   const close = () => { source?.close(); source = null; };
+  // What the page shows has no way to what is now: a page that is live by itself begins anew, others say so.
+  const gone = () => {
+    old = true;
+    const { live } = document.body.dataset;
+    if (live.includes(",")) location.reload();
+    else if (live) offer("This page is old – load it again");
+  };
   const open = () => {
     close();
     if (paused) return state("off", "paused");
     if (document.hidden) return;
     const q = new URLSearchParams({ types: document.body.dataset.types });
     // From the block after the page's own: nothing is missed between the two.
-    const since = Number(last || document.body.dataset.height || 0);
-    if (since) q.set("since", String(since + 1));
+    const since = last || Number(document.body.dataset.height || 0);
+    if (since && !old) q.set("since", String(since + 1));
     source = new EventSource("/v1/events?" + q);
     const mine = source;
     state("", "connecting");
     source.onopen = () => state("on", "live");
     source.onerror = () => {
       state("off", "reconnecting");
-      if (mine.readyState === EventSource.CLOSED) { close(); setTimeout(() => { if (!source && !paused) open(); }, 5000); }
+      if (mine.readyState !== EventSource.CLOSED) return; // it comes back by itself
+      // Refused: too many streams, or what is asked for is too long ago. From now on, then.
+      if (document.body.dataset.live && !document.body.dataset.live.includes(",")) gone();
+      old = true;
+      close();
+      setTimeout(() => { if (!source) open(); }, 5000);
     };
     for (const type of Object.keys(events)) {
       source.addEventListener(type, (e) => {
         let d;
         try { d = JSON.parse(e.data); } catch { return; }
-        if (d.height) last = d.height;
+        if (d.height) { last = d.height; old = false; }
         events[type](d);
         feed(type, d);
         announce(type, e.data);
@@ -216,12 +237,17 @@
         if (type === "head") { state("on", "live"); void $(".live").offsetWidth; $(".live").classList.add("beat"); }
       });
     }
-    source.addEventListener("cut", () => { close(); state("off", "reconnecting"); setTimeout(() => { if (!source) open(); }, 2000); });
+    source.addEventListener("cut", (e) => {
+      if (e.data.includes("gone")) gone();
+      close();
+      state("off", "reconnecting");
+      setTimeout(() => { if (!source) open(); }, 2000);
+    });
   };
 
   document.addEventListener("DOMContentLoaded", () => {
     const b = document.body.dataset;
-    now = Number(b.now || 0); interval = Number(b.interval || 0); stamp = performance.now();
+    now = Number(b.now || 0); interval = Number(b.interval || 0); fork = Number(b.fork || 0); stamp = performance.now();
     const t = $(".theme"), live = $(".live");
     const name = () => { t.firstChild.textContent = theme; t.setAttribute("aria-label", "Theme: " + theme); };
     t.hidden = false; name();
@@ -229,7 +255,12 @@
     if (now && window.EventSource) {
       live.hidden = false;
       live.addEventListener("click", () => { paused = !paused; kept.set("live", paused ? "off" : "on"); open(); });
-      document.addEventListener("visibilitychange", () => { if (document.hidden) close(); else open(); });
+      let left = performance.now();
+      document.addEventListener("visibilitychange", () => {
+        if (document.hidden) { left = performance.now(); close(); return; }
+        if (performance.now() - left > 60000 && !paused) gone();
+        open();
+      });
       window.addEventListener("pagehide", close);
       window.addEventListener("pageshow", (e) => { if (e.persisted) open(); });
       open();
