@@ -33,7 +33,11 @@ func (w *world) browse(method, path, form string) page {
 	if res.StatusCode == http.StatusSeeOther {
 		return p
 	}
-	for name, want := range map[string]string{"Content-Type": "text/html; charset=utf-8", "Referrer-Policy": "no-referrer", "X-Content-Type-Options": "nosniff"} {
+	referrer := "no-referrer"
+	if strings.Contains(p.body, `method="post"`) {
+		referrer = "same-origin"
+	}
+	for name, want := range map[string]string{"Content-Type": "text/html; charset=utf-8", "Referrer-Policy": referrer, "X-Content-Type-Options": "nosniff"} {
 		if got := res.Header.Get(name); got != want {
 			w.Errorf("%s %s: %s is %q", method, path, name, got)
 		}

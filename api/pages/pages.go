@@ -153,6 +153,11 @@ func (s *Site) render(w http.ResponseWriter, r *http.Request, v view) {
 	h.Set("Content-Type", "text/html; charset=utf-8")
 	h.Add("Vary", "Accept, Accept-Encoding")
 	body := b.Bytes()
+	if bytes.Contains(body, []byte(`method="post"`)) {
+		// Without a referrer a form's origin is sent as null, and the server
+		// takes forms of its own pages alone.
+		h.Set("Referrer-Policy", "same-origin")
+	}
 	if acceptsGzip(r) {
 		h.Set("Content-Encoding", "gzip")
 		body = compress(body, gzip.BestSpeed)

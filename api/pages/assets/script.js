@@ -248,7 +248,8 @@
   document.addEventListener("DOMContentLoaded", () => {
     const b = document.body.dataset;
     now = Number(b.now || 0); interval = Number(b.interval || 0); fork = Number(b.fork || 0); stamp = performance.now();
-    const t = $(".theme"), live = $(".live");
+    const t = $(".theme"), live = $(".live"), here = $(".top [aria-current]"), nav = $(".top nav");
+    if (here) nav.scrollLeft = here.offsetLeft - (nav.clientWidth - here.offsetWidth) / 2;
     const name = () => { t.firstChild.textContent = theme; t.setAttribute("aria-label", "Theme: " + theme); };
     t.hidden = false; name();
     t.addEventListener("click", () => { theme = themes[(themes.indexOf(theme) + 1) % 3]; kept.set("theme", theme); paint(); name(); say("theme " + theme); });
