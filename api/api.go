@@ -138,7 +138,7 @@ func New(cfg Config) (http.Handler, error) {
 	if engine, err = s.engine(); err != nil {
 		return nil, err
 	}
-	h := headAsGet(engine)
+	h := httpx.GiveWay(turns(), heavyWait, heavy, headAsGet(engine))
 	if len(cfg.ReadOrigins) > 0 {
 		h = crossOrigin(slices.Clone(cfg.ReadOrigins), h)
 	}

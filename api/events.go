@@ -112,6 +112,7 @@ type stream struct {
 func (st *stream) begin(p oas.StreamEventsParams) (err error) {
 	l := st.server.ledger
 	head := l.Head().Header
+	defer func() { st.live = st.read.height >= head.Height }()
 	switch {
 	case p.LastEventID != nil:
 		if st.read, err = parsePlace(*p.LastEventID); err != nil {

@@ -4,8 +4,12 @@ import (
 	"context"
 	"encoding/json"
 	"io"
+	"net"
 	"net/http"
+	"net/http/httptest"
 	"strconv"
+	"strings"
+	"sync"
 	"testing"
 	"time"
 
@@ -95,54 +99,179 @@ func TestEvents(t *testing.T) {
 // TestEventsTooSlow: a client that caught up and then stops reading is told so
 // when it reads again.
 func TestEventsTooSlow(t *testing.T) {
-	w := empty(t, func(c *api.Config, _ *ledger.Config) { c.MaxLag, c.WriteTimeout = 20, time.Minute })
-	w.seal()
-	f := w.events("?since=1")
-	f.block(1)
-	for range 400 { // more than buffers hold
+	for _, types := range []string{"", "?types=head", "?types=head,transaction,block"} {
+		w := empty(t, func(c *api.Config, _ *ledger.Config) { c.MaxLag, c.WriteTimeout = 20, time.Minute })
 		w.seal()
-	}
-	for {
-		e, err := f.events.Next()
-		w.must(err)
-		if e.Name == "cut" {
-			if string(e.Data) != `{"reason":"too_slow"}` {
-				t.Errorf("cut: %s", e.Data)
+		f := w.events(types)
+		w.seal()
+		if e, err := f.events.Next(); err != nil || e.Name == "cut" {
+			t.Fatalf("%+v, %v", e, err)
+		}
+		for range 400 { // more than buffers hold
+			w.seal()
+		}
+		for {
+			e, err := f.events.Next()
+			w.must(err)
+			if e.Name == "cut" {
+				if string(e.Data) != `{"reason":"too_slow"}` {
+					t.Errorf("cut: %s", e.Data)
+				}
+				break
 			}
-			return
 		}
 	}
 }
 
 // TestEventsStuck: a client that does not read at all is cut off.
 func TestEventsStuck(t *testing.T) {
-	w := empty(t, func(c *api.Config, _ *ledger.Config) { c.WriteTimeout, c.Streams = 20*time.Millisecond, 1 })
-	for range 400 {
-		w.seal()
-	}
-	f := w.events("?since=1")
-	// Its place is free again once it is cut off.
-	for range 200 {
-		if a := w.do(http.MethodHead, "/v1/events", nil); a.StatusCode != http.StatusOK {
-			t.Fatalf("HEAD: %s", a.Status)
+	for _, types := range []string{"", "&types=head"} {
+		w := empty(t, func(c *api.Config, _ *ledger.Config) { c.WriteTimeout, c.Streams = 20*time.Millisecond, 1 })
+		for range 400 {
+			w.seal()
 		}
-		res, err := w.client.Get("http://api.test/v1/events?since=400")
-		w.must(err)
-		res.Body.Close()
-		if res.StatusCode == http.StatusOK {
-			n := 0
-			for ; err == nil; n++ {
-				_, err = f.events.Next()
+		f := w.events("?since=1" + types)
+		// Its place is free again once it is cut off.
+		w.eventually(func() bool {
+			if a := w.do(http.MethodHead, "/v1/events", nil); a.StatusCode != http.StatusOK {
+				t.Fatalf("HEAD: %s", a.Status)
 			}
-			if n >= 400 {
-				t.Error("all events came through")
-			}
+			res, err := w.client.Get("http://api.test/v1/events?since=400")
+			w.must(err)
+			res.Body.Close()
+			return res.StatusCode == http.StatusOK
+		})
+		n := 0
+		for err := error(nil); err == nil; n++ {
+			_, err = f.events.Next()
+		}
+		if n >= 400 {
+			t.Error("all events came through")
+		}
+	}
+}
+
+// eventually waits for what happens soon.
+func (w *world) eventually(f func() bool) {
+	w.Helper()
+	for range 1000 {
+		if f() {
 			return
 		}
 		time.Sleep(10 * time.Millisecond)
 	}
-	t.Error("a stream that nobody reads goes on")
+	w.Fatal("it does not happen")
 }
+
+// serve puts the handler behind a real socket until ctx ends.
+func (w *world) serve(ctx context.Context) (url string) {
+	w.Helper()
+	srv := httptest.NewUnstartedServer(w.handler)
+	srv.Config = httpx.NewServer(w.handler)
+	srv.Config.BaseContext = func(net.Listener) context.Context { return ctx }
+	srv.Start()
+	w.Cleanup(srv.Close)
+	return srv.URL
+}
+
+// TestEventsManyReaders: all of many readers get each block, and a last word when
+// the server stops as when the ledger ends.
+func TestEventsManyReaders(t *testing.T) {
+	for _, stops := range []string{"server", "ledger"} {
+		w := empty(t, func(c *api.Config, _ *ledger.Config) { c.Streams = 50 })
+		w.seal()
+		ctx, stop := context.WithCancel(context.Background())
+		url := w.serve(ctx) + "/v1/events?types="
+		types := []string{"head", "head,slash", everyType, "block"}
+		client := &http.Client{Transport: &http.Transport{}}
+		var feeds []*feed
+		for i := range 50 {
+			res, err := client.Get(url + types[i%len(types)])
+			w.must(err)
+			defer res.Body.Close()
+			feeds = append(feeds, &feed{w, res, httpx.NewEventReader(res.Body, 1<<20)})
+		}
+		res, err := client.Get(url + "head")
+		w.must(err)
+		res.Body.Close()
+		if res.StatusCode != http.StatusServiceUnavailable || res.Header.Get("Retry-After") == "" {
+			t.Errorf("one stream too many: %s", res.Status)
+		}
+		for range 3 {
+			w.seal()
+		}
+		for i, f := range feeds {
+			name := []string{"head", "head", "block", "block"}[i%len(types)]
+			for h := chain.Height(2); h <= 4; h++ {
+				f.until(name, h)
+			}
+		}
+		if stops == "server" {
+			stop()
+		} else {
+			w.must(w.ledger.Close())
+		}
+		for i, f := range feeds {
+			if e, err := f.events.Next(); err != nil || e.Name != "cut" || string(e.Data) != `{"reason":"closed"}` {
+				t.Errorf("reader %d at the end of the %s: %+v, %v", i, stops, e, err)
+			}
+			if _, err := f.events.Next(); err != io.EOF {
+				t.Errorf("reader %d after the end: %v", i, err)
+			}
+		}
+		stop()
+		client.CloseIdleConnections()
+	}
+}
+
+// TestEventsShare: one address has no more than its share of the streams, except
+// loopback.
+func TestEventsShare(t *testing.T) {
+	w := empty(t, func(c *api.Config, _ *ledger.Config) {
+		c.Limits, c.StreamsEach = &httpx.LimiterConfig{PerSecond: 1e6, Burst: 1e6}, 2
+	})
+	w.seal()
+	ctx, stop := context.WithCancel(context.Background())
+	var wg sync.WaitGroup
+	ask := func(from string) *httptest.ResponseRecorder {
+		req := httptest.NewRequestWithContext(ctx, http.MethodGet, "/v1/events?types=head", nil)
+		req.RemoteAddr = from
+		out := httptest.NewRecorder()
+		begun := make(chan struct{})
+		wg.Go(func() {
+			w.handler.ServeHTTP(flushing{out, sync.OnceFunc(func() { close(begun) })}, req)
+		})
+		<-begun
+		return out
+	}
+	for range 2 {
+		if a := ask("192.0.2.1:1000"); a.Code != http.StatusOK {
+			t.Fatalf("within the share: %d", a.Code)
+		}
+	}
+	a := ask("192.0.2.1:2000")
+	if a.Code != http.StatusTooManyRequests || !strings.Contains(a.Body.String(), "too_many_streams") || a.Header().Get("Retry-After") == "" {
+		t.Errorf("beyond the share: %d %s", a.Code, a.Body)
+	}
+	for range 5 {
+		if a := ask("127.0.0.1:3000"); a.Code != http.StatusOK {
+			t.Errorf("loopback: %d", a.Code)
+		}
+	}
+	if a := ask("192.0.2.2:1000"); a.Code != http.StatusOK {
+		t.Errorf("another address: %d", a.Code)
+	}
+	stop()
+	wg.Wait()
+}
+
+// flushing tells when the head of an answer was written.
+type flushing struct {
+	*httptest.ResponseRecorder
+	begun func()
+}
+
+func (f flushing) WriteHeader(code int) { f.ResponseRecorder.WriteHeader(code); f.begun() }
 
 func TestHeartbeats(t *testing.T) {
 	w := empty(t, func(c *api.Config, _ *ledger.Config) { c.Heartbeat = time.Millisecond })

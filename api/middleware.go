@@ -3,13 +3,27 @@ package api
 import (
 	"context"
 	"net/http"
+	"runtime"
 	"slices"
 	"strings"
+	"time"
 
 	"github.com/gin-gonic/gin"
 
 	"tunic/internal/httpx"
 )
+
+// heavyWait is how long a request for a directory waits for its turn at most.
+const heavyWait = 50 * time.Millisecond
+
+// turns is how many directories are served at once: more than there are
+// processors gains nothing, and what else is asked for waits behind them all.
+func turns() int { return runtime.GOMAXPROCS(0) }
+
+// heavy names the requests whose answers are large.
+func heavy(r *http.Request) bool {
+	return r.Method != http.MethodHead && strings.HasPrefix(r.URL.Path, "/v1/directory")
+}
 
 type headKey struct{}
 

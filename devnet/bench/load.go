@@ -238,7 +238,7 @@ func start(ctx context.Context, command []string) (*process, error) {
 
 func (p *process) read(v any) error {
 	if err := p.out.Decode(v); err != nil {
-		return fmt.Errorf("%s ended: %w: %s", p.cmd.Args[1], err, strings.TrimSpace(p.err.String()))
+		return fmt.Errorf("%s ended: %w: %s", strings.Join(p.cmd.Args, " "), err, strings.TrimSpace(p.err.String()))
 	}
 	return nil
 }

@@ -1,0 +1,62 @@
+package httpx_test
+
+import (
+	"context"
+	"io"
+	"net/http"
+	"strings"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"tunic/internal/httpx"
+)
+
+// TestGiveWay: heavy requests wait for their turn, for so long and no longer;
+// others never do.
+func TestGiveWay(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		done := make(chan struct{})
+		h := httpx.GiveWay(2, 50*time.Millisecond,
+			func(r *http.Request) bool { return strings.HasPrefix(r.URL.Path, "/heavy") },
+			http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+				if r.URL.Path == "/heavy/slow" {
+					<-done
+				}
+				_, _ = io.WriteString(w, "ok")
+			}))
+		client := &http.Client{Transport: httpx.InMemory(h)}
+		get := func(ctx context.Context, path string) (time.Duration, error) {
+			begin := time.Now()
+			req, err := http.NewRequestWithContext(ctx, http.MethodGet, "http://here"+path, nil)
+			if err != nil {
+				t.Fatal(err)
+			}
+			res, err := client.Do(req)
+			if err != nil {
+				return time.Since(begin), err
+			}
+			_, err = io.ReadAll(res.Body)
+			res.Body.Close()
+			return time.Since(begin), err
+		}
+		for range 2 {
+			go func() { _, _ = get(t.Context(), "/heavy/slow") }()
+		}
+		synctest.Wait()
+		if took, err := get(t.Context(), "/light"); took != 0 || err != nil {
+			t.Errorf("a light request took %v, %v", took, err)
+		}
+		if took, err := get(t.Context(), "/heavy"); took != 50*time.Millisecond || err != nil {
+			t.Errorf("a heavy request behind slow ones took %v, %v, want its wait", took, err)
+		}
+		go func() { time.Sleep(20 * time.Millisecond); close(done) }()
+		if took, err := get(t.Context(), "/heavy"); took != 20*time.Millisecond || err != nil {
+			t.Errorf("a heavy request whose turn came took %v, %v", took, err)
+		}
+		synctest.Wait()
+		if took, err := get(t.Context(), "/heavy"); took != 0 || err != nil {
+			t.Errorf("turns do not come back: %v, %v", took, err)
+		}
+	})
+}
