@@ -17,12 +17,17 @@ import (
 	"tunic/internal/httpx"
 )
 
-// HTTPFigures are of servers that take turns, all on 127.0.0.1: the API with all
-// its middleware on httpx.NewServer; bare gin handlers on a plain http.Server, so
-// without time limits; and nginx where it is installed. One gin handler and nginx
-// give the very same answer, body and header fields, the request id as a
-// constant. The other gin handler gives the same body and no field that it does
-// not need. They share the machine's cores with what makes the load, alike.
+// HTTPFigures are of servers that take turns, all on 127.0.0.1:
+//
+//   - the API with all its middleware, on httpx.NewServer;
+//   - a bare gin handler, which gives the very same answer, the request id as a
+//     constant, on httpx.NewServer too: so that nothing but the API and its
+//     middleware differs;
+//   - the least: a bare gin handler with no header field that the body does not
+//     need, on a plain http.Server, so without any time limit;
+//   - nginx, where it is installed, with the same answer.
+//
+// They share the machine's cores with what makes the load, alike.
 type HTTPFigures struct {
 	Connections  int           `json:"connections"`
 	Rounds       int           `json:"rounds"`
@@ -38,14 +43,19 @@ type HTTPFigures struct {
 }
 
 // AnswerFigures are requests per second for one kind of answer: medians over
-// the rounds. Ratios are medians of the rounds' own ratios.
+// the rounds. Ratios are medians of the rounds' own ratios. What other programs
+// take from the cores hits the processor time of an answer less than requests
+// per second.
 type AnswerFigures struct {
 	PerS       int64   `json:"per_s"`
 	GinPerS    int64   `json:"gin_per_s"`
+	CPUUS      float64 `json:"cpu_us"` // processor time of one answer, of server and generator together; 0 where the system does not say
+	GinCPUUS   float64 `json:"gin_cpu_us"`
+	CPURatio   float64 `json:"cpu_ratio"`       // gin_cpu_us / cpu_us
 	Ratio      float64 `json:"ratio"`           // of a bare gin handler with the same answer
 	RatioLow   float64 `json:"ratio_low"`       // a quarter of the rounds lie below
 	RatioHigh  float64 `json:"ratio_high"`      // a quarter of the rounds lie above
-	LeastPerS  int64   `json:"gin_least_per_s"` // a bare gin handler with no field too many
+	LeastPerS  int64   `json:"gin_least_per_s"` // the least that gin can do
 	LeastRatio float64 `json:"gin_least_ratio"`
 	NginxPerS  int64   `json:"nginx_per_s,omitempty"`
 	NginxRatio float64 `json:"nginx_ratio,omitempty"`
@@ -92,8 +102,9 @@ func (w *listedWorld) measureHTTP(ctx context.Context, opts DirectoryOptions, te
 	for _, name := range []string{"Content-Type", "Content-Length", "Content-Encoding", "Etag"} {
 		least[name] = answer[name]
 	}
-	for _, h := range []http.Handler{bareGin(body, answer, unchanged), bareGin(body, least, http.Header{"Etag": answer["Etag"]})} {
-		addr, stop, err := serve(&http.Server{Handler: h})
+	for _, s := range []*http.Server{httpx.NewServer(bareGin(body, answer, unchanged)),
+		{Handler: bareGin(body, least, http.Header{"Etag": answer["Etag"]})}} {
+		addr, stop, err := serve(s)
 		if err != nil {
 			return f, err
 		}
@@ -132,47 +143,57 @@ func (w *listedWorld) measureHTTP(ctx context.Context, opts DirectoryOptions, te
 	if len(opts.Generator) > 0 {
 		f.Generator = "process"
 	}
-	var rates [2][][]float64                        // of each kind of answer, for each round, of each target
+	var rates, costs [2][][]float64                 // of each kind of answer, for each round, of each target
 	for round := -1; round < opts.Rounds; round++ { // the first round warms up
 		tell(max(0, round), opts.Rounds)
 		for kind, status := range []int{http.StatusOK, http.StatusNotModified} {
-			row := make([]float64, len(targets))
+			row, cost := make([]float64, len(targets)), make([]float64, len(targets))
 			for k := range targets {
 				i := (k + max(0, round)) % len(targets) // each is first, and last, as often
 				l := load{Addr: targets[i].addr, Request: request(targets[i], status), Status: status, Connections: opts.Connections, Time: opts.Load}
 				if status == http.StatusOK {
 					l.Length = len(body)
 				}
+				before := processTime()
 				done, err := g.run(ctx, l)
 				if err != nil {
 					return f, fmt.Errorf("load server %d: %w", i, err)
 				}
 				row[i] = done.perSecond()
+				cost[i] = float64(processTime()-before+done.CPU) / float64(max(1, done.Answers))
 			}
 			if round >= 0 {
-				rates[kind] = append(rates[kind], row)
+				rates[kind], costs[kind] = append(rates[kind], row), append(costs[kind], cost)
 			}
 		}
 	}
-	f.Gzip, f.NotModified = answerFigures(rates[0]), answerFigures(rates[1])
+	f.Gzip, f.NotModified = answerFigures(rates[0], costs[0]), answerFigures(rates[1], costs[1])
 	return f, nil
 }
 
-func answerFigures(rounds [][]float64) AnswerFigures {
-	column := func(of func(row []float64) float64) []float64 {
-		var v []float64
-		for _, row := range rounds {
-			v = append(v, of(row))
+// answerFigures makes them of requests per second and processor time in
+// nanoseconds, by round and server: ours, gin, the least of gin, nginx.
+func answerFigures(rates, costs [][]float64) AnswerFigures {
+	column := func(of func(round int) float64) []float64 {
+		v := make([]float64, len(rates))
+		for i := range v {
+			v[i] = of(i)
 		}
 		slices.Sort(v)
 		return v
 	}
-	rate := func(i int) int64 { v := column(func(r []float64) float64 { return r[i] }); return int64(v[len(v)/2]) }
-	ratios := func(i int) []float64 { return column(func(r []float64) float64 { return r[0] / max(r[i], 1) }) }
-	r := ratios(1)
-	f := AnswerFigures{PerS: rate(0), GinPerS: rate(1), Ratio: r[len(r)/2], RatioLow: r[len(r)/4], RatioHigh: r[len(r)*3/4], LeastPerS: rate(2), LeastRatio: ratios(2)[len(r)/2]}
-	if len(rounds[0]) > 3 {
-		f.NginxPerS, f.NginxRatio = rate(3), ratios(3)[len(r)/2]
+	mid := len(rates) / 2
+	rate := func(i int) int64 { return int64(column(func(r int) float64 { return rates[r][i] })[mid]) }
+	cost := func(i int) float64 { return column(func(r int) float64 { return costs[r][i] / 1000 })[mid] }
+	ratios := func(i int) []float64 {
+		return column(func(r int) float64 { return rates[r][0] / max(rates[r][i], 1) })
+	}
+	ratio := ratios(1)
+	f := AnswerFigures{PerS: rate(0), GinPerS: rate(1), Ratio: ratio[mid], RatioLow: ratio[len(ratio)/4], RatioHigh: ratio[len(ratio)*3/4],
+		CPUUS: cost(0), GinCPUUS: cost(1), CPURatio: column(func(r int) float64 { return costs[r][1] / max(costs[r][0], 1) })[mid],
+		LeastPerS: rate(2), LeastRatio: ratios(2)[mid]}
+	if len(rates[0]) > 3 {
+		f.NginxPerS, f.NginxRatio = rate(3), ratios(3)[mid]
 	}
 	return f
 }

@@ -31,6 +31,7 @@ type load struct {
 type loaded struct {
 	Answers int64         `json:"answers"`
 	Time    time.Duration `json:"time"`
+	CPU     time.Duration `json:"cpu"` // of the generator's process, where that is its own
 	Failed  string        `json:"failed,omitempty"`
 }
 
@@ -154,7 +155,9 @@ func Generate(ctx context.Context, in io.Reader, out io.Writer) error {
 		if l.Connections < 1 || l.Connections > 1024 || l.Time < 0 || l.Time > time.Minute {
 			return fmt.Errorf("load: %d connections for %s is out of range", l.Connections, l.Time)
 		}
+		before := processTime()
 		done, err := l.run(ctx)
+		done.CPU = processTime() - before
 		if err != nil {
 			done.Failed = err.Error()
 		}

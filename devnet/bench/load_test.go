@@ -18,22 +18,25 @@ import (
 // helper says what this binary is started as by TestLoad.
 const helper = "TUNIC_BENCH_HELPER"
 
-// TestMain is a ledger or a press where TestLoad says so.
+// TestMain makes this binary the processes that measurements start: a ledger or
+// a press where TestLoad says so, the generator of TestDirectory by its argument.
 func TestMain(m *testing.M) {
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt)
 	var err error
-	switch os.Getenv(helper) {
-	case "":
+	switch at := os.Getenv(helper); {
+	case at == "" && len(os.Args) == 2 && os.Args[1] == "generate":
+		err = bench.Generate(ctx, os.Stdin, os.Stdout)
+	case at == "":
 		stop()
 		os.Exit(m.Run())
-	case "press":
+	case at == "press":
 		err = bench.RunPress(ctx, os.Stdin, os.Stdout)
-	case "ledger":
+	case at == "ledger":
 		set := flag.NewFlagSet("ledger", flag.ExitOnError)
-		dir, at := set.String("dir", "", ""), set.String("http", "", "")
+		dir, http := set.String("dir", "", ""), set.String("http", "", "")
 		_ = set.Parse(os.Args[1:])
-		err = node.RunLedger(ctx, node.LedgerConfig{Dir: *dir, HTTP: *at, Mode: ledger.ModeInterval,
-			Ready: func(url string) { _ = json.NewEncoder(os.Stdout).Encode(map[string]string{"url": url}) }})
+		err = node.RunLedger(ctx, node.LedgerConfig{Dir: *dir, HTTP: *http, Mode: ledger.ModeInterval,
+			Ready: func(url, _ string) { _ = json.NewEncoder(os.Stdout).Encode(map[string]string{"url": url}) }})
 	}
 	stop()
 	if err != nil {

@@ -59,42 +59,45 @@ func Diff(a, b *List) Delta {
 	return d
 }
 
-// apply gives old with the change made. A field that is carried and does not
-// differ is not canonical.
-func (c *Change) apply(old *Entry) (Entry, error) {
-	e := *old
+// apply makes the change in e. A field that is carried and does not differ is
+// not canonical, nor is an onion key that the old entry holds as its next.
+func (c *Change) apply(e *Entry) error {
+	differs := c.Fields.canCarry()
+	next := e.OnionNext
 	for f := range c.Fields.each {
+		var d bool
 		switch f {
 		case FieldVRF:
-			e.VRF = c.New.VRF
+			d, e.VRF = e.VRF != c.New.VRF, c.New.VRF
 		case FieldOperator:
-			e.Operator = c.New.Operator
+			d, e.Operator = e.Operator != c.New.Operator, c.New.Operator
 		case FieldEndpoints:
-			e.Endpoints = c.New.Endpoints
+			d, e.Endpoints = !slices.Equal(e.Endpoints, c.New.Endpoints), c.New.Endpoints
 		case FieldFamily:
-			e.Family = c.New.Family
+			d, e.Family = !slices.Equal(e.Family, c.New.Family), c.New.Family
 		case FieldSwarm:
-			e.Swarm = c.New.Swarm
+			d, e.Swarm = e.Swarm != c.New.Swarm, c.New.Swarm
 		case FieldPreviousSwarm:
-			e.PreviousSwarm = c.New.PreviousSwarm
+			d, e.PreviousSwarm = e.PreviousSwarm != c.New.PreviousSwarm, c.New.PreviousSwarm
 		case FieldVersion:
-			e.Version = c.New.Version
+			d, e.Version = e.Version != c.New.Version, c.New.Version
 		case FieldStake:
-			e.Stake = c.New.Stake
+			d, e.Stake = e.Stake != c.New.Stake, c.New.Stake
 		case FieldOnionShift:
-			e.Onion = old.OnionNext
+			d, e.Onion = e.Onion != next, next
 		case FieldOnion:
-			e.Onion = c.New.Onion
+			d, e.Onion = e.Onion != c.New.Onion && next != c.New.Onion, c.New.Onion
 		case FieldOnionNext:
-			e.OnionNext = c.New.OnionNext
+			d, e.OnionNext = next != c.New.OnionNext, c.New.OnionNext
 		case FieldPerformance:
-			e.Performance = c.New.Performance
+			d, e.Performance = e.Performance != c.New.Performance, c.New.Performance
 		}
+		differs = differs && d
 	}
-	if changed(old, &e) != c.Fields {
-		return e, fmt.Errorf("%w: delta: change of entry %d carries what does not change", ErrMalformed, c.Index)
+	if !differs {
+		return fmt.Errorf("%w: delta: change of entry %d carries what does not change", ErrMalformed, c.Index)
 	}
-	return e, nil
+	return nil
 }
 
 // Apply makes the second list from the first. ErrBase where from is another
@@ -111,10 +114,13 @@ func (d Delta) Apply(from *List) (*List, error) {
 	// The leaf of what stays is known; each of the others is hashed.
 	leaves := make([]merkle.Hash, 0, d.Count)
 	var enc []byte
+	hash := func(e *Entry) {
+		enc = e.append(enc[:0])
+		leaves = append(leaves, merkle.Leaf(enc))
+	}
 	put := func(e *Entry) {
 		to.Entries = append(to.Entries, *e)
-		enc = AppendEntry(enc[:0], *e)
-		leaves = append(leaves, merkle.Leaf(enc))
+		hash(e)
 	}
 	removed, chg, added := d.Removed, d.Changed, d.Added
 	for i := range from.Entries {
@@ -130,11 +136,12 @@ func (d Delta) Apply(from *List) (*List, error) {
 		case len(removed) > 0 && removed[0] == uint32(i):
 			removed = removed[1:]
 		case len(chg) > 0 && chg[0].Index == uint32(i):
-			new, err := chg[0].apply(e)
-			if err != nil {
+			to.Entries = append(to.Entries, *e)
+			new := &to.Entries[len(to.Entries)-1]
+			if err := chg[0].apply(new); err != nil {
 				return nil, err
 			}
-			put(&new)
+			hash(new)
 			chg = chg[1:]
 		default:
 			to.Entries, leaves = append(to.Entries, *e), append(leaves, from.tree.Leaf(i))
@@ -172,7 +179,7 @@ func (d Delta) Encode() []byte {
 	}
 	b = wire.AppendUint32(b, uint32(len(d.Added)))
 	for i := range d.Added {
-		b = AppendEntry(b, d.Added[i])
+		b = d.Added[i].append(b)
 	}
 	return b
 }
@@ -203,8 +210,7 @@ func DecodeDelta(b []byte) (Delta, error) {
 	}
 	for range n {
 		c := Change{Index: r.Uint32(), Fields: Fields(r.Uint16())}
-		const both = FieldOnion | FieldOnionShift
-		if c.Fields == 0 || c.Fields >= fieldsEnd || c.Fields&both == both {
+		if !c.Fields.canCarry() {
 			r.Fail(fmt.Errorf("%w: fields %#x", ErrMalformed, uint16(c.Fields)))
 		}
 		if n := len(d.Changed); n > 0 && d.Changed[n-1].Index >= c.Index {

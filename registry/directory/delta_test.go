@@ -124,6 +124,13 @@ func TestApplyRefuses(t *testing.T) {
 			d.Removed, d.Added, d.Count = nil, nil, 4
 			d.Changed = []directory.Change{{Index: 1, Fields: directory.FieldOnion, New: n}}
 		}, directory.ErrMalformed},
+		"onion twice": {func(d *directory.Delta) {
+			n := a.Entries[1]
+			n.Onion.Key[0] ^= 1
+			d.Removed, d.Added, d.Count = nil, nil, 4
+			d.Changed = []directory.Change{{Index: 1, Fields: directory.FieldOnion | directory.FieldOnionShift, New: n}}
+		}, directory.ErrMalformed},
+		"no field": {func(d *directory.Delta) { d.Changed[0].Fields = 0 }, directory.ErrMalformed},
 		"additions out of order": {func(d *directory.Delta) {
 			x, y := entry(90), entry(91)
 			if bytes.Compare(x.Node[:], y.Node[:]) < 0 {
@@ -137,6 +144,55 @@ func TestApplyRefuses(t *testing.T) {
 		if _, err := d.Apply(a); !errors.Is(err, c.want) {
 			t.Errorf("%s: %v, want %v", name, err, c.want)
 		}
+	}
+}
+
+// A change may carry no field that stays, whatever else it carries; and a list
+// that nobody has hashed is no base.
+func TestChangeCarriesWhatChanges(t *testing.T) {
+	a := list(1, entries(4))
+	for bit := directory.FieldVRF; bit <= directory.FieldPerformance; bit <<= 1 {
+		n := a.Entries[2]
+		d := directory.Delta{From: 1, To: 2, Base: a.Root(), Count: 4, Changed: []directory.Change{{Index: 2, Fields: bit, New: n}}}
+		_, err := d.Apply(a)
+		if shift := bit == directory.FieldOnionShift; (err == nil) != shift { // to the next key, which is another
+			t.Errorf("%s alone, as it was: %v", bit.Names(), err)
+		}
+		if bit == directory.FieldStake {
+			continue
+		}
+		n.Stake++
+		d.Changed[0].Fields, d.Changed[0].New = bit|directory.FieldStake, n
+		if _, err := d.Apply(a); (err == nil) != (bit == directory.FieldOnionShift) {
+			t.Errorf("%s as it was, with another stake: %v", bit.Names(), err)
+		}
+	}
+	bare := &directory.List{Epoch: 1, Entries: a.Entries}
+	if _, err := (directory.Delta{From: 1, To: 2, Base: bare.Root(), Count: 4}).Apply(bare); !errors.Is(err, directory.ErrBase) {
+		t.Errorf("a list without a tree: %v", err)
+	}
+}
+
+// What a list decodes to is its own: no entry shares what another may change.
+func TestDecodedEntriesShareNothing(t *testing.T) {
+	want := list(1, entries(300))
+	b := want.Encode()
+	l, err := directory.Decode(b)
+	if err != nil {
+		t.Fatal(err)
+	}
+	clear(b)
+	for i := range l.Entries {
+		e := &l.Entries[i]
+		if cap(e.Endpoints) != len(e.Endpoints) || cap(e.Family) != len(e.Family) {
+			t.Fatalf("entry %d has room behind its values", i)
+		}
+		if e.Leaf() != want.Entries[i].Leaf() {
+			t.Fatalf("entry %d changed with the input", i)
+		}
+	}
+	if list(1, l.Entries).Root() != l.Root() {
+		t.Error("the root of what was decoded is another")
 	}
 }
 

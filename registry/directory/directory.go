@@ -69,7 +69,9 @@ type Entry struct {
 }
 
 // AppendEntry appends e's canonical encoding, node id first.
-func AppendEntry(b []byte, e Entry) []byte {
+func AppendEntry(b []byte, e Entry) []byte { return e.append(b) }
+
+func (e *Entry) append(b []byte) []byte {
 	b = append(b, e.Node[:]...)
 	b = append(b, Version)
 	for _, f := range entryFields {
@@ -114,7 +116,7 @@ func NewList(epoch chain.Epoch, entries []Entry) (*List, error) {
 	leaves := make([]merkle.Hash, len(entries))
 	var enc []byte
 	for i := range l.Entries {
-		enc = AppendEntry(enc[:0], l.Entries[i])
+		enc = l.Entries[i].append(enc[:0])
 		leaves[i] = merkle.Leaf(enc)
 	}
 	return l, l.freeze(leaves)
@@ -145,7 +147,7 @@ func (l *List) Encode() []byte {
 	b = wire.AppendUint64(b, uint64(l.Epoch))
 	b = wire.AppendUint32(b, uint32(len(l.Entries)))
 	for i := range l.Entries {
-		b = AppendEntry(b, l.Entries[i])
+		b = l.Entries[i].append(b)
 	}
 	return b
 }

@@ -49,6 +49,13 @@ func (f Fields) Names() []string {
 	return names
 }
 
+// canCarry reports whether a change may carry f: something, nothing that there
+// is not, and of the two ways to say an onion key one.
+func (f Fields) canCarry() bool {
+	const both = FieldOnion | FieldOnionShift
+	return f != 0 && f < fieldsEnd && f&both != both
+}
+
 // each gives the single fields of f, ascending.
 func (f Fields) each(yield func(Fields) bool) {
 	for bit := Fields(1); bit < fieldsEnd; bit <<= 1 {
