@@ -125,7 +125,7 @@ func TestCrossOrigin(t *testing.T) {
 func TestProblems(t *testing.T) {
 	w := running(t, nil)
 	zero, node := strings.Repeat("0", 64), w.relays[0].id.String()
-	seen := map[string]bool{"internal": true} // TestPanic
+	seen := map[string]bool{"internal": true, "cross_origin": true} // TestPanic, TestForms
 	check := func(a answer, status int, code string) {
 		t.Helper()
 		w.refused(a, status, code)

@@ -88,12 +88,12 @@ func listedCodes(t testing.TB) map[string]bool {
 // fuzz holds what answers are held against, and what requests are made of.
 type fuzz struct {
 	*world
-	ops     []operation
-	codes   map[string]bool
-	good    map[string][]string // values of parameters by name that mean something
-	bodies  map[string][][]byte // bodies by operation that mean something
-	cursors []string
-	hit     map[string]map[int]int // operation, status class, times
+	ops    []operation
+	codes  map[string]bool
+	good   map[string][]string    // values of parameters by name that mean something
+	bodies map[string][][]byte    // bodies by operation that mean something
+	beats  uint32                 // heartbeats sent
+	hit    map[string]map[int]int // operation, status class, times
 }
 
 // TestSpecificationFuzz: whatever comes to any operation, in any parameter or
@@ -127,7 +127,7 @@ func TestSpecificationFuzz(t *testing.T) {
 		if f.hit[id][4] == 0 && len(op.op.Parameters) > 0 {
 			t.Errorf("%s refused nothing: %v", id, f.hit[id])
 		}
-		if f.hit[id][2] == 0 {
+		if f.hit[id][2]+f.hit[id][3] == 0 {
 			t.Errorf("%s took nothing: %v", id, f.hit[id])
 		}
 	}
@@ -145,6 +145,10 @@ func (f *fuzz) seedValues(offence slashing.Proof) {
 		Next string `json:"next_cursor"`
 	}
 	w.ok("/v1/nodes?limit=1", &page)
+	asset := regexp.MustCompile(`"/assets/([^"]+)"`).FindSubmatch(w.get("/").body)
+	if asset == nil {
+		w.Fatal("the overview has no style")
+	}
 	node, address := w.relays[1].id.String(), w.accounts[0].at.String()
 	f.good = map[string][]string{
 		"block": {"latest", "1", head.Hash().String()}, "id": {tx.ID().String(), chain.SHA256(block.Txs[0]).String()}, "address": {address, strings.ToLower(address)},
@@ -152,7 +156,7 @@ func (f *fuzz) seedValues(offence slashing.Proof) {
 		"epoch": {"1", "0", "latest"}, "since": {"0", "1"}, "with": {"1"}, "limit": {"1", "1000"}, "cursor": {page.Next, ""}, "state": {"active", "left", ""},
 		"part": {"nodes", "accounts"}, "key": {"01" + node}, "proof": {"true", "false"}, "offence": {offence.ID().String()}, "q": {node[:8], "1", "active"},
 		"search": {node[:6], "127."}, "swarm": {"0"}, "version": {"1.0", "1*"}, "min_stake": {"0", "1"}, "fields": {"node,state", "node"},
-		"file": {"swagger-ui.css", "start.js"}, "name": {"base"}, "Last-Event-ID": {"1"}, "kind": {"transfer"}, "flag": {""}, "order": {""},
+		"file": {"swagger-ui.css", string(asset[1])}, "name": {"base"}, "Last-Event-ID": {"1"}, "kind": {"transfer"}, "flag": {""}, "order": {""},
 		"types": {"block"}, "status": {"pending", "included"}, "event": {"block"},
 	}
 	name, fund := []byte(`{"name":"base"}`), []byte(`{"address":"`+address+`","amount":"5"}`)

@@ -107,6 +107,11 @@ func (f *fuzz) body(t *rapid.T, o operation, header http.Header) []byte {
 	}
 	content := o.op.RequestBody.Value.Content
 	good := rapid.SampledFrom(f.bodies[o.op.OperationID]).Draw(t, "body")
+	if o.op.OperationID == "PublishStatement" {
+		// One of this fork and epoch, which controls have moved.
+		f.beats++
+		good = f.heartbeat(f.relays[1], f.ledger.Head().Header.DirEpoch+1, f.beats).Encode()
+	}
 	media := ""
 	for name := range content {
 		if len(content) == 1 || (good[0] == '{') == (name == jsonType) {

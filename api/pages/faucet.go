@@ -117,7 +117,9 @@ func (s *Site) fund(r *http.Request) (view, error) {
 		form.BadAmount = fmt.Sprintf("Give at most %s TUN at once.", faucetMost)
 	}
 	if form.BadAddress != "" || form.BadAmount != "" {
-		return s.faucetView(r, form, http.StatusUnprocessableEntity)
+		v, err := s.faucetView(r, form, http.StatusUnprocessableEntity)
+		v.Problem = &httpx.Problem{Status: http.StatusBadRequest, Code: "invalid_request", Detail: strings.TrimSpace(form.BadAddress + " " + form.BadAmount)}
+		return v, err
 	}
 	units, _ := amount.MarshalText()
 	res, err := s.api.DevFundWithResponse(r.Context(), client.DevFund{Address: to.String(), Amount: string(units)})
@@ -129,7 +131,9 @@ func (s *Site) fund(r *http.Request) (view, error) {
 	switch {
 	case errors.As(err, &p) && (p.Status == http.StatusConflict || p.Status == http.StatusUnprocessableEntity):
 		form.Why = p.Detail
-		return s.faucetView(r, form, p.Status)
+		v, err := s.faucetView(r, form, p.Status)
+		v.Problem = &p
+		return v, err
 	case err != nil:
 		return view{}, err
 	}

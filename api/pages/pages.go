@@ -99,6 +99,8 @@ type view struct {
 	Location string
 	// Status is the answer's; 0 is 200.
 	Status int
+	// Problem is what a script gets in place of a form that is shown again.
+	Problem *httpx.Problem
 	// Data is the template's .Data.
 	Data any
 
@@ -120,6 +122,8 @@ func (s *Site) serve(do action) http.HandlerFunc {
 			secure(w.Header())
 			w.Header().Set("Location", v.Location)
 			w.WriteHeader(http.StatusSeeOther)
+		case v.Problem != nil && !wantsHTML(r):
+			s.fail(w, r, *v.Problem)
 		default:
 			s.render(w, r, v)
 		}

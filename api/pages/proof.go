@@ -74,5 +74,6 @@ func (s *Site) judge(r *http.Request) (view, error) {
 func wrong(why string) view {
 	v := proofPage(proofView{Wrong: why})
 	v.Status = http.StatusUnprocessableEntity
+	v.Problem = &httpx.Problem{Status: http.StatusBadRequest, Code: "invalid_request", Detail: why}
 	return v
 }
