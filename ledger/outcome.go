@@ -173,6 +173,10 @@ func (l *Ledger) epochStart(list, before *directory.List, h chain.Height) (*Epoc
 			}
 		}
 	}
+	return newEpochStart(list, before), nil
+}
+
+func newEpochStart(list, before *directory.List) *EpochStart {
 	d := directory.Diff(before, list)
 	out := &EpochStart{Listed: len(list.Entries)}
 	for i := range d.Added {
@@ -181,7 +185,7 @@ func (l *Ledger) epochStart(list, before *directory.List, h chain.Height) (*Epoc
 	for _, i := range d.Removed {
 		out.Left = append(out.Left, before.Entries[i].Node)
 	}
-	return out, nil
+	return out
 }
 
 // OutcomesFrom is the first block whose outcome can be read: of the last 1,024,
@@ -213,6 +217,19 @@ func (l *Ledger) beginTraces() error {
 	kept := make([]trace, len(headers)) // newest first, as headers
 	n := 0
 	inForce := l.machine.InForce()
+	var list *directory.List // as last read: of the epoch that begins at or above headers[n]
+	read := func(e chain.Epoch) (*directory.List, error) {
+		switch {
+		case e == 0:
+			return machine.EmptyList(), nil
+		case e == head.DirEpoch:
+			return l.machine.List(), nil
+		case list != nil && list.Epoch == e:
+			return list, nil
+		}
+		x, _, err := l.db.list(e)
+		return x, err
+	}
 	for n < len(headers) && n < maxTraces {
 		h, x := headers[n], &kept[n]
 		if before := h.Height == 1 || n+1 < len(headers); !before {
@@ -220,9 +237,12 @@ func (l *Ledger) beginTraces() error {
 		}
 		begins := h.DirEpoch > 0 && (h.Height == 1 || headers[n+1].DirEpoch != h.DirEpoch)
 		if begins {
-			var list *directory.List
-			if list, _, err = l.db.list(h.DirEpoch); err == nil {
-				x.epoch, err = l.epochStart(list, nil, h.Height)
+			before := machine.EmptyList()
+			if list, err = read(h.DirEpoch); err == nil && h.Height > 1 {
+				before, err = read(headers[n+1].DirEpoch)
+			}
+			if err == nil {
+				x.epoch, list = newEpochStart(list, before), before
 			}
 			if errors.Is(err, ErrNotFound) {
 				break

@@ -54,7 +54,7 @@ func TestLoad(t *testing.T) {
 	}
 	as := func(what string) []string { return []string{"env", helper + "=" + what, exe} }
 	o := bench.LoadOptions{Ledger: as("ledger"), Press: as("press"), Nodes: 12, Readers: 50, Connections: 4, MaxPerS: 40,
-		Submits: 60, Every: 20 * time.Millisecond, Interval: 200 * time.Millisecond, Dir: t.TempDir()}
+		Rounds: 2, Submits: 60, Every: 20 * time.Millisecond, Interval: 200 * time.Millisecond, Dir: t.TempDir()}
 	r, err := bench.Load(t.Context(), o)
 	if err != nil {
 		t.Fatal(err)
@@ -64,7 +64,7 @@ func TestLoad(t *testing.T) {
 			t.Errorf("%s: %+v", name, p)
 		}
 	}
-	if r.Lost != 0 || r.Loaded.DirectoryPS <= 0 || r.Loaded.DirectoryB <= 0 || r.SubmitRatio <= 0 || r.IntervalRatio <= 0 {
+	if len(r.Rounds) != 4 || r.Unloaded.P99US > r.Rounds[0].P99US || r.Lost != 0 || r.Loaded.DirectoryPS <= 0 || r.Loaded.DirectoryB <= 0 || r.SubmitRatio <= 0 || r.IntervalRatio <= 0 {
 		t.Errorf("%+v", r)
 	}
 	o.Readers = 1001
