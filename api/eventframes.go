@@ -34,12 +34,15 @@ var typeNames = map[string]eventTypes{
 	"transaction": typeTransaction, "block": typeBlock,
 }
 
-// parseTypes reads a choice that the specification's pattern holds for.
-func parseTypes(list string) (t eventTypes) {
+// parseTypes reads a choice of types.
+func parseTypes(list string) (t eventTypes, err error) {
 	for name := range strings.SplitSeq(list, ",") {
+		if typeNames[name] == 0 {
+			return 0, field(codeInvalidRequest, "types", "there is no "+clip(name, 16)+"; choose of head, epoch, params, node, slash, transaction, block")
+		}
 		t |= typeNames[name]
 	}
-	return t
+	return t, nil
 }
 
 // derived reports whether something of the choice is kept for a while only.

@@ -64,7 +64,10 @@ func (s *server) StreamEvents(ctx context.Context, req oas.StreamEventsRequestOb
 	}
 	st := stream{server: s, types: typeBlock}
 	if req.Params.Types != nil {
-		st.types = parseTypes(*req.Params.Types)
+		var err error
+		if st.types, err = parseTypes(*req.Params.Types); err != nil {
+			return nil, err
+		}
 	}
 	if err := st.begin(req.Params); err != nil {
 		return nil, err

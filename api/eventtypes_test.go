@@ -329,7 +329,7 @@ func TestEventsGone(t *testing.T) {
 	for _, id := range []string{"x", "1.", "1.2.3.4", "99999999999999999999", "1.1.4294967296", "1.1234567"} {
 		w.refused(w.get("/v1/events?types=head", "Last-Event-ID", id), http.StatusBadRequest, "invalid_request")
 	}
-	for _, types := range []string{"", "all", "head,", "head;node"} {
+	for _, types := range []string{"", "all", "head,", "head;node", "head,blocks"} {
 		w.refused(w.get("/v1/events?types="+types), http.StatusBadRequest, "invalid_request")
 	}
 }
