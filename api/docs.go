@@ -25,6 +25,8 @@ var (
 	docsPage []byte
 	//go:embed docs/start.js
 	docsStart []byte
+	//go:embed docs/start.css
+	docsStyle []byte
 )
 
 // docsPolicy lets /docs run its own scripts, ask this server, and show the
@@ -36,7 +38,7 @@ const docsPolicy = "default-src 'none'; script-src 'self'; style-src 'self'; img
 var docsFiles = sync.OnceValues(readDocsFiles)
 
 func readDocsFiles() (map[string]stored, error) {
-	files := map[string]stored{"start.js": store("text/javascript; charset=utf-8", docsStart)}
+	files := map[string]stored{"start.js": store("text/javascript; charset=utf-8", docsStart), "start.css": store("text/css; charset=utf-8", docsStyle)}
 	for name, media := range map[string]string{
 		"swagger-ui-bundle.js.gz": "text/javascript; charset=utf-8", "swagger-ui.css.gz": "text/css; charset=utf-8", "favicon-32x32.png": "image/png",
 	} {

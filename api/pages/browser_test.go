@@ -237,7 +237,7 @@ func (b *browser) axeFaults(rules ...string) (out []string) {
 		if v.Impact != "serious" && v.Impact != "critical" {
 			continue
 		}
-		for _, n := range v.Nodes[:min(len(v.Nodes), 3)] {
+		for _, n := range v.Nodes[:min(len(v.Nodes), 6)] {
 			out = append(out, fmt.Sprintf("%s (%s): %.160s %s", v.ID, v.Impact, n.HTML, strings.ReplaceAll(n.FailureSummary, "\n", " ")))
 		}
 	}
