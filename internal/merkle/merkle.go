@@ -194,14 +194,5 @@ func Verify(root, leaf Hash, index, count uint64, path []Hash) error {
 	return nil
 }
 
-// Clone is a tree of the same leaves that shares nothing with t.
-func (t *Tree) Clone() Tree {
-	c := Tree{levels: make([][]Hash, len(t.levels))}
-	for k, row := range t.levels {
-		c.levels[k] = slices.Clone(row)
-	}
-	return c
-}
-
 // Leaf is the hash of leaf i, which must exist.
 func (t *Tree) Leaf(i int) Hash { return t.levels[0][i] }

@@ -106,3 +106,16 @@ func TestUpdatesMatchARebuild(t *testing.T) {
 		}
 	})
 }
+
+// TestLeafOfAnyLength: short leaves are hashed in one piece, long ones in parts.
+func TestLeafOfAnyLength(t *testing.T) {
+	data := make([]byte, 1100)
+	for i := range data {
+		data[i] = byte(i * 7)
+	}
+	for n := range data {
+		if want := sha256.Sum256(append([]byte{0}, data[:n]...)); merkle.Leaf(data[:n]) != want {
+			t.Fatalf("the leaf of %d bytes is not SHA-256(00 | data)", n)
+		}
+	}
+}
