@@ -4,9 +4,9 @@ SHELL := /bin/bash -o pipefail
 export GOFLAGS := $(strip $(shell go env GOFLAGS) -tags=nomsgpack -trimpath)
 FUZZTIME ?= 20s
 OPENAPI_CONFIGS := $(filter-out api/openapi.yaml,$(wildcard api/*.yaml))
-REWRITERS = $(sort $(dir $(shell grep -rl --include='*_test.go' '"rewrite"' .)))
+REWRITERS = $(sort $(dir $(shell grep -rl --include='*_test.go' 'testenv\.Golden' .)))
 
-.PHONY: help build demo test race fuzz twin mutate soak-honest vectors bench bench-start detection generate lint clean
+.PHONY: help build demo test race fuzz twin mutate soak-honest vectors bench bench-start detection screenshots generate lint clean
 help: ## list the targets
 	@sed -n 's/^\([a-z-]*\):[^#]*## /\1\t/p' Makefile | expand -t 14
 build: ; go build -o bin/tunic ./cmd/tunic ## bin/tunic
@@ -28,6 +28,7 @@ vectors: ## write the golden vectors anew; fails if one changed
 bench: build ; bin/tunic bench ## every figure of docs/performance.md
 bench-start: build ; bin/tunic bench start ## cold start to the first confirmed message; fails if slower than the goal
 detection: build ; bin/tunic bench detection --svg docs/detection.svg ## draw how soon relays that drop packets are out
+screenshots: ; go test -count=1 ./api/pages -run TestBrowser/screenshots -args -screenshots "$(CURDIR)/docs/images" ## docs/images anew, from a network in Chromium
 soak-honest: ## NETWORKS (1000) networks in which nobody cheats and much goes wrong
 	go test -count=1 -v -timeout 120m -run TestHonest ./devnet/soak -networks $(or $(NETWORKS),1000) -seed $(or $(SEED),1)
 generate: ## the API's code, from api/openapi.yaml

@@ -42,6 +42,7 @@ func outcomesFrom(t *testing.T, l *ledger.Ledger) chain.Height {
 func TestOutcomes(t *testing.T) {
 	cfg := council(config(t.TempDir(), ledger.ModeManual))
 	g, ctx := cfg.Genesis, ctxFor(t)
+	cfg.KeepStates = 1 // else lists stay for as long as states
 	l := open(t, cfg)
 	seal(t, l)
 	if first := outcomesFrom(t, l); first != 1 {
