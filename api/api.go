@@ -128,7 +128,7 @@ func New(cfg Config) (http.Handler, error) {
 		return nil, fmt.Errorf("%w: network file: %w", ErrConfig, err)
 	}
 	var engine http.Handler
-	here := httpx.InMemory(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) { engine.ServeHTTP(w, r) }))
+	here := httpx.InMemory(httpx.Recover(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) { engine.ServeHTTP(w, r) }), s.panicked, nil))
 	if s.self, err = client.NewClientWithResponses("http://here", client.WithHTTPClient(&http.Client{Transport: here})); err != nil {
 		return nil, fmt.Errorf("%w: %w", ErrConfig, err)
 	}
@@ -143,9 +143,11 @@ func New(cfg Config) (http.Handler, error) {
 		h = crossOrigin(slices.Clone(cfg.ReadOrigins), h)
 	}
 	if cfg.Limits != nil {
-		h = httpx.NewLimiter(*cfg.Limits).Handler(h)
+		limits := *cfg.Limits
+		limits.Answer = s.turnAway
+		h = httpx.NewLimiter(limits).Handler(h)
 	}
-	h = httpx.Recover(h, s.panicked)
+	h = httpx.Recover(h, s.panicked, s.turnAway)
 	if cfg.Observer != nil {
 		h = observe(cfg.Observer, h)
 	}

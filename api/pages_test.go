@@ -13,12 +13,16 @@ import (
 	"net/url"
 	"strings"
 	"testing"
+	"time"
 
+	"tunic/api"
 	"tunic/api/client"
 	"tunic/api/pages"
 	"tunic/chain"
 	"tunic/internal/httpx"
+	"tunic/ledger"
 	"tunic/ledger/machine"
+	"tunic/staking"
 )
 
 // TestPagesBlocks: lists of blocks page by page, a block with its neighbours.
@@ -61,6 +65,24 @@ func TestPageProblems(t *testing.T) {
 		}
 		w.refused(w.get(path), want.status, want.code)
 	}
+	// The way back is the list without what was asked of it.
+	if p := w.browse(http.MethodGet, "/blocks?cursor=%25%25", ""); !strings.Contains(p.body, `href="/blocks">From the beginning`) {
+		t.Errorf("no way back:\n%s", p.body)
+	}
+	// What never reaches a page is one too, and does without the API.
+	few := empty(t, func(c *api.Config, _ *ledger.Config) {
+		c.Limits = &httpx.LimiterConfig{PerSecond: 0.001, Burst: 1, Now: func() time.Time { return time.Unix(0, 0) }}
+	})
+	few.shows("/blocks")
+	if p := few.browse(http.MethodGet, "/blocks", ""); p.StatusCode != 429 || !strings.Contains(p.body, "<code>rate_limited</code>") || p.Header.Get("Retry-After") != "1000" || strings.Contains(p.body, "data-height") {
+		t.Errorf("%s %v\n%s", p.Status, p.Header, p.body)
+	}
+	for path, want := range map[string]string{"/nodes?search=a%22b": `href="/nodes?search=a%22b">Load it again`, "//evil.test/x": "Load it again"} {
+		if p := few.browse(http.MethodGet, path, ""); p.StatusCode != 429 || strings.Contains(p.body, want) != strings.HasPrefix(path, "/nodes") {
+			t.Errorf("%s: %s\n%s", path, p.Status, p.body)
+		}
+	}
+	few.refused(few.get("/v1/status", "Accept", "text/html"), 429, "rate_limited")
 	if p := w.browse(http.MethodPost, "/blocks", ""); p.StatusCode != 405 || !strings.Contains(p.Header.Get("Allow"), "GET") {
 		t.Errorf("POST /blocks: %s", p.Status)
 	}
@@ -126,7 +148,7 @@ func TestPagesTransactions(t *testing.T) {
 	id := tx.ID().String()
 	w.shows("/transactions/"+id, `<span class="badge warn" title="waits for a block">pending</span>`, `data-live="transaction" data-of="`+id+`"`, from.at.String())
 	w.seal()
-	w.shows("/transactions/"+id, `<span class="badge good">ok</span>`, "12<span class=\"part\">.5</span>", "moves an amount", `href="/accounts/`+to.at.String(), "base64")
+	w.shows("/transactions/"+id, "<dt>Confirmations</dt><dd>1 ", "its block is the newest", `<p class="note">burned</p>`, `<span class="badge good">ok</span>`, "12<span class=\"part\">.5</span>", "moves an amount", `href="/accounts/`+to.at.String(), "base64")
 	w.shows("/blocks/latest", ">transfer<", `href="/transactions/`+id, `data-live="head"`)
 
 	late := sign(w, from, machine.TransferType, func(h chain.Head) machine.Transfer {
@@ -140,7 +162,7 @@ func TestPagesTransactions(t *testing.T) {
 	}
 	w.shows("/transactions/"+late.ID().String(), "Refused", "<code>expired</code>", "Sign it again with a later height")
 	w.shows("/transactions?account=0xnonsense", "This is not an address", `aria-invalid="true"`)
-	w.shows("/transactions?kind=publish&status=pending", `<option selected>publish</option>`)
+	w.shows("/transactions?kind=publish&status=pending", `<option value="publish" selected>statements of nodes</option>`)
 }
 
 // TestPagesAccounts: a list, an account with its stakes, one never used.
@@ -150,6 +172,20 @@ func TestPagesAccounts(t *testing.T) {
 	w.shows("/accounts", a.at.String(), "Of the supply")
 	w.shows("/accounts/"+a.at.String(), w.relays[0].id.String(), ">operator<", "?proof=true", `data-of="`+a.at.String()+`"`)
 	w.shows("/accounts/0x00000000000000000000000000000000000000aa", "Nothing was ever sent")
+
+	// A bond on its way out says until when it is bound, and the transaction what
+	// it did.
+	unlock := sign(w, a, staking.RequestUnlockType, func(h chain.Head) staking.RequestUnlock {
+		return staking.RequestUnlock{Head: h, Node: w.relays[0].id}
+	})
+	w.must(w.submit(unlock))
+	w.seal()
+	free := w.ledger.Head().Header.Time + chain.Time(w.gen.Params.UnlockDelay)
+	w.shows("/accounts/"+a.at.String(), ">unlocking<", fmt.Sprintf(`data-ms="%d"`, free), ">in 10 min<")
+	w.shows("/nodes/"+w.relays[0].id.String(), "The stake is free <time", fmt.Sprintf(`data-ms="%d"`, free))
+	w.shows("/transactions/"+unlock.ID().String(), "What it did", "active → <span", ">unlocking<")
+	w.must(w.ledger.AdvanceTo(t.Context(), free))
+	w.shows("/accounts/"+a.at.String(), `data-label="Stake is free" class="num">now<`, "tunic tx withdraw")
 	if p := w.browse(http.MethodGet, "/accounts/"+strings.ToUpper(a.at.String()[2:6]), ""); p.StatusCode != 400 {
 		t.Errorf("a part of an address: %s", p.Status)
 	}
@@ -174,6 +210,7 @@ func TestPagesSearch(t *testing.T) {
 		addr:                         "/accounts/" + addr,
 		addr[2:]:                     "/accounts/" + addr,
 		strings.ToLower(addr):        "/accounts/" + strings.ToLower(addr),
+		strings.ToUpper(addr):        "/accounts/" + strings.ToLower(addr),
 		addr[:12]:                    "/accounts/" + addr,
 		head.Hash().String()[:12]:    "/blocks/" + head.Hash().String(),
 		" latest ":                   "/blocks/latest",
@@ -184,6 +221,7 @@ func TestPagesSearch(t *testing.T) {
 		}
 	}
 	w.shows("/search?q=1", "Block 1", "Epoch 1")
+	w.shows("/search?q=0+0%E2%80%AF1", "Block 1", "Epoch 1") // grouped, as pages write numbers
 	w.shows("/search", "What can be searched for")
 	w.shows("/search?q=zzz", "Nothing found", `value="zzz"`)
 	w.shows("/search?q="+strings.Repeat("f", 64), "Nothing found")
@@ -221,7 +259,11 @@ func TestPagesParams(t *testing.T) {
 func TestPagesFaucet(t *testing.T) {
 	w := paged(t)
 	to := "0x00000000000000000000000000000000000000aa"
-	w.shows("/faucet", "holds", "at most 10000")
+	w.shows("/faucet", "holds", "at most 10000", `href="/faucet" aria-current="page"`)
+	far := w.get("/blocks", "Accept", "text/html", "X-Forwarded-For", "198.51.100.7")
+	if strings.Contains(string(far.body), `href="/faucet"`) {
+		t.Error("a page for another machine leads to the faucet, which that may not use")
+	}
 	for form, want := range map[string]string{
 		"address=0x12&amount=1":            "Give 0x and 40 hex digits",
 		"address=" + to + "&amount=1e3":    "Give a number of TUN",

@@ -108,6 +108,15 @@ func fail(c *gin.Context, a answer) {
 	httpx.WriteProblem(c.Writer, c.Request, a.Problem)
 }
 
+// turnAway answers in place of the router, where there are too many requests or
+// a handler panicked: for little, whatever the state of the ledger.
+func (s *server) turnAway(w http.ResponseWriter, r *http.Request, p httpx.Problem) {
+	if isPage(r.URL.Path) && s.pages.BareProblem(w, r, p) {
+		return
+	}
+	httpx.WriteProblem(w, r, p)
+}
+
 // isPage reports whether a path is for people, not for programs.
 func isPage(path string) bool {
 	for _, p := range []string{"/v1/", "/api/", controls, "/json_rpc", "/eth", "/healthz", "/readyz", "/openapi.json"} {

@@ -127,6 +127,10 @@ func TestPagesSlashes(t *testing.T) {
 	w, p := cheated(t)
 	id := p.ID().String()
 	w.shows("/slashes", "/slashes/"+id, "double-descriptor", "1 offence<", ">100 <", `class="chart wide"`)
+	if p := w.browse(http.MethodGet, "/search?q="+strings.ToUpper(id[:9]), ""); p.Header.Get("Location") != "/slashes/"+id {
+		t.Errorf("the beginning of an offence leads to %q", p.Header.Get("Location"))
+	}
+	w.shows("/", ` lost <data class="amount" value="100000000000"`, `href="/slashes/`+id+`">double-descriptor</a>, by signature`)
 	one := w.shows("/slashes/"+id, w.relays[0].id.String(), w.accounts[0].at.String(), "Its own signatures", "The proof holds", "/v1/slashes/"+id+"/proof", "tunic proof verify",
 		"to who reported it", "If many are punished at once")
 	if got := strings.Count(one.body, `<li class="ok">`); got != 11 {
@@ -163,6 +167,7 @@ func TestPagesVerdict(t *testing.T) {
 			id = rest
 		}
 	}
+	w.shows("/", ` was found <a href="/slashes/`+id+`">unavailable</a>, by vote`, ">verdict<") // nothing was lost
 	w.shows("/slashes/"+id, "A quorum of other nodes", "4 votes", w.relays[1].id.String(), "87 %", "The proof holds", "Are the voters those that the beacon drew?")
 	w.shows("/epochs/1", "1 judged, 1 found unfit", subject, "4 ballots", "loss")
 	w.shows("/nodes/"+subject, `class="sq weak"`, "4 of 4 votes unfit", "score 87 %", `class="chart narrow"`)

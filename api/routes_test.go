@@ -77,7 +77,7 @@ func TestRoutes(t *testing.T) {
 func TestPanic(t *testing.T) {
 	var log bytes.Buffer
 	s := &server{cfg: Config{Logger: slog.New(slog.NewTextHandler(&log, nil))}}
-	h := httpx.WithRequestID(httpx.Recover(http.HandlerFunc(func(http.ResponseWriter, *http.Request) { panic("secret") }), s.panicked))
+	h := httpx.WithRequestID(httpx.Recover(http.HandlerFunc(func(http.ResponseWriter, *http.Request) { panic("secret") }), s.panicked, s.turnAway))
 	r := httptest.NewRequest(http.MethodGet, "/v1/status", nil)
 	w := httptest.NewRecorder()
 	h.ServeHTTP(w, r)
@@ -86,6 +86,22 @@ func TestPanic(t *testing.T) {
 	}
 	if !strings.Contains(log.String(), "secret") || strings.Contains(log.String(), r.RemoteAddr) {
 		t.Errorf("log: %s", log.String())
+	}
+
+	// A browser gets a page about it, for which the API is not asked: it may be
+	// what fails.
+	site, err := pages.New(pages.Config{Faucet: true})
+	if err != nil {
+		t.Fatal(err)
+	}
+	s.pages = site
+	r = httptest.NewRequest(http.MethodGet, "/nodes", nil)
+	r.Header.Set("Accept", "text/html")
+	w = httptest.NewRecorder()
+	h.ServeHTTP(w, r)
+	if w.Code != http.StatusInternalServerError || !strings.Contains(w.Body.String(), "<code>internal</code>") || strings.Contains(w.Body.String(), "secret") ||
+		!strings.Contains(w.Header().Get("Content-Security-Policy"), "default-src 'none'") || !strings.Contains(w.Body.String(), w.Header().Get(httpx.RequestIDHeader)) {
+		t.Errorf("%d %s", w.Code, w.Body)
 	}
 }
 

@@ -36,10 +36,16 @@ func (s *Site) block(r *http.Request) (view, error) {
 		return view{}, err
 	}
 	b, err := read(res.JSON200, res.HTTPResponse, res.Body)
+	if name == "latest" && missing(err) {
+		return view{Location: "/blocks"}, nil // which says that there is none yet
+	}
 	if err != nil {
 		return view{}, err
 	}
-	v := view{Template: "block", Title: fmt.Sprint("Block ", b.Header.Height), Nav: "/blocks", Data: b}
+	v := view{Template: "block", Title: fmt.Sprint("Block ", b.Header.Height), Nav: "/blocks", Data: struct {
+		*client.Block
+		Base string
+	}{b, s.base(r.Context())}}
 	if name == "latest" {
 		v.Live = "head"
 	}

@@ -39,6 +39,9 @@ func TestBrowser(t *testing.T) {
 		{"compare", compareLists},
 		{"map", pointAtMap},
 		{"live", slashAppears},
+		{"crowd", crowdOfRows},
+		{"revert", goneBack},
+		{"reconnect", comesBack},
 	}
 	for _, part := range parts {
 		t.Run(part.name, func(t *testing.T) { part.run(&browser{t, b.tab}, n) })

@@ -4,6 +4,7 @@ import (
 	"net/http"
 
 	"tunic/api/client"
+	"tunic/internal/httpx"
 )
 
 // navItem is a link of the navigation.
@@ -29,11 +30,11 @@ type frame struct {
 
 func (s *Site) frame(r *http.Request, v view) *frame {
 	f := &frame{view: v, Items: navigation, Path: r.URL.Path}
-	if s.cfg.Faucet {
+	if s.cfg.Faucet && httpx.IsLocal(r) { // nobody else may use it
 		f.Items = append(navigation[:len(navigation):len(navigation)], navItem{"/faucet", "Faucet"})
 	}
 	f.Chain = v.status
-	if f.Chain == nil {
+	if f.Chain == nil && !v.bare {
 		f.Chain, _ = s.chainStatus(r.Context()) // a page says what it knows
 	}
 	if f.Chain != nil {

@@ -1,6 +1,7 @@
 package pages
 
 import (
+	"cmp"
 	"fmt"
 	"html/template"
 	"net/url"
@@ -21,13 +22,14 @@ var functions = template.FuncMap{
 	"asset":   assetPath,
 	"list":    func(v ...any) []any { return v },
 	"dict":    dict,
-	"depth":   func(at, head int64) int64 { return max(head-at+1, 1) },
 	"dec":     func(n int64) int64 { return n - 1 },
 	"inc":     func(n int64) int64 { return n + 1 },
 	"deref":   func(s *string) string { return deref(s) },
 	"deref64": plain,
 	"num":     num,
+	"number":  number,
 	"ticks":   ticks,
+	"kind":    func(k string) string { return cmp.Or(kindOptions[k], k) },
 }
 
 // dict makes named arguments for a part: {{template "empty" dict "Text" "…"}}.
@@ -275,9 +277,9 @@ func (f *frame) Age(ms int64) string {
 // largest is a duration in one unit: as script.js writes it.
 func largest(ms int64) string {
 	switch s := ms / 1000; {
-	case s < 100:
+	case s < 2*60:
 		return fmt.Sprint(s, " s")
-	case s < 100*60:
+	case s < 2*3600:
 		return fmt.Sprint(s/60, " min")
 	case s < 48*3600:
 		return fmt.Sprint(s/3600, " h")

@@ -29,7 +29,7 @@ func TestWordsOfQuantities(t *testing.T) {
 // TestAge: times are relative to the head's.
 func TestAge(t *testing.T) {
 	f := &frame{Now: 1_700_000_000_000}
-	for ms, want := range map[int64]string{0: "now", 999: "now", -999: "now", 1000: "1 s ago", 99_999: "99 s ago", 100_000: "1 min ago", -5000: "in 5 s",
+	for ms, want := range map[int64]string{0: "now", 999: "now", -999: "now", 1000: "1 s ago", 119_999: "119 s ago", 120_000: "2 min ago", 2*3_600_000 - 1: "119 min ago", -5000: "in 5 s",
 		2 * 3_600_000: "2 h ago", 49 * 3_600_000: "2 d ago"} {
 		if got := f.Age(f.Now - ms); got != want {
 			t.Errorf("%d ms before: %q, want %q", ms, got, want)

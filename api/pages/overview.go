@@ -62,7 +62,7 @@ func (s *Site) overview(r *http.Request) (view, error) {
 	if err != nil {
 		return view{}, err
 	}
-	slashes, err := s.newestSlashes(ctx, status.Slashes)
+	slashes, err := s.newestOffences(ctx, feedRows/2, "", nil)
 	if err != nil {
 		return view{}, err
 	}
@@ -93,7 +93,7 @@ func (s *Site) overview(r *http.Request) (view, error) {
 		Txs     *client.TransactionPage // signed by accounts; nil where there is no list
 		Rewards *client.Rewards
 		Feed    []feedItem
-	}{status, known, int64(epochMs), shares(status.Nodes, known), barWidth, blocks, txs, rewards, feedOf(epochs, recent, slashes)}}, nil
+	}{status, known, int64(epochMs), shares(status.Nodes, known), barWidth, blocks, txs, rewards, feedOf(epochs, recent, slashes.Items)}}, nil
 }
 
 // shares splits the bar among the states.
@@ -143,25 +143,6 @@ func (s *Site) rewards(ctx context.Context) (*client.Rewards, error) {
 		return nil, nil
 	}
 	return rewards, err
-}
-
-// newestSlashes are the last few of n. The API lists them by id, so that all
-// have to be read; where there are more than a page of it holds, none are.
-func (s *Site) newestSlashes(ctx context.Context, n int) ([]client.Slash, error) {
-	most := 1000
-	if n == 0 || n > most {
-		return nil, nil
-	}
-	res, err := s.api.ListSlashesWithResponse(ctx, &client.ListSlashesParams{Limit: &most})
-	if err != nil {
-		return nil, err
-	}
-	page, err := read(res.JSON200, res.HTTPResponse, res.Body)
-	if err != nil {
-		return nil, err
-	}
-	slices.SortStableFunc(page.Items, func(a, b client.Slash) int { return cmp.Compare(b.Height, a.Height) })
-	return page.Items[:min(len(page.Items), feedRows/2)], nil
 }
 
 // newestEpochs are the last n, or none where the API does not say.

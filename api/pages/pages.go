@@ -105,6 +105,7 @@ type view struct {
 	Data any
 
 	status *client.Status // where the action has asked for it already
+	bare   bool           // the API is not asked
 }
 
 // page is a GET route.

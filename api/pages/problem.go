@@ -12,6 +12,16 @@ import (
 // Problem answers with a page about p where the request wants HTML, and
 // reports whether it did; otherwise nothing was written.
 func (s *Site) Problem(w http.ResponseWriter, r *http.Request, p httpx.Problem) bool {
+	return s.problem(w, r, p, false)
+}
+
+// BareProblem does what Problem does without asking the API, so that the page
+// costs little and comes even while the API fails.
+func (s *Site) BareProblem(w http.ResponseWriter, r *http.Request, p httpx.Problem) bool {
+	return s.problem(w, r, p, true)
+}
+
+func (s *Site) problem(w http.ResponseWriter, r *http.Request, p httpx.Problem, bare bool) bool {
 	w.Header().Add("Vary", "Accept")
 	if !wantsHTML(r) {
 		return false
@@ -22,12 +32,35 @@ func (s *Site) Problem(w http.ResponseWriter, r *http.Request, p httpx.Problem) 
 	if p.Title == "" {
 		p.Title = http.StatusText(p.Status)
 	}
-	w.Header().Set("Cache-Control", "no-store")
-	s.render(w, r, view{Template: "problem", Title: p.Title, Status: p.Status, Data: struct {
+	h := w.Header()
+	for _, name := range []string{"Etag", "Last-Modified", "Content-Encoding", "Expires"} { // of an answer that was begun
+		h.Del(name)
+	}
+	h.Set("Cache-Control", "no-store")
+	again, words := again(r, p.Status)
+	s.render(w, r, view{Template: "problem", Title: p.Title, Status: p.Status, bare: bare, Data: struct {
 		httpx.Problem
-		Advice, Request string
-	}{p, advice(p), httpx.RequestID(w)}})
+		Advice, Again, Words, Request string
+	}{p, advice(p), again, words, httpx.RequestID(w)}})
 	return true
+}
+
+// again is where a reader can try once more, in words; empty where that is of
+// no use.
+func again(r *http.Request, status int) (path, words string) {
+	path = r.URL.EscapedPath()
+	switch {
+	case r.Method != http.MethodGet, strings.HasPrefix(path, "//"): // the latter would lead to another host
+		return "", ""
+	case status == http.StatusTooManyRequests, status >= 500:
+		if r.URL.RawQuery != "" {
+			path += "?" + r.URL.RawQuery
+		}
+		return path, "Load it again"
+	case status == http.StatusNotFound, r.URL.RawQuery == "":
+		return "", ""
+	}
+	return path, "From the beginning" // without what was asked of it
 }
 
 // wantsHTML reports whether Accept names text/html: a browser, not a script.
@@ -60,11 +93,13 @@ func advice(p httpx.Problem) string {
 		return "Lists of the last epochs are kept. Choose a later one."
 	case "offence_not_found":
 		return "Slashes are listed from the newest on; choose one there."
-	case "invalid_cursor":
-		return "The list has changed since. Begin at its first page."
+	case "invalid_cursor", "height_not_kept":
+		return "The list has gone on since. Begin at its first page."
 	case "invalid_request", "limit_too_large", "malformed_body":
 		return "Check the address, or search for what you mean."
-	case "rate_limited", "no_head", "too_many_streams":
+	case "no_head":
+		return "The first block is sealed when something waits for it, or when its time has come; on a dev network, by `tunic dev mine`. Then load the page again."
+	case "rate_limited", "too_many_streams":
 		return "Wait a moment, then load the page again."
 	case "ledger_halted":
 		return "Ask another ledger of this network."

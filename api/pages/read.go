@@ -1,10 +1,13 @@
 package pages
 
 import (
+	"context"
 	"encoding/json"
 	"errors"
+	"fmt"
 	"net/http"
 	"strconv"
+	"strings"
 
 	"tunic/internal/httpx"
 )
@@ -45,6 +48,16 @@ func problemOf(err error) httpx.Problem {
 		return p
 	}
 	return httpx.Problem{Status: http.StatusBadGateway, Code: "api_unreachable", Detail: "the API behind these pages does not answer"}
+}
+
+// base is where commands ask the ledger: the first URL of the network file.
+func (s *Site) base(ctx context.Context) string {
+	if res, err := s.api.GetNetworkWithResponse(ctx); err == nil && res.JSON200 != nil {
+		if urls, _ := (*res.JSON200)["urls"].([]any); len(urls) > 0 {
+			return strings.TrimSuffix(fmt.Sprint(urls[0]), "/")
+		}
+	}
+	return "http://LEDGER"
 }
 
 // ptr is where a parameter that may be left out stands; nil for its zero value.

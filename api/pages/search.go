@@ -21,7 +21,7 @@ type hit struct {
 // Bounds of a search by the beginning of an id.
 var (
 	searchNodes  = 20
-	searchRecent = 200 // of the newest blocks and transactions
+	searchRecent = 200 // of the newest blocks, transactions and offences
 	searchAll    = 1000
 )
 
@@ -51,6 +51,9 @@ func (s *Site) search(r *http.Request) (view, error) {
 
 // find collects what a text names, and says why there is nothing.
 func (s *Site) find(ctx context.Context, q string) (hits []hit, why string, err error) {
+	if plain := strings.Join(strings.Fields(q), ""); isDigits(plain) {
+		q = plain // as pages group them
+	}
 	text := strings.ToLower(strings.TrimPrefix(strings.TrimPrefix(q, "0x"), "0X"))
 	switch {
 	case text == "latest" || text == "head":
@@ -60,6 +63,9 @@ func (s *Site) find(ctx context.Context, q string) (hits []hit, why string, err 
 		return hits, "No block, transaction, node or offence has this id. A transaction that was refused is remembered for a while only.", err
 	case isHex(text) && len(text) == 40:
 		at := "0x" + q[len(q)-40:]
+		if at[2:] == strings.ToUpper(text) {
+			at = "0x" + text // capitals throughout are no checksum
+		}
 		if _, err := chain.ParseAddress(at); err != nil {
 			return nil, "This looks like an address, but its capitals do not fit: there is a typing error in it. All in small letters it is taken as it is.", nil
 		}
@@ -80,7 +86,7 @@ func (s *Site) find(ctx context.Context, q string) (hits []hit, why string, err 
 		}
 		hits = append(hits, more...)
 	}
-	return hits, "Nothing is known by this, or begins so. Hashes are found by their beginning among the newest blocks and transactions alone; give all 64 digits for older ones.", nil
+	return hits, "Nothing is known by this, or begins so. Ids are found by their beginning among the newest blocks, transactions and offences alone; give all 64 digits for older ones.", nil
 }
 
 func isHex(s string) bool {
@@ -149,7 +155,7 @@ func (s *Site) counted(ctx context.Context, n int64) ([]hit, error) {
 	return hits, nil
 }
 
-// begins are nodes, accounts, blocks and transactions whose ids begin with hex,
+// begins are nodes, accounts, blocks, transactions and offences whose ids begin with hex,
 // and nodes by operator or endpoint; q is the text as it was given.
 func (s *Site) begins(ctx context.Context, q, hex string) ([]hit, error) {
 	var hits []hit
@@ -193,6 +199,15 @@ func (s *Site) begins(ctx context.Context, q, hex string) ([]hit, error) {
 	for _, b := range blocks {
 		if strings.HasPrefix(b.Hash, hex) {
 			hits = append(hits, hit{Kind: "block", ID: b.Hash, Path: href("block", b.Hash)})
+		}
+	}
+	offences, err := s.newestOffences(ctx, searchRecent, "", nil)
+	if err != nil {
+		return nil, err
+	}
+	for _, o := range offences.Items {
+		if strings.HasPrefix(o.Offence, hex) {
+			hits = append(hits, hit{Kind: "offence", ID: o.Offence, Path: href("offence", o.Offence)})
 		}
 	}
 	txs, err := s.listTransactions(ctx, &client.ListTransactionsParams{Limit: &searchRecent})

@@ -23,6 +23,7 @@ type slashView struct {
 	// Proof judges the file behind the slash; nil where there is none any more.
 	Proof *judgementView
 	File  string // its name when it is kept
+	Base  string // of the ledger's URLs
 }
 
 // flow is where a part of what was taken went, drawn as a piece of a bar of 1000
@@ -55,7 +56,7 @@ func (s *Site) slash(r *http.Request) (view, error) {
 		return view{}, err
 	}
 	d := slashView{Slash: *x, What: kindWords[x.Kind].what, Then: kindWords[x.Kind].then, Rests: basisWords[string(x.Basis)], Flow: flows(x),
-		File: "proof-" + id[:12] + ".bin"}
+		File: "proof-" + id[:12] + ".bin", Base: s.base(ctx)}
 	d.Losses = parts(&client.Stake{Operator: x.Operator, Total: x.Slashed, Requirement: x.Slashed, Contributions: x.Losses})
 	if x.Judged != nil {
 		d.Votes = ballots(x.Judged.Votes)

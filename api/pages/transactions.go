@@ -14,6 +14,9 @@ import (
 	"tunic/internal/httpx"
 )
 
+// kindOptions are the names of the kinds that are not one word of the API's.
+var kindOptions = map[string]string{"signed": "by accounts", "publish": "statements of nodes", "dev": "by hand, on dev networks"}
+
 // kinds are those that the list can be narrowed to.
 var kinds = []string{"signed", "transfer", "register", "contribute", "request-unlock", "withdraw", "submit-proof", "change-params", "publish", "dev"}
 
@@ -62,7 +65,7 @@ func (s *Site) transactions(r *http.Request) (view, error) {
 }
 
 // txField is one field of a message, and what it is.
-type txField struct{ Name, Words, Kind, Value string }
+type txField struct{ Name, Words, Kind, Value, Note string }
 
 // transaction shows one transaction and what became of it.
 func (s *Site) transaction(r *http.Request) (view, error) {
@@ -118,6 +121,9 @@ var fieldWords = map[string]string{"to": "To", "node": "Node", "amount": "Amount
 	"validUntil": "Valid until", "number": "Number of the change", "epoch": "In force from epoch", "params": "Parameters", "proof": "Proof",
 	"vrfKey": "VRF key", "nodeSignature": "Node's signature", "vrfProof": "VRF proof"}
 
+// fieldNotes say what is not to be seen in a field itself.
+var fieldNotes = map[string]string{"fee": "burned", "validUntil": "after that block it is dropped"}
+
 func fieldsOf(t *client.Transaction) []txField {
 	if t.Message == nil {
 		return nil
@@ -136,7 +142,7 @@ func fieldsOf(t *client.Transaction) []txField {
 		if words == "" {
 			words = name
 		}
-		out = append(out, txField{Name: name, Words: words, Kind: kind, Value: value})
+		out = append(out, txField{Name: name, Words: words, Kind: kind, Value: value, Note: fieldNotes[name]})
 	}
 	rank := func(name string) int {
 		if i := slices.Index(fieldOrder, name); i >= 0 {

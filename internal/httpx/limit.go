@@ -25,6 +25,9 @@ type LimiterConfig struct {
 	Trusted []netip.Prefix
 	// Now is the clock; nil means time.Now.
 	Now func() time.Time
+	// Answer writes what whoever asks too much gets; nil means WriteProblem. It
+	// must cost little: it answers a crowd.
+	Answer func(http.ResponseWriter, *http.Request, Problem)
 }
 
 // A Limiter bounds the rate of requests of each client, that is of each IPv4
@@ -74,6 +77,9 @@ func NewLimiter(cfg LimiterConfig) *Limiter {
 	if cfg.Now == nil {
 		cfg.Now = time.Now
 	}
+	if cfg.Answer == nil {
+		cfg.Answer = WriteProblem
+	}
 	return &Limiter{cfg: cfg, clients: map[netip.Addr]*list.Element{}, recent: list.New()}
 }
 
@@ -105,20 +111,20 @@ func (l *Limiter) Handler(next http.Handler) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		wait, ok := l.Allow(ClientIP(r, l.cfg.Trusted))
 		if !ok {
-			RateLimited(w, r, wait)
+			l.refuse(w, r, wait)
 			return
 		}
 		next.ServeHTTP(w, r)
 	})
 }
 
-// RateLimited answers r with 429 and says when to come back: in whole seconds,
+// refuse answers r with 429 and says when to come back: in whole seconds,
 // rounded up, at most an hour.
-func RateLimited(w http.ResponseWriter, r *http.Request, wait time.Duration) {
+func (l *Limiter) refuse(w http.ResponseWriter, r *http.Request, wait time.Duration) {
 	wait = min(max(wait, time.Second), time.Hour)
 	seconds := strconv.FormatInt(int64((wait+time.Second-1)/time.Second), 10)
 	w.Header().Set("Retry-After", seconds)
-	WriteProblem(w, r, Problem{
+	l.cfg.Answer(w, r, Problem{
 		Status: http.StatusTooManyRequests,
 		Code:   "rate_limited",
 		Detail: "too many requests; try again in " + seconds + " s",

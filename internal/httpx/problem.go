@@ -152,7 +152,11 @@ func (p *probeWriter) Write(b []byte) (int, error) { return len(b), nil }
 // Recover serves next and turns a panic into a 500 problem if nothing has been
 // written yet; the connection is cut off otherwise. The value of the panic goes
 // to report alone, never to the client; report may read the answer's header.
-func Recover(next http.Handler, report func(w http.ResponseWriter, r *http.Request, value any)) http.Handler {
+// The problem is written by answer; nil means WriteProblem.
+func Recover(next http.Handler, report func(w http.ResponseWriter, r *http.Request, value any), answer func(http.ResponseWriter, *http.Request, Problem)) http.Handler {
+	if answer == nil {
+		answer = WriteProblem
+	}
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		tracked := &startedWriter{ResponseWriter: w}
 		defer func() {
@@ -167,7 +171,7 @@ func Recover(next http.Handler, report func(w http.ResponseWriter, r *http.Reque
 			if tracked.started {
 				panic(http.ErrAbortHandler)
 			}
-			WriteProblem(w, r, Problem{Status: http.StatusInternalServerError, Code: "internal"})
+			answer(w, r, Problem{Status: http.StatusInternalServerError, Code: "internal"})
 		}()
 		next.ServeHTTP(tracked, r)
 	})

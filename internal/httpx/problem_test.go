@@ -96,7 +96,7 @@ func TestRecover(t *testing.T) {
 			io.WriteString(w, strings.Repeat("x", 5000))
 		}
 		panic("secret of the house")
-	}), func(_ http.ResponseWriter, _ *http.Request, v any) { reported = v })
+	}), func(_ http.ResponseWriter, _ *http.Request, v any) { reported = v }, nil)
 	client := &http.Client{Transport: httpx.InMemory(h)}
 	resp, err := client.Get("http://tunic/early")
 	if err != nil {

@@ -202,6 +202,10 @@ func Why(n Node, now Now) (a Answer) {
 		}
 	}
 	a.Eligible = len(against) == 0
+	switch n.State {
+	case registry.Unlocking, registry.Deregistered, registry.Left, registry.Tombstoned:
+		against = against[:1] // nothing else would bring it back
+	}
 	ends := now.Core.EpochStart(now.Epoch + 1)
 	left := Span(chain.Duration(ends - min(ends, now.Time)))
 	switch {

@@ -69,6 +69,11 @@ func TestWhy(t *testing.T) {
 		{name: "free", change: func(n *explain.Node) { n.State, n.Listed, n.FreeAt = registry.Deregistered, false, now.Time }, reasons: []string{"deregistered"},
 			actions: []string{"withdraw"}, says: "It is deregistered", do: "Its stake is free: `tunic tx withdraw"},
 		{name: "tombstoned", change: func(n *explain.Node) { n.State, n.Listed = registry.Tombstoned, false }, reasons: []string{"tombstoned"}, actions: []string{"register_anew"}, says: "out for good"},
+		{name: "tombstoned, without stake and silent", change: func(n *explain.Node) {
+			n.State, n.Listed, n.Staked, n.LastHeartbeat = registry.Tombstoned, false, 1, now.Time-60_000
+		}, reasons: []string{"tombstoned"}, actions: []string{"register_anew"}, says: "out for good"}, // neither stake nor heartbeats help
+		{name: "unlocking and silent", change: func(n *explain.Node) { n.State, n.Listed, n.LastHeartbeat = registry.Unlocking, false, now.Time-60_000 },
+			reasons: []string{"unlocking"}, actions: []string{"withdraw"}, says: "It is unlocking"},
 		{name: "left", change: func(n *explain.Node) { n.State, n.Listed = registry.Left, false }, reasons: []string{"left"}, actions: []string{"withdraw"}, says: "It has left"},
 	} {
 		n := fit

@@ -36,11 +36,11 @@
   const link = (path, id) => el("a", { class: "id", href: path + id, "data-id": id, title: id }, short(id));
 
   // Times are relative to the ledger's, which runs on between blocks.
-  let now = 0, stamp = 0, interval = 0, fork = 0;
+  let now = 0, stamp = 0, interval = 0, fork = 0, at = 0;
   const ledgerNow = () => now + Math.min(performance.now() - stamp, 2 * interval);
   const largest = (ms) => {
     const s = Math.floor(ms / 1000);
-    return s < 100 ? s + " s" : s < 6000 ? Math.floor(s / 60) + " min" : s < 172800 ? Math.floor(s / 3600) + " h" : Math.floor(s / 86400) + " d";
+    return s < 120 ? s + " s" : s < 7200 ? Math.floor(s / 60) + " min" : s < 172800 ? Math.floor(s / 3600) + " h" : Math.floor(s / 86400) + " d";
   };
   const age = (ms) => {
     const d = ledgerNow() - ms;
@@ -93,7 +93,7 @@
   const words = {
     epoch: (d) => ["epoch", "info", el("a", { href: "/epochs/" + d.epoch }, "Epoch " + group(d.epoch)), ` began: ${d.listed} listed` + (d.joined.length ? `, ${d.joined.length} joined` : "") + (d.left.length ? `, ${d.left.length} left` : "")],
     node: (d) => ["node", "info", "Node ", link("/nodes/", d.node), ` is ${d.to}: ${d.reason}`],
-    slash: (d) => ["slash", "bad", link("/nodes/", d.node), ` lost ${tun(d.slashed)} TUN for `, el("a", { href: "/slashes/" + d.offence }, d.kind), `, by ${d.basis}`],
+    slash: (d) => [d.basis === "vote" ? "verdict" : "slash", "bad", link("/nodes/", d.node), d.basis === "vote" ? " was found " : ` lost ${tun(d.slashed)} TUN for `, el("a", { href: "/slashes/" + d.offence }, d.kind), `, by ${d.basis}`],
     transaction: (d) => ["transaction", "", el("a", { href: "/transactions/" + d.id }, d.kind), " by ", sender(d), d.result === "ok" ? "" : " refused: " + d.result],
     params: (d) => ["params", "info", el("a", { href: "/params" }, "Parameters " + d.number), " came into force"],
   };
@@ -105,20 +105,26 @@
     const [label, tone, ...rest] = w;
     // The page may have been made while this block was.
     const about = rest.findLast((c) => c.pathname && !c.dataset.id) || rest.find((c) => c.pathname);
-    if (type !== "node" && about && $(`a[href="${about.pathname}"]`, list)) return;
-    const li = el("li", { class: "new " + type },
+    if (type !== "node" && about && [list, ...pendingRows].some((e) => $(`a[href="${about.pathname}"]`, e))) return;
+    const li = el("li", { class: "new " + type + (d.basis === "vote" ? " vote" : "") },
       el("span", {}, el("span", { class: "badge " + (tone || "plain") }, label)), el("span", { class: "what" }, ...rest), time(d.time_ms || now));
-    if (type !== "slash" && list.matches(":hover, :focus-within")) { pendingRows.unshift(li); if (pendingRows.length > maxRows) pendingRows.pop(); return; }
-    put(list, li);
+    pendingRows.unshift(li);
+    if (pendingRows.length > maxRows) pendingRows.pop();
+    if (type === "slash") flush(true);
+    else if (!flushing) { flushing = true; setTimeout(() => { flushing = false; flush(); }, 300); }
   };
-  // Rows wait while the reader's pointer or focus is in the list; a slash does not.
-  let pendingRows = [];
-  const put = (list, ...rows) => {
+  // Rows come together, a few times a second at most, and wait while the reader's
+  // pointer or focus is in the list; a slash does neither.
+  let pendingRows = [], flushing = false;
+  const flush = (urgent) => {
+    const list = $("#feed");
+    if (!list || !pendingRows.length || !urgent && list.matches(":hover, :focus-within")) return;
     $("#feed-empty")?.remove();
-    list.prepend(...rows);
+    list.ariaLive = pendingRows.length > 3 ? "off" : "polite"; // a crowd is not read out
+    list.prepend(...pendingRows);
+    pendingRows = [];
     while (list.children.length > maxRows) list.lastElementChild.remove();
   };
-  const flush = () => { const list = $("#feed"); if (list && pendingRows.length && !list.matches(":hover, :focus-within")) { put(list, ...pendingRows); pendingRows = []; } };
 
   // Rows of the newest blocks and transactions on the overview.
   const row = (body, most, ...cells) => {
@@ -142,10 +148,11 @@
     }
   };
 
-  let news = 0;
+  let news = 0, stale = false;
   const events = {
     head(d) {
-      if (d.fork > fork) { fork = d.fork; gone(); } // a dev network went back
+      if (d.fork > fork || d.height < at) { fork = d.fork; gone(); } // a dev network went back, or began anew
+      at = d.height;
       now = d.time_ms; stamp = performance.now();
       show("height", group(d.height)); show("epoch", group(d.epoch)); show("listed", group(d.listed));
       for (const e of $$("[data-head-time]")) e.replaceChildren(time(d.time_ms));
@@ -163,7 +170,7 @@
       }
     },
     node(d) { add("state-" + d.from, -1); add("state-" + d.to, 1); bar(); },
-    slash(d) { add("slashes", 1); add("slashed", d.slashed); add("burned", d.burned); add("bonded", -BigInt(d.slashed)); say(`Node ${short(d.node)} was slashed: ${d.kind}`); },
+    slash(d) { add("slashes", 1); add("slashed", d.slashed); add("burned", d.burned); add("bonded", -BigInt(d.slashed)); say(`Node ${short(d.node)} was punished: ${d.kind}`); },
     transaction(d) {
       row($("#newest-transactions"), 8, ["Kind", "", el("a", { href: "/transactions/" + d.id }, d.kind)], ["Sender", "", sender(d)],
         ["Result", "", badge(d.result === "ok" ? "good" : "bad", d.result)], ["Block", "num", el("a", { href: "/blocks/" + d.height }, group(d.height))]);
@@ -183,7 +190,7 @@
   };
   const announce = (type, raw) => {
     const { live, of } = document.body.dataset;
-    if (!live || live.includes(",") || live !== type || (of && !raw.includes(of))) return;
+    if (stale || !live || live.includes(",") || live !== type || (of && !raw.includes(of))) return;
     news++;
     offer(`${news} new ${nouns[type][news === 1 ? 0 : 1]} – show`);
   };
@@ -199,7 +206,7 @@
   const close = () => { source?.close(); source = null; };
   // What the page shows has no way to what is now: a page that is live by itself begins anew, others say so.
   const gone = () => {
-    old = true;
+    old = stale = true;
     const { live } = document.body.dataset;
     if (live.includes(",")) location.reload();
     else if (live) offer("This page is old – load it again");
@@ -247,7 +254,7 @@
 
   document.addEventListener("DOMContentLoaded", () => {
     const b = document.body.dataset;
-    now = Number(b.now || 0); interval = Number(b.interval || 0); fork = Number(b.fork || 0); stamp = performance.now();
+    now = Number(b.now || 0); interval = Number(b.interval || 0); fork = Number(b.fork || 0); at = Number(b.height || 0); stamp = performance.now();
     const t = $(".theme"), live = $(".live"), here = $(".top [aria-current]"), nav = $(".top nav");
     if (here) nav.scrollLeft = here.offsetLeft - (nav.clientWidth - here.offsetWidth) / 2;
     const name = () => { t.firstChild.textContent = theme; t.setAttribute("aria-label", "Theme: " + theme); };
