@@ -164,7 +164,7 @@ func (s *server) engine() (*gin.Engine, error) {
 		return nil, fmt.Errorf("%w: %w", ErrConfig, err)
 	}
 	e.Use(func(c *gin.Context) { c.Set(pagesKey, s.pages) })
-	e.NoRoute(func(c *gin.Context) { fail(c, problem(http.StatusNotFound, codeNoRoute, "there is no such path")) })
+	e.NoRoute(noRoute)
 	e.NoMethod(noMethod)
 	routes, err := specRoutes()
 	if err != nil {

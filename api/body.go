@@ -83,9 +83,8 @@ func bodyOf(ctx context.Context) signedMessage {
 // none that there is not, one file in a form that takes one.
 func readBody(c *gin.Context, op *openapi3.Operation) (a answer, ok bool) {
 	defer func() {
-		if !ok && c.Request.ProtoMajor == 1 {
-			// Else the server waits for the rest of the body before it answers.
-			c.Header("Connection", "close")
+		if !ok {
+			httpx.LeaveBody(c.Writer, c.Request)
 		}
 	}()
 	r, content := c.Request, op.RequestBody.Value.Content
@@ -130,12 +129,16 @@ func readBody(c *gin.Context, op *openapi3.Operation) (a answer, ok bool) {
 // takeBody reads the whole body, at most limit bytes, and puts what it read in
 // its place.
 func takeBody(w http.ResponseWriter, r *http.Request, limit int64) ([]byte, answer, bool) {
+	tooLong := problem(http.StatusRequestEntityTooLarge, codeTooLarge, fmt.Sprintf("at most %d bytes", limit))
+	if r.ContentLength > limit { // says so itself: nothing of it is read
+		return nil, tooLong, false
+	}
 	// Not closed here: that would wait for the rest of a body that is too long.
 	body, err := io.ReadAll(http.MaxBytesReader(w, r.Body, limit))
 	var tooLarge *http.MaxBytesError
 	switch {
 	case errors.As(err, &tooLarge):
-		return nil, problem(http.StatusRequestEntityTooLarge, codeTooLarge, fmt.Sprintf("at most %d bytes", limit)), false
+		return nil, tooLong, false
 	case err != nil:
 		return nil, problem(http.StatusBadRequest, codeMalformedBody, "the body could not be read"), false
 	case len(body) == 0:

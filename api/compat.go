@@ -3,6 +3,7 @@ package api
 import (
 	"context"
 	"encoding/json"
+	"errors"
 	"maps"
 	"math/rand/v2"
 	"net/http"
@@ -11,6 +12,7 @@ import (
 	"strings"
 
 	"tunic/chain"
+	"tunic/internal/httpx"
 	"tunic/ledger/machine"
 	"tunic/registry"
 )
@@ -85,10 +87,21 @@ func byName(params json.RawMessage, v any) error {
 	if params[0] != '{' {
 		return rpcFailed(rpcParams, "params must be an object")
 	}
-	if err := json.Unmarshal(params, v); err != nil {
-		return rpcFailed(rpcParams, "params: %s", strings.TrimPrefix(err.Error(), "json: "))
+	err := json.Unmarshal(params, v)
+	var (
+		wrong *json.UnmarshalTypeError
+		known *rpcError // of oxenFields
+	)
+	switch {
+	case err == nil:
+		return nil
+	case errors.As(err, &known):
+		return known
+	case errors.As(err, &wrong):
+		d := httpx.WrongType(wrong)
+		return rpcFailed(rpcParams, "%s: %v", clip(d.Field, 80), d.Err)
 	}
-	return nil
+	return rpcFailed(rpcParams, "params cannot be read")
 }
 
 // oxenNodes lists the nodes that are there: not those deregistered, tombstoned

@@ -38,13 +38,13 @@ const faucet = "/faucet"
 
 // guard hides the controls outside dev networks, and from everybody but programs
 // on this machine that ask for it by a loopback name: no other host, no proxy, no
-// page in a browser. The faucet's form it leaves to this server's own page.
+// page in a browser but this server's own, and that by GET alone. The faucet's form it leaves to this server's own page.
 func (s *server) guard(c *gin.Context) {
 	r, at := c.Request, c.FullPath()
 	gives := at == faucet && r.Method == http.MethodPost
 	if isControl(c) || gives {
-		if !s.ledger.Core().Dev || !httpx.IsLocal(r) || isControl(c) && r.Header.Get("Origin") != "" {
-			fail(c, problem(http.StatusNotFound, codeNoRoute, "there is no such path"))
+		if !s.ledger.Core().Dev || !httpx.IsLocal(r) || isControl(c) && httpx.FromPage(r) {
+			noRoute(c)
 		}
 	}
 }

@@ -110,7 +110,12 @@ func TestControlsAreHidden(t *testing.T) {
 		"by name":        {"127.0.0.1:999", "localhost:8400", "", "", 200},
 		"another host":   {"10.0.0.7:999", "127.0.0.1:8400", "", "", 404},
 		"a page":         {"127.0.0.1:999", "127.0.0.1:8400", "Origin", "https://a.test", 404},
+		"a page's image": {"127.0.0.1:999", "127.0.0.1:8400", "Sec-Fetch-Site", "cross-site", 404},
+		"a sister site":  {"127.0.0.1:999", "127.0.0.1:8400", "Sec-Fetch-Site", "same-site", 404},
+		"our own page":   {"127.0.0.1:999", "127.0.0.1:8400", "Sec-Fetch-Site", "same-origin", 200},
+		"typed in":       {"127.0.0.1:999", "127.0.0.1:8400", "Sec-Fetch-Site", "none", 200},
 		"through proxy":  {"127.0.0.1:999", "127.0.0.1:8400", "X-Forwarded-For", "10.0.0.7", 404},
+		"says no client": {"127.0.0.1:999", "127.0.0.1:8400", "X-Forwarded-For", "", 404},
 		"a rebound name": {"127.0.0.1:999", "a.test:8400", "", "", 404},
 		"no address":     {"", "127.0.0.1:8400", "", "", 404},
 	} {

@@ -31,7 +31,7 @@ func epochOf(p *int64) chain.Epoch {
 // explainList turns the ledger's answer to List into this server's.
 func explainList(e chain.Epoch, err error) error {
 	if errors.Is(err, ledger.ErrNotFound) {
-		return notFound(codeEpochUnknown, fmt.Sprintf("the list of epoch %d is not kept; the last %d are", e, ledger.KeptLists))
+		return notFound(codeEpochUnknown, fmt.Sprintf("there is no list of epoch %d: it has not come, or is older than the last %d, which are kept", e, ledger.KeptLists))
 	}
 	return err
 }

@@ -38,8 +38,8 @@ func TestHealthScripts(t *testing.T) {
 			srv := served(w)
 			path := filepath.Join(t.TempDir(), c.file)
 			w.must(os.WriteFile(path, []byte(text), 0o644))
-			run := func(url, least string) (string, error) {
-				cmd := exec.CommandContext(t.Context(), c.needs[0], path, url, least)
+			run := func(args ...string) (string, error) {
+				cmd := exec.CommandContext(t.Context(), c.needs[0], append([]string{path}, args...)...)
 				cmd.Env = append(os.Environ(), "no_proxy=127.0.0.1")
 				out, err := cmd.Output()
 				return strings.TrimSpace(string(out)), err
@@ -50,6 +50,9 @@ func TestHealthScripts(t *testing.T) {
 			}
 			if out, err := run(srv.URL, "3"); err == nil || out != want {
 				t.Errorf("three are wanted: %q, %v", out, err)
+			}
+			if out, err := run(srv.URL); err == nil {
+				t.Errorf("nobody says how many are wanted: %q", out)
 			}
 			srv.Close()
 			if out, err := run(srv.URL, "0"); err == nil {

@@ -53,6 +53,12 @@ func (b bodiless) Write(p []byte) (int, error) { return len(p), nil }
 
 func (b bodiless) Unwrap() http.ResponseWriter { return b.ResponseWriter }
 
+// noRoute answers what no path is, or none for the caller.
+func noRoute(c *gin.Context) {
+	httpx.LeaveBody(c.Writer, c.Request)
+	fail(c, problem(http.StatusNotFound, codeNoRoute, "there is no such path"))
+}
+
 // noMethod answers OPTIONS, and 405 to the methods that a path has not.
 func noMethod(c *gin.Context) {
 	allow := strings.Split(c.Writer.Header().Get("Allow"), ", ")
@@ -68,6 +74,7 @@ func noMethod(c *gin.Context) {
 		c.Writer.WriteHeaderNow()
 		return
 	}
+	httpx.LeaveBody(c.Writer, c.Request)
 	fail(c, problem(http.StatusMethodNotAllowed, codeMethod, "this path answers "+list))
 }
 

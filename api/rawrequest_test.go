@@ -6,9 +6,12 @@ import (
 	"io"
 	"net"
 	"net/http"
+	"net/http/httptest"
 	"strings"
 	"testing"
 	"time"
+
+	"tunic/internal/httpx"
 )
 
 // What no client library sends: each gets an answer below 500, or the end of the
@@ -59,5 +62,38 @@ func TestRawRequests(t *testing.T) {
 	}
 	if a := w.get("/healthz"); a.StatusCode != http.StatusOK {
 		t.Error(fmt.Sprint("afterwards: ", a.Status))
+	}
+}
+
+// A body that nobody will read is not waited for: the answer comes though the
+// body never does.
+func TestBodiesNotWaitedFor(t *testing.T) {
+	w := running(t, nil)
+	srv := httptest.NewUnstartedServer(nil)
+	srv.Config = httpx.NewServer(w.handler)
+	srv.Config.ReadTimeout = 0 // else it ends the wait
+	srv.Start()
+	t.Cleanup(srv.Close)
+	for name, c := range map[string]struct {
+		request string
+		status  int
+	}{
+		"too long":          {"POST /v1/statements HTTP/1.1\r\nHost: a\r\nContent-Type: application/octet-stream\r\nContent-Length: 100000\r\n\r\n", 413},
+		"of another type":   {"POST /v1/statements HTTP/1.1\r\nHost: a\r\nContent-Type: text/plain\r\nContent-Length: 10\r\n\r\n", 415},
+		"for no path":       {"POST /nowhere HTTP/1.1\r\nHost: a\r\nContent-Length: 10\r\n\r\n", 404},
+		"for no method":     {"PUT /v1/nodes HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: chunked\r\n\r\n", 405},
+		"for a hidden path": {"POST /dev/mine HTTP/1.1\r\nHost: a\r\nContent-Type: application/json\r\nContent-Length: 10\r\n\r\n", 404},
+		"of a GET":          {"GET /v1/status HTTP/1.1\r\nHost: a\r\nContent-Length: 3\r\n\r\n", 200},
+	} {
+		conn, err := net.Dial("tcp", srv.Listener.Addr().String())
+		w.must(err)
+		w.must(conn.SetDeadline(time.Now().Add(time.Minute)))
+		_, err = io.WriteString(conn, c.request)
+		w.must(err)
+		res, err := http.ReadResponse(bufio.NewReader(conn), nil)
+		if err != nil || res.StatusCode != c.status || !res.Close {
+			t.Errorf("%s: %+v, %v", name, res, err)
+		}
+		conn.Close()
 	}
 }

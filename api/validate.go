@@ -4,9 +4,11 @@ import (
 	"errors"
 	"fmt"
 	"maps"
+	"math"
 	"net/http"
 	"net/url"
 	"slices"
+	"strconv"
 	"strings"
 	"sync"
 
@@ -16,6 +18,7 @@ import (
 	"github.com/gin-gonic/gin"
 
 	"tunic/api/oas"
+	"tunic/internal/httpx"
 )
 
 // routeTable finds an operation of openapi.yaml.
@@ -70,6 +73,9 @@ func (t routeTable) validate(c *gin.Context) {
 	route := t[routeName{c.Request.Method, c.FullPath()}]
 	if route == nil {
 		panic("api: internal error: route without operation: " + c.FullPath())
+	}
+	if route.Operation.RequestBody == nil {
+		httpx.LeaveBody(c.Writer, c.Request)
 	}
 	if route.quick.passes(c) {
 		return
@@ -137,7 +143,7 @@ func requestProblem(err error) answer {
 			name = strings.Join(path, ".")
 		}
 	case errors.As(err, &parse):
-		why = "cannot be read as what it should be"
+		why = unreadable(re.Parameter)
 	case errors.Is(err, openapi3filter.ErrInvalidRequired):
 		why = "is required"
 	case errors.Is(err, openapi3filter.ErrInvalidEmptyValue):
@@ -148,6 +154,19 @@ func requestProblem(err error) answer {
 		code = codeLimitTooLarge
 	}
 	return field(code, clip(name, 80), why)
+}
+
+// unreadable says what a parameter must be that is of no such type.
+func unreadable(p *openapi3.Parameter) string {
+	if p != nil && p.Schema != nil && p.Schema.Value != nil {
+		switch t := p.Schema.Value.Type; {
+		case t.Is("integer"):
+			return fmt.Sprintf("must be a whole number, at most %d", math.MaxInt64)
+		case t.Is("boolean"):
+			return "must be true or false"
+		}
+	}
+	return "is not as the specification says"
 }
 
 // reason says in a few words what a schema asks for.
@@ -162,11 +181,15 @@ func reason(e *openapi3.SchemaError) string {
 	case e.SchemaField == "pattern" && len(s.Pattern) <= 60:
 		return "must match " + s.Pattern
 	case e.SchemaField == "enum":
-		return "must be one of " + strings.Trim(fmt.Sprint(s.Enum), "[]")
+		return "must be one of " + strings.Join(strings.Fields(strings.Trim(fmt.Sprint(s.Enum), "[]")), ", ")
 	case e.SchemaField == "maximum" && s.Max != nil:
-		return fmt.Sprintf("must be at most %v", *s.Max)
+		return "must be at most " + strconv.FormatFloat(*s.Max, 'f', -1, 64)
 	case e.SchemaField == "minimum" && s.Min != nil:
-		return fmt.Sprintf("must be at least %v", *s.Min)
+		return "must be at least " + strconv.FormatFloat(*s.Min, 'f', -1, 64)
+	case e.SchemaField == "minLength" && s.MinLength == 1:
+		return "is empty"
+	case e.SchemaField == "minLength":
+		return fmt.Sprintf("must have at least %d characters", s.MinLength)
 	case e.SchemaField == "maxLength" && s.MaxLength != nil:
 		return fmt.Sprintf("must have at most %d characters", *s.MaxLength)
 	case e.SchemaField == "type" && s.Type != nil:

@@ -8,6 +8,7 @@ import (
 	"net/http"
 	"net/http/pprof"
 	"net/netip"
+	"strconv"
 
 	"tunic/internal/httpx"
 )
@@ -18,7 +19,10 @@ var ErrAdmin = errors.New("node: admin address")
 // ListenAdmin listens for the operator of this machine: on a loopback address and
 // port alone, such as 127.0.0.1:9400; port 0 takes a free one.
 func ListenAdmin(addr string) (net.Listener, error) {
-	host, _, err := net.SplitHostPort(addr)
+	host, port, err := net.SplitHostPort(addr)
+	if err == nil {
+		_, err = strconv.ParseUint(port, 10, 16)
+	}
 	if err != nil {
 		return nil, fmt.Errorf("%w: %q is no address and port such as 127.0.0.1:9400", ErrAdmin, addr)
 	}
@@ -53,8 +57,7 @@ func adminHandler(m *Metrics) http.Handler {
 	mux.HandleFunc("GET /debug/pprof/trace", pprof.Trace)
 	next := httpx.ProblemMux(mux)
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-		site := r.Header.Get("Sec-Fetch-Site")
-		if !httpx.IsLocal(r) || r.Header.Get("Origin") != "" || site != "" && site != "none" && site != "same-origin" {
+		if !httpx.IsLocal(r) || httpx.FromPage(r) {
 			httpx.WriteProblem(w, r, httpx.Problem{Status: http.StatusForbidden, Detail: "this is for programs on this machine, by a loopback name"})
 			return
 		}

@@ -127,3 +127,32 @@ func TestDirectoryVerifyHeader(t *testing.T) {
 		}
 	}
 }
+
+// A file of another kind is refused with what it is, or which command takes it.
+func TestFilesOfAnotherKind(t *testing.T) {
+	t.Parallel()
+	network, dir := filepath.Join(served, "network.json"), t.TempDir()
+	block := filepath.Join(dir, "block.json")
+	if err := os.WriteFile(block, []byte(`{"header":{"height":7},"transactions":[]}`), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	for _, c := range []struct {
+		exit int
+		says string
+		args []string
+	}{
+		{exitFalse, "a delta proves nothing without the list that it is made from", []string{"directory", "verify", filepath.Join(served, "delta.bin")}},
+		{exitFalse, `field "Directory.header": wrong type: object where`, []string{"directory", "verify", block}},
+		{exitMalformed, "lists and proofs of the directory are for `tunic directory verify`", []string{"proof", "verify", filepath.Join(served, "directory.bin")}},
+		{exitMalformed, "lists and proofs of the directory are for `tunic directory verify`", []string{"proof", "show", filepath.Join(served, "present.bin")}},
+		{exitMalformed, "lists and proofs of the directory are for `tunic directory verify`", []string{"proof", "verify", block}},
+	} {
+		args := c.args
+		if args[1] == "verify" {
+			args = append(args, "--network", network)
+		}
+		if code, out, errs := tunic(t, args...); code != c.exit || !strings.Contains(errs, c.says) || strings.Contains(errs, "Go struct") {
+			t.Errorf("%s: exit code %d: %s%s", args, code, out, errs)
+		}
+	}
+}

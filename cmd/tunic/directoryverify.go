@@ -14,6 +14,7 @@ import (
 	"tunic/api/client"
 	"tunic/chain"
 	"tunic/chain/genesis"
+	"tunic/internal/httpx"
 	"tunic/internal/wire"
 	"tunic/ledger/light"
 	"tunic/registry/directory"
@@ -99,6 +100,8 @@ func readKept(n genesis.Network, path string) (kept, error) {
 	return k, nil
 }
 
+var errDelta = fmt.Errorf("%w: a delta proves nothing without the list that it is made from", directory.ErrMalformed)
+
 // verifyBytes verifies canonical bytes: a header alone begins with its version,
 // a list or a proof with the length of the header in front of it. Which of them
 // it is shows in what can be read.
@@ -112,6 +115,9 @@ func verifyBytes(v *light.Verifier, b []byte) (k kept, err error) {
 	if s, m, bad := light.ReadProof(b); bad == nil {
 		found, err := v.Entry(b, m.Node)
 		return kept{header: s, proof: &found}, err
+	}
+	if _, _, bad := light.ReadDelta(b); bad == nil {
+		return k, errDelta
 	}
 	if k.list, k.header, err = v.Directory(b); errors.Is(err, directory.ErrMalformed) {
 		err = fmt.Errorf("it is no list and no proof: %w", err)
@@ -132,13 +138,16 @@ func verifyJSON(v *light.Verifier, b []byte) (k kept, err error) {
 		Since      *int64                   `json:"since"`
 	}
 	if err := json.Unmarshal(b, &f); err != nil {
-		return k, fmt.Errorf("%w: %w", directory.ErrMalformed, err)
+		if wrong := (*json.UnmarshalTypeError)(nil); errors.As(err, &wrong) {
+			err = httpx.WrongType(wrong)
+		}
+		return k, fmt.Errorf("%w: no list, proof or header as JSON: %w", directory.ErrMalformed, err)
 	}
 	if len(f.Header) == 0 {
 		return k, fmt.Errorf("%w: there is no header in it: keep a list with `tunic directory get --out FILE --format json`", directory.ErrMalformed)
 	}
 	if f.Since != nil {
-		return k, fmt.Errorf("%w: a delta proves nothing without the list that it is made from", directory.ErrMalformed)
+		return k, errDelta
 	}
 	if k.header, err = chain.DecodeSealedHeader(f.Header); err != nil {
 		return k, fmt.Errorf("%w: %w", directory.ErrMalformed, err)

@@ -15,6 +15,7 @@ import (
 	"tunic/chain/genesis"
 	"tunic/devnet"
 	"tunic/internal/durable"
+	"tunic/node"
 	"tunic/onion/link"
 )
 
@@ -106,8 +107,14 @@ func problemOf(err error) *problem {
 		return fail(exitUnreachable, "timeout", "not in time", "%v", err)
 	case errors.Is(err, context.Canceled):
 		return fail(exitFailed, "interrupted", "interrupted", "")
+	case errors.Is(err, node.ErrAdmin):
+		return usage("--admin: %s", strings.TrimPrefix(err.Error(), node.ErrAdmin.Error()+": "))
+	case errors.Is(err, node.ErrTLS):
+		return fail(exitFailed, "bad_certificate", "unusable certificate or key",
+			"%s; --tls-cert takes a PEM file with the certificate and its chain, --tls-key the one with its private key",
+			strings.TrimPrefix(err.Error(), node.ErrTLS.Error()+": "))
 	case errors.Is(err, syscall.EADDRINUSE), errors.Is(err, link.ErrAddressInUse):
-		return fail(exitFailed, "address_in_use", "address in use", "%v; choose another with --http or --listen, or stop the program that has it", err)
+		return fail(exitFailed, "address_in_use", "address in use", "%v; choose another with --http, --admin or --listen, or stop the program that has it", err)
 	case errors.Is(err, syscall.EADDRNOTAVAIL):
 		return fail(exitFailed, "no_address", "no such address on this machine", "%v; choose another with --http or --listen", err)
 	case errors.Is(err, syscall.ENOSPC), errors.Is(err, syscall.EDQUOT):

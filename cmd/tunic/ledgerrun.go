@@ -7,6 +7,7 @@ import (
 	"net/netip"
 	"net/url"
 	"slices"
+	"strings"
 
 	"github.com/spf13/cobra"
 
@@ -111,7 +112,7 @@ func (f runFlags) config() (node.LedgerConfig, error) {
 	}
 	for _, text := range f.origins {
 		if text != "*" && !isOrigin(text) {
-			return cfg, usage("--cors-origin %q is no origin such as https://example.org or http://localhost:3000 (scheme, name and port alone, as browsers send it), nor *", text)
+			return cfg, usage("--cors-origin %q is no origin such as https://example.org or http://localhost:3000 (scheme, name and port alone, in lower case, without :80 and :443, as browsers send it), nor *", text)
 		}
 	}
 	return cfg, nil
@@ -130,8 +131,13 @@ func prefix(text string) (netip.Prefix, error) {
 	return p.Masked(), err
 }
 
-// isOrigin says whether a browser could send text as Origin.
+// isOrigin says whether a browser could send text as Origin: in lower case, a
+// name beyond ASCII as xn--, without the port that goes with the scheme.
 func isOrigin(text string) bool {
 	u, err := url.Parse(text)
-	return err == nil && (u.Scheme == "http" || u.Scheme == "https") && u.Host != "" && text == u.Scheme+"://"+u.Host
+	if err != nil || u.Host == "" || text != u.Scheme+"://"+u.Host || text != strings.ToLower(text) {
+		return false
+	}
+	odd := func(r rune) bool { return r > '~' || r == '*' }
+	return !strings.ContainsFunc(text, odd) && (u.Scheme == "http" && u.Port() != "80" || u.Scheme == "https" && u.Port() != "443")
 }

@@ -119,7 +119,12 @@ func readProof(path string) (slashing.Proof, []byte, error) {
 	}
 	p, err := slashing.Decode(b)
 	if err != nil {
-		return p, b, (&judgement{err: err}).refused()
+		malformed := (&judgement{err: err}).refused()
+		if of := problemOf(malformed); len(b) > 0 && (b[0] == 0 || b[0] == '{') {
+			of.Detail += "; lists and proofs of the directory are for `tunic directory verify`"
+			malformed = of
+		}
+		return p, b, malformed
 	}
 	return p, b, nil
 }

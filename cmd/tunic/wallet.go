@@ -164,6 +164,9 @@ func (a *app) walletBalance() *cobra.Command {
 				for _, x := range rows {
 					fmt.Fprintf(w, "%s  %s TUN\n", x.Address, x.TUN)
 				}
+				if len(rows) == 0 {
+					fmt.Fprintf(w, "no keys in %s; make one with `tunic wallet new`, or name an account: tunic wallet balance ADDRESS\n", dir)
+				}
 			})
 		},
 	}

@@ -155,7 +155,7 @@ func decodeError(err error) *DecodeError {
 	case errors.As(err, &usage):
 		panic("httpx: " + usage.Error())
 	case errors.As(err, &wrong):
-		return &DecodeError{Field: wrong.Field, Err: fmt.Errorf("%w: %s where %s is wanted", ErrType, wrong.Value, kindOf(wrong))}
+		return WrongType(wrong)
 	case errors.As(err, &syntax):
 		return &DecodeError{Err: syntaxError(err, syntax.Offset)}
 	}
@@ -167,6 +167,11 @@ func decodeError(err error) *DecodeError {
 		return &DecodeError{Field: clip(name), Err: ErrUnknownField}
 	}
 	return &DecodeError{Err: fmt.Errorf("%w: %w", ErrType, err)}
+}
+
+// WrongType says what encoding/json found wrong in JSON's words, not Go's.
+func WrongType(e *json.UnmarshalTypeError) *DecodeError {
+	return &DecodeError{Field: e.Field, Err: fmt.Errorf("%w: %s where %s is wanted", ErrType, e.Value, kindOf(e))}
 }
 
 // culprit names the outermost field of data that does not decode into v by

@@ -124,6 +124,7 @@ func (l *Limiter) refuse(w http.ResponseWriter, r *http.Request, wait time.Durat
 	wait = min(max(wait, time.Second), time.Hour)
 	seconds := strconv.FormatInt(int64((wait+time.Second-1)/time.Second), 10)
 	w.Header().Set("Retry-After", seconds)
+	LeaveBody(w, r)
 	l.cfg.Answer(w, r, Problem{
 		Status: http.StatusTooManyRequests,
 		Code:   "rate_limited",

@@ -11,10 +11,10 @@ import (
 // machine by a loopback name: no other host, no proxy that says so, no name of
 // somebody else's that leads here (as a page of theirs would use). Requests of
 // InMemory are local. A page of this server is too: what pages may not ask has to
-// look at Origin besides.
+// look at FromPage besides.
 func IsLocal(r *http.Request) bool {
 	for _, h := range []string{"Forwarded", "X-Forwarded-For", "X-Real-Ip", "Via"} {
-		if r.Header.Get(h) != "" {
+		if len(r.Header.Values(h)) > 0 {
 			return false
 		}
 	}
@@ -31,4 +31,15 @@ func IsLocal(r *http.Request) bool {
 	}
 	at, err := netip.ParseAddr(strings.Trim(host, "[]"))
 	return strings.EqualFold(host, "localhost") || err == nil && at.IsLoopback()
+}
+
+// FromPage reports whether a page in a browser made r, where it is not one of
+// this server that only reads: such requests have no Origin, as those of images
+// and links of other sites have none, and Sec-Fetch-Site tells them apart.
+func FromPage(r *http.Request) bool {
+	if len(r.Header.Values("Origin")) > 0 {
+		return true
+	}
+	site := r.Header.Get("Sec-Fetch-Site")
+	return site != "" && site != "none" && site != "same-origin"
 }

@@ -30,6 +30,15 @@ func NewServer(h http.Handler) *http.Server {
 	}
 }
 
+// LeaveBody is for an answer that does not depend on the body of r, which nobody
+// will read: the answer goes out at once and the connection ends after it. Else
+// net/http waits for the body before it answers, as long as [NewServer] allows.
+func LeaveBody(w http.ResponseWriter, r *http.Request) {
+	if r.ProtoMajor == 1 && r.ContentLength != 0 {
+		w.Header().Set("Connection", "close")
+	}
+}
+
 // RequestIDHeader carries a request's id in both directions.
 const RequestIDHeader = "X-Request-Id"
 
