@@ -5,7 +5,6 @@ import (
 
 	"tunic/api/oas"
 	"tunic/chain"
-	"tunic/internal/table"
 	"tunic/ledger/machine"
 	"tunic/staking"
 )
@@ -77,20 +76,6 @@ func stakesOf(m *machine.Machine, a chain.Address) (stakes []oas.AccountStake, r
 
 func accountOf(a chain.Address, acc machine.Account, height chain.Height) oas.Account {
 	return oas.Account{Address: a.String(), Balance: amount(acc.Balance), Nonce: decimal(acc.Nonce), Height: int64(height)}
-}
-
-// stateProof proves a row, or its absence, against the header of m's head.
-func stateProof(m *machine.Machine, head chain.SealedHeader, part machine.Part, key []byte) *oas.StateProof {
-	p := m.Prove(part, key)
-	out := &oas.StateProof{Header: head.Encode(), Part: part.String(), Key: key, Membership: table.AppendMembership(nil, p.Row)}
-	for i, root := range p.Roots {
-		out.Parts = append(out.Parts, struct {
-			Count int64    `json:"count"`
-			Name  string   `json:"name"`
-			Root  oas.Hash `json:"root"`
-		}{int64(root.Count), machine.Part(i).String(), chain.Hash(root.Root).String()})
-	}
-	return out
 }
 
 // ListAccounts pages through the accounts.

@@ -9,6 +9,14 @@
 // handler sees them; every body, page, stream and cache is bounded; what is
 // served in canonical bytes is what the header's hashes commit to, so that no
 // reader has to trust this server. No peer's address is logged.
+//
+// A request passes observer.go and middleware.go, is held against the
+// specification by validate.go (quickcheck.go, body.go) and reaches a file named
+// after what it asks for. What these share is in height.go (the state after a
+// block), paging.go and filter.go (lists), negotiate.go and stored.go (forms of
+// an answer), convert.go, and problem.go (refusals). dircache.go keeps
+// directories, frames.go and framecache.go the events that streams carry, and
+// chronicle.go with chronicle_notes.go what the last blocks said.
 package api
 
 import (
@@ -24,6 +32,7 @@ import (
 	"github.com/gin-gonic/gin"
 
 	"tunic/api/client"
+	"tunic/api/jsonrpc"
 	"tunic/api/oas"
 	"tunic/api/pages"
 	"tunic/chain"
@@ -196,7 +205,9 @@ type handler struct {
 // mount adds the routes that no code is generated for. They find variables of
 // the path by r.PathValue.
 func (s *server) mount(group gin.IRoutes) {
-	all := slices.Concat(s.compatible(), s.docs())
+	rpc := jsonrpc.Config{Ledger: s.ledger, Version: s.cfg.Version, Logger: s.cfg.Logger}
+	all := append(s.docs(),
+		handler{http.MethodPost, "/json_rpc", jsonrpc.Oxen(rpc).ServeHTTP}, handler{http.MethodPost, "/eth", jsonrpc.Ethereum(rpc).ServeHTTP})
 	for _, r := range s.pages.Routes() {
 		all = append(all, handler{r.Method, r.Path, r.Serve})
 	}

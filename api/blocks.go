@@ -10,6 +10,7 @@ import (
 
 	"tunic/api/oas"
 	"tunic/chain"
+	"tunic/internal/httpx"
 	"tunic/ledger"
 	"tunic/ledger/machine"
 )
@@ -109,7 +110,7 @@ func (s *server) GetBlock(ctx context.Context, req oas.GetBlockRequestObject) (o
 			}
 			out.Transactions = append(out.Transactions, brief)
 		}
-		if body, err = encodeJSON(out); err != nil {
+		if body, err = httpx.EncodeJSON(out); err != nil {
 			return nil, err
 		}
 	}
@@ -124,7 +125,7 @@ func (s *server) GetHeader(ctx context.Context, req oas.GetHeaderRequestObject) 
 	}
 	body := b.SealedHeader.Encode()
 	if form == asJSON {
-		if body, err = encodeJSON(headerOf(b.SealedHeader)); err != nil {
+		if body, err = httpx.EncodeJSON(headerOf(b.SealedHeader)); err != nil {
 			return nil, err
 		}
 	}

@@ -186,7 +186,7 @@ func checkForm(body []byte, schema *openapi3.Schema) (answer, bool) {
 func checkField(name string, times int, schema *openapi3.Schema) (answer, bool) {
 	switch {
 	case schema.Properties[name] == nil:
-		return field(codeInvalidRequest, clip(name, 40), "there is no such field"), false
+		return field(codeInvalidRequest, httpx.Clip(name, 40), "there is no such field"), false
 	case times > 1:
 		return field(codeInvalidRequest, name, "given more than once"), false
 	}
@@ -235,9 +235,9 @@ func checkParts(body []byte, contentType string, schema *openapi3.Schema) (answe
 func bodyProblem(err error) answer {
 	a := problem(http.StatusBadRequest, codeMalformedBody, "")
 	if d := (*httpx.DecodeError)(nil); errors.As(err, &d) {
-		a.Detail = clip(d.Error(), maxProblemDetail)
+		a.Detail = httpx.Clip(d.Error(), maxProblemDetail)
 		if d.Field != "" {
-			a.Errors = []httpx.FieldError{{Field: clip(d.Field, 80), Detail: clip(d.Err.Error(), maxFieldErrorDetail)}}
+			a.Errors = []httpx.FieldError{{Field: httpx.Clip(d.Field, 80), Detail: httpx.Clip(d.Err.Error(), maxFieldErrorDetail)}}
 		}
 	}
 	return a

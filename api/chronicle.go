@@ -31,6 +31,7 @@ var (
 
 const (
 	costOfBlock  = 40
+	costOfEntry  = 2  // of a list, which is decoded and hashed
 	costOfSender = 50 // recovered from a signature
 )
 
@@ -183,7 +184,7 @@ func (c *chronicle) forward(h chain.Height) (cost int, err error) {
 		if e, err = c.begin(b.Header); err != nil {
 			return 0, err
 		}
-		e.whole = !first || h == 1
+		e.whole, cost = !first || h == 1, costOfEntry*len(e.nodes)
 		c.epochs = append(c.epochs, e)
 	}
 	e.last = b.Header
@@ -191,7 +192,7 @@ func (c *chronicle) forward(h chain.Height) (cost int, err error) {
 	if first {
 		c.oldest, c.full = b.Header, h == 1
 	}
-	cost = c.take(e, b, results, false)
+	cost += c.take(e, b, results, false)
 	for len(c.epochs) > keptEpochs || len(c.epochs) > 1 && c.notes > keptNotes {
 		c.notes -= c.epochs[0].size()
 		c.epochs, c.full = slices.Delete(c.epochs, 0, 1), true
@@ -218,12 +219,12 @@ func (c *chronicle) back() (cost int, err error) {
 		if e, err = c.begin(b.Header); err != nil {
 			return 0, err
 		}
-		e.last = b.Header
+		e.last, cost = b.Header, costOfEntry*len(e.nodes)
 		c.epochs = slices.Insert(c.epochs, 0, e)
 	}
 	e.first, c.oldest = b.Header, b.Header
 	e.whole = b.Header.Height == 1
-	cost = c.take(e, b, results, true)
+	cost += c.take(e, b, results, true)
 	c.full = b.Header.Height == 1 || c.newest.Height-b.Header.Height >= keptBlocks || c.notes > keptNotes
 	return cost, nil
 }

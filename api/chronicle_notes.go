@@ -60,17 +60,13 @@ func (c *chronicle) ballots(n *nodeNotes) []registry.Ballot {
 	return out
 }
 
-// median is the score that these votes come to, the lower of two in the middle.
+// median is the score that these votes come to; nil without any.
 func median(votes []registry.Ballot) *int {
 	if len(votes) == 0 {
 		return nil
 	}
-	scores := make([]int, len(votes))
-	for i, v := range votes {
-		scores[i] = int(v.Score)
-	}
-	slices.Sort(scores)
-	return &scores[(len(scores)-1)/2]
+	score := int(registry.MedianScore(votes))
+	return &score
 }
 
 // take notes what a block says, which is before all others where older is set.

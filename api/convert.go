@@ -23,6 +23,18 @@ func nonZero[T ~uint64](v T) *int64 {
 	return &i
 }
 
+// named is v in words, or nothing where it is zero.
+func named[T interface {
+	comparable
+	String() string
+}](v T) *string {
+	if v == *new(T) {
+		return nil
+	}
+	s := v.String()
+	return &s
+}
+
 func nonEmpty(s string) *string {
 	if s == "" {
 		return nil

@@ -3,13 +3,13 @@ package api
 import (
 	"errors"
 	"fmt"
-	"net/http"
 	"sort"
 	"sync"
 	"sync/atomic"
 
 	"tunic/api/oas"
 	"tunic/chain"
+	"tunic/internal/httpx"
 	"tunic/internal/wire"
 	"tunic/ledger"
 	"tunic/ledger/machine"
@@ -95,7 +95,7 @@ func (d *directories) list(e chain.Epoch, form representation) (stored, error) {
 		for i := range s.list.Entries {
 			out.Entries[i] = entryOf(s.list.Entries[i])
 		}
-		return encodeJSON(out)
+		return httpx.EncodeJSON(out)
 	})
 	if err == nil && e == 0 {
 		d.now[form].Store(&current{s, b})
@@ -136,7 +136,7 @@ func (d *directories) delta(since, e chain.Epoch, form representation) (stored, 
 func (d *directories) settle(e chain.Epoch) (settled, error) {
 	head := d.ledger.Head().Header
 	if head.Height == 0 {
-		return settled{}, problem(http.StatusServiceUnavailable, codeNoHead, "there is no block yet").after(retryAfterNoHead)
+		return settled{}, errNoHead()
 	}
 	if e == 0 {
 		e = head.DirEpoch

@@ -120,7 +120,7 @@ func deltaAsJSON(from, to *directory.List, header chain.SealedHeader) ([]byte, e
 			return nil, err
 		}
 	}
-	return encodeJSON(out)
+	return httpx.EncodeJSON(out)
 }
 
 // GetDirectoryRoot serves what commits to a list, without the list.
@@ -135,7 +135,7 @@ func (s *server) GetDirectoryRoot(ctx context.Context, req oas.GetDirectoryRootR
 	}
 	h, body := at.header.Header, at.header.Encode()
 	if form == asJSON {
-		body, err = encodeJSON(oas.DirectoryRoot{Epoch: int64(h.DirEpoch), Root: h.Directory.String(), Count: int(h.DirCount),
+		body, err = httpx.EncodeJSON(oas.DirectoryRoot{Epoch: int64(h.DirEpoch), Root: h.Directory.String(), Count: int(h.DirCount),
 			Removals: nodeIDs(h.Removals), Height: int64(h.Height), TimeMs: int64(h.Time), Header: body})
 		if err != nil {
 			return nil, err
@@ -168,7 +168,7 @@ func (s *server) ListDirectoryEntries(ctx context.Context, req oas.ListDirectory
 	if err != nil {
 		return nil, err
 	}
-	body, err := encodeJSON(struct {
+	body, err := httpx.EncodeJSON(struct {
 		Height     int64        `json:"height"`
 		Epoch      int64        `json:"epoch"`
 		Total      int64        `json:"total"`
@@ -258,7 +258,7 @@ func (s *server) GetDirectoryProof(ctx context.Context, req oas.GetDirectoryProo
 			shown := entryOf(entry)
 			out.Listed, out.Entry = true, &shown
 		}
-		if body, err = encodeJSON(out); err != nil {
+		if body, err = httpx.EncodeJSON(out); err != nil {
 			return nil, err
 		}
 	}

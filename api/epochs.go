@@ -5,7 +5,6 @@ import (
 	"encoding/binary"
 	"fmt"
 	"iter"
-	"net/http"
 	"slices"
 	"strconv"
 
@@ -91,7 +90,7 @@ func summaryOf(first, last chain.Header, start func(chain.Epoch) chain.Time) oas
 func (s *server) epochNamed(text string) (chain.Epoch, error) {
 	head := s.ledger.Head().Header
 	if head.Height == 0 {
-		return 0, problem(http.StatusServiceUnavailable, codeNoHead, "there is no block yet").after(retryAfterNoHead)
+		return 0, errNoHead()
 	}
 	if text == "latest" {
 		return head.DirEpoch, nil

@@ -233,13 +233,16 @@ func TestEventsShare(t *testing.T) {
 	w.seal()
 	ctx, stop := context.WithCancel(context.Background())
 	var wg sync.WaitGroup
-	ask := func(from string) *httptest.ResponseRecorder {
+	request := func(from string) *http.Request {
 		req := httptest.NewRequestWithContext(ctx, http.MethodGet, "/v1/events?types=head", nil)
 		req.RemoteAddr = from
-		out := httptest.NewRecorder()
-		begun := make(chan struct{})
+		return req
+	}
+	// ask leaves a stream running: of its answer the status can be read.
+	ask := func(from string) *httptest.ResponseRecorder {
+		out, begun := httptest.NewRecorder(), make(chan struct{})
 		wg.Go(func() {
-			w.handler.ServeHTTP(flushing{out, sync.OnceFunc(func() { close(begun) })}, req)
+			w.handler.ServeHTTP(flushing{out, sync.OnceFunc(func() { close(begun) })}, request(from))
 		})
 		<-begun
 		return out
@@ -249,7 +252,8 @@ func TestEventsShare(t *testing.T) {
 			t.Fatalf("within the share: %d", a.Code)
 		}
 	}
-	a := ask("192.0.2.1:2000")
+	a := httptest.NewRecorder()
+	w.handler.ServeHTTP(a, request("192.0.2.1:2000"))
 	if a.Code != http.StatusTooManyRequests || !strings.Contains(a.Body.String(), "too_many_streams") || a.Header().Get("Retry-After") == "" {
 		t.Errorf("beyond the share: %d %s", a.Code, a.Body)
 	}

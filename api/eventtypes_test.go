@@ -2,7 +2,6 @@ package api_test
 
 import (
 	"context"
-	"crypto/ed25519"
 	"encoding/json"
 	"fmt"
 	"net/http"
@@ -16,7 +15,6 @@ import (
 	"tunic/api"
 	"tunic/api/oas"
 	"tunic/chain"
-	"tunic/chain/beacon"
 	"tunic/chain/genesis"
 	"tunic/chain/statement"
 	"tunic/internal/httpx"
@@ -61,29 +59,14 @@ func (f *feed) until(name string, h chain.Height) []told {
 // eventful is a network in which all types of events happened, stored in dir.
 func eventful(t testing.TB, dir string) *world {
 	t.Helper()
-	w := empty(t, func(_ *api.Config, l *ledger.Config) { l.Dir = dir })
-	w.seal()
-	for i := len(w.relays); i < 5; i++ {
-		s := seed("relay", i)
-		key := ed25519.NewKeyFromSeed(s[:])
-		w.relays = append(w.relays, &relay{key: key, vrf: beacon.NewKey(seed("vrf", i)), id: chain.NodeID(key.Public().(ed25519.PublicKey))})
-	}
-	for i, r := range w.relays {
-		w.register(r, w.accounts[i], w.gen.Params.StakingRequirement)
-	}
-	w.seal()
-	for _, r := range w.relays {
-		w.publish(r, 1)
-	}
-	w.seal()
+	w := five(t, func(_ *api.Config, l *ledger.Config) { l.Dir = dir })
 	c := genesis.Change{Number: 1, Epoch: 2, Params: w.gen.Params}
 	c.Params.BlockReward++
 	w.approve(2, c)
 	w.approve(3, c)
 	w.epoch(1)
 	for _, r := range w.relays[1:] {
-		v := statement.Vote{Subject: w.relays[0].id, Epoch: 1, Reasons: statement.ReasonLoss, Score: 870}
-		_, err := w.ledger.Publish(w.Context(), statement.Sign(w.ledger.Statements(), r.key, statement.LabelVote, statement.NewSequence(1, 0), v.Encode()).Encode())
+		_, err := w.ledger.Publish(w.Context(), w.vote(r, w.relays[0], statement.ReasonLoss, 870))
 		w.must(err)
 	}
 	w.must(w.submit(w.transfer(w.accounts[0], w.accounts[1], 5)))
@@ -216,6 +199,7 @@ func TestEventsGoOn(t *testing.T) {
 // TestEventsAcrossReverts: a client that comes and goes while the network goes on
 // and is reverted ends with what the history then holds, each event once.
 func TestEventsAcrossReverts(t *testing.T) {
+	t.Parallel()
 	ctx := context.Background()
 	rapid.Check(t, func(rt *rapid.T) {
 		w := running(t, nil)

@@ -5,7 +5,6 @@ import (
 
 	"tunic/api/oas"
 	"tunic/chain"
-	"tunic/chain/statement"
 	"tunic/ledger/machine"
 	"tunic/registry"
 	"tunic/registry/explain"
@@ -42,10 +41,8 @@ func asked(m *machine.Machine, n registry.Node) explain.Node {
 	if b, ok := m.Staking().Bond(n.ID); ok && b.Closed() {
 		out.FreeAt = b.MaturesAt()
 	}
-	if st, err := statement.Decode(n.Descriptor); err == nil {
-		if d, err := statement.DecodeDescriptor(st.Body); err == nil {
-			out.Descriptor = &d
-		}
+	if d, ok := n.Described(); ok {
+		out.Descriptor = &d
 	}
 	if n.State == registry.Decommissioned {
 		out.DecommissionedAt, out.DecommissionedEpoch, out.Stay = n.StateSince, m.Core().EpochAt(n.StateSince), n.Stay

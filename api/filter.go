@@ -13,6 +13,7 @@ import (
 
 	"tunic/api/oas"
 	"tunic/chain"
+	"tunic/internal/httpx"
 	"tunic/registry/directory"
 )
 
@@ -130,8 +131,8 @@ func choose[T any](names string) (members, error) {
 				known[i] = nameOf(f)
 			}
 			slices.Sort(known)
-			a := field(codeInvalidRequest, "fields", fmt.Sprintf("there is no %q", clip(name, 40)))
-			a.Detail = clip(fmt.Sprintf("%s; there are %s", a.Detail, strings.Join(known, ", ")), 2*maxProblemDetail)
+			a := field(codeInvalidRequest, "fields", fmt.Sprintf("there is no %q", httpx.Clip(name, 40)))
+			a.Detail = httpx.Clip(fmt.Sprintf("%s; there are %s", a.Detail, strings.Join(known, ", ")), 2*maxProblemDetail)
 			return nil, a
 		}
 	}
@@ -158,7 +159,7 @@ func (m members) of(item any) (json.RawMessage, error) {
 		if value.Kind() == reflect.Pointer && value.IsNil() {
 			continue // as omitempty
 		}
-		one, err := encodeJSON(value.Interface())
+		one, err := httpx.EncodeJSON(value.Interface())
 		if err != nil {
 			return nil, err
 		}
@@ -171,7 +172,7 @@ func (m members) of(item any) (json.RawMessage, error) {
 	return append(b, '}'), nil
 }
 
-// show is items with the members that were asked for, ready for encodeJSON.
+// show is items with the members that were asked for, ready for httpx.EncodeJSON.
 func show[T any](f filtering, items []T) (any, error) {
 	if f.members == nil {
 		return items, nil

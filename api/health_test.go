@@ -14,6 +14,7 @@ import (
 // The health scripts of docs/health.md count the nodes of a real server, and
 // fail where there are too few or no server.
 func TestHealthScripts(t *testing.T) {
+	t.Parallel()
 	page, err := os.ReadFile("../docs/health.md")
 	if err != nil {
 		t.Fatal(err)

@@ -43,9 +43,6 @@ func init() {
 // TestMain finds goroutines left behind. The database's memory pool drains for
 // a second after it was closed.
 func TestMain(m *testing.M) {
-	for _, kind := range []string{"text/html", "text/css", "text/javascript", "image/svg+xml"} {
-		openapi3filter.RegisterBodyDecoder(kind, openapi3filter.FileBodyDecoder)
-	}
 	goleak.VerifyTestMain(m, goleak.IgnoreTopFunction("github.com/syndtr/goleveldb/leveldb.(*DB).mpoolDrain"))
 }
 
@@ -107,9 +104,7 @@ func empty(t testing.TB, change func(*api.Config, *ledger.Config)) *world {
 	w.gen.CouncilMin = 2
 	slices.SortFunc(w.gen.Allocations, func(a, b genesis.Allocation) int { return bytes.Compare(a.Address[:], b.Address[:]) })
 	for i := range 3 {
-		s := seed("relay", i)
-		key := ed25519.NewKeyFromSeed(s[:])
-		w.relays = append(w.relays, &relay{key: key, vrf: beacon.NewKey(seed("vrf", i)), id: chain.NodeID(key.Public().(ed25519.PublicKey))})
+		w.relays = append(w.relays, newRelay(i))
 	}
 	lcfg := ledger.Config{Genesis: w.gen, SealerKey: sealer, Mode: ledger.ModeManual, Clock: ledger.NewDrivenClock(w.gen.Time)}
 	cfg := api.Config{Network: w.gen.Network(), Version: "test"}
@@ -132,6 +127,32 @@ func empty(t testing.TB, change func(*api.Config, *ledger.Config)) *world {
 	if w.router, err = legacy.NewRouter(spec); err != nil {
 		t.Fatal(err)
 	}
+	return w
+}
+
+func newRelay(i int) *relay {
+	s := seed("relay", i)
+	key := ed25519.NewKeyFromSeed(s[:])
+	return &relay{key: key, vrf: beacon.NewKey(seed("vrf", i)), id: chain.NodeID(key.Public().(ed25519.PublicKey))}
+}
+
+// five is a network before epoch 1, in which five nodes of five operators will be
+// listed, so that they judge each other.
+func five(t testing.TB, change func(*api.Config, *ledger.Config)) *world {
+	t.Helper()
+	w := empty(t, change)
+	w.seal()
+	for i := len(w.relays); i < 5; i++ {
+		w.relays = append(w.relays, newRelay(i))
+	}
+	for i, r := range w.relays {
+		w.register(r, w.accounts[i], w.gen.Params.StakingRequirement)
+	}
+	w.seal()
+	for _, r := range w.relays {
+		w.publish(r, 1)
+	}
+	w.seal()
 	return w
 }
 

@@ -1,7 +1,6 @@
 package api_test
 
 import (
-	"crypto/ed25519"
 	"encoding/json"
 	"net/http"
 	"slices"
@@ -9,7 +8,6 @@ import (
 
 	"tunic/api/oas"
 	"tunic/chain"
-	"tunic/chain/beacon"
 	"tunic/chain/statement"
 	"tunic/registry"
 )
@@ -18,21 +16,7 @@ import (
 // that they judge each other.
 func judging(t testing.TB) *world {
 	t.Helper()
-	w := empty(t, nil)
-	w.seal()
-	for i := len(w.relays); i < 5; i++ {
-		s := seed("relay", i)
-		key := ed25519.NewKeyFromSeed(s[:])
-		w.relays = append(w.relays, &relay{key: key, vrf: beacon.NewKey(seed("vrf", i)), id: chain.NodeID(key.Public().(ed25519.PublicKey))})
-	}
-	for i, r := range w.relays {
-		w.register(r, w.accounts[i], w.gen.Params.StakingRequirement)
-	}
-	w.seal()
-	for _, r := range w.relays {
-		w.publish(r, 1)
-	}
-	w.seal()
+	w := five(t, nil)
 	w.epoch(1)
 	return w
 }

@@ -8,7 +8,7 @@ import (
 
 	"tunic/api/oas"
 	"tunic/chain"
-	"tunic/chain/statement"
+	"tunic/internal/httpx"
 	"tunic/ledger/machine"
 	"tunic/registry"
 	"tunic/registry/directory"
@@ -21,16 +21,6 @@ func nodeID(name, text string) (chain.NodeID, error) {
 		return id, field(codeInvalidRequest, name, "is not a node id")
 	}
 	return id, nil
-}
-
-// descriptorOf is the newest descriptor of n, if it has one.
-func descriptorOf(n registry.Node) (statement.Descriptor, bool) {
-	st, err := statement.Decode(n.Descriptor)
-	if err != nil {
-		return statement.Descriptor{}, false
-	}
-	d, err := statement.DecodeDescriptor(st.Body)
-	return d, err == nil
 }
 
 func nodeOf(m *machine.Machine, n registry.Node) oas.Node {
@@ -52,7 +42,7 @@ func nodeOf(m *machine.Machine, n registry.Node) oas.Node {
 			out.StayEpochs = &stay
 		}
 	}
-	if d, ok := descriptorOf(n); ok {
+	if d, ok := n.Described(); ok {
 		out.Endpoints = &d.Endpoints
 	}
 	return out
@@ -93,7 +83,7 @@ func (s *server) ListNodes(ctx context.Context, req oas.ListNodesRequestObject) 
 	if err != nil {
 		return nil, err
 	}
-	body, err := encodeJSON(struct {
+	body, err := httpx.EncodeJSON(struct {
 		Height     int64   `json:"height"`
 		Total      int64   `json:"total"`
 		NextCursor *string `json:"next_cursor,omitempty"`
@@ -130,7 +120,7 @@ func (f nodeFilter) takes(m *machine.Machine, n registry.Node) bool {
 	}
 	e := directory.Entry{Node: n.ID, Operator: n.Operator, Swarm: n.Swarm, Version: n.Version, Stake: m.Staking().Total(n.ID)}
 	if f.Search != "" {
-		d, _ := descriptorOf(n)
+		d, _ := n.Described()
 		e.Endpoints = d.Endpoints
 	}
 	return f.Match(&e)
@@ -213,12 +203,8 @@ func detailOf(m *machine.Machine, n registry.Node) oas.NodeDetail {
 }
 
 func nodeEventOf(e registry.Event) oas.NodeEvent {
-	out := oas.NodeEvent{Height: int64(e.Height), TimeMs: int64(e.Time), From: e.From.String(), To: oas.NodeState(e.To.String()), Reason: e.Reason}
-	if !e.Proof.IsZero() {
-		proof := e.Proof.String()
-		out.Proof = &proof
-	}
-	return out
+	return oas.NodeEvent{Height: int64(e.Height), TimeMs: int64(e.Time), From: e.From.String(), To: oas.NodeState(e.To.String()), Reason: e.Reason,
+		Proof: named(e.Proof)}
 }
 
 func ballotsOf(votes []registry.Ballot) []oas.Ballot {
@@ -253,7 +239,7 @@ func serviceNodeOf(m *machine.Machine, n registry.Node) oas.ServiceNode {
 		TotalContributed: amount(m.Staking().Total(n.ID)), StakingRequirement: amount(m.Core().Params.StakingRequirement),
 		ServiceNodeVersion: n.Version, LastUptimeProof: int64(n.LastHeartbeat / 1000), SwarmId: decimal(n.Swarm),
 	}
-	d, ok := descriptorOf(n)
+	d, ok := n.Described()
 	if !ok {
 		return out
 	}

@@ -7,6 +7,7 @@ import (
 	"tunic/api/oas"
 	"tunic/chain"
 	"tunic/chain/genesis"
+	"tunic/internal/httpx"
 	"tunic/internal/wire"
 	"tunic/ledger/light"
 	"tunic/ledger/machine"
@@ -42,7 +43,7 @@ func (s *server) GetParams(ctx context.Context, req oas.GetParamsRequestObject) 
 		return nil, err
 	}
 	if form == asJSON {
-		if octets, err = encodeJSON(out); err != nil {
+		if octets, err = httpx.EncodeJSON(out); err != nil {
 			return nil, err
 		}
 	}

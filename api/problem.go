@@ -31,7 +31,6 @@ const (
 	codeTooLarge        = "body_too_large"
 	codeMediaType       = "unsupported_media_type"
 	codeMessage         = "malformed_message"
-	codeRateLimited     = "rate_limited"
 	codeInternal        = "internal"
 	codeHalted          = "ledger_halted"
 	codeNoHead          = "no_head"
@@ -77,7 +76,7 @@ type answer struct {
 }
 
 func problem(status int, code, detail string) answer {
-	return answer{Problem: httpx.Problem{Status: status, Code: code, Detail: clip(detail, maxProblemDetail)}}
+	return answer{Problem: httpx.Problem{Status: status, Code: code, Detail: httpx.Clip(detail, maxProblemDetail)}}
 }
 
 func (a answer) after(seconds int) answer {
@@ -88,8 +87,13 @@ func (a answer) after(seconds int) answer {
 // field is a problem with one parameter or one member of a body.
 func field(code, name, detail string) answer {
 	a := problem(http.StatusBadRequest, code, name+": "+detail)
-	a.Errors = []httpx.FieldError{{Field: name, Detail: clip(detail, maxFieldErrorDetail)}}
+	a.Errors = []httpx.FieldError{{Field: name, Detail: httpx.Clip(detail, maxFieldErrorDetail)}}
 	return a
+}
+
+// notFound is the answer where there is no such thing.
+func notFound(code, detail string) answer {
+	return problem(http.StatusNotFound, code, detail)
 }
 
 // pagesKey is where a gin.Context has the *pages.Site.
@@ -174,15 +178,4 @@ func (s *server) panicked(w http.ResponseWriter, r *http.Request, value any) {
 		x.Panicked = true
 	}
 	s.cfg.Logger.Error("panic in a handler", "request", httpx.RequestID(w), "method", r.Method, "value", value)
-}
-
-// clip bounds a text for people, at a rune's end.
-func clip(text string, most int) string {
-	if len(text) <= most {
-		return text
-	}
-	for most > 0 && text[most]&0xc0 == 0x80 {
-		most--
-	}
-	return text[:most] + "..."
 }

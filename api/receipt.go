@@ -42,8 +42,7 @@ func (s *server) receipt(out *oas.Transaction, st ledger.TxStatus) error {
 	proof := proofIn(st.Bytes)
 	s.ledger.View(func(m *machine.Machine) {
 		if id, ok := punishedAt(m, proof, st.Height); ok {
-			text := id.String()
-			out.Offence = &text
+			out.Offence = named(id)
 		}
 		subject := n.node
 		if n.label == statement.LabelProof {

@@ -2,7 +2,6 @@ package api
 
 import (
 	"context"
-	"net/http"
 	"sync"
 
 	"tunic/api/oas"
@@ -23,7 +22,7 @@ func (s *server) GetReady(context.Context, oas.GetReadyRequestObject) (oas.GetRe
 	}
 	head := s.ledger.Head().Header.Height
 	if head == 0 {
-		return nil, problem(http.StatusServiceUnavailable, codeNoHead, "there is no block yet").after(retryAfterNoHead)
+		return nil, errNoHead()
 	}
 	return oas.GetReady200JSONResponse{Status: oas.Ok, Height: int64(head)}, nil
 }

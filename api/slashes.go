@@ -11,6 +11,7 @@ import (
 	"tunic/api/oas"
 	"tunic/chain"
 	"tunic/chain/state"
+	"tunic/internal/httpx"
 	"tunic/ledger/machine"
 	"tunic/slashing"
 )
@@ -66,10 +67,7 @@ func (o slashOrder) key(r slashing.Record) []byte {
 
 // ListSlashes pages through the offences punished.
 func (s *server) ListSlashes(ctx context.Context, req oas.ListSlashesRequestObject) (oas.ListSlashesResponseObject, error) {
-	var node string
-	if req.Params.Node != nil {
-		node = *req.Params.Node
-	}
+	node := text(req.Params.Node)
 	order := slashOrder("offence") // as the state has them
 	if req.Params.Order != nil {
 		order = slashOrder(*req.Params.Order)
@@ -209,7 +207,7 @@ func addStep(v *oas.Verdict, st slashing.Step) {
 		Detail *string `json:"detail,omitempty"`
 		Name   string  `json:"name"`
 		Ok     bool    `json:"ok"`
-	}{nonEmpty(clip(st.Detail, maxProblemDetail)), st.Name, st.OK})
+	}{nonEmpty(httpx.Clip(st.Detail, maxProblemDetail)), st.Name, st.OK})
 }
 
 // refusalText is a refusal's detail without its code.

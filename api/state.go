@@ -8,6 +8,7 @@ import (
 	"tunic/api/oas"
 	"tunic/chain"
 	"tunic/chain/state"
+	"tunic/internal/table"
 	"tunic/ledger/machine"
 )
 
@@ -38,4 +39,18 @@ func (s *server) GetStateProof(ctx context.Context, req oas.GetStateProofRequest
 	}
 	b := append(of.Encode(), p.Encode()...)
 	return oas.GetStateProof200ApplicationoctetStreamResponse{Body: bytes.NewReader(b), ContentLength: int64(len(b))}, nil
+}
+
+// stateProof proves a row, or its absence, against the header of m's head.
+func stateProof(m *machine.Machine, head chain.SealedHeader, part machine.Part, key []byte) *oas.StateProof {
+	p := m.Prove(part, key)
+	out := &oas.StateProof{Header: head.Encode(), Part: part.String(), Key: key, Membership: table.AppendMembership(nil, p.Row)}
+	for i, root := range p.Roots {
+		out.Parts = append(out.Parts, struct {
+			Count int64    `json:"count"`
+			Name  string   `json:"name"`
+			Root  oas.Hash `json:"root"`
+		}{int64(root.Count), machine.Part(i).String(), chain.Hash(root.Root).String()})
+	}
+	return out
 }

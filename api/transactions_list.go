@@ -178,29 +178,10 @@ func (n *note) item() oas.TransactionItem {
 		height, index, time, result := int64(n.height), int(n.index), int64(n.time), resultOf(n.result)
 		out.Status, out.Height, out.Index, out.TimeMs, out.Result = string(oas.Included), &height, &index, &time, &result
 	}
-	if !n.sender.IsZero() {
-		text := n.sender.String()
-		out.Sender = &text
-	}
-	if !n.to.IsZero() {
-		text := n.to.String()
-		out.To = &text
-	}
-	if n.node != (chain.NodeID{}) {
-		text := n.node.String()
-		out.Node = &text
-	}
-	if n.about != (chain.NodeID{}) {
-		text := n.about.String()
-		out.About = &text
-	}
+	out.Sender, out.To, out.Node, out.About, out.Label = named(n.sender), named(n.to), named(n.node), named(n.about), named(n.label)
 	if n.amount > 0 {
 		text := amount(n.amount)
 		out.Amount = &text
-	}
-	if n.label != 0 {
-		text := n.label.String()
-		out.Label = &text
 	}
 	return out
 }

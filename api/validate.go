@@ -87,7 +87,7 @@ func (t routeTable) validate(c *gin.Context) {
 	}
 	for _, name := range slices.Sorted(maps.Keys(query)) {
 		if route.Operation.Parameters.GetByInAndName(openapi3.ParameterInQuery, name) == nil {
-			fail(c, field(codeInvalidRequest, clip(name, 40), "there is no such parameter"))
+			fail(c, field(codeInvalidRequest, httpx.Clip(name, 40), "there is no such parameter"))
 			return
 		}
 		if len(query[name]) > 1 {
@@ -153,7 +153,7 @@ func requestProblem(err error) answer {
 	if name == "limit" && schema != nil && schema.SchemaField == "maximum" {
 		code = codeLimitTooLarge
 	}
-	return field(code, clip(name, 80), why)
+	return field(code, httpx.Clip(name, 80), why)
 }
 
 // unreadable says what a parameter must be that is of no such type.

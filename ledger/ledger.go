@@ -1,11 +1,13 @@
 // Package ledger is a running ledger: the state machine of ledger/machine with
 // a database under it, a mempool and the embedded sealer beside it. It
-// implements docs/spec/chain.md, section Sealing.
+// implements docs/spec/chain.md, section Sealing, and docs/spec/state.md,
+// sections Database and Former states.
 //
 // Most callers Open one, Submit transactions, read with Head, Block, Tx, List
 // and View, or ViewAt for the state after one of the last blocks, and follow it
-// with Subscribe. Dev networks move time with Advance and go back with Snapshot
-// and Revert (docs/spec/dev.md).
+// with Subscribe, or block by block with Follow; Outcome says what a block did.
+// Dev networks move time with Advance and go back with Snapshot and Revert
+// (docs/spec/dev.md).
 //
 // A block is on stable storage (one synced batch) before anybody sees it: Head,
 // subscribers and queries show it only afterwards. After a crash the same block

@@ -114,12 +114,9 @@ func (r *Registry) eligible(n Node, e chain.Epoch, now chain.Time, bonds Bonds) 
 	case !r.core.Params.Allows(n.Version):
 		return d, "the software version is not allowed"
 	}
-	st, err := statement.Decode(n.Descriptor)
-	if err == nil {
-		d, err = statement.DecodeDescriptor(st.Body)
-	}
-	if err != nil {
-		panic("registry: internal error: stored descriptor: " + err.Error())
+	d, ok := n.Described()
+	if !ok {
+		panic("registry: internal error: a stored descriptor cannot be read")
 	}
 	for _, at := range []chain.Epoch{e, e + 1} {
 		if _, ok := d.KeyFor(at); !ok {

@@ -122,6 +122,15 @@ type Node struct {
 	CommitmentHash     chain.Hash         // SHA-256 of its encoding; its body stands in its block
 }
 
+// Described is the newest descriptor that n published; false if there is none.
+func (n *Node) Described() (d statement.Descriptor, ok bool) {
+	st, err := statement.Decode(n.Descriptor)
+	if err == nil {
+		d, err = statement.DecodeDescriptor(st.Body)
+	}
+	return d, err == nil
+}
+
 // Context is the block in which a change happens.
 type Context struct {
 	Height chain.Height

@@ -138,17 +138,27 @@ func (r *Registry) step(v Verdict, proof chain.Hash, ctx Context) {
 // verdictOf sums up votes that agree.
 func verdictOf(n Node, agree []statement.Statement, e chain.Epoch) Verdict {
 	v := Verdict{Subject: n.ID, Operator: n.Operator, Epoch: e, From: n.State, All: ^statement.Reasons(0)}
-	var scores []chain.Permille
+	var ballots []Ballot
 	for _, st := range agree {
 		b := ballotOf(st)
 		v.All &= b.Reasons
 		v.Any |= b.Reasons
 		v.Votes = append(v.Votes, st.Encode())
-		scores = append(scores, b.Score)
+		ballots = append(ballots, b)
+	}
+	v.Score = MedianScore(ballots)
+	return v
+}
+
+// MedianScore is the score that votes, at least one, come to: the lower of two in
+// the middle.
+func MedianScore(votes []Ballot) chain.Permille {
+	scores := make([]chain.Permille, len(votes))
+	for i, b := range votes {
+		scores[i] = b.Score
 	}
 	slices.Sort(scores)
-	v.Score = scores[(len(scores)-1)/2] // the lower of two in the middle
-	return v
+	return scores[(len(scores)-1)/2]
 }
 
 // back reports whether n was heard while the quorum voted, and too few of those

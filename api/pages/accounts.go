@@ -40,8 +40,8 @@ func (s *Site) account(r *http.Request) (view, error) {
 	if err != nil {
 		return view{}, err
 	}
-	txs, err := s.listTransactions(r.Context(), &client.ListTransactionsParams{Account: &a.Address, Limit: &accountTxs})
-	if err != nil && !missing(err) {
+	txs, err := known(s.listTransactions(r.Context(), &client.ListTransactionsParams{Account: &a.Address, Limit: &accountTxs}))
+	if err != nil {
 		return view{}, err
 	}
 	bonds, err := s.bondsOf(r.Context(), a)

@@ -1,7 +1,6 @@
 package pages
 
 import (
-	"bytes"
 	"compress/gzip"
 	"crypto/sha256"
 	"embed"
@@ -40,7 +39,7 @@ func readAssets() (map[string]asset, map[string]string) {
 		}
 		ext := path.Ext(f.Name())
 		hash := sha256.Sum256(body)
-		a := asset{body: body, zipped: compress(body, gzip.BestCompression), etag: httpx.ETag(body), name: strings.TrimSuffix(f.Name(), ext) + "-" + hex.EncodeToString(hash[:6]) + ext,
+		a := asset{body: body, zipped: httpx.Gzip(body, gzip.BestCompression), etag: httpx.ETag(body), name: strings.TrimSuffix(f.Name(), ext) + "-" + hex.EncodeToString(hash[:6]) + ext,
 			mediaType: map[string]string{".css": "text/css; charset=utf-8", ".js": "text/javascript; charset=utf-8", ".svg": "image/svg+xml"}[ext]}
 		byName[a.name], names[f.Name()] = a, a.name
 	}
@@ -61,7 +60,7 @@ func serveAsset(w http.ResponseWriter, r *http.Request) {
 	h.Set("Cache-Control", "public, max-age=31536000, immutable")
 	h.Set("Vary", "Accept-Encoding")
 	body, etag := a.body, a.etag
-	if acceptsGzip(r) {
+	if httpx.TakesGzip(r) {
 		body, etag = a.zipped, strings.TrimSuffix(a.etag, `"`)+`-gzip"`
 		h.Set("Content-Encoding", "gzip")
 	}
@@ -71,32 +70,4 @@ func serveAsset(w http.ResponseWriter, r *http.Request) {
 	h.Set("Content-Type", a.mediaType)
 	h.Set("Content-Length", strconv.Itoa(len(body)))
 	_, _ = w.Write(body)
-}
-
-// acceptsGzip reports whether Accept-Encoding names gzip and does not refuse it.
-func acceptsGzip(r *http.Request) bool {
-	for _, part := range strings.Split(strings.Join(r.Header.Values("Accept-Encoding"), ","), ",") {
-		name, q, weighed := strings.Cut(strings.ReplaceAll(strings.ToLower(part), " ", ""), ";q=")
-		if name == "gzip" {
-			weight, err := strconv.ParseFloat(q, 64)
-			return !weighed || err == nil && weight > 0
-		}
-	}
-	return false
-}
-
-// compress returns body in gzip.
-func compress(body []byte, level int) []byte {
-	var b bytes.Buffer
-	z, err := gzip.NewWriterLevel(&b, level)
-	if err == nil {
-		_, err = z.Write(body)
-	}
-	if err == nil {
-		err = z.Close()
-	}
-	if err != nil {
-		panic("pages: internal error: " + err.Error()) // a known level, and memory
-	}
-	return b.Bytes()
 }

@@ -13,7 +13,6 @@ import (
 )
 
 const (
-	entriesOnPage = 50
 	// differencesMost is how many changed nodes the comparison shows.
 	differencesMost = 200
 	// comparedMost is the longest list whose old values are fetched too.
@@ -71,8 +70,7 @@ func (s *Site) directory(r *http.Request) (view, error) {
 	if d.Root, err = s.directoryRoot(r.Context(), epoch); err != nil {
 		return view{}, err
 	}
-	limit := entriesOnPage
-	res, err := s.api.ListDirectoryEntriesWithResponse(r.Context(), &client.ListDirectoryEntriesParams{Epoch: &epoch, Limit: &limit, Cursor: cursor(r)})
+	res, err := s.api.ListDirectoryEntriesWithResponse(r.Context(), &client.ListDirectoryEntriesParams{Epoch: &epoch, Limit: &pageLimit, Cursor: cursor(r)})
 	if err != nil {
 		return view{}, err
 	}

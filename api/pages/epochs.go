@@ -10,9 +10,6 @@ import (
 	"tunic/api/client"
 )
 
-// epochsOnPage is how many epochs a page of the list has.
-const epochsOnPage = 50
-
 // quorumsMost is how many quorums an epoch's page shows.
 const quorumsMost = 200
 
@@ -28,8 +25,7 @@ type epochsView struct {
 
 // epochs are the last epochs, newest first.
 func (s *Site) epochs(r *http.Request) (view, error) {
-	limit := epochsOnPage
-	res, err := s.api.ListEpochsWithResponse(r.Context(), &client.ListEpochsParams{Limit: &limit, Cursor: cursor(r)})
+	res, err := s.api.ListEpochsWithResponse(r.Context(), &client.ListEpochsParams{Limit: &pageLimit, Cursor: cursor(r)})
 	if err != nil {
 		return view{}, err
 	}

@@ -15,7 +15,7 @@ import (
 // functions are what templates call. Those that depend on the head's time are
 // methods of the frame: $.When, $.Age.
 var functions = template.FuncMap{
-	"id": shortID, "full": fullID, "short": short, "href": href, "copy": copyButton, // ids
+	"id": shortID, "full": fullID, "short": short, "copy": copyButton, // ids
 	"amount": amount, "tun": tun, "tunOnly": tunOnly, "share": share, "permille": permille, "bps": bps, "duration": duration, // quantities
 	"utc": utc, "count": count, "group": group,
 	"badge": badge, "result": result, "means": means, // words

@@ -143,25 +143,11 @@ func (s *Site) nodeEntry(ctx context.Context, id string) (*client.DirectoryEntry
 
 // nodeTransactions asks for what was last in blocks about the node.
 func (s *Site) nodeTransactions(ctx context.Context, id string) (items []client.TransactionItem, remembers bool, err error) {
-	limit := nodeRecent
-	res, err := s.api.ListTransactionsWithResponse(ctx, &client.ListTransactionsParams{Node: &id, Limit: &limit})
-	if err != nil {
-		return nil, false, err
-	}
-	page, err := known(read(res.JSON200, res.HTTPResponse, res.Body))
+	page, err := known(s.listTransactions(ctx, &client.ListTransactionsParams{Node: &id, Limit: ptr(nodeRecent)}))
 	if page == nil || err != nil {
 		return nil, false, err
 	}
 	return page.Items, true, nil
-}
-
-// known is a part of a page that an API may lack: nil without an error where
-// there is no such thing.
-func known[T any](v *T, err error) (*T, error) {
-	if err != nil && missing(err) {
-		return nil, nil
-	}
-	return v, err
 }
 
 // parts are the shares of a bond, the operator's first and then the largest.

@@ -8,9 +8,6 @@ import (
 	"tunic/api/client"
 )
 
-// nodesOnPage is how many nodes a page of the list has.
-const nodesOnPage = 50
-
 // nodeStates are in the order of a node's life.
 var nodeStates = []string{"registered", "active", "decommissioned", "deregistered", "unlocking", "left", "tombstoned"}
 
@@ -56,8 +53,7 @@ func (n nodeRow) StateWord() string { return string(n.State) }
 // nodes is the table of all nodes, filtered and ordered by the API.
 func (s *Site) nodes(r *http.Request) (view, error) {
 	q := r.URL.Query()
-	limit := nodesOnPage
-	params := client.ListNodesParams{Limit: &limit, Cursor: cursor(r), State: ptr(client.NodeState(q.Get("state"))),
+	params := client.ListNodesParams{Limit: &pageLimit, Cursor: cursor(r), State: ptr(client.NodeState(q.Get("state"))),
 		Flag: ptr(client.ListNodesParamsFlag(q.Get("flag"))), Search: ptr(q.Get("search")), Order: ptr(q.Get("order"))}
 	res, err := s.api.ListNodesWithResponse(r.Context(), &params)
 	if err != nil {

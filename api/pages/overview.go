@@ -54,8 +54,8 @@ func (s *Site) overview(r *http.Request) (view, error) {
 	if err != nil {
 		return view{}, err
 	}
-	txs, err := s.listTransactions(ctx, &client.ListTransactionsParams{Kind: ptr("signed"), Limit: ptr(newestTxRows)})
-	if err != nil && !missing(err) {
+	txs, err := known(s.listTransactions(ctx, &client.ListTransactionsParams{Kind: ptr("signed"), Limit: ptr(newestTxRows)}))
+	if err != nil {
 		return view{}, err
 	}
 	rewards, err := s.rewards(ctx)
@@ -75,9 +75,9 @@ func (s *Site) overview(r *http.Request) (view, error) {
 		return view{}, err
 	}
 	epochMs, _ := rules.Params["epoch_length_ms"].(float64)
-	known := 0
+	all := 0
 	for _, n := range status.Nodes {
-		known += n
+		all += n
 	}
 	var recent []client.TransactionItem
 	if txs != nil {
@@ -93,7 +93,7 @@ func (s *Site) overview(r *http.Request) (view, error) {
 		Txs     *client.TransactionPage // signed by accounts; nil where there is no list
 		Rewards *client.Rewards
 		Feed    []feedItem
-	}{status, known, int64(epochMs), shares(status.Nodes, known), barWidth, blocks, txs, rewards, feedOf(epochs, recent, slashes.Items)}}, nil
+	}{status, all, int64(epochMs), shares(status.Nodes, all), barWidth, blocks, txs, rewards, feedOf(epochs, recent, slashes.Items)}}, nil
 }
 
 // shares splits the bar among the states.
@@ -138,11 +138,7 @@ func (s *Site) rewards(ctx context.Context) (*client.Rewards, error) {
 	if err != nil {
 		return nil, err
 	}
-	rewards, err := read(res.JSON200, res.HTTPResponse, res.Body)
-	if missing(err) {
-		return nil, nil
-	}
-	return rewards, err
+	return known(read(res.JSON200, res.HTTPResponse, res.Body))
 }
 
 // newestEpochs are the last n, or none where the API does not say.
@@ -151,11 +147,8 @@ func (s *Site) newestEpochs(ctx context.Context, n int) ([]client.EpochSummary, 
 	if err != nil {
 		return nil, err
 	}
-	page, err := read(res.JSON200, res.HTTPResponse, res.Body)
-	switch {
-	case missing(err):
-		return nil, nil
-	case err != nil:
+	page, err := known(read(res.JSON200, res.HTTPResponse, res.Body))
+	if page == nil || err != nil {
 		return nil, err
 	}
 	return page.Items, nil

@@ -18,7 +18,6 @@ import (
 	"fmt"
 	"html/template"
 	"net/http"
-	"slices"
 	"strconv"
 
 	"tunic/api/client"
@@ -58,7 +57,7 @@ func New(cfg Config) (*Site, error) {
 
 // Routes are all pages, and the files that they load.
 func (s *Site) Routes() []Route {
-	return slices.Concat([]Route{
+	return []Route{
 		s.page("/", s.overview),
 		s.page("/blocks", s.blocks),
 		s.page("/blocks/{block}", s.block),
@@ -66,12 +65,22 @@ func (s *Site) Routes() []Route {
 		s.page("/transactions/{id}", s.transaction),
 		s.page("/accounts", s.accounts),
 		s.page("/accounts/{address}", s.account),
+		s.page("/nodes", s.nodes),
+		s.page("/nodes/{node}", s.node),
+		s.page("/directory", s.directory),
+		s.page("/epochs", s.epochs),
+		s.page("/epochs/{epoch}", s.epoch),
+		s.page("/slashes", s.slashes),
+		s.page("/slashes/{offence}", s.slash),
+		s.page("/map", s.networkMap),
+		s.page("/proof", s.proof),
+		{http.MethodPost, "/proof", s.serve(s.judge)},
 		s.page("/params", s.params),
 		s.page("/search", s.search),
 		s.page("/faucet", s.faucet),
 		{http.MethodPost, "/faucet", s.serve(s.fund)},
 		{http.MethodGet, "/assets/{file}", serveAsset},
-	}, s.relayPages())
+	}
 }
 
 // An action asks the API for one page. Its error is an httpx.Problem that the
@@ -163,9 +172,9 @@ func (s *Site) render(w http.ResponseWriter, r *http.Request, v view) {
 		// takes forms of its own pages alone.
 		h.Set("Referrer-Policy", "same-origin")
 	}
-	if acceptsGzip(r) {
+	if httpx.TakesGzip(r) {
 		h.Set("Content-Encoding", "gzip")
-		body = compress(body, gzip.BestSpeed)
+		body = httpx.Gzip(body, gzip.BestSpeed)
 	}
 	h.Set("Content-Length", strconv.Itoa(len(body)))
 	w.WriteHeader(cmp.Or(v.Status, http.StatusOK))

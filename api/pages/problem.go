@@ -1,9 +1,7 @@
 package pages
 
 import (
-	"mime"
 	"net/http"
-	"strconv"
 	"strings"
 
 	"tunic/internal/httpx"
@@ -65,13 +63,10 @@ func again(r *http.Request, status int) (path, words string) {
 
 // wantsHTML reports whether Accept names text/html: a browser, not a script.
 func wantsHTML(r *http.Request) bool {
-	for _, part := range strings.Split(strings.Join(r.Header.Values("Accept"), ","), ",") {
-		kind, params, err := mime.ParseMediaType(part)
-		if err != nil || kind != "text/html" {
-			continue
+	for name, weight := range httpx.Weights(r.Header["Accept"]) {
+		if name == "text/html" {
+			return weight > 0
 		}
-		q, err := strconv.ParseFloat(params["q"], 64)
-		return err != nil || q > 0
 	}
 	return false
 }

@@ -41,6 +41,15 @@ func missing(err error) bool {
 	return errors.As(err, &p) && (p.Status == http.StatusNotFound || p.Status == http.StatusNotImplemented)
 }
 
+// known is a part of a page that an API may lack: nil without an error where
+// there is no such thing.
+func known[T any](v *T, err error) (*T, error) {
+	if missing(err) {
+		return nil, nil
+	}
+	return v, err
+}
+
 // problemOf is the problem that an error is.
 func problemOf(err error) httpx.Problem {
 	var p httpx.Problem

@@ -210,8 +210,8 @@ func (s *Site) begins(ctx context.Context, q, hex string) ([]hit, error) {
 			hits = append(hits, hit{Kind: "offence", ID: o.Offence, Path: href("offence", o.Offence)})
 		}
 	}
-	txs, err := s.listTransactions(ctx, &client.ListTransactionsParams{Limit: &searchRecent})
-	if err != nil && !missing(err) {
+	txs, err := known(s.listTransactions(ctx, &client.ListTransactionsParams{Limit: &searchRecent}))
+	if err != nil {
 		return nil, err
 	}
 	if txs != nil {

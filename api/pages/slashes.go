@@ -13,8 +13,6 @@ import (
 )
 
 const (
-	// slashesOnPage is how many offences a page of the timeline has.
-	slashesOnPage = 50
 	// slashesCounted is how many of the newest the figures are of.
 	slashesCounted = 1000
 	// slashEpochs is how many epochs the chart shows.
@@ -49,7 +47,7 @@ type kindCount struct {
 
 // slashes is the timeline of offences, newest first.
 func (s *Site) slashes(r *http.Request) (view, error) {
-	page, err := s.newestOffences(r.Context(), slashesOnPage, "", cursor(r))
+	page, err := s.newestOffences(r.Context(), pageLimit, "", cursor(r))
 	if err != nil {
 		return view{}, err
 	}

@@ -93,11 +93,11 @@ func measureDirectory(ctx context.Context, opts DirectoryOptions) (DirectoryResu
 	// verifying 2, deltas 1.
 	tell := func(tenth, of, done, all int) { opts.Tell(1000*tenth+1000*of*done/max(1, all), 10_000) }
 	tell(0, 1, 0, 1)
-	w, err := newListedWorld(ctx, opts.Nodes)
+	w, err := newWorld(ctx, worldOptions{nodes: opts.Nodes})
 	if err != nil {
 		return r, err
 	}
-	defer w.close()
+	defer w.ledger.Close()
 	r.HTTP, err = w.measureHTTP(ctx, opts, func(done, all int) { tell(1, 6, done, all) })
 	if err != nil {
 		return r, err

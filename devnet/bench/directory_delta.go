@@ -47,7 +47,7 @@ type DeltaFigures struct {
 	ApplyRatio float64 `json:"apply_ratio"`  // apply_us / list_us
 }
 
-func (w *listedWorld) measureDeltas(ctx context.Context, opts DirectoryOptions, tell func(done, all int)) (DeltaResult, error) {
+func (w *world) measureDeltas(ctx context.Context, opts DirectoryOptions, tell func(done, all int)) (DeltaResult, error) {
 	r := DeltaResult{Goal: DirectoryDeltaGoal}
 	var column int // bytes that the epoch column alone takes
 	for _, c := range []struct {

@@ -70,7 +70,7 @@ type target struct {
 }
 
 // measureHTTP serves the list from all servers and loads them in turn.
-func (w *listedWorld) measureHTTP(ctx context.Context, opts DirectoryOptions, tell func(done, all int)) (HTTPFigures, error) {
+func (w *world) measureHTTP(ctx context.Context, opts DirectoryOptions, tell func(done, all int)) (HTTPFigures, error) {
 	f := HTTPFigures{Connections: opts.Connections, Rounds: opts.Rounds, RoundMS: opts.Load.Milliseconds(), Generator: "goroutines", Goal: DirectoryHTTPGoal}
 	h, err := api.New(api.Config{Ledger: w.ledger, Network: w.genesis.Network(), Version: "bench", ReadOrigins: []string{"https://explorer.example"},
 		// On, and never in the way.

@@ -8,7 +8,6 @@ import (
 	"fmt"
 	"io"
 	"net"
-	"os/exec"
 	"strconv"
 	"sync"
 	"time"
@@ -169,56 +168,36 @@ func Generate(ctx context.Context, in io.Reader, out io.Writer) error {
 
 // generator makes load in this process or in one of its own.
 type generator struct {
-	cmd *exec.Cmd // nil: in this one
-	in  io.WriteCloser
-	enc *json.Encoder
-	dec *json.Decoder
-	err bytes.Buffer
+	process *process // nil: in this one
 }
 
 func newGenerator(ctx context.Context, command []string) (*generator, error) {
-	g := &generator{}
 	if len(command) == 0 {
-		return g, nil
+		return &generator{}, nil
 	}
-	cmd := exec.CommandContext(ctx, command[0], command[1:]...)
-	cmd.Stderr = &g.err
-	cmd.WaitDelay = 5 * time.Second
-	in, err := cmd.StdinPipe()
+	p, err := start(ctx, command)
 	if err != nil {
-		return nil, err
-	}
-	out, err := cmd.StdoutPipe()
-	if err != nil {
-		return nil, err
-	}
-	if err := cmd.Start(); err != nil {
 		return nil, fmt.Errorf("start generator: %w", err)
 	}
-	g.cmd, g.in, g.enc, g.dec = cmd, in, json.NewEncoder(in), json.NewDecoder(out)
-	return g, nil
+	return &generator{p}, nil
 }
 
-// close ends the generator's process, which ends with its input.
 func (g *generator) close() {
-	if g.cmd != nil {
-		_ = g.in.Close()
-		_ = g.cmd.Wait()
+	if g.process != nil {
+		g.process.stop()
 	}
 }
 
 func (g *generator) run(ctx context.Context, l load) (loaded, error) {
-	if g.cmd == nil {
+	if g.process == nil {
 		return l.run(ctx)
 	}
 	var done loaded
-	if err := g.enc.Encode(l); err != nil {
+	if err := json.NewEncoder(g.process.in).Encode(l); err != nil {
 		return done, fmt.Errorf("generator: %w", err)
 	}
-	if err := g.dec.Decode(&done); err != nil {
-		_ = g.in.Close()
-		_ = g.cmd.Wait()
-		return done, fmt.Errorf("generator: %w %s", err, bytes.TrimSpace(g.err.Bytes()))
+	if err := g.process.read(&done); err != nil {
+		return done, fmt.Errorf("generator: %w", err)
 	}
 	if done.Failed != "" {
 		return done, errors.New(done.Failed)

@@ -126,7 +126,10 @@ func measureLoad(ctx context.Context, opts LoadOptions) (r LoadResult, err error
 		return r, err
 	}
 	defer os.RemoveAll(dir)
-	w, err := newLoadWorld(ctx, dir, opts.Nodes, opts.Submits, chain.Duration(opts.Interval.Milliseconds()))
+	w, err := newWorld(ctx, worldOptions{nodes: opts.Nodes, payers: opts.Submits, interval: chain.Duration(opts.Interval.Milliseconds()), dir: dir})
+	if err == nil {
+		err = w.ledger.Close() // it goes on in a process of its own
+	}
 	if err != nil {
 		return r, err
 	}

@@ -44,9 +44,11 @@ func Tunic() Policy {
 			// The only production place where api, relay and client meet.
 			"node": {Imports: everythingBelowNode},
 
-			"api":        {Imports: join(words, plumbing, modules, list("api/oas", "api/client", "api/pages", "ledger", "ledger/machine", "ledger/light", "chain/state", "internal/table"))},
+			"api":        {Imports: join(words, plumbing, modules, list("api/oas", "api/client", "api/jsonrpc", "api/pages", "ledger", "ledger/machine", "ledger/light", "chain/state", "internal/table"))},
 			"api/client": {},
 			"api/oas":    {By: list("api")},
+			// What programs of other networks ask, of the ledger alone.
+			"api/jsonrpc": {Imports: join(words, list("internal/httpx", "ledger", "ledger/machine", "registry", "staking")), By: list("api")},
 			// The explorer: a reader of the REST answers, as any other.
 			"api/pages": {Imports: join(words, list("api/client", "internal/httpx", "registry/directory", "slashing", "staking")), By: list("api")},
 			"api/feed": {Imports: join(words, list("api/client", "ledger/light", "registry/directory",

@@ -164,7 +164,7 @@ func decodeError(err error) *DecodeError {
 		if unquoted, uerr := strconv.Unquote(name); uerr == nil {
 			name = unquoted
 		}
-		return &DecodeError{Field: clip(name), Err: ErrUnknownField}
+		return &DecodeError{Field: Clip(name, maxName), Err: ErrUnknownField}
 	}
 	return &DecodeError{Err: fmt.Errorf("%w: %w", ErrType, err)}
 }
@@ -187,7 +187,7 @@ func culprit(data []byte, v any) string {
 			return ""
 		}
 		if json.Unmarshal(one, reflect.New(reflect.TypeOf(v).Elem()).Interface()) != nil {
-			return clip(key)
+			return Clip(key, maxName)
 		}
 	}
 	return ""
@@ -307,17 +307,23 @@ func pathOf(stack []frame) string {
 			b.WriteString(f.key)
 		}
 	}
-	return clip(b.String())
+	return Clip(b.String(), maxName)
 }
 
-// clip shortens a name that a client chose, so that an error text stays short.
-func clip(name string) string {
-	const most = 120
-	if len(name) <= most {
-		return name
+// EncodeJSON is v in JSON with a line end, as answers carry it: '<', '>' and '&'
+// stand for themselves.
+func EncodeJSON(v any) ([]byte, error) {
+	var b bytes.Buffer
+	e := json.NewEncoder(&b)
+	e.SetEscapeHTML(false)
+	if err := e.Encode(v); err != nil {
+		return nil, fmt.Errorf("encode answer: %w", err)
 	}
-	return strings.ToValidUTF8(name[:most], "") + "..."
+	return b.Bytes(), nil
 }
+
+// maxName bounds a name that a client chose, so that an error text stays short.
+const maxName = 120
 
 // fold maps a key to one that is equal for all keys encoding/json matches to
 // the same field: the smallest rune of each set of runes that differ in case.

@@ -58,7 +58,7 @@ func (b *bucket) take(now time.Time, perSecond, burst float64) (wait time.Durati
 		return 0, true
 	}
 	seconds := (1 - b.tokens) / perSecond
-	if seconds > math.MaxInt64/1e9 {
+	if seconds >= math.MaxInt64/1e9 {
 		return math.MaxInt64, false
 	}
 	return max(1, time.Duration(math.Ceil(seconds*1e9))), false

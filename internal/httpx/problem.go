@@ -1,7 +1,7 @@
 // Package httpx holds what every HTTP server of Tunic shares, on net/http
-// alone: problem documents, strict JSON, server-sent events, entity tags, rate
-// limits, request ids, a server with time limits, and a way to call a handler
-// without a socket. See docs/spec/api.md.
+// alone: problem documents, strict JSON, server-sent events, entity tags, what
+// clients accept, limits on rates, streams and crowds, request ids, a server with
+// time limits, and a way to call a handler without a socket. See docs/spec/api.md.
 //
 // Most callers want [DecodeRequest] and [WriteProblem] in a handler,
 // [NewEventStream] for a stream, and [NewServer] around it all; networks within
@@ -79,7 +79,7 @@ func WriteProblem(w http.ResponseWriter, r *http.Request, p Problem) {
 		p.Code = codeOf(p.Status)
 	}
 	if p.Instance == "" && r != nil && r.URL != nil {
-		p.Instance = clip(r.URL.EscapedPath())
+		p.Instance = Clip(r.URL.EscapedPath(), maxName)
 	}
 	body, err := json.Marshal(p)
 	if err != nil {

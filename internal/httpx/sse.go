@@ -2,7 +2,6 @@ package httpx
 
 import (
 	"bytes"
-	"context"
 	"errors"
 	"fmt"
 	"net/http"
@@ -121,33 +120,6 @@ func (s *EventStream) Heartbeat() error { return s.SendEncoded([]byte(":\n\n")) 
 // nothing of interest happens.
 func (s *EventStream) Mark(id string) error {
 	return s.SendEncoded([]byte(":\nid: "), []byte(id), []byte("\n\n"))
-}
-
-// Run sends what comes from events, and a heartbeat whenever nothing came for
-// so long, until events is closed (nil), ctx ends (its cause), or a write fails
-// or takes too long. The sender on events must stop when ctx ends, and should
-// close the channel rather than wait for a reader that falls behind.
-func (s *EventStream) Run(ctx context.Context, heartbeat time.Duration, events <-chan Event) error {
-	timer := time.NewTimer(heartbeat)
-	defer timer.Stop()
-	for {
-		var err error
-		select {
-		case <-ctx.Done():
-			return context.Cause(ctx)
-		case e, open := <-events:
-			if !open {
-				return nil
-			}
-			err = s.Send(e)
-		case <-timer.C:
-			err = s.Heartbeat()
-		}
-		if err != nil {
-			return err
-		}
-		timer.Reset(heartbeat)
-	}
 }
 
 func (s *EventStream) deadline() error {

@@ -73,7 +73,7 @@ func provable(of chain.SealedHeader) error {
 	return nil
 }
 
-// errNoHead is why nothing can be proven before the first block.
+// errNoHead is why little can be said, and nothing proven, before the first block.
 func errNoHead() error {
-	return problem(http.StatusServiceUnavailable, codeNoHead, "there is no block yet to prove against").after(retryAfterNoHead)
+	return problem(http.StatusServiceUnavailable, codeNoHead, "there is no block yet").after(retryAfterNoHead)
 }

@@ -39,13 +39,17 @@ func start(ctx context.Context, command []string) (*process, error) {
 	return p, p.cmd.Start()
 }
 
+// read reads the next line; a process that gives none is stopped.
 func (p *process) read(v any) error {
 	if err := p.out.Decode(v); err != nil {
+		p.stop() // then all that it said is there
 		return fmt.Errorf("%s ended: %w: %s", strings.Join(p.cmd.Args, " "), err, strings.TrimSpace(p.err.String()))
 	}
 	return nil
 }
 
+// stop ends the process, which ends with its input, and waits for it. It may be
+// called again.
 func (p *process) stop() {
 	p.in.Close()
 	_ = p.cmd.Process.Signal(os.Interrupt)

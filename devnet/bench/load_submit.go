@@ -20,7 +20,7 @@ import (
 // submitter sends transfers at their times and reads blocks beside.
 type submitter struct {
 	addr   string
-	world  *loadWorld
+	world  *world
 	every  time.Duration
 	client http.Client
 	txs    [][][]byte // by round

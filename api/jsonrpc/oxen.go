@@ -1,4 +1,4 @@
-package api
+package jsonrpc
 
 import (
 	"context"
@@ -17,15 +17,15 @@ import (
 	"tunic/registry"
 )
 
-// compatible are the routes that answer as other networks' programs expect.
-func (s *server) compatible() []handler {
-	oxen := &rpc{server: s, always: true, methods: map[string]rpcCall{
-		"get_service_nodes": s.oxenNodes, "get_n_service_nodes": s.oxenNodes, "get_all_service_nodes": s.oxenNodes,
-		"get_height": s.oxenHeight, "get_info": s.oxenInfo, "get_staking_requirement": s.oxenRequirement,
-	}}
-	return []handler{
-		{http.MethodPost, "/json_rpc", oxen.ServeHTTP},
-		{http.MethodPost, "/eth", s.ethereum().ServeHTTP},
+// Oxen answers as Oxen's daemon, over POST.
+func Oxen(c Config) http.Handler {
+	s := &server{c}
+	return &rpc{server: s, always: true,
+		methods: map[string]call{
+			"get_service_nodes": s.oxenNodes, "get_n_service_nodes": s.oxenNodes, "get_all_service_nodes": s.oxenNodes,
+			"get_height": s.oxenHeight, "get_info": s.oxenInfo, "get_staking_requirement": s.oxenRequirement,
+		},
+		large: map[string]bool{"get_service_nodes": true, "get_n_service_nodes": true, "get_all_service_nodes": true},
 	}
 }
 
@@ -61,7 +61,7 @@ func (f *oxenFields) UnmarshalJSON(b []byte) error {
 		}
 	}
 	if err != nil {
-		return rpcFailed(rpcParams, `fields: an object of names and true, an array of names, or "all"`)
+		return failed(codeParams, `fields: an object of names and true, an array of names, or "all"`)
 	}
 	if len(names) == 0 {
 		return nil
@@ -85,12 +85,12 @@ func byName(params json.RawMessage, v any) error {
 		return nil
 	}
 	if params[0] != '{' {
-		return rpcFailed(rpcParams, "params must be an object")
+		return failed(codeParams, "params must be an object")
 	}
 	err := json.Unmarshal(params, v)
 	var (
 		wrong *json.UnmarshalTypeError
-		known *rpcError // of oxenFields
+		known *failure // of oxenFields
 	)
 	switch {
 	case err == nil:
@@ -99,9 +99,9 @@ func byName(params json.RawMessage, v any) error {
 		return known
 	case errors.As(err, &wrong):
 		d := httpx.WrongType(wrong)
-		return rpcFailed(rpcParams, "%s: %v", clip(d.Field, 80), d.Err)
+		return failed(codeParams, "%s: %v", httpx.Clip(d.Field, 80), d.Err)
 	}
-	return rpcFailed(rpcParams, "params cannot be read")
+	return failed(codeParams, "params cannot be read")
 }
 
 // oxenNodes lists the nodes that are there: not those deregistered, tombstoned
@@ -115,13 +115,13 @@ func (s *server) oxenNodes(_ context.Context, raw json.RawMessage) (any, error) 
 	for _, text := range p.Pubkeys {
 		id, err := chain.ParseNodeID(text)
 		if err != nil {
-			return nil, rpcFailed(rpcParams, "service_node_pubkeys: %q is not a key", clip(text, 80))
+			return nil, failed(codeParams, "service_node_pubkeys: %q is not a key", httpx.Clip(text, 80))
 		}
 		only[id] = true
 	}
 	fields := snodeFields(p.Fields)
 	out := map[string]any{"status": "OK"}
-	s.ledger.View(func(m *machine.Machine) {
+	s.Ledger.View(func(m *machine.Machine) {
 		hash := m.HeadHash().String()
 		out["height"] = m.Head().Height
 		if p.Fields.want("target_height") {
@@ -167,13 +167,13 @@ func (s *server) oxenNodes(_ context.Context, raw json.RawMessage) (any, error) 
 
 // oxenHeight is the head.
 func (s *server) oxenHeight(_ context.Context, _ json.RawMessage) (any, error) {
-	h := s.ledger.Head().Header
+	h := s.Ledger.Head().Header
 	return map[string]any{"status": "OK", "height": h.Height, "hash": h.Hash().String()}, nil
 }
 
 // oxenInfo is what of Oxen's get_info there is here.
 func (s *server) oxenInfo(_ context.Context, _ json.RawMessage) (any, error) {
-	h, core := s.ledger.Head().Header, s.ledger.Core()
+	h, core := s.Ledger.Head().Header, s.Ledger.Core()
 	nettype := "mainnet"
 	if core.Dev {
 		nettype = "devnet"
@@ -181,14 +181,14 @@ func (s *server) oxenInfo(_ context.Context, _ json.RawMessage) (any, error) {
 	return map[string]any{
 		"status": "OK", "height": h.Height, "target_height": h.Height, "top_block_hash": h.Hash().String(), "nettype": nettype,
 		"mainnet": !core.Dev, "devnet": core.Dev, "testnet": false, "offline": false,
-		"target": uint64(core.Params.BlockInterval) / 1000, "tx_pool_size": s.ledger.Waiting(), "version": s.cfg.Version,
+		"target": uint64(core.Params.BlockInterval) / 1000, "tx_pool_size": s.Ledger.Waiting(), "version": s.Version,
 	}, nil
 }
 
 // oxenRequirement is what a node has to stake.
 func (s *server) oxenRequirement(_ context.Context, _ json.RawMessage) (any, error) {
 	out := map[string]any{"status": "OK"}
-	s.ledger.View(func(m *machine.Machine) {
+	s.Ledger.View(func(m *machine.Machine) {
 		out["height"], out["staking_requirement"] = m.Head().Height, uint64(m.Core().Params.StakingRequirement)
 	})
 	return out, nil

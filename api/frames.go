@@ -3,7 +3,6 @@ package api
 import (
 	"encoding/json"
 	"fmt"
-	"slices"
 	"strings"
 	"sync"
 
@@ -38,7 +37,7 @@ var typeNames = map[string]eventTypes{
 func parseTypes(list string) (t eventTypes, err error) {
 	for name := range strings.SplitSeq(list, ",") {
 		if typeNames[name] == 0 {
-			return 0, field(codeInvalidRequest, "types", "there is no "+clip(name, 16)+"; choose of head, epoch, params, node, slash, transaction, block")
+			return 0, field(codeInvalidRequest, "types", "there is no "+httpx.Clip(name, 16)+"; choose of head, epoch, params, node, slash, transaction, block")
 		}
 		t |= typeNames[name]
 	}
@@ -83,7 +82,7 @@ func (f *blockFrames) after(n int, types eventTypes, limit int) ([]byte, int) {
 
 // add appends an event; all have an id and one line of data.
 func (f *blockFrames) add(h chain.Header, name string, kind eventTypes, body any) {
-	data, err := encodeJSON(body)
+	data, err := httpx.EncodeJSON(body)
 	if err != nil {
 		panic("api: internal error: " + err.Error()) // numbers and words alone
 	}
@@ -135,34 +134,26 @@ func (f *blockFrames) addOutcome(o *ledger.Outcome) {
 		if t.Kind == chain.KindPublish {
 			continue
 		}
-		sender := ""
-		if t.Sender != (chain.Address{}) {
-			sender = t.Sender.String()
-		}
 		f.add(h, "transaction", typeTransaction, struct {
-			ID     string `json:"id"`
-			Kind   string `json:"kind"`
-			Height int64  `json:"height"`
-			Result string `json:"result"`
-			Sender string `json:"sender,omitempty"`
-		}{t.ID.String(), kindOf([]byte{byte(t.Kind)}), height, resultOf(t.Code), sender})
+			ID     string  `json:"id"`
+			Kind   string  `json:"kind"`
+			Height int64   `json:"height"`
+			Result string  `json:"result"`
+			Sender *string `json:"sender,omitempty"`
+		}{t.ID.String(), kindOf([]byte{byte(t.Kind)}), height, resultOf(t.Code), named(t.Sender)})
 	}
 }
 
 func (f *blockFrames) addNode(h chain.Header, e registry.Event) {
-	proof := ""
-	if !e.Proof.IsZero() {
-		proof = e.Proof.String()
-	}
 	f.add(h, "node", typeNode, struct {
-		Node   string `json:"node"`
-		Height int64  `json:"height"`
-		TimeMs int64  `json:"time_ms"`
-		From   string `json:"from"`
-		To     string `json:"to"`
-		Reason string `json:"reason"`
-		Proof  string `json:"proof,omitempty"`
-	}{e.Node.String(), int64(e.Height), int64(e.Time), e.From.String(), e.To.String(), e.Reason, proof})
+		Node   string  `json:"node"`
+		Height int64   `json:"height"`
+		TimeMs int64   `json:"time_ms"`
+		From   string  `json:"from"`
+		To     string  `json:"to"`
+		Reason string  `json:"reason"`
+		Proof  *string `json:"proof,omitempty"`
+	}{e.Node.String(), int64(e.Height), int64(e.Time), e.From.String(), e.To.String(), e.Reason, named(e.Proof)})
 }
 
 func (f *blockFrames) addSlash(h chain.Header, r slashing.Record) {
@@ -179,77 +170,6 @@ func (f *blockFrames) addSlash(h chain.Header, r slashing.Record) {
 		Reward   oas.Amount `json:"reward"`
 	}{r.ID.String(), r.Kind.String(), string(r.Basis), r.Node.String(), r.Operator.String(), int64(r.At), int64(r.Time),
 		amount(r.Total), amount(r.Burned), amount(r.Reward)})
-}
-
-// Bounds of the events kept in their encoding.
-const (
-	maxKeptBlocks = 64
-	maxKeptFrames = 16 << 20 // bytes
-)
-
-// frameCache keeps the events of some blocks, so that each is read and encoded
-// once for all streams. Safe for concurrent use.
-type frameCache struct {
-	mu    sync.Mutex
-	kept  map[frameName]*keptFrames
-	order []frameName // oldest first
-	size  int
-}
-
-type frameName struct {
-	seal [64]byte // of the block's header
-	full bool     // otherwise "head" alone
-}
-
-type keptFrames struct {
-	once sync.Once
-	f    *blockFrames
-	err  error
-}
-
-// of gives the events of this name, made by make where they are not kept; what
-// fails is not kept.
-func (c *frameCache) of(name frameName, make func() (*blockFrames, error)) (*blockFrames, error) {
-	c.mu.Lock()
-	k := c.kept[name]
-	if k == nil {
-		k = &keptFrames{}
-		if c.kept == nil {
-			c.kept = map[frameName]*keptFrames{}
-		}
-		c.kept[name] = k
-		c.order = append(c.order, name)
-	}
-	c.mu.Unlock()
-	k.once.Do(func() {
-		k.f, k.err = make()
-		c.mu.Lock()
-		defer c.mu.Unlock()
-		c.settle(name, k)
-	})
-	return k.f, k.err
-}
-
-// settle counts what was made and drops the oldest; mu is held.
-func (c *frameCache) settle(name frameName, k *keptFrames) {
-	if c.kept[name] != k {
-		return // dropped meanwhile
-	}
-	if k.err != nil {
-		delete(c.kept, name)
-		c.order = slices.DeleteFunc(c.order, func(n frameName) bool { return n == name })
-		return
-	}
-	c.size += len(k.f.bytes)
-	for len(c.order) > 1 && (len(c.order) > maxKeptBlocks || c.size > maxKeptFrames) {
-		if old := c.kept[c.order[0]]; old != nil {
-			if old.f != nil {
-				c.size -= len(old.f.bytes)
-			}
-			delete(c.kept, c.order[0])
-		}
-		c.order = c.order[1:]
-	}
 }
 
 // recent is how many blocks below the head count as live.

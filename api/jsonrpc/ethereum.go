@@ -1,4 +1,4 @@
-package api
+package jsonrpc
 
 import (
 	"context"
@@ -6,6 +6,7 @@ import (
 	"encoding/json"
 	"errors"
 	"math/big"
+	"net/http"
 	"strconv"
 	"strings"
 
@@ -21,18 +22,20 @@ const weiPerUnit = 1_000_000_000
 // hexUint is a quantity as Ethereum writes it: hex without leading zeros.
 func hexUint[T ~uint64](v T) string { return "0x" + strconv.FormatUint(uint64(v), 16) }
 
-// ethereum answers what a wallet asks to connect, and to show a balance. It
-// sends nothing: a Tunic transaction is typed data that the wallet signs.
-func (s *server) ethereum() *rpc {
+// Ethereum answers over POST what a wallet asks to connect, and to show a
+// balance. It sends nothing: a Tunic transaction is typed data that the wallet
+// signs.
+func Ethereum(c Config) http.Handler {
+	s := &server{c}
 	const instead = "sign the typed data of GET /v1/chain/eip712 and send it to POST /v1/transactions"
-	constant := func(v any) rpcCall {
+	constant := func(v any) call {
 		return func(_ context.Context, params json.RawMessage) (any, error) { return v, positional(params) }
 	}
-	id := s.ledger.Core().ChainID
+	id := s.Ledger.Core().ChainID
 	return &rpc{
 		server: s,
-		methods: map[string]rpcCall{
-			"web3_clientVersion":      constant("tunic/" + s.cfg.Version),
+		methods: map[string]call{
+			"web3_clientVersion":      constant("tunic/" + s.Version),
 			"net_version":             constant(strconv.FormatUint(id, 10)),
 			"eth_chainId":             constant(hexUint(id)),
 			"eth_blockNumber":         s.ethBlockNumber,
@@ -50,24 +53,24 @@ func (s *server) ethereum() *rpc {
 func positional(params json.RawMessage, into ...any) error {
 	var given []json.RawMessage
 	if params != nil && json.Unmarshal(params, &given) != nil {
-		return rpcFailed(rpcParams, "params must be an array")
+		return failed(codeParams, "params must be an array")
 	}
 	if len(given) > len(into) {
-		return rpcFailed(rpcParams, "params: at most %d", len(into))
+		return failed(codeParams, "params: at most %d", len(into))
 	}
 	for i, v := range into {
 		if i >= len(given) {
 			if _, optional := v.(*blockTag); optional {
 				continue
 			}
-			return rpcFailed(rpcParams, "params: the one at %d is missing", i)
+			return failed(codeParams, "params: the one at %d is missing", i)
 		}
 		if err := json.Unmarshal(given[i], v); err != nil {
-			var known *rpcError
+			var known *failure
 			if errors.As(err, &known) {
 				return known
 			}
-			return rpcFailed(rpcParams, "params: the one at %d is not what it should be", i)
+			return failed(codeParams, "params: the one at %d is not what it should be", i)
 		}
 	}
 	return nil
@@ -83,7 +86,7 @@ type blockTag struct {
 func (t *blockTag) UnmarshalJSON(b []byte) error {
 	var text string
 	if json.Unmarshal(b, &text) != nil {
-		return rpcFailed(rpcParams, "a block is latest, or its height in hex")
+		return failed(codeParams, "a block is latest, or its height in hex")
 	}
 	switch text {
 	case "latest", "safe", "finalized":
@@ -98,7 +101,7 @@ func (t *blockTag) UnmarshalJSON(b []byte) error {
 	digits, ok := strings.CutPrefix(text, "0x")
 	h, err := strconv.ParseUint(digits, 16, 63)
 	if !ok || err != nil || h == 0 {
-		return rpcFailed(rpcParams, "a block is latest, or its height in hex, from 0x1 on")
+		return failed(codeParams, "a block is latest, or its height in hex, from 0x1 on")
 	}
 	t.height = chain.Height(h)
 	return nil
@@ -107,21 +110,21 @@ func (t *blockTag) UnmarshalJSON(b []byte) error {
 // atTag reads the state after the block that t names.
 func (s *server) atTag(ctx context.Context, t blockTag, f func(*machine.Machine)) error {
 	if t.height == 0 {
-		s.ledger.View(f)
+		s.Ledger.View(f)
 		return nil
 	}
-	err := s.ledger.ViewAt(ctx, t.height, f)
+	err := s.Ledger.ViewAt(ctx, t.height, f)
 	switch {
 	case errors.Is(err, ledger.ErrNotKept):
-		return rpcFailed(rpcServer, "the state after block %d is not kept", t.height)
+		return failed(codeServer, "the state after block %d is not kept", t.height)
 	case errors.Is(err, ledger.ErrNotFound):
-		return rpcFailed(rpcServer, "there is no block %d", t.height)
+		return failed(codeServer, "there is no block %d", t.height)
 	}
 	return err
 }
 
 func (s *server) ethBlockNumber(_ context.Context, params json.RawMessage) (any, error) {
-	return hexUint(s.ledger.Head().Header.Height), positional(params)
+	return hexUint(s.Ledger.Head().Header.Height), positional(params)
 }
 
 func (s *server) ethBalance(ctx context.Context, params json.RawMessage) (any, error) {
@@ -144,7 +147,7 @@ func (s *server) ethNonce(ctx context.Context, params json.RawMessage) (any, err
 		return nil, err
 	}
 	if tag.pending {
-		return hexUint(s.ledger.NextNonce(who.Address)), nil
+		return hexUint(s.Ledger.NextNonce(who.Address)), nil
 	}
 	var nonce uint64
 	err := s.atTag(ctx, tag, func(m *machine.Machine) { nonce = m.Account(who.Address).Nonce })
@@ -162,7 +165,7 @@ func (a *ethAddress) UnmarshalJSON(b []byte) error {
 		a.Address, err = chain.ParseAddress(text)
 	}
 	if err != nil || !strings.HasPrefix(text, "0x") {
-		return rpcFailed(rpcParams, "not an address with its checksum")
+		return failed(codeParams, "not an address with its checksum")
 	}
 	return nil
 }
@@ -175,11 +178,11 @@ func (s *server) ethBlock(_ context.Context, params json.RawMessage) (any, error
 	if err := positional(params, &tag, &full); err != nil {
 		return nil, err
 	}
-	sealed := s.ledger.Head()
+	sealed := s.Ledger.Head()
 	if tag.height != 0 {
 		var err error
-		if sealed, err = s.ledger.Header(tag.height); errors.Is(err, ledger.ErrNotFound) {
-			return rpcNull, nil
+		if sealed, err = s.Ledger.Header(tag.height); errors.Is(err, ledger.ErrNotFound) {
+			return null, nil
 		} else if err != nil {
 			return nil, err
 		}

@@ -1,4 +1,4 @@
-package api
+package jsonrpc
 
 import (
 	"encoding/hex"
@@ -102,7 +102,7 @@ func snodeFields(f oxenFields) []snodeField {
 func snodeOf(m *machine.Machine, n registry.Node, fields []snodeField) map[string]any {
 	v := &snode{m: m, Node: n}
 	v.bond, _ = m.Staking().Bond(n.ID)
-	if d, ok := descriptorOf(n); ok {
+	if d, ok := n.Described(); ok {
 		v.desc = d
 		if len(d.Endpoints) > 0 {
 			v.at, _ = netip.ParseAddrPort(d.Endpoints[0])
