@@ -7,7 +7,6 @@ import (
 	"fmt"
 	"io"
 	"maps"
-	"mime"
 	"net/http"
 	"reflect"
 	"slices"
@@ -32,8 +31,6 @@ var (
 	ErrUnknownField = errors.New("unknown field")
 	// ErrType means that a value does not fit its field.
 	ErrType = errors.New("wrong type")
-	// ErrMediaType means that a request's Content-Type is not application/json.
-	ErrMediaType = errors.New("content type is not application/json")
 )
 
 // maxDepth bounds the nesting of arrays and objects.
@@ -96,53 +93,6 @@ func DecodeStrict(r io.Reader, limit int64, v any) error {
 		return d
 	}
 	return nil
-}
-
-// DecodeRequest is DecodeStrict for the body of r, which must be declared as
-// application/json. Browsers send that type across sites only after asking, so
-// this also keeps a foreign page from posting to an API on the loopback.
-func DecodeRequest(r *http.Request, limit int64, v any) error {
-	media, _, err := mime.ParseMediaType(r.Header.Get("Content-Type"))
-	if err != nil || media != "application/json" {
-		return &DecodeError{Err: ErrMediaType}
-	}
-	if r.ContentLength > limit {
-		return &DecodeError{Err: fmt.Errorf("%w of %d bytes", ErrTooLarge, limit)}
-	}
-	return DecodeStrict(r.Body, limit, v)
-}
-
-// DecodeProblem is the answer to a request whose body was refused with err.
-// An error that DecodeStrict did not make is 400 without detail, since its text
-// may not be meant for the client.
-func DecodeProblem(err error) Problem {
-	p := Problem{Status: http.StatusBadRequest, Code: "bad_body"}
-	for _, c := range []struct {
-		err    error
-		status int
-		code   string
-	}{
-		{ErrTooLarge, http.StatusRequestEntityTooLarge, "body_too_large"},
-		{ErrMediaType, http.StatusUnsupportedMediaType, "unsupported_media_type"},
-		{ErrSyntax, http.StatusBadRequest, "json_syntax"},
-		{ErrTrailing, http.StatusBadRequest, "json_trailing"},
-		{ErrDuplicateKey, http.StatusBadRequest, "json_duplicate_key"},
-		{ErrUnknownField, http.StatusBadRequest, "json_unknown_field"},
-		{ErrType, http.StatusBadRequest, "json_type"},
-	} {
-		if errors.Is(err, c.err) {
-			p.Status, p.Code = c.status, c.code
-			break
-		}
-	}
-	var d *DecodeError
-	if errors.As(err, &d) {
-		p.Detail = d.Error()
-		if d.Field != "" {
-			p.Errors = []FieldError{{Field: d.Field, Detail: d.Err.Error()}}
-		}
-	}
-	return p
 }
 
 // decodeError translates what encoding/json says once checkKeys has passed:

@@ -4,7 +4,6 @@ import (
 	"encoding/json"
 	"errors"
 	"io"
-	"net/http/httptest"
 	"reflect"
 	"strings"
 	"testing"
@@ -128,43 +127,6 @@ func TestDecodeStrictReaderError(t *testing.T) {
 	err := httpx.DecodeStrict(io.MultiReader(strings.NewReader("{"), iotest.ErrReader(broken)), 10, &v)
 	if !errors.Is(err, broken) {
 		t.Error(err)
-	}
-	if p := httpx.DecodeProblem(err); p.Status != 400 || p.Detail != "" {
-		t.Errorf("%+v tells the client of the server's troubles", p)
-	}
-}
-
-func TestDecodeRequest(t *testing.T) {
-	for _, c := range []struct {
-		media, body string
-		status      int // 0: accepted
-		code        string
-	}{
-		{"application/json", `{"on":true}`, 0, ""},
-		{"Application/JSON; charset=utf-8", `{"on":true}`, 0, ""},
-		{"", `{}`, 415, "unsupported_media_type"},
-		{"text/plain", `{}`, 415, "unsupported_media_type"},
-		{"application/x-www-form-urlencoded", `{}`, 415, "unsupported_media_type"},
-		{"application/json", strings.Repeat(" ", 101), 413, "body_too_large"},
-		{"application/json", `{`, 400, "json_syntax"},
-		{"application/json", `{}{}`, 400, "json_trailing"},
-		{"application/json", `{"on":true,"on":true}`, 400, "json_duplicate_key"},
-		{"application/json", `{"off":true}`, 400, "json_unknown_field"},
-		{"application/json", `{"on":1}`, 400, "json_type"},
-	} {
-		r := httptest.NewRequest("POST", "/", strings.NewReader(c.body))
-		r.Header.Set("Content-Type", c.media)
-		var v outer
-		err := httpx.DecodeRequest(r, 100, &v)
-		if c.status == 0 {
-			if err != nil || !v.On {
-				t.Errorf("%s %s: %v", c.media, c.body, err)
-			}
-			continue
-		}
-		if p := httpx.DecodeProblem(err); p.Status != c.status || p.Code != c.code || p.Detail == "" {
-			t.Errorf("%s %s: %+v", c.media, c.body, p)
-		}
 	}
 }
 

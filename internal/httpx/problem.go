@@ -3,7 +3,7 @@
 // clients accept, limits on rates, streams and crowds, request ids, a server with
 // time limits, and a way to call a handler without a socket. See docs/spec/api.md.
 //
-// Most callers want [DecodeRequest] and [WriteProblem] in a handler,
+// Most callers want [DecodeStrict] and [WriteProblem] in a handler,
 // [NewEventStream] for a stream, and [NewServer] around it all; networks within
 // one process call each other through [InMemory].
 //
