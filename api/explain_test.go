@@ -70,7 +70,7 @@ func TestExplainNode(t *testing.T) {
 	other := w.relays[1]
 	subject = other
 	e = expect("silent", "heartbeat_old", "start_relay")
-	if texts := textsOf(e.Reasons); !strings.Contains(texts, "older than 25.0 s") {
+	if texts := textsOf(e.Reasons); !strings.Contains(texts, "one counts for less than 25.0 s") {
 		t.Errorf("silent: %s", texts)
 	}
 	w.must(w.submit(sign(w, w.accounts[1], staking.RequestUnlockType, func(h chain.Head) staking.RequestUnlock {

@@ -160,16 +160,20 @@ func (s *server) explain(err error) (a answer, known bool) {
 	return problem(http.StatusInternalServerError, codeInternal, ""), false
 }
 
+// withoutPackages takes Go's names out of a detail that was made of an error.
+var withoutPackages = strings.NewReplacer("chain: ", "", "statement: ", "", "wire: ", "")
+
 // refused is the answer to what the ledger does not take.
 func (s *server) refused(r *chain.Refusal) answer {
+	detail := withoutPackages.Replace(r.Detail)
 	switch {
 	case r.Code == ledger.CodePoolFull:
 		interval := s.ledger.Core().Params.BlockInterval
-		return problem(http.StatusServiceUnavailable, r.Code, r.Detail).after(int((interval + 999) / 1000))
+		return problem(http.StatusServiceUnavailable, r.Code, detail).after(int((interval + 999) / 1000))
 	case hopeless[r.Code]:
-		return problem(http.StatusUnprocessableEntity, r.Code, r.Detail)
+		return problem(http.StatusUnprocessableEntity, r.Code, detail)
 	}
-	return problem(http.StatusConflict, r.Code, r.Detail)
+	return problem(http.StatusConflict, r.Code, detail)
 }
 
 // panicked reports a panic of a handler, which the client sees as "internal".

@@ -29,6 +29,14 @@ func TestWordsOfRefusals(t *testing.T) {
 	if p := w.refused(w.post("/dev/advance", []byte(`{"ms":9223372036854775807}`), jsonType), 400, "invalid_request"); p.Detail != "ms: must be at most 3153600000000" {
 		t.Errorf("%s", p.Detail)
 	}
+	for path, says := range map[string]string{
+		"/v1/transactions": "malformed transaction: input too short",
+		"/v1/statements":   "malformed: input too short",
+	} {
+		if p := w.refused(w.post(path, []byte("x"), octets), 422, "malformed_transaction"); p.Detail != says {
+			t.Errorf("%s: %s", path, p.Detail)
+		}
+	}
 	for params, says := range map[string]string{
 		`{"limit":"a"}`:                      "limit: wrong type: string where a whole number (int64) is wanted",
 		`{"limit":99999999999999999999}`:     "limit: wrong type: number 99999999999999999999 where a whole number (int64) is wanted",

@@ -18,6 +18,7 @@ import (
 	"tunic/internal/wire"
 	"tunic/ledger/light"
 	"tunic/registry/directory"
+	"tunic/slashing"
 )
 
 // maxMembership bounds a membership in what is served: two entries and their
@@ -108,6 +109,9 @@ var errDelta = fmt.Errorf("%w: a delta proves nothing without the list that it i
 func verifyBytes(v *light.Verifier, b []byte) (k kept, err error) {
 	if len(b) > 0 && b[0] == chain.HeaderVersion {
 		if k.header, err = chain.DecodeSealedHeader(b); err != nil {
+			if _, bad := slashing.Decode(b); bad == nil {
+				err = errors.New("it is the proof of an offence: `tunic proof verify` judges it")
+			}
 			return k, fmt.Errorf("%w: no list, proof or header: %w", directory.ErrMalformed, err)
 		}
 		return k, v.Header(k.header)

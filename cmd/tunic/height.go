@@ -2,8 +2,10 @@ package main
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"math"
+	"strconv"
 
 	"github.com/spf13/cobra"
 
@@ -15,10 +17,32 @@ import (
 	"tunic/ledger/light"
 )
 
-// heightFlag adds --height to c: 0 is the newest block.
+// heightFlag adds --height to c: without it height is 0, the newest block.
 func heightFlag(c *cobra.Command, height *uint64) {
-	c.Flags().Uint64Var(height, "height", 0, "as it was after this block, one of the last whose state the ledger keeps (default the newest)")
+	c.Flags().Var((*heightValue)(height), "height", "as it was after this block, one of the last whose state the ledger keeps (default the newest)")
 }
+
+// heightValue is a height as a flag: no block has the height 0, so that nobody
+// who asks for it is given the newest.
+type heightValue uint64
+
+func (h *heightValue) Set(s string) error {
+	n, err := strconv.ParseUint(s, 10, 64)
+	if err == nil && n == 0 {
+		err = errors.New("heights count from 1; leave it out for the newest block")
+	}
+	*h = heightValue(n)
+	return err
+}
+
+func (h *heightValue) String() string {
+	if *h == 0 {
+		return ""
+	}
+	return strconv.FormatUint(uint64(*h), 10)
+}
+
+func (h *heightValue) Type() string { return "uint" }
 
 // past is --height as a parameter of the API: nil for the newest block.
 func past(height uint64) (*int64, error) {

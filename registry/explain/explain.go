@@ -121,7 +121,7 @@ func Questions(n Node, now Now) []Question {
 	age, valid := now.Time-min(now.Time, n.LastHeartbeat), Span(p.HeartbeatValid)
 	add(n.LastHeartbeat+chain.Time(p.HeartbeatValid) > now.Time, "is its last heartbeat recent enough",
 		fmt.Sprintf("%s ago, and it holds for %s", Span(chain.Duration(age)), valid),
-		fmt.Sprintf("its last heartbeat, of epoch %d, is %s old, older than %s", n.HeartbeatEpoch, Span(chain.Duration(age)), valid),
+		fmt.Sprintf("its last heartbeat, of epoch %d, is %s old; one counts for less than %s", n.HeartbeatEpoch, Span(chain.Duration(age)), valid),
 		CodeHeartbeat, running, ActStart)
 
 	add(p.Allows(n.Version), "is its software version allowed", "it runs "+n.Version,

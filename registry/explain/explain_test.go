@@ -49,7 +49,7 @@ func TestWhy(t *testing.T) {
 			says: "It has not announced itself", notListed: "it has not announced itself; start it with `tunic relay run`"},
 		{name: "early", change: func(n *explain.Node) { n.DescriptorEpoch = 9 }, reasons: []string{"listed_until_epoch_ends", "descriptor_early"}, actions: []string{"wait"}, says: "of epoch 9"},
 		{name: "old heartbeat", change: func(n *explain.Node) { n.LastHeartbeat, n.HeartbeatEpoch = now.Time-31_000, 4 }, reasons: []string{"listed_until_epoch_ends", "heartbeat_old"},
-			actions: []string{"start_relay"}, says: "Its last heartbeat, of epoch 4, is 31.0 s old, older than 25.0 s"},
+			actions: []string{"start_relay"}, says: "Its last heartbeat, of epoch 4, is 31.0 s old; one counts for less than 25.0 s"},
 		{name: "version", change: func(n *explain.Node) { n.Version = "0.9" }, reasons: []string{"listed_until_epoch_ends", "version_not_allowed"},
 			actions: []string{"update_software"}, says: "version 0.9 is not allowed", do: "1.0, 1.1"},
 		{name: "key", change: func(n *explain.Node) {
