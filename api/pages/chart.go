@@ -184,7 +184,11 @@ func (c chart) draw(on func(p *charts.Painter, labels int) error) (template.HTML
 	var all strings.Builder
 	for _, size := range chartSizes {
 		p := charts.NewPainter(charts.PainterOptions{OutputFormat: charts.ChartOutputSVG, Width: size.width, Height: size.height, Theme: chartInk})
-		if err := on(p, min(len(c.Labels), size.labels)); err != nil {
+		labels := size.labels
+		if slices.ContainsFunc(c.Labels, func(l string) bool { return len(l) > 5 }) {
+			labels /= 2 // long ones need more room
+		}
+		if err := on(p, min(len(c.Labels), labels)); err != nil {
 			return "", fmt.Errorf("draw chart %q: %w", c.Name, err)
 		}
 		svg, err := p.Bytes()

@@ -74,13 +74,14 @@ func goneBack(b *browser, n *world) {
 }
 
 // comesBack: while the server is away the page says so, and when it is there
-// again goes on where it was.
+// again goes on where it was; unless it serves another network by then.
 func comesBack(b *browser, n *world) {
 	target, err := url.Parse(n.URL)
 	if err != nil {
 		b.Fatal(err)
 	}
 	before := &httputil.ReverseProxy{FlushInterval: -1, Rewrite: func(r *httputil.ProxyRequest) { r.SetURL(target) }}
+	var handler http.Handler = before
 	at := "127.0.0.1:0"
 	serve := func() (stop func()) {
 		l, err := net.Listen("tcp", at)
@@ -88,7 +89,7 @@ func comesBack(b *browser, n *world) {
 			b.Fatal(err)
 		}
 		at = l.Addr().String()
-		srv, ended := &http.Server{Handler: before}, make(chan error, 1)
+		srv, ended := &http.Server{Handler: handler}, make(chan error, 1)
 		go func() { ended <- srv.Serve(l) }()
 		return func() {
 			srv.Close()
@@ -109,9 +110,21 @@ func comesBack(b *browser, n *world) {
 		b.Fatal(err)
 	}
 	missed := n.Ledger.Head().Header.Height
-	defer serve()()
+	stop = serve()
 	front.wait("the stream again", `document.querySelector(".live.on") !== null`)
 	front.wait("the block that it missed", `document.querySelector('#newest-blocks a[href="/blocks/`+fmt.Sprint(missed)+`"]') !== null`)
+	eval[any](front, "window.stale = 1")
+	stop()
+	front.wait("what it says while nobody answers", `document.querySelector(".live.off span").textContent === "reconnecting"`)
+	handler = http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		if r.URL.Path == "/v1/status" {
+			fmt.Fprintf(w, `{"genesis_hash": "%064d", "height": %d}`, 0, missed+9)
+			return
+		}
+		before.ServeHTTP(w, r)
+	})
+	defer serve()()
+	front.wait("the page of what is there now", `window.stale === undefined && document.querySelector(".live.on") !== null`)
 	b.do(chromedp.Navigate("about:blank")) // leaves the proxy
 	b.settled()
 }

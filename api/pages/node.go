@@ -196,7 +196,7 @@ func scoreChart(past *client.NodeEpochs) (template.HTML, error) {
 	if past == nil {
 		return "", nil
 	}
-	score, performance := series{Name: "score of the votes"}, series{Name: "performance in the list"}
+	score, performance := series{Name: "by votes"}, series{Name: "in the list"}
 	c := chart{Name: "Scores by epoch", Most: 1000, Write: func(v float64) string { return fmt.Sprintf("%.0f %%", v/10) }}
 	last := math.NaN()
 	for _, e := range slices.Backward(past.Items[:min(len(past.Items), squaresMost)]) {

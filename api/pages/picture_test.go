@@ -59,8 +59,8 @@ func takePictures(b *browser, n *world) {
 	}
 }
 
-// fewColours is a picture in the 256 colours that it has most often: a page has
-// few, and the edges of letters have shades of them.
+// fewColours is a picture in the 256 colours that it has most often, greys
+// counting less: a page has few, and the edges of letters have shades of them.
 func fewColours(shot []byte) ([]byte, error) {
 	img, err := png.Decode(bytes.NewReader(shot))
 	if err != nil {
@@ -73,6 +73,9 @@ func fewColours(shot []byte) ([]byte, error) {
 		for x := box.Min.X; x < box.Max.X; x++ {
 			often[at(x, y)]++
 		}
+	}
+	for c := range often { // a dot in a colour says more than one more grey
+		often[c] *= 1 + int(max(c.R, c.G, c.B)-min(c.R, c.G, c.B))/8
 	}
 	all := slices.SortedFunc(maps.Keys(often), func(a, b color.NRGBA) int {
 		return cmp.Or(cmp.Compare(often[b], often[a]), slices.Compare([]uint8{a.R, a.G, a.B}, []uint8{b.R, b.G, b.B}))

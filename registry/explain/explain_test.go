@@ -43,6 +43,8 @@ func TestWhy(t *testing.T) {
 			says: "listed in epoch 7, and nothing speaks against epoch 8"},
 		{name: "waits", change: func(n *explain.Node) { n.Listed = false }, eligible: true, reasons: []string{"waits_for_epoch"},
 			says: "made anew every 10.0 s, and that of epoch 8 is due in 6.0 s", notListed: "nothing speaks against it"},
+		{name: "not listed and silent from now on", change: func(n *explain.Node) { n.Listed = false }, eligible: true, reasons: []string{"waits_for_epoch", "credit", "if_silent"},
+			says: "from now on, it is decommissioned in epoch"},
 		{name: "stake", change: func(n *explain.Node) { n.Staked -= 500 * chain.TUN }, reasons: []string{"listed_until_epoch_ends", "stake_missing"},
 			says: "500 TUN of stake are missing: it has 1500 of 2000", actions: []string{"contribute"}, do: "`tunic tx contribute " + id.String() + " 500`"},
 		{name: "silent", change: func(n *explain.Node) { n.Listed, n.Descriptor = false, nil }, reasons: []string{"not_announced"}, actions: []string{"start_relay"},

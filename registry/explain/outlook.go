@@ -121,7 +121,11 @@ func (v *Outlook) Words(n Node, core genesis.Core) []Line {
 		say(CodeSecondChance, "It takes a credit of %s to be given a second chance.", Span(core.Params.CreditLeast))
 		return out
 	}
-	say(CodeIfSilent, "If it stays silent from now on, it is unlisted in epoch %d, decommissioned in epoch %d, and %s deregisters it.", v.Unlisted, v.Decommissioned, at(v.Deregistered))
+	if n.Listed {
+		say(CodeIfSilent, "If it stays silent from now on, it is unlisted in epoch %d, decommissioned in epoch %d, and %s deregisters it.", v.Unlisted, v.Decommissioned, at(v.Deregistered))
+	} else {
+		say(CodeIfSilent, "If it stays silent from now on, it is decommissioned in epoch %d, and %s deregisters it.", v.Decommissioned, at(v.Deregistered))
+	}
 	say(CodeLastChance, "Its last chance is a heartbeat for epoch %d.", v.BackBy)
 	return out
 }

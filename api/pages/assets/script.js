@@ -108,22 +108,25 @@
     if (type !== "node" && about && [list, ...pendingRows].some((e) => $(`a[href="${about.pathname}"]`, e))) return;
     const li = el("li", { class: "new " + type + (d.basis === "vote" ? " vote" : "") },
       el("span", {}, el("span", { class: "badge " + (tone || "plain") }, label)), el("span", { class: "what" }, ...rest), time(d.time_ms || now));
+    if (type === "slash") { flush(); put(list, [li]); return; }
     pendingRows.unshift(li);
     if (pendingRows.length > maxRows) pendingRows.pop();
-    if (type === "slash") flush(true);
-    else if (!flushing) { flushing = true; setTimeout(() => { flushing = false; flush(); }, 300); }
+    if (!flushing) { flushing = true; setTimeout(() => { flushing = false; flush(); }, 300); }
   };
   // Rows come together, a few times a second at most, and wait while the reader's
   // pointer or focus is in the list; a slash does neither.
   let pendingRows = [], flushing = false;
-  const flush = (urgent) => {
-    const list = $("#feed");
-    if (!list || !pendingRows.length || !urgent && list.matches(":hover, :focus-within")) return;
+  const put = (list, rows) => {
     $("#feed-empty")?.remove();
-    list.ariaLive = pendingRows.length > 3 ? "off" : "polite"; // a crowd is not read out
-    list.prepend(...pendingRows);
-    pendingRows = [];
+    list.ariaLive = rows.length > 3 ? "off" : "polite"; // a crowd is not read out
+    list.prepend(...rows);
     while (list.children.length > maxRows) list.lastElementChild.remove();
+  };
+  const flush = () => {
+    const list = $("#feed");
+    if (!list || !pendingRows.length || list.matches(":hover, :focus-within")) return;
+    put(list, pendingRows);
+    pendingRows = [];
   };
 
   // Rows of the newest blocks and transactions on the overview.
@@ -196,7 +199,7 @@
   };
 
   // The stream. One a page; none while the page is hidden or paused.
-  let source = null, paused = kept.get("live") === "off", last = 0, old = false;
+  let source = null, paused = kept.get("live") === "off", last = 0, old = false, away = false;
   const state = (name, text) => {
     const b = $(".live");
     b.className = "tool live " + name;
@@ -211,6 +214,13 @@
     if (live.includes(",")) location.reload();
     else if (live) offer("This page is old – load it again");
   };
+  // Who was away may be another network now, which has no block after the page's.
+  const recheck = async () => {
+    try {
+      const s = await (await fetch("/v1/status")).json();
+      if (s.genesis_hash && (s.genesis_hash !== document.body.dataset.genesis || s.height < at)) gone();
+    } catch { /* away again */ }
+  };
   const open = () => {
     close();
     if (paused) return state("off", "paused");
@@ -222,8 +232,9 @@
     source = new EventSource("/v1/events?" + q);
     const mine = source;
     state("", "connecting");
-    source.onopen = () => state("on", "live");
+    source.onopen = () => { state("on", "live"); if (away) { away = false; recheck(); } };
     source.onerror = () => {
+      away = true;
       state("off", "reconnecting");
       if (mine.readyState !== EventSource.CLOSED) return; // it comes back by itself
       // Refused: too many streams, or what is asked for is too long ago. From now on, then.
@@ -246,6 +257,7 @@
     }
     source.addEventListener("cut", (e) => {
       if (e.data.includes("gone")) gone();
+      away = true;
       close();
       state("off", "reconnecting");
       setTimeout(() => { if (!source) open(); }, 2000);
