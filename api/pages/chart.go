@@ -34,12 +34,12 @@ type series struct {
 	Values []float64
 }
 
-// A drawing is made in two sizes, of which the style sheet shows the one that
-// fits the screen: scaled to it, text is readable in both.
+// A drawing is made in three sizes, of which the style sheet shows the one that
+// fits the screen: scaled to it, text is readable in all.
 var chartSizes = []struct {
 	class                 string
 	width, height, labels int // labels along the horizontal axis
-}{{"wide", 1060, 200, 24}, {"narrow", 330, 170, 6}}
+}{{"wide", 1060, 200, 24}, {"middle", 680, 190, 16}, {"narrow", 330, 170, 6}}
 
 const (
 	chartFont = 9.5 // points: 1.33 pixels each
@@ -185,8 +185,8 @@ func (c chart) draw(on func(p *charts.Painter, labels int) error) (template.HTML
 	for _, size := range chartSizes {
 		p := charts.NewPainter(charts.PainterOptions{OutputFormat: charts.ChartOutputSVG, Width: size.width, Height: size.height, Theme: chartInk})
 		labels := size.labels
-		if slices.ContainsFunc(c.Labels, func(l string) bool { return len(l) > 5 }) {
-			labels /= 2 // long ones need more room
+		if size.class != "wide" && slices.ContainsFunc(c.Labels, func(l string) bool { return len(l) > 5 }) {
+			labels = size.width / 110 // long ones need more room
 		}
 		if err := on(p, min(len(c.Labels), labels)); err != nil {
 			return "", fmt.Errorf("draw chart %q: %w", c.Name, err)
