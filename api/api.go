@@ -147,7 +147,7 @@ func New(cfg Config) (http.Handler, error) {
 	if engine, err = s.engine(); err != nil {
 		return nil, err
 	}
-	h := httpx.GiveWay(turns(), heavyWait, heavy, headAsGet(engine))
+	h := httpx.GiveWay(turns(), heavyWait, heavy, s.direct(headAsGet(engine)))
 	if len(cfg.ReadOrigins) > 0 {
 		h = crossOrigin(slices.Clone(cfg.ReadOrigins), h)
 	}
@@ -183,7 +183,7 @@ func (s *server) engine() (*gin.Engine, error) {
 	if s.cfg.Observer != nil {
 		group.Use(routes.name(s.cfg.Observer))
 	}
-	group.Use(s.guard, routes.validate, s.shortcut)
+	group.Use(s.guard, routes.validate)
 	strict := oas.NewStrictHandlerWithOptions(s, []oas.StrictMiddlewareFunc{linkNext}, oas.StrictGinServerOptions{
 		RequestErrorHandlerFunc:  func(c *gin.Context, err error) { s.failed(c, requestProblem(err)) },
 		HandlerErrorFunc:         s.failed,

@@ -10,7 +10,6 @@ import (
 	"slices"
 	"strconv"
 
-	"github.com/gin-gonic/gin"
 
 	"tunic/api/oas"
 	"tunic/chain"
@@ -36,23 +35,30 @@ func explainList(e chain.Epoch, err error) error {
 	return err
 }
 
-// shortcut answers what networks ask for most, the whole list of the head's
-// epoch, without generated code between: as GetDirectory would.
-func (s *server) shortcut(c *gin.Context) {
-	if c.Request.URL.RawQuery != "" || c.FullPath() != "/v1/directory" {
-		return
-	}
-	form, err := negotiate(c.Request)
-	if err == nil {
-		var b stored
-		if b, err = s.dirs.list(0, form); err == nil {
-			err = b.write(c.Writer, c.Request, cacheRevalidate)
+// direct answers what networks ask for most, the whole list of the head's epoch,
+// before any router: as GetDirectory would. Whatever is not that simple goes on
+// to next, which also finds the words for what is wrong.
+func (s *server) direct(next http.Handler) http.Handler {
+	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		if r.Method != http.MethodGet || r.URL.Path != "/v1/directory" || r.URL.RawQuery != "" || r.ContentLength != 0 {
+			next.ServeHTTP(w, r)
+			return
 		}
-	}
-	if err != nil {
-		s.failed(c, err)
-	}
-	c.Abort()
+		form, err := negotiate(r)
+		var b stored
+		if err == nil {
+			b, err = s.dirs.list(0, form)
+		}
+		if err != nil {
+			next.ServeHTTP(w, r)
+			return
+		}
+		if s.cfg.Observer != nil {
+			began(r.Context(), s.cfg.Observer, "getDirectory")
+		}
+		w.Header()["X-Content-Type-Options"] = noSniff
+		_ = b.write(w, r, cacheRevalidate) // all that can fail is the client's connection
+	})
 }
 
 // GetDirectory serves the whole list of an epoch.

@@ -51,12 +51,18 @@ func observe(o Observer, next http.Handler) http.Handler {
 // name notes which operation a request has reached.
 func (t routeTable) name(o Observer) gin.HandlerFunc {
 	return func(c *gin.Context) {
-		x, route := exchangeOf(c.Request.Context()), t[routeName{c.Request.Method, c.FullPath()}]
-		if x != nil && route != nil {
+		if route := t[routeName{c.Request.Method, c.FullPath()}]; route != nil {
 			id := route.Operation.OperationID // with a capital, as the generator embeds it
-			x.Operation = strings.ToLower(id[:1]) + id[1:]
-			o.Began(x.Operation)
+			began(c.Request.Context(), o, strings.ToLower(id[:1])+id[1:])
 		}
+	}
+}
+
+// began notes that a request has reached an operation.
+func began(ctx context.Context, o Observer, operation string) {
+	if x := exchangeOf(ctx); x != nil {
+		x.Operation = operation
+		o.Began(operation)
 	}
 }
 
