@@ -305,6 +305,14 @@ func TestRPCBatch(t *testing.T) {
 			t.Errorf("%s: %s %s", body, a.Status, a.body)
 		}
 	}
+	// Former states are of one block.
+	balance := func(block string) string {
+		return `{"jsonrpc":"2.0","id":1,"method":"eth_getBalance","params":["` + w.accounts[4].at.String() + `","` + block + `"]}`
+	}
+	out = batch("/eth", `[`+balance("0x1")+`,`+balance("latest")+`,`+balance("0x1")+`,`+balance("0x2")+`]`)
+	if len(out) != 4 || out[0].Result == nil || out[1].Result == nil || out[2].Result == nil || out[3].Error == nil || out[3].Error.Code != -32000 {
+		t.Errorf("%+v", out)
+	}
 	// Of the large answers a batch holds one.
 	out = batch("/json_rpc", `[`+sessionBody+`,{"jsonrpc":"2.0","method":"get_height"},`+sessionBody+`]`)
 	if len(out) != 3 || out[0].Result == nil || out[1].Result == nil || out[2].Error == nil || out[2].Error.Code != -32600 {

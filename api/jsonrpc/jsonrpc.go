@@ -20,6 +20,7 @@ import (
 	"net/http"
 	"strconv"
 
+	"tunic/chain"
 	"tunic/internal/httpx"
 	"tunic/ledger"
 )
@@ -84,8 +85,12 @@ type rpc struct {
 type exchange struct {
 	w     http.ResponseWriter
 	r     *http.Request
-	large bool // one of the large answers was given
+	large bool         // one of the large answers was given
+	state chain.Height // of the former state that was read; 0: none
 }
+
+// exchangeKey finds the *exchange that a call is of.
+type exchangeKey struct{}
 
 type answer struct {
 	Version string          `json:"jsonrpc"`
@@ -210,7 +215,7 @@ func (p *rpc) call(x *exchange, method string, params json.RawMessage) (any, *fa
 		}
 		x.large = true
 	}
-	result, err := f(x.r.Context(), params)
+	result, err := f(context.WithValue(x.r.Context(), exchangeKey{}, x), params)
 	var known *failure
 	switch {
 	case err == nil:

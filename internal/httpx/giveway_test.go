@@ -5,6 +5,7 @@ import (
 	"io"
 	"net/http"
 	"strings"
+	"sync/atomic"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -17,9 +18,11 @@ import (
 func TestGiveWay(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		done := make(chan struct{})
+		var served atomic.Int64
 		h := httpx.GiveWay(2, 50*time.Millisecond,
 			func(r *http.Request) bool { return strings.HasPrefix(r.URL.Path, "/heavy") },
 			http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+				served.Add(1)
 				if r.URL.Path == "/heavy/slow" {
 					<-done
 				}
@@ -49,6 +52,15 @@ func TestGiveWay(t *testing.T) {
 		}
 		if took, err := get(t.Context(), "/heavy"); took != 50*time.Millisecond || err != nil {
 			t.Errorf("a heavy request behind slow ones took %v, %v, want its wait", took, err)
+		}
+		gone, goes := context.WithTimeout(t.Context(), 10*time.Millisecond)
+		defer goes()
+		before := served.Load()
+		if _, err := get(gone, "/heavy"); err == nil {
+			t.Error("who goes is answered")
+		}
+		if synctest.Wait(); served.Load() != before {
+			t.Error("who went is served")
 		}
 		go func() { time.Sleep(20 * time.Millisecond); close(done) }()
 		if took, err := get(t.Context(), "/heavy"); took != 20*time.Millisecond || err != nil {
