@@ -26,6 +26,7 @@ import (
 	"fmt"
 	"log/slog"
 	"net/http"
+	"runtime"
 	"slices"
 	"time"
 
@@ -58,6 +59,10 @@ type Config struct {
 
 	// Limits bounds each client's requests; nil: no bound, as within a process.
 	Limits *httpx.LimiterConfig
+	// Turns is how many directories are answered at once, and half of them while
+	// others ask for something else; default GOMAXPROCS: more than there are
+	// processors gains nothing, and all else waits behind them.
+	Turns int
 	// Streams is how many event streams run at once; default 1024.
 	Streams int
 	// StreamsEach is how many of them one client may have, where Limits are set;
@@ -92,6 +97,7 @@ func (c *Config) complete() error {
 	if c.Logger == nil {
 		c.Logger = slog.New(slog.DiscardHandler)
 	}
+	c.Turns = cmp.Or(c.Turns, runtime.GOMAXPROCS(0))
 	c.Streams = cmp.Or(c.Streams, 1024)
 	c.StreamsEach = cmp.Or(c.StreamsEach, 64)
 	c.Heartbeat = cmp.Or(c.Heartbeat, 15*time.Second)
@@ -147,7 +153,7 @@ func New(cfg Config) (http.Handler, error) {
 	if engine, err = s.engine(); err != nil {
 		return nil, err
 	}
-	h := httpx.GiveWay(turns(), heavyWait, heavy, s.direct(headAsGet(engine)))
+	h := httpx.GiveWay(cfg.Turns, heavyWait, heavy, s.direct(headAsGet(engine)))
 	if len(cfg.ReadOrigins) > 0 {
 		h = crossOrigin(slices.Clone(cfg.ReadOrigins), h)
 	}

@@ -10,7 +10,6 @@ import (
 	"slices"
 	"strconv"
 
-
 	"tunic/api/oas"
 	"tunic/chain"
 	"tunic/internal/httpx"

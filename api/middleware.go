@@ -3,7 +3,6 @@ package api
 import (
 	"context"
 	"net/http"
-	"runtime"
 	"slices"
 	"strings"
 	"time"
@@ -15,10 +14,6 @@ import (
 
 // heavyWait is how long a request for a directory waits for its turn at most.
 const heavyWait = 50 * time.Millisecond
-
-// turns is how many directories are served at once: more than there are
-// processors gains nothing, and what else is asked for waits behind them all.
-func turns() int { return runtime.GOMAXPROCS(0) }
 
 // heavy names the requests whose answers are large.
 func heavy(r *http.Request) bool {

@@ -128,6 +128,8 @@ type LedgerConfig struct {
 	// TLSCert and TLSKey are PEM files of a certificate, its chain after it, and
 	// of its key: the API is served over TLS 1.2 or newer. Both or neither.
 	TLSCert, TLSKey string
+	// Turns is how many directories are answered at once; see api.Config.
+	Turns int
 	// Admin is a loopback address and port where /metrics and /debug/pprof are
 	// served; empty: nowhere.
 	Admin string
@@ -207,7 +209,7 @@ func RunLedger(ctx context.Context, cfg LedgerConfig) error {
 	if secure != nil {
 		url = "https://" + ln.Addr().String()
 	}
-	acfg := api.Config{Ledger: l, Network: g.Network(url), Version: Version, Limits: limits(cfg.Rate, cfg.Proxies), ReadOrigins: cfg.Origins, Logger: cfg.Logger}
+	acfg := api.Config{Ledger: l, Network: g.Network(url), Version: Version, Limits: limits(cfg.Rate, cfg.Proxies), ReadOrigins: cfg.Origins, Turns: cfg.Turns, Logger: cfg.Logger}
 	if metrics != nil {
 		acfg.Observer = metrics
 	}

@@ -6,6 +6,8 @@ import (
 	"fmt"
 	"net/netip"
 	"net/url"
+	"os"
+	"runtime"
 	"slices"
 	"strings"
 
@@ -68,6 +70,7 @@ func (a *app) runLedger(cmd *cobra.Command, f runFlags) error {
 	if err != nil {
 		return err
 	}
+	cfg.Turns = shareProcessors()
 	var after error // the ready file could not be written
 	cfg.Ready = func(url, admin string) {
 		v := map[string]any{"ready": true, "url": url, "genesis": g.Hash(), "claim": g.Params.Claim()}
@@ -79,6 +82,19 @@ func (a *app) runLedger(cmd *cobra.Command, f runFlags) error {
 		after = a.ready(f.ready, v, line)
 	}
 	return cmp.Or(ledgerFailed(f.dir, node.RunLedger(cmd.Context(), cfg)), after)
+}
+
+// shareProcessors lets twice as many goroutines run at once as there are
+// processors, and returns how many those are: between a crowd that asks for
+// directories and a single transaction the operating system decides, which
+// interrupts, and not a queue of goroutines, which does not. Who sets GOMAXPROCS
+// has the last word.
+func shareProcessors() int {
+	processors := runtime.GOMAXPROCS(0)
+	if os.Getenv("GOMAXPROCS") == "" {
+		runtime.GOMAXPROCS(2 * processors)
+	}
+	return processors
 }
 
 // config is what the flags say; usage where they do not go together.

@@ -5,6 +5,7 @@ import (
 	"io"
 	"net/http"
 	"strings"
+	"sync"
 	"sync/atomic"
 	"testing"
 	"testing/synctest"
@@ -69,6 +70,48 @@ func TestGiveWay(t *testing.T) {
 		synctest.Wait()
 		if took, err := get(t.Context(), "/heavy"); took != 0 || err != nil {
 			t.Errorf("turns do not come back: %v, %v", took, err)
+		}
+	})
+}
+
+// TestGiveWayToOthers: while others ask, half of the turns are theirs.
+func TestGiveWayToOthers(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		h := httpx.GiveWay(2, time.Second,
+			func(r *http.Request) bool { return r.URL.Path == "/heavy" },
+			http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+				if r.URL.Path == "/heavy" {
+					time.Sleep(10 * time.Millisecond)
+				}
+			}))
+		client := &http.Client{Transport: httpx.InMemory(h)}
+		get := func(path string) {
+			res, err := client.Get("http://here" + path)
+			if err != nil {
+				t.Error(err)
+				return
+			}
+			res.Body.Close()
+		}
+		four := func() time.Duration {
+			begin := time.Now()
+			var wg sync.WaitGroup
+			for range 4 {
+				wg.Go(func() { get("/heavy") })
+			}
+			wg.Wait()
+			return time.Since(begin)
+		}
+		if took := four(); took != 20*time.Millisecond {
+			t.Errorf("alone, four in two turns took %v", took)
+		}
+		get("/light")
+		if took := four(); took != 40*time.Millisecond {
+			t.Errorf("beside others, four in one turn took %v", took)
+		}
+		time.Sleep(100 * time.Millisecond)
+		if took := four(); took != 20*time.Millisecond {
+			t.Errorf("alone again, four took %v", took)
 		}
 	})
 }
