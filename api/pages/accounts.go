@@ -40,7 +40,7 @@ func (s *Site) account(r *http.Request) (view, error) {
 	if err != nil {
 		return view{}, err
 	}
-	txs, err := known(s.listTransactions(r.Context(), &client.ListTransactionsParams{Account: &a.Address, Limit: &accountTxs}))
+	txs, err := s.listTransactions(r.Context(), &client.ListTransactionsParams{Account: &a.Address, Limit: &accountTxs})
 	if err != nil {
 		return view{}, err
 	}

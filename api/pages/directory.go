@@ -7,9 +7,11 @@ import (
 	"net/http"
 	"net/url"
 	"slices"
+	"strconv"
 	"strings"
 
 	"tunic/api/client"
+	"tunic/registry/directory"
 )
 
 const (
@@ -231,7 +233,7 @@ func onionKey(k client.OnionKey) string {
 }
 
 // noSwarm is the number that stands for none.
-const noSwarm = "18446744073709551615"
+var noSwarm = strconv.FormatUint(uint64(directory.NoSwarm), 10)
 
 // swarm is a swarm's number for people.
 func swarm(number string) string {

@@ -19,8 +19,6 @@ type epochsView struct {
 	Chart       template.HTML
 	First, Next string
 	Later       bool
-	// Unknown says that this API does not list epochs.
-	Unknown bool
 }
 
 // epochs are the last epochs, newest first.
@@ -30,17 +28,13 @@ func (s *Site) epochs(r *http.Request) (view, error) {
 		return view{}, err
 	}
 	d := epochsView{First: "/epochs", Later: r.URL.Query().Get("cursor") != ""}
-	page, err := known(read(res.JSON200, res.HTTPResponse, res.Body))
-	switch {
-	case err != nil:
+	page, err := read(res.JSON200, res.HTTPResponse, res.Body)
+	if err != nil {
 		return view{}, err
-	case page == nil:
-		d.Unknown = true
-	default:
-		d.Items, d.Total, d.Next = page.Items, page.Total, next("/epochs", nil, page.NextCursor)
-		if d.Chart, err = epochChart(page.Items); err != nil {
-			return view{}, err
-		}
+	}
+	d.Items, d.Total, d.Next = page.Items, page.Total, next("/epochs", nil, page.NextCursor)
+	if d.Chart, err = epochChart(page.Items); err != nil {
+		return view{}, err
 	}
 	return view{Template: "epochs", Title: "Epochs", Nav: "/epochs", Live: "epoch", Data: d}, nil
 }

@@ -31,8 +31,6 @@ type nodeView struct {
 	// Slashes are its offences, newest first.
 	Slashes []client.Slash
 	Recent  []client.TransactionItem
-	// Remembers says that the API keeps transactions by node.
-	Remembers bool
 }
 
 // StateWord is the node's state.
@@ -104,9 +102,11 @@ func (s *Site) node(r *http.Request) (view, error) {
 		return view{}, err
 	}
 	d.Slashes = offences.Items
-	if d.Recent, d.Remembers, err = s.nodeTransactions(ctx, id); err != nil {
+	recent, err := s.listTransactions(ctx, &client.ListTransactionsParams{Node: &id, Limit: ptr(nodeRecent)})
+	if err != nil {
 		return view{}, err
 	}
+	d.Recent = recent.Items
 	return view{Template: "node", Title: nodeTitle(id), Nav: "/nodes", Live: "node", LiveOf: id, Data: d}, nil
 }
 
@@ -139,15 +139,6 @@ func (s *Site) nodeEntry(ctx context.Context, id string) (*client.DirectoryEntry
 		return nil, err
 	}
 	return proof.Entry, nil
-}
-
-// nodeTransactions asks for what was last in blocks about the node.
-func (s *Site) nodeTransactions(ctx context.Context, id string) (items []client.TransactionItem, remembers bool, err error) {
-	page, err := known(s.listTransactions(ctx, &client.ListTransactionsParams{Node: &id, Limit: ptr(nodeRecent)}))
-	if page == nil || err != nil {
-		return nil, false, err
-	}
-	return page.Items, true, nil
 }
 
 // parts are the shares of a bond, the operator's first and then the largest.

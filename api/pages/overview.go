@@ -54,7 +54,7 @@ func (s *Site) overview(r *http.Request) (view, error) {
 	if err != nil {
 		return view{}, err
 	}
-	txs, err := known(s.listTransactions(ctx, &client.ListTransactionsParams{Kind: ptr("signed"), Limit: ptr(newestTxRows)}))
+	txs, err := s.listTransactions(ctx, &client.ListTransactionsParams{Kind: ptr("signed"), Limit: ptr(newestTxRows)})
 	if err != nil {
 		return view{}, err
 	}
@@ -79,10 +79,6 @@ func (s *Site) overview(r *http.Request) (view, error) {
 	for _, n := range status.Nodes {
 		all += n
 	}
-	var recent []client.TransactionItem
-	if txs != nil {
-		recent = txs.Items
-	}
 	return view{Template: "overview", Title: "Overview", Nav: "/", Live: "epoch,node,slash,transaction,params", status: status, Data: struct {
 		*client.Status
 		Known   int
@@ -90,10 +86,10 @@ func (s *Site) overview(r *http.Request) (view, error) {
 		States  []stateCount
 		Bar     int
 		Blocks  []client.Header
-		Txs     *client.TransactionPage // signed by accounts; nil where there is no list
+		Txs     *client.TransactionPage // signed by accounts
 		Rewards *client.Rewards
 		Feed    []feedItem
-	}{status, all, int64(epochMs), shares(status.Nodes, all), barWidth, blocks, txs, rewards, feedOf(epochs, recent, slashes.Items)}}, nil
+	}{status, all, int64(epochMs), shares(status.Nodes, all), barWidth, blocks, txs, rewards, feedOf(epochs, txs.Items, slashes.Items)}}, nil
 }
 
 // shares splits the bar among the states.
@@ -132,23 +128,23 @@ func (s *Site) listTransactions(ctx context.Context, params *client.ListTransact
 	return read(res.JSON200, res.HTTPResponse, res.Body)
 }
 
-// rewards are what blocks pay; nil where the API does not say.
+// rewards are what blocks pay.
 func (s *Site) rewards(ctx context.Context) (*client.Rewards, error) {
 	res, err := s.api.GetRewardsWithResponse(ctx, &client.GetRewardsParams{})
 	if err != nil {
 		return nil, err
 	}
-	return known(read(res.JSON200, res.HTTPResponse, res.Body))
+	return read(res.JSON200, res.HTTPResponse, res.Body)
 }
 
-// newestEpochs are the last n, or none where the API does not say.
+// newestEpochs are the last n.
 func (s *Site) newestEpochs(ctx context.Context, n int) ([]client.EpochSummary, error) {
 	res, err := s.api.ListEpochsWithResponse(ctx, &client.ListEpochsParams{Limit: &n})
 	if err != nil {
 		return nil, err
 	}
-	page, err := known(read(res.JSON200, res.HTTPResponse, res.Body))
-	if page == nil || err != nil {
+	page, err := read(res.JSON200, res.HTTPResponse, res.Body)
+	if err != nil {
 		return nil, err
 	}
 	return page.Items, nil

@@ -38,11 +38,11 @@ func read[T any](ok *T, res *http.Response, body []byte) (*T, error) {
 // can say so in a part of it and show the rest.
 func missing(err error) bool {
 	var p httpx.Problem
-	return errors.As(err, &p) && (p.Status == http.StatusNotFound || p.Status == http.StatusNotImplemented)
+	return errors.As(err, &p) && p.Status == http.StatusNotFound
 }
 
-// known is a part of a page that an API may lack: nil without an error where
-// there is no such thing.
+// known is a part of a page that may not be there, or not any more: nil without
+// an error then.
 func known[T any](v *T, err error) (*T, error) {
 	if missing(err) {
 		return nil, nil

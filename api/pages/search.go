@@ -210,15 +210,13 @@ func (s *Site) begins(ctx context.Context, q, hex string) ([]hit, error) {
 			hits = append(hits, hit{Kind: "offence", ID: o.Offence, Path: href("offence", o.Offence)})
 		}
 	}
-	txs, err := known(s.listTransactions(ctx, &client.ListTransactionsParams{Limit: &searchRecent}))
+	txs, err := s.listTransactions(ctx, &client.ListTransactionsParams{Limit: &searchRecent})
 	if err != nil {
 		return nil, err
 	}
-	if txs != nil {
-		for _, t := range txs.Items {
-			if strings.HasPrefix(t.Id, hex) {
-				hits = append(hits, hit{Kind: "transaction", ID: t.Id, Path: href("tx", t.Id)})
-			}
+	for _, t := range txs.Items {
+		if strings.HasPrefix(t.Id, hex) {
+			hits = append(hits, hit{Kind: "transaction", ID: t.Id, Path: href("tx", t.Id)})
 		}
 	}
 	return hits, nil

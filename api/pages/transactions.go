@@ -2,7 +2,6 @@ package pages
 
 import (
 	"encoding/base64"
-	"errors"
 	"fmt"
 	"net/http"
 	"slices"
@@ -11,7 +10,6 @@ import (
 
 	"tunic/api/client"
 	"tunic/chain"
-	"tunic/internal/httpx"
 )
 
 // kindOptions are the names of the kinds that are not one word of the API's.
@@ -23,7 +21,6 @@ var kinds = []string{"signed", "transfer", "register", "contribute", "request-un
 // txList is a page of transactions, or why there is none.
 type txList struct {
 	*client.TransactionPage
-	Missing      bool // this ledger keeps no list
 	Later        bool
 	First, Next  string
 	Status, Kind string
@@ -51,15 +48,10 @@ func (s *Site) transactions(r *http.Request) (view, error) {
 	}
 	page, err := s.listTransactions(r.Context(), &client.ListTransactionsParams{Status: ptr(list.Status), Kind: ptr(list.Kind), Account: ptr(list.Account),
 		Limit: &pageLimit, Cursor: cursor(r)})
-	var p httpx.Problem
-	switch {
-	case errors.As(err, &p) && p.Status == http.StatusNotImplemented:
-		list.Missing = true
-	case err != nil:
+	if err != nil {
 		return view{}, err
-	default:
-		list.TransactionPage, list.First, list.Next = page, link("/transactions", q, "", ""), next("/transactions", q, page.NextCursor)
 	}
+	list.TransactionPage, list.First, list.Next = page, link("/transactions", q, "", ""), next("/transactions", q, page.NextCursor)
 	v.Data = list
 	return v, nil
 }

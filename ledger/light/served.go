@@ -108,44 +108,29 @@ func (v *Verifier) Delta(b []byte, from *directory.List) (*directory.List, chain
 
 // ReadProof reads what Entry verifies and verifies nothing.
 func ReadProof(b []byte) (chain.SealedHeader, directory.Membership, error) {
-	s, body, err := split(b)
-	if err != nil {
-		return s, directory.Membership{}, err
-	}
-	m, err := directory.DecodeMembership(body.Fixed(body.Len()))
-	return s, m, err
+	return served(b, directory.DecodeMembership)
 }
 
 // ReadDirectory reads what Directory verifies and verifies nothing.
 func ReadDirectory(b []byte) (chain.SealedHeader, *directory.List, error) {
-	s, body, err := split(b)
-	if err != nil {
-		return s, nil, err
-	}
-	l, err := directory.Decode(body.Fixed(body.Len()))
-	return s, l, err
+	return served(b, directory.Decode)
 }
 
 // ReadDelta reads what Delta verifies and verifies nothing.
 func ReadDelta(b []byte) (chain.SealedHeader, directory.Delta, error) {
-	s, body, err := split(b)
-	if err != nil {
-		return s, directory.Delta{}, err
-	}
-	d, err := directory.DecodeDelta(body.Fixed(body.Len()))
-	return s, d, err
+	return served(b, directory.DecodeDelta)
 }
 
-// split reads the sealed header in front of what is served with it.
-func split(b []byte) (chain.SealedHeader, *wire.Reader, error) {
+// served reads the sealed header behind its length, and what is served with it.
+func served[T any](b []byte, decode func([]byte) (T, error)) (s chain.SealedHeader, v T, err error) {
 	r := wire.NewReader(b)
 	head := r.Bytes(maxSealed)
 	if err := r.Err(); err != nil {
-		return chain.SealedHeader{}, nil, fmt.Errorf("%w: sealed header: %w", directory.ErrMalformed, err)
+		return s, v, fmt.Errorf("%w: sealed header: %w", directory.ErrMalformed, err)
 	}
-	s, err := chain.DecodeSealedHeader(head)
-	if err != nil {
-		return s, nil, fmt.Errorf("%w: %w", directory.ErrMalformed, err)
+	if s, err = chain.DecodeSealedHeader(head); err != nil {
+		return s, v, fmt.Errorf("%w: %w", directory.ErrMalformed, err)
 	}
-	return s, r, nil
+	v, err = decode(r.Fixed(r.Len()))
+	return s, v, err
 }
