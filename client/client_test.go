@@ -210,7 +210,7 @@ func TestFirstContactMessageConfirmation(t *testing.T) {
 			kept += r.count(func(r *fakeRelay) (items int) {
 				for _, list := range r.boxes {
 					for _, it := range list {
-						if len(it.content) == mail.ItemSize {
+						if len(it.content) == small.Item() {
 							items++
 						}
 					}

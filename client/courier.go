@@ -116,7 +116,7 @@ func (c *Client) answered(b []byte) {
 	a := answer{n: w.n}
 	var msg []byte
 	if msg, a.err = w.keys.Open(bytes.Clone(b[onion.HeaderSize:])); a.err == nil {
-		a.reply, a.err = mail.DecodeReply(msg)
+		a.reply, a.err = c.format.DecodeReply(msg)
 	}
 	w.ch <- a // has room for each of the command's reply blocks
 }

@@ -85,6 +85,8 @@ type fakeItem struct {
 	deleter chain.Hash
 }
 
+var small = mail.FormatOf(onion.Small)
+
 func newFakeNet(t testing.TB, relays int) *fakeNet {
 	t.Helper()
 	p, err := genesis.For(genesis.Dev)
@@ -288,7 +290,7 @@ func (r *fakeRelay) packet(b []byte) {
 			l.Send(link.Frame{Type: link.Packet, Data: b})
 		}
 	case onion.Deliver:
-		cmd, err := mail.Decode(out, onion.SURBSize)
+		cmd, err := small.Decode(out)
 		if err != nil {
 			r.net.t.Error("member:", err)
 			return
@@ -342,12 +344,12 @@ func (r *fakeRelay) handle(cmd mail.Command) []mail.Reply {
 		r.stores++
 		r.put(s.Mailbox(), &fakeItem{content: bytes.Clone(s.Content), deleter: s.Deleter})
 		until := min(s.Expiry, chain.Time(time.Now().UnixMilli())+chain.Time(r.net.core.Params.ReceiptHorizon))
-		x := statement.Receipt{Chunks: mail.ChunkRoot(s.Content), Class: mail.ItemChunks, Until: until, Deleter: s.Deleter}
+		x := statement.Receipt{Chunks: mail.ChunkRoot(s.Content), Class: uint8(small.Chunks), Until: until, Deleter: s.Deleter}
 		if r.faults.badReceipt {
 			x.Chunks[0] ^= 1
 		}
 		st := statement.Sign(statement.Domain{Genesis: r.net.genesis}, r.key, statement.LabelReceipt, 0, x.Encode())
-		return []mail.Reply{{Code: mail.CodeStored, Body: st.Encode()}}
+		return []mail.Reply{{Code: mail.CodeStored, Body: mail.EncodeReceipts([][]byte{st.Encode()})}}
 	case cmd.Request != nil:
 		if cmd.Request.Bits() < mail.DefaultWork {
 			return one(mail.CodeWork)
@@ -389,7 +391,7 @@ func (r *fakeRelay) handle(cmd mail.Command) []mail.Reply {
 		var out []mail.Reply
 		for range mail.PollReplies {
 			r.cursor++
-			out = append(out, mail.Reply{Code: mail.CodeItem, Body: mail.Item{Cursor: max(r.cursor, p.After+r.cursor), More: 9, Content: make([]byte, mail.ItemSize)}.Encode()})
+			out = append(out, mail.Reply{Code: mail.CodeItem, Body: mail.Item{Cursor: max(r.cursor, p.After+r.cursor), More: 9, Content: make([]byte, small.Item())}.Encode()})
 		}
 		return out
 	}

@@ -127,7 +127,7 @@ func (c *Client) sortReplies(replies []mail.Reply, member chain.NodeID, after ui
 		switch {
 		case r.Code == mail.CodeNone:
 		case r.Code == mail.CodeItem:
-			it, err := mail.DecodeItem(r.Body)
+			it, err := c.format.DecodeItem(r.Body)
 			// Cursors begin at the time of storing; one far ahead would hide
 			// what the member gets later.
 			if err != nil || it.Cursor <= after || it.Cursor > uint64(c.now())+uint64(24*genesis.Hour) {

@@ -9,12 +9,13 @@ import (
 	"tunic/chain"
 	"tunic/chain/genesis"
 	"tunic/client/ratchet"
+	"tunic/onion"
 	"tunic/onion/mail"
 )
 
 // The ratchet may not import what defines these sizes.
 func TestSizesAgree(t *testing.T) {
-	if ratchet.ItemSize != mail.ItemSize || ratchet.RequestSize != mail.RequestSize || ratchet.ContactKeySize != mail.ContactKeySize {
+	if ratchet.ItemSize != mail.FormatOf(onion.Small).Item() || ratchet.RequestSize != mail.RequestSize || ratchet.ContactKeySize != mail.ContactKeySize {
 		t.Error("sizes of ratchet and mail differ")
 	}
 	if partSize != 1105 || maxParts != 60 {

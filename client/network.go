@@ -30,7 +30,7 @@ func (v *view) epoch() chain.Epoch { return v.list.Epoch }
 
 // members are those who keep a mailbox, best first.
 func (v *view) members(mailbox [32]byte) []chain.NodeID {
-	return v.list.Members(mailbox, v.head.Header.Removals)
+	return v.list.Swarm(mailbox, v.head.Header.Removals).Members
 }
 
 // TwoHeadsError is ErrTwoHeads with the evidence: two headers of one height, or

@@ -30,6 +30,7 @@ type Client struct {
 	log      *slog.Logger
 	rand     io.Reader
 	geometry onion.Geometry
+	format   mail.Format
 	store    *store
 	limit    *rate.Limiter
 	// greetings bounds the work that guards' greetings can make.
@@ -74,6 +75,7 @@ func New(cfg Config) (*Client, error) {
 	c := &Client{
 		cfg: cfg, log: cfg.Logger, rand: &lockedReader{r: cfg.Rand},
 		geometry: onion.Geometry(0x10 | cfg.Core.Params.Geometry),
+		format:   mail.FormatOf(onion.Geometry(0x10 | cfg.Core.Params.Geometry)),
 		limit:    rate.NewLimiter(rate.Limit(cfg.Rate), sendBurst), greetings: rate.NewLimiter(1, 16),
 		ready: make(chan struct{}), relisted: make(chan struct{}, 1), wake: make(chan struct{}, 1),
 		heads: map[headKey]chain.SealedHeader{}, waits: map[onion.SURBID]*waiting{},

@@ -235,10 +235,11 @@ func (c *Client) storeItem(ctx context.Context, to mail.AccountID, o *outRecord,
 		}
 	}
 	deleted := reply.Code == mail.CodeDeleted // its recipient was faster than our receipt
+	var receipt []byte
 	var err error
 	switch {
 	case reply.Code == mail.CodeStored:
-		err = c.checkReceipt(reply.Body, member, store, o.Sent)
+		receipt, err = c.receiptIn(reply.Body, member, store, o.Sent)
 	case !deleted:
 		return errWait(reply.Code.String())
 	case subtle.ConstantTimeCompare(reply.Body, it.Token[:]) != 1:
@@ -257,7 +258,7 @@ func (c *Client) storeItem(ctx context.Context, to mail.AccountID, o *outRecord,
 	if deleted {
 		o.Items[n].Done, o.Items[n].Receipt = true, nil
 	} else {
-		o.Items[n].Receipt = bytes.Clone(reply.Body)
+		o.Items[n].Receipt = bytes.Clone(receipt)
 	}
 	o.Items[n].Member = member
 	if State(o.State) == Queued {

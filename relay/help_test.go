@@ -26,6 +26,8 @@ import (
 	"tunic/relay"
 )
 
+var small = mail.FormatOf(onion.Small)
+
 func TestMain(m *testing.M) {
 	// goleveldb's pool of buffers outlives Close by up to a second.
 	goleak.VerifyTestMain(m, goleak.IgnoreTopFunction("github.com/syndtr/goleveldb/leveldb.(*DB).mpoolDrain"))
@@ -432,7 +434,7 @@ func (c *client) receive(body []byte) {
 	if err != nil {
 		return
 	}
-	if r, err := mail.DecodeReply(message); err == nil {
+	if r, err := small.DecodeReply(message); err == nil {
 		c.got <- mail.Reply{Code: r.Code, Body: bytes.Clone(r.Body)}
 	}
 }
@@ -523,7 +525,7 @@ func storeCommand(n *network, expiry chain.Duration, fill byte) (*mail.Store, [3
 	rand.Read(token[:])
 	s := &mail.Store{
 		ReadHash: mail.KeyHash([32]byte(idOf(read))), Write: [32]byte(idOf(write)), Expiry: n.l.at().Time + chain.Time(expiry),
-		Deleter: mail.Deleter(token), Content: bytes.Repeat([]byte{fill}, mail.ItemSize),
+		Deleter: mail.Deleter(token), Content: bytes.Repeat([]byte{fill}, small.Item()),
 	}
 	s.Sign(n.l.hash, write)
 	return s, token, read

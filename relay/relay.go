@@ -35,6 +35,7 @@ import (
 	"tunic/chain/statement"
 	"tunic/onion"
 	"tunic/onion/link"
+	"tunic/onion/mail"
 	"tunic/registry/directory"
 	"tunic/relay/mailbox"
 )
@@ -250,6 +251,7 @@ type Relay struct {
 	params *genesis.Params // genesis': for what the council cannot change; else owner.inForce
 	log    *slog.Logger
 	vrf    beacon.Key
+	format mail.Format
 	stats  link.Stats
 	count  counters
 	view   atomic.Pointer[view] // what workers go by; replaced at each head
@@ -291,6 +293,7 @@ func New(cfg Config) (*Relay, error) {
 		params: &cfg.Core.Params,
 		log:    cfg.Logger,
 		vrf:    beacon.NewKey(cfg.VRF),
+		format: mail.FormatOf(Geometry(cfg.Core)),
 	}
 	size := BodySize(cfg.Core)
 	r.buffers.New = func() any { b := make([]byte, size); return &b }

@@ -81,7 +81,7 @@ func (r *Relay) open(f *folder) (_ *owner, closeState func() error, err error) {
 		store, closeStore = l, l.Close
 	}
 	r.mail, err = mailbox.New(mailbox.Config{
-		Self: r.id, Genesis: r.cfg.Genesis, Params: r.params, Store: store, Sign: r.signReceipt,
+		Self: r.id, Genesis: r.cfg.Genesis, Params: r.params, Format: r.format, Store: store, Sign: r.signReceipt,
 	})
 	if err == nil {
 		err = f.mark("running")

@@ -7,14 +7,13 @@ import (
 
 	"tunic/chain"
 	"tunic/onion/link"
-	"tunic/onion/mail"
 )
 
 // show makes the present state visible to the workers and to Status.
 func (o *owner) show() {
 	var sealed []byte
 	if o.head.Height > 0 {
-		if sealed = o.sealed.Encode(); len(sealed) > mail.MaxReply {
+		if sealed = o.sealed.Encode(); len(sealed) > o.format.Reply {
 			sealed = nil // with dozens of removals; the next epoch's list has them
 		}
 	}

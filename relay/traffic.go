@@ -244,7 +244,7 @@ func (r *Relay) toClient(to *onion.Routing, buf *[]byte) {
 // deliver carries out a mailbox command on a goroutine of its own, since it may
 // wait for the disk.
 func (r *Relay) deliver(epoch chain.Epoch, message []byte, buf *[]byte) {
-	cmd, err := mail.Decode(message, onion.SURBSize)
+	cmd, err := r.format.Decode(message)
 	if err != nil {
 		r.drop(DropCommand, buf)
 		return

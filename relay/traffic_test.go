@@ -23,13 +23,17 @@ func TestStoreOverThreeHopsIsAnsweredByReceipt(t *testing.T) {
 	if r.Code != mail.CodeStored {
 		t.Fatalf("store: %s", r.Code)
 	}
-	st, err := statement.Decode(r.Body)
+	receipts, err := small.DecodeReceipts(r.Body)
+	if err != nil {
+		t.Fatal(err)
+	}
+	st, err := statement.Decode(receipts[0])
 	if err != nil || st.Verify(statement.Domain{Genesis: n.l.hash}) != nil || st.Node != n.nodes[3].ID() || st.Label != statement.LabelReceipt {
 		t.Fatalf("receipt: %+v, %v", st, err)
 	}
 	x, err := statement.DecodeReceipt(st.Body)
 	horizon := n.l.at().Time + 300_000
-	if err != nil || x.Chunks != mail.ChunkRoot(s.Content) || x.Class != mail.ItemChunks || x.Until != horizon || x.Deleter != s.Deleter {
+	if err != nil || x.Chunks != mail.ChunkRoot(s.Content) || x.Class != uint8(small.Chunks) || x.Until != horizon || x.Deleter != s.Deleter {
 		t.Fatalf("receipt body: %+v, %v", x, err)
 	}
 
@@ -41,7 +45,7 @@ func TestStoreOverThreeHopsIsAnsweredByReceipt(t *testing.T) {
 		r := c.reply()
 		codes[r.Code]++
 		if r.Code == mail.CodeItem {
-			i, err := mail.DecodeItem(r.Body)
+			i, err := small.DecodeItem(r.Body)
 			if err != nil || !bytes.Equal(i.Content, s.Content) {
 				t.Fatalf("item: %v", err)
 			}

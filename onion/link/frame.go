@@ -16,6 +16,8 @@ const (
 	Hello FrameType = 2
 	// Control carries any other message between the two ends of a link.
 	Control FrameType = 3
+	// Swarm carries what members of one swarm tell each other.
+	Swarm FrameType = 6
 	// challenge and answer are the admission puzzle; a Pool handles both.
 	challenge FrameType = 4
 	answer    FrameType = 5
@@ -40,7 +42,7 @@ type Frame struct {
 // FrameSize is the size on the wire, the same for every frame of a network.
 func FrameSize(bodySize int) int { return headerSize + bodySize }
 
-// MaxData is the most that a Hello or Control frame can carry.
+// MaxData is the most that a frame other than Packet can carry.
 func MaxData(bodySize int) int { return bodySize - lengthSize }
 
 func checkBodySize(n int) error {
@@ -56,7 +58,7 @@ func checkFrame(f Frame, bodySize int) error {
 		if len(f.Data) != bodySize {
 			return fmt.Errorf("%w: packet of %d bytes, the network's have %d", ErrFrame, len(f.Data), bodySize)
 		}
-	case Hello, Control, challenge, answer:
+	case Hello, Control, Swarm, challenge, answer:
 		if len(f.Data) > MaxData(bodySize) {
 			return fmt.Errorf("%w: %d bytes, at most %d fit", ErrFrame, len(f.Data), MaxData(bodySize))
 		}
@@ -91,7 +93,7 @@ func ParseFrame(b []byte) (Frame, error) {
 	switch t {
 	case Packet:
 		return Frame{Type: t, Data: body}, nil
-	case Hello, Control, challenge, answer:
+	case Hello, Control, Swarm, challenge, answer:
 	default:
 		return Frame{}, fmt.Errorf("%w: unknown type %d", ErrFrame, b[0])
 	}

@@ -46,7 +46,7 @@ func TestParseRefusals(t *testing.T) {
 		"empty":              "",
 		"one byte":           "01",
 		"type 0":             pad("00"),
-		"unknown type":       pad("06"),
+		"unknown type":       pad("07"),
 		"second byte":        pad("0101"),
 		"length over bound":  pad("02000000003d"),
 		"length far over":    pad("0200ffffffff"),

@@ -36,14 +36,13 @@ const (
 	KindAccount Kind = 2
 )
 
-// Sizes of the small geometry, in bytes. docs/spec/onion.md has the budget.
+// Sizes that all geometries have in common, in bytes.
 const (
 	Chunk       = statement.ChunkSize
-	ItemChunks  = 5
-	ItemSize    = ItemChunks * Chunk // content of a stored item: 1280
-	RequestSize = 1472               // content of a contact request
-	PollReplies = 3                  // reply blocks of one poll, all always used
+	RequestSize = 1472 // content of a contact request
+	PollReplies = 3    // reply blocks of one poll, all always used
 	MaxBundle   = 1500
+	MaxTx       = 1500 // a transaction to submit
 )
 
 var (
@@ -102,6 +101,7 @@ const (
 	OpPoll      Op = 5
 	OpDelete    Op = 6
 	OpHead      Op = 7
+	OpSubmit    Op = 8
 )
 
 // Store puts an item into a pair's mailbox. Only who has the write key can.
@@ -110,7 +110,7 @@ type Store struct {
 	Write    [32]byte // Ed25519
 	Expiry   chain.Time
 	Deleter  chain.Hash // Deleter(token); the token is inside the content, encrypted
-	Content  []byte     // ItemSize bytes
+	Content  []byte     // Format.Item bytes
 	Sig      [64]byte
 }
 
@@ -146,6 +146,10 @@ type Delete struct{ Token [32]byte }
 // Head asks any relay for the newest sealed header that it knows, so that a
 // client can compare it with what its own ledger says.
 type Head struct{}
+
+// Submit asks any relay to pass on a transaction to the ledger, so that the ledger
+// does not see where it comes from.
+type Submit struct{ Tx []byte } // at most MaxTx bytes
 
 // Mailbox is the mailbox that the store is for.
 func (s Store) Mailbox() ID { return PairMailbox(s.ReadHash, s.Write) }
@@ -234,6 +238,7 @@ type Command struct {
 	Poll      *Poll
 	Delete    *Delete
 	Head      *Head
+	Submit    *Submit
 	Replies   [][]byte // one, or PollReplies for a poll
 }
 
@@ -258,6 +263,8 @@ func (c Command) Encode() []byte {
 		b = append([]byte{byte(OpDelete)}, c.Delete.Token[:]...)
 	case c.Head != nil:
 		b = []byte{byte(OpHead)}
+	case c.Submit != nil:
+		b = wire.AppendBytes([]byte{byte(OpSubmit)}, c.Submit.Tx)
 	}
 	for _, r := range c.Replies {
 		b = append(b, r...)
@@ -265,9 +272,8 @@ func (c Command) Encode() []byte {
 	return b
 }
 
-// Decode reads one command; surb is the size of a reply block. What it returns
-// aliases b.
-func Decode(b []byte, surb int) (Command, error) {
+// Decode reads one command. What it returns aliases b.
+func (f Format) Decode(b []byte) (Command, error) {
 	r := wire.NewReader(b)
 	var c Command
 	replies := 1
@@ -278,7 +284,7 @@ func Decode(b []byte, surb int) (Command, error) {
 		r.Copy(s.Write[:])
 		s.Expiry = chain.Time(r.Uint64())
 		r.Copy(s.Deleter[:])
-		s.Content = r.Fixed(ItemSize)
+		s.Content = r.Fixed(f.Item())
 		r.Copy(s.Sig[:])
 		c.Store = s
 	case OpRequest:
@@ -311,11 +317,13 @@ func Decode(b []byte, surb int) (Command, error) {
 		r.Copy(c.Delete.Token[:])
 	case OpHead:
 		c.Head = &Head{}
+	case OpSubmit:
+		c.Submit = &Submit{Tx: r.Bytes(MaxTx)}
 	default:
 		return c, fmt.Errorf("%w: command %d", ErrMalformed, op)
 	}
 	for range replies {
-		c.Replies = append(c.Replies, r.Fixed(surb))
+		c.Replies = append(c.Replies, r.Fixed(f.SURB))
 	}
 	if err := r.Done(); err != nil {
 		return Command{}, fmt.Errorf("%w: %w", ErrMalformed, err)

@@ -7,10 +7,13 @@ import (
 	"testing"
 
 	"tunic/chain"
+	"tunic/onion"
 	"tunic/onion/mail"
 )
 
 const surb = 470
+
+var small = mail.FormatOf(onion.Small)
 
 func key(b byte) (ed25519.PrivateKey, [32]byte) {
 	k := ed25519.NewKeyFromSeed(bytes.Repeat([]byte{b}, 32))
@@ -22,7 +25,7 @@ func commands() map[string]mail.Command {
 	wk, w := key(1)
 	rk, r := key(2)
 	reply := [][]byte{bytes.Repeat([]byte{9}, surb)}
-	store := &mail.Store{ReadHash: mail.KeyHash(r), Write: w, Expiry: 77, Deleter: mail.Deleter([32]byte{5}), Content: make([]byte, mail.ItemSize)}
+	store := &mail.Store{ReadHash: mail.KeyHash(r), Write: w, Expiry: 77, Deleter: mail.Deleter([32]byte{5}), Content: make([]byte, small.Item())}
 	store.Sign(genesis, wk)
 	poll := &mail.Poll{Kind: mail.KindPair, A: r, B: mail.KeyHash(w), After: 3, At: 4, Member: chain.NodeID{8}}
 	poll.Sign(genesis, rk)
@@ -44,12 +47,12 @@ func TestCommandsRoundTripAndFitOnePacket(t *testing.T) {
 		if len(b) > most {
 			t.Errorf("%s: %d bytes, a packet carries %d", name, len(b), most)
 		}
-		d, err := mail.Decode(b, surb)
+		d, err := small.Decode(b)
 		if err != nil || !bytes.Equal(d.Encode(), b) {
 			t.Errorf("%s: %v", name, err)
 		}
 		for _, bad := range [][]byte{b[:len(b)-1], append(bytes.Clone(b), 0), {99}, nil} {
-			if _, err := mail.Decode(bad, surb); !errors.Is(err, mail.ErrMalformed) {
+			if _, err := small.Decode(bad); !errors.Is(err, mail.ErrMalformed) {
 				t.Errorf("%s: %d bytes accepted: %v", name, len(bad), err)
 			}
 		}
@@ -65,7 +68,7 @@ func TestSignaturesCoverEverything(t *testing.T) {
 		b := c.Encode()
 		for i := range len(b) - len(c.Replies)*surb {
 			b[i] ^= 1
-			d, err := mail.Decode(bytes.Clone(b), surb)
+			d, err := small.Decode(bytes.Clone(b))
 			b[i] ^= 1
 			if err != nil {
 				continue
@@ -142,23 +145,23 @@ func FuzzDecode(f *testing.F) {
 		f.Add(c.Encode())
 	}
 	f.Fuzz(func(t *testing.T, b []byte) {
-		if c, err := mail.Decode(b, surb); err == nil && !bytes.Equal(c.Encode(), b) {
+		if c, err := small.Decode(b); err == nil && !bytes.Equal(c.Encode(), b) {
 			t.Fatal("accepted bytes are not canonical")
 		}
 	})
 }
 
 func FuzzDecodeReply(f *testing.F) {
-	f.Add(mail.Reply{Code: mail.CodeItem, Body: mail.Item{Cursor: 1, Content: make([]byte, mail.ItemSize)}.Encode()}.Encode())
+	f.Add(mail.Reply{Code: mail.CodeItem, Body: mail.Item{Cursor: 1, Content: make([]byte, small.Item())}.Encode()}.Encode())
 	f.Fuzz(func(t *testing.T, b []byte) {
-		r, err := mail.DecodeReply(b)
+		r, err := small.DecodeReply(b)
 		if err != nil {
 			return
 		}
 		if !bytes.Equal(r.Encode(), b) {
 			t.Fatal("accepted bytes are not canonical")
 		}
-		if i, err := mail.DecodeItem(r.Body); err == nil && !bytes.Equal(i.Encode(), r.Body) {
+		if i, err := small.DecodeItem(r.Body); err == nil && !bytes.Equal(i.Encode(), r.Body) {
 			t.Fatal("accepted item is not canonical")
 		}
 	})

@@ -9,11 +9,11 @@ import (
 // Code says what became of a command.
 type Code uint8
 
-// The codes. Stored carries a receipt (an encoded statement), Found a bundle,
+// The codes. Stored carries receipts (see Receipts), Found a bundle,
 // Item an Item, Deleted for a store the deletion token, Head a sealed header,
 // None nothing.
 const (
-	CodeStored    Code = 1  // store: Body is the signed receipt
+	CodeStored    Code = 1  // store: Body is the members' signed receipts
 	CodeAccepted  Code = 2  // request, bundle: kept, without promise
 	CodeFound     Code = 3  // bundle: Body is it
 	CodeItem      Code = 4  // poll: Body is an Item
@@ -45,8 +45,8 @@ func (c Code) String() string {
 // Refused reports whether the command had no effect.
 func (c Code) Refused() bool { return c >= CodeFull }
 
-// MaxReply bounds a reply's body.
-const MaxReply = 1600
+// replyHeader is what stands in front of a reply's body: code, length.
+const replyHeader = 1 + 4
 
 // Reply is a member's answer, sent through one reply block.
 type Reply struct {
@@ -58,9 +58,9 @@ type Reply struct {
 func (r Reply) Encode() []byte { return wire.AppendBytes([]byte{byte(r.Code)}, r.Body) }
 
 // DecodeReply reads a reply, which aliases b.
-func DecodeReply(b []byte) (Reply, error) {
+func (f Format) DecodeReply(b []byte) (Reply, error) {
 	r := wire.NewReader(b)
-	out := Reply{Code: Code(r.Uint8()), Body: r.Bytes(MaxReply)}
+	out := Reply{Code: Code(r.Uint8()), Body: r.Bytes(f.Reply)}
 	if r.Err() == nil && codes[out.Code] == "" {
 		return out, fmt.Errorf("%w: reply code %d", ErrMalformed, out.Code)
 	}
@@ -74,7 +74,7 @@ func DecodeReply(b []byte) (Reply, error) {
 type Item struct {
 	Cursor  uint64 // pass it as After to go on
 	More    uint16 // items behind this one, at most 65535
-	Content []byte // ItemSize or RequestSize bytes
+	Content []byte // Format.Item or RequestSize bytes
 }
 
 // Encode is the canonical encoding.
@@ -85,12 +85,43 @@ func (i Item) Encode() []byte {
 }
 
 // DecodeItem reads an item, which aliases b.
-func DecodeItem(b []byte) (Item, error) {
+func (f Format) DecodeItem(b []byte) (Item, error) {
 	r := wire.NewReader(b)
 	i := Item{Cursor: r.Uint64(), More: r.Uint16()}
 	i.Content = r.Fixed(r.Len())
-	if r.Err() != nil || (len(i.Content) != ItemSize && len(i.Content) != RequestSize) {
+	if r.Err() != nil || (len(i.Content) != f.Item() && len(i.Content) != RequestSize) {
 		return i, fmt.Errorf("%w: item", ErrMalformed)
 	}
 	return i, nil
+}
+
+// MaxReceipts bounds the receipts in one reply.
+const MaxReceipts = 10
+
+// EncodeReceipts is the body of a reply with CodeStored: the encoded receipt
+// statements of the members that have the item, the answering one's first.
+func EncodeReceipts(receipts [][]byte) []byte {
+	b := []byte{uint8(len(receipts))}
+	for _, r := range receipts {
+		b = wire.AppendBytes(b, r)
+	}
+	return b
+}
+
+// DecodeReceipts reads 1 to MaxReceipts encoded receipts, which alias b. What
+// they say is the caller's to check.
+func (f Format) DecodeReceipts(b []byte) ([][]byte, error) {
+	r := wire.NewReader(b)
+	var out [][]byte
+	n := int(r.Uint8())
+	if n < 1 || n > MaxReceipts {
+		r.Fail(fmt.Errorf("%w: %d receipts", ErrMalformed, n))
+	}
+	for range n {
+		out = append(out, r.Bytes(f.Reply))
+	}
+	if err := r.Done(); err != nil {
+		return nil, fmt.Errorf("%w: %w", ErrMalformed, err)
+	}
+	return out, nil
 }

@@ -36,7 +36,7 @@ func BenchmarkStore(b *testing.B) {
 		s.Sign(network, key(byte(2*(i%100))))
 	}
 	var next atomic.Int64
-	b.SetBytes(mail.ItemSize)
+	b.SetBytes(int64(small.Item()))
 	b.SetParallelism(32)
 	b.ResetTimer()
 	b.RunParallel(func(pb *testing.PB) {
@@ -58,8 +58,8 @@ func BenchmarkBareStore(b *testing.B) {
 				b.Fatal(err)
 			}
 			defer db.Close()
-			b.SetBytes(mail.ItemSize)
-			value := make([]byte, 82+mail.ItemSize)
+			b.SetBytes(int64(small.Item()))
+			value := make([]byte, 82+small.Item())
 			rand.Read(value)
 			for i := 0; i < b.N; i += size {
 				batch := new(leveldb.Batch)

@@ -36,6 +36,7 @@ type Config struct {
 	Self    chain.NodeID
 	Genesis chain.Hash
 	Params  *genesis.Params
+	Format  mail.Format // of the network's packets
 	Store   Store
 	// Sign signs a receipt as this node and returns the encoded statement.
 	Sign func(statement.Receipt) []byte
@@ -180,10 +181,10 @@ func (m *Mailbox) store(now chain.Time, s *mail.Store) mail.Reply {
 		return refuse(code)
 	}
 	receipt := m.cfg.Sign(statement.Receipt{
-		Chunks: mail.ChunkRoot(s.Content), Class: mail.ItemChunks, Until: until, Deleter: s.Deleter,
+		Chunks: mail.ChunkRoot(s.Content), Class: uint8(m.cfg.Format.Chunks), Until: until, Deleter: s.Deleter,
 	})
 	m.cfg.Kill("after-receipt")
-	return mail.Reply{Code: mail.CodeStored, Body: receipt}
+	return mail.Reply{Code: mail.CodeStored, Body: mail.EncodeReceipts([][]byte{receipt})}
 }
 
 // box reads a mailbox's row, zero where there is none.

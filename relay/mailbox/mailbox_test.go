@@ -15,9 +15,12 @@ import (
 	"tunic/chain"
 	"tunic/chain/genesis"
 	"tunic/chain/statement"
+	"tunic/onion"
 	"tunic/onion/mail"
 	"tunic/relay/mailbox"
 )
+
+var small = mail.FormatOf(onion.Small)
 
 func TestMain(m *testing.M) {
 	if dir := os.Getenv(crashDir); dir != "" {
@@ -51,7 +54,7 @@ func params() *genesis.Params {
 func open(t testing.TB, s mailbox.Store, change func(*mailbox.Config)) *mailbox.Mailbox {
 	t.Helper()
 	cfg := mailbox.Config{
-		Self: self, Genesis: network, Params: params(), Store: s,
+		Self: self, Genesis: network, Params: params(), Format: small, Store: s,
 		Sign: func(r statement.Receipt) []byte {
 			return statement.Sign(statement.Domain{Genesis: network}, key(50), statement.LabelReceipt, 0, r.Encode()).Encode()
 		},
@@ -83,7 +86,7 @@ func store(n byte, pair byte, expiry chain.Time) mail.Command {
 	write, read := key(pair), key(pair+1)
 	s := &mail.Store{
 		ReadHash: mail.KeyHash([32]byte(nodeOf(read))), Write: [32]byte(nodeOf(write)), Expiry: expiry,
-		Deleter: mail.Deleter([32]byte{n}), Content: bytes.Repeat([]byte{n}, mail.ItemSize),
+		Deleter: mail.Deleter([32]byte{n}), Content: bytes.Repeat([]byte{n}, small.Item()),
 	}
 	s.Sign(network, write)
 	return mail.Command{Store: s}
@@ -120,7 +123,7 @@ func one(t testing.TB, m *mailbox.Mailbox, at chain.Time, c mail.Command) mail.R
 	if len(r) != 1 {
 		t.Fatalf("%d replies", len(r))
 	}
-	if _, err := mail.DecodeReply(r[0].Encode()); err != nil {
+	if _, err := small.DecodeReply(r[0].Encode()); err != nil {
 		t.Fatal(err)
 	}
 	return r[0]
@@ -138,7 +141,7 @@ func contents(t testing.TB, m *mailbox.Mailbox, pair byte, at chain.Time) (out [
 			if r.Code == mail.CodeNone {
 				return out
 			}
-			i, err := mail.DecodeItem(r.Body)
+			i, err := small.DecodeItem(r.Body)
 			if err != nil || r.Code != mail.CodeItem || i.Cursor <= after {
 				t.Fatalf("%s, %+v, %v", r.Code, i.Cursor, err)
 			}
@@ -165,7 +168,7 @@ func TestLifeOfAnItem(t *testing.T) {
 		}
 		r := m.Handle(now, epoch, poll(1, 0, now))
 		for n, want := range []uint16{4, 3, 2} {
-			if i, _ := mail.DecodeItem(r[n].Body); i.More != want {
+			if i, _ := small.DecodeItem(r[n].Body); i.More != want {
 				t.Errorf("item %d: %d more", n, i.More)
 			}
 		}
@@ -218,7 +221,7 @@ func TestCursorsNeverGoBack(t *testing.T) {
 	m := open(t, new(mailbox.Memory), nil)
 	one(t, m, now, store(1, 1, now+1000))
 	r := m.Handle(now, epoch, poll(1, 0, now))
-	i, _ := mail.DecodeItem(r[0].Body)
+	i, _ := small.DecodeItem(r[0].Body)
 	later := now + 4*chain.Time(params().MailboxMost)
 	m.Sweep(later)
 	one(t, m, later, store(2, 1, later+1000))
@@ -419,7 +422,7 @@ func TestCheapestRequestIsEvicted(t *testing.T) {
 				if x.Code != mail.CodeItem {
 					continue
 				}
-				i, err := mail.DecodeItem(x.Body)
+				i, err := small.DecodeItem(x.Body)
 				if err != nil || bytes.Equal(i.Content, first.Content) {
 					t.Fatalf("the cheapest was not evicted: %v", err)
 				}
