@@ -26,6 +26,7 @@ const (
 	KindSubmitProof   Kind = 7
 	KindDev           Kind = 8
 	KindChangeParams  Kind = 9
+	KindChallenge     Kind = 10
 )
 
 // Signed reports whether transactions of this kind carry an account signature.

@@ -114,6 +114,9 @@ func (l *Ledger) dueAfter(now chain.Time) chain.Time {
 	if at, ok := l.machine.Slashing().NextDue(); ok && at > now {
 		due = min(due, at)
 	}
+	if at, ok := l.machine.Slashing().NextLapse(); ok && at > now {
+		due = min(due, at)
+	}
 	for b := range l.machine.Staking().All() {
 		if at := b.MaturesAt(); b.Closed() && at > now {
 			due = min(due, at)

@@ -8,18 +8,23 @@ import (
 	"tunic/chain/statement"
 )
 
-// slot is where a statement waits: one per node and kind, votes also per subject.
+// slot is where a statement waits: one per node and kind, votes also per subject
+// and answers per challenge.
 type slot struct {
 	node    chain.NodeID
 	label   statement.Label
-	subject chain.NodeID
+	subject [32]byte
 }
 
 func slotOf(st statement.Statement) slot {
 	s := slot{node: st.Node, label: st.Label}
-	if st.Label == statement.LabelVote {
-		v, _ := statement.DecodeVote(st.Body) // the machine has asked
+	switch st.Label { // the machine has asked
+	case statement.LabelVote:
+		v, _ := statement.DecodeVote(st.Body)
 		s.subject = v.Subject
+	case statement.LabelAnswer:
+		a, _ := statement.DecodeAnswer(st.Body)
+		s.subject = a.Challenge
 	}
 	return s
 }

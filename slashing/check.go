@@ -4,6 +4,7 @@ import (
 	"fmt"
 
 	"tunic/chain"
+	"tunic/chain/statement"
 )
 
 // CheckAll is the invariant of the offences: each record has a proof that
@@ -32,6 +33,44 @@ func (s *Slashing) CheckAll() error {
 	}
 	if s.pending.Len() != pending || s.order.Len() != correlated {
 		return fmt.Errorf("check offences: %d pending and %d in order, the records say %d and %d", s.pending.Len(), s.order.Len(), pending, correlated)
+	}
+	return s.checkChallenges()
+}
+
+// checkChallenges: each challenge is of a signed receipt and stands under its id,
+// once among those that are due and, where it is open, once with its node, of
+// which no more are open than may be. One that lapsed was due.
+func (s *Slashing) checkChallenges() error {
+	open := map[chain.NodeID]int{}
+	all := 0
+	for id, c := range s.challenges.All() {
+		st, x, err := readReceipt(c.Receipt)
+		switch {
+		case err != nil:
+			return fmt.Errorf("check challenge %s: %w", id, err)
+		case c.ID != id || ChallengeID(s.genesis, st) != id || st.Verify(statement.Domain{Genesis: s.genesis, Fork: st.Fork}) != nil:
+			return fmt.Errorf("check challenge %s: its receipt is another, or not signed", id)
+		case x.Until < c.Time || c.Drawn != 0 && c.Chunk >= x.Class || (c.Drawn == 0) != (c.Due == 0):
+			return fmt.Errorf("check challenge %s: chunk %d of %d, due %d", id, c.Chunk, x.Class, c.Due)
+		case c.Lapsed != nil && (c.Drawn == 0 || c.Lapsed.Time < c.Due):
+			return fmt.Errorf("check challenge %s: it lapsed at %d, due %d", id, c.Lapsed.Time, c.Due)
+		}
+		if _, ok := s.lapses.Get(c.moment()); !ok {
+			return fmt.Errorf("check challenge %s: it is missing among what is due", id)
+		}
+		if _, ok := s.open.Get(owed{st.Node, id}); ok != (c.Lapsed == nil) {
+			return fmt.Errorf("check challenge %s: open is %t", id, ok)
+		}
+		if c.Lapsed == nil {
+			open[st.Node]++
+			all++
+		}
+		if open[st.Node] > MaxOpen {
+			return fmt.Errorf("check challenges: %d are open against node %s", open[st.Node], st.Node)
+		}
+	}
+	if s.lapses.Len() != s.challenges.Len() || s.open.Len() != all {
+		return fmt.Errorf("check challenges: %d, %d due, %d of %d open", s.challenges.Len(), s.lapses.Len(), s.open.Len(), all)
 	}
 	return nil
 }

@@ -5,6 +5,7 @@ import (
 	"errors"
 
 	"tunic/chain"
+	"tunic/chain/state"
 	"tunic/chain/statement"
 	"tunic/internal/wire"
 	"tunic/registry/directory"
@@ -29,6 +30,7 @@ type Proof struct {
 	Header  chain.SealedHeader   // of the list that shows whose key it was, or which quorum was drawn
 	Params  InForce              // the parameters in force at the offence
 	Verdict VoteSet              // of an unavailable
+	Lapsed  state.Proof          // of a lost message: the challenge's row under Header
 }
 
 // part is a piece of a proof's encoding.
@@ -57,8 +59,12 @@ var (
 	}
 	partParams  = part{appendInForce, readInForce}
 	partVerdict = part{appendVoteSet, readVoteSet}
+	partLapsed  = part{
+		func(b []byte, p Proof) []byte { return append(b, p.Lapsed.Encode()...) },
+		func(r *wire.Reader, p *Proof) { p.Lapsed = state.ReadProof(r) },
+	}
 
-	allParts = []part{partFirst, partSecond, partEntry, partHeader, partParams, partVerdict}
+	allParts = []part{partFirst, partSecond, partEntry, partHeader, partParams, partVerdict, partLapsed}
 )
 
 // Encode is the canonical encoding. Fields that the kind does not use are left

@@ -5,6 +5,7 @@ import (
 
 	"tunic/chain"
 	"tunic/chain/genesis"
+	"tunic/chain/statement"
 	"tunic/internal/table"
 )
 
@@ -23,8 +24,13 @@ var SubmitProofType = chain.Define(chain.KindSubmitProof, "SubmitProof", func(v 
 type Context struct {
 	Height chain.Height
 	Time   chain.Time
+	Epoch  chain.Epoch
 	Fork   uint32
 	Bonded chain.Amount // behind all nodes, before anything in the block was done
+
+	// Verified remembers which statements were found valid; nil where each must
+	// be verified, as in blocks of others.
+	Verified *statement.Verified
 }
 
 // Loss is what one account lost.
@@ -79,12 +85,17 @@ type Slashing struct {
 	records *table.Table[chain.Hash, Record]
 	pending *table.Table[moment, struct{}] // records to settle, by due time
 	order   *table.Table[moment, struct{}] // records that correlate, by the time of their punishment
+
+	challenges *table.Table[chain.Hash, Challenge] // open and lapsed
+	lapses     *table.Table[moment, struct{}]      // challenges by when they are due; Challenge.moment
+	open       *table.Table[owed, struct{}]        // open challenges by node
 }
 
 // New declares the tables on the part of the offences. hash is the genesis hash.
 func New(p *table.Part, core *genesis.Core, hash chain.Hash) *Slashing {
 	return &Slashing{core: core, genesis: hash, records: table.New(p, recordCodec),
-		pending: table.New(p, momentCodec(prefixPending)), order: table.New(p, momentCodec(prefixOrder))}
+		pending: table.New(p, momentCodec(prefixPending)), order: table.New(p, momentCodec(prefixOrder)),
+		challenges: table.New(p, challengeCodec), lapses: table.New(p, momentCodec(prefixLapse)), open: table.New(p, owedCodec)}
 }
 
 // Punish verifies p and punishes what it shows, once. It asks all of Verify,
@@ -109,7 +120,7 @@ func (s *Slashing) Punish(p Proof, reporter chain.Address, ctx Context, a Anchor
 	if o.Kind.Correlates() {
 		rec.Correlation = s.correlation(ctx)
 	}
-	rec.Slashed = bonds.Slash(o.Node, Taking{Amount: o.Kind.Penalty(prm).Of(stake), Reporter: &reporter, Share: prm.ReporterShare, HoldUntil: rec.Correlation.Due})
+	rec.Slashed = bonds.Slash(o.Node, Taking{Amount: p.Penalty(prm, stake), Reporter: &reporter, Share: prm.ReporterShare, HoldUntil: rec.Correlation.Due})
 	switch {
 	case o.Kind.then(tombstone):
 		nodes.Tombstone(o.Node, o.Kind.String(), o.ID)
@@ -118,6 +129,17 @@ func (s *Slashing) Punish(p Proof, reporter chain.Address, ctx Context, a Anchor
 	}
 	s.put(rec)
 	return rec, nil
+}
+
+// Penalty is what p's offence costs of stake under the parameters: the kind's
+// share of it or, where a kind goes by size, a part of that.
+func (p Proof) Penalty(prm *genesis.Params, stake chain.Amount) chain.Amount {
+	lost := p.Kind.Penalty(prm).Of(stake)
+	if !p.Kind.Known() || rules[p.Kind].size == nil {
+		return lost
+	}
+	whole := prm.ItemChunks()
+	return lost.MulDiv(uint64(min(rules[p.Kind].size(p), whole)), uint64(whole))
 }
 
 // Check says whether Punish would accept p now; it changes nothing.

@@ -15,6 +15,10 @@ const (
 	prefixRecord  = 1 // by offence id
 	prefixPending = 2 // by due time and offence id
 	prefixOrder   = 3 // by time of punishment and offence id
+
+	prefixChallenge = 4 // by id
+	prefixLapse     = 5 // by due time and id
+	prefixOpen      = 6 // by node and id
 )
 
 // Record is one punished offence, with the evidence: a proof or, of an

@@ -4,9 +4,9 @@
 // Most callers use Decode and Verify to judge a proof file, offline or not,
 // Steps to show how the judgement was reached, and Assemble to make a proof of
 // two statements, AssembleSeals of two headers, AssembleSoftware of a heartbeat,
-// AssembleVerdict of votes. The machine joins Slashing to bonds and nodes and
-// calls Punish for proofs, RecordVerdict for votes that it counted, and Settle at
-// the beginning of each block.
+// AssembleVerdict of votes, AssembleLost of a challenge that lapsed. The machine joins Slashing to bonds and nodes and
+// calls Punish for proofs, RecordVerdict for votes that it counted, Settle at the
+// beginning of each block, and Open, Answer, Draw and Lapse for challenges.
 //
 // A kind is a row in each of two tables, rules and questions, and a file.
 //
@@ -59,6 +59,7 @@ type rule struct {
 	parts    []part // of the encoding, after the common head
 	claim    func(Proof) (claim, bool)
 	unpunish func(*genesis.Core) *chain.Refusal // why no ledger takes it for a penalty; nil: it does
+	size     func(Proof) uint8                  // chunks that a penalty by size counts; nil: it does not go by size
 }
 
 // consequence is what follows beside the loss of stake.
@@ -78,7 +79,7 @@ var rules = [...]rule{
 		penalty: func(p *genesis.Params) chain.BasisPoints { return p.SlashDoubleSeal }},
 	DoubleVote: {name: "double-vote", basis: BasisSignature, then: correlate, parts: pairParts, claim: claimOfVotes,
 		penalty: func(p *genesis.Params) chain.BasisPoints { return p.SlashDoubleVote }},
-	LostMessage: {name: "lost-message", basis: BasisUnanswered, parts: pairParts, claim: claimOfPair,
+	LostMessage: {name: "lost-message", basis: BasisUnanswered, parts: lostParts, claim: claimOfLost, size: sizeOfLost,
 		penalty: func(p *genesis.Params) chain.BasisPoints { return p.SlashLostMessage }},
 	KeyDisclosure: {name: "key-disclosure", basis: BasisSignature, then: tombstone | correlate, parts: pairParts, claim: claimOfPair,
 		penalty: func(p *genesis.Params) chain.BasisPoints { return p.SlashKeyDisclosure }},
@@ -94,6 +95,7 @@ var questions = [...][]question{
 	DoubleDescriptor: descriptorQuestions,
 	DoubleSeal:       sealQuestions,
 	DoubleVote:       voteQuestions,
+	LostMessage:      lostQuestions,
 	Unauthorised:     softwareQuestions,
 	Unavailable:      verdictQuestions,
 }
@@ -160,11 +162,12 @@ var (
 	ErrForeignNetwork  = &chain.Refusal{Code: "foreign_network"}  // of another genesis
 	ErrWrongFork       = &chain.Refusal{Code: "wrong_fork"}       // the parts are of different forks, or of another than the ledger's
 	ErrWrongPair       = &chain.Refusal{Code: "wrong_pair"}       // the statements differ in label, node, sequence or subject, the headers in height or proposer
-	ErrWrongStatement  = &chain.Refusal{Code: "wrong_statement"}  // the statement is no heartbeat
+	ErrWrongStatement  = &chain.Refusal{Code: "wrong_statement"}  // the statement is no heartbeat, or no storage receipt
 	ErrSameContent     = &chain.Refusal{Code: "same_content"}     // the two say the same
 	ErrWrongEpoch      = &chain.Refusal{Code: "wrong_epoch"}      // the list is not of the time of the offence
 	ErrNotListed       = &chain.Refusal{Code: "not_listed"}       // the entry does not show the node in the header's list
-	ErrBadState        = &chain.Refusal{Code: "bad_state"}        // the state proof does not show the parameters under its header
+	ErrBadState        = &chain.Refusal{Code: "bad_state"}        // the state proof does not show its row, parameters or a challenge, under its header
+	ErrNotLapsed       = &chain.Refusal{Code: "not_lapsed"}       // the challenge was open
 	ErrVersionAllowed  = &chain.Refusal{Code: "version_allowed"}  // the version may run, or any may
 	ErrInGrace         = &chain.Refusal{Code: "in_grace"}         // signed before the time of grace was over
 	ErrWrongQuorum     = &chain.Refusal{Code: "wrong_quorum"}     // the entries are not those drawn, or a voter has no seat
@@ -186,7 +189,7 @@ type Offence struct {
 	Kind      Kind
 	Node      chain.NodeID  // of a double-seal the proposer
 	Operator  chain.Address // as the carried directory entry names it; zero for a double-seal and, in a proof alone, for an unavailable
-	Epoch     chain.Epoch   // of the offence: the statements' sequence >> 20, the votes' epoch, or the later of the headers'
+	Epoch     chain.Epoch   // of the offence: the statements' sequence >> 20, the votes' epoch, the later of the headers', or in which the challenge lapsed
 	ListEpoch chain.Epoch   // of the carried header's directory; zero for a double-seal
 	Basis     Basis
 	Height    chain.Height // of the carried header, or of the two

@@ -38,6 +38,8 @@ type judgement struct {
 	version    string                // that a heartbeat declares
 	inForce    genesis.InForce
 	voters     int // seats with a vote
+	promise    statement.Receipt
+	lapsed     Challenge
 }
 
 // common is asked of every kind, before its own questions.
@@ -123,6 +125,9 @@ func (j *judgement) offence() Offence {
 		ListEpoch: p.Header.Header.DirEpoch, Height: p.Header.Header.Height}
 	if len(p.Entry.Entries) == 1 {
 		o.Operator = p.Entry.Entries[0].Operator
+	}
+	if p.Kind == LostMessage {
+		o.Operator = j.lapsed.Operator
 	}
 	if p.Kind == DoubleSeal {
 		o.Height = j.seals[0].Header.Height

@@ -142,6 +142,15 @@ func ReadParams(r *wire.Reader) Params {
 	return p
 }
 
+// ItemChunks is how many chunks of 256 bytes a stored message has: the size class
+// that penalties by size count in. onion/mail has the sizes of a geometry.
+func (p *Params) ItemChunks() uint8 {
+	if p.Geometry == 2 {
+		return 125
+	}
+	return 5
+}
+
 // Allows reports whether software of this version may run; an empty list allows
 // any.
 func (p *Params) Allows(version string) bool {

@@ -1,6 +1,6 @@
 // Package statement defines what nodes sign for the ledger and for each other:
-// descriptors, heartbeats, votes, probe commitments, storage receipts, proof
-// reports, registrations and header seals. It implements
+// descriptors, heartbeats, votes, probe commitments, storage receipts and answers
+// about them, proof reports, registrations and header seals. It implements
 // docs/spec/statements.md.
 //
 // Most callers use Sign and Verify on one of the body types, and Decode for
@@ -34,6 +34,7 @@ const (
 	LabelRegistration Label = 7
 	LabelProof        Label = 8
 	LabelDisclosure   Label = 9
+	LabelAnswer       Label = 10
 )
 
 // Version is the version of all statement encodings.
@@ -49,6 +50,7 @@ var labels = map[Label]string{
 	LabelRegistration: "tunic registration",
 	LabelProof:        "tunic proof report",
 	LabelDisclosure:   "tunic key disclosure",
+	LabelAnswer:       "tunic storage answer",
 }
 
 func (l Label) String() string {

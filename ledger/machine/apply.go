@@ -119,6 +119,7 @@ func (m *Machine) run(in Input, propose bool) (Output, error) {
 	if in.Fork != m.fork {
 		b.raise = true
 		m.setFork(in.Fork)
+		m.forked()
 	}
 	var out Output
 	beaconNow, begins := m.head.Beacon, b.epoch > m.head.DirEpoch
@@ -137,8 +138,10 @@ func (m *Machine) run(in Input, propose bool) (Output, error) {
 		}
 		m.list, out.List = list, list
 		b.list, b.beacon = list, beaconNow
+		m.draw(b)
 	}
 	leaves, resultLeaves := m.transactions(in, b, propose, &out)
+	m.lapse(b)
 	for i, p := range m.parts {
 		out.Changes[i] = p.Commit()
 	}

@@ -69,12 +69,13 @@ var kinds = map[chain.Kind]kind{
 	chain.KindRequestUnlock: join(staking.RequestUnlockType, func(t *staking.RequestUnlock) *chain.Head { return &t.Head }, (*Machine).requestUnlock),
 	chain.KindWithdraw:      join(staking.WithdrawType, func(t *staking.Withdraw) *chain.Head { return &t.Head }, (*Machine).withdraw),
 	chain.KindSubmitProof:   join(slashing.SubmitProofType, func(t *slashing.SubmitProof) *chain.Head { return &t.Head }, (*Machine).submitProof),
+	chain.KindChallenge:     join(slashing.ChallengeType, func(t *slashing.OpenChallenge) *chain.Head { return &t.Head }, (*Machine).challenge),
 	chain.KindChangeParams:  join(ChangeParamsType, func(t *ChangeParams) *chain.Head { return &t.Head }, (*Machine).changeParams),
 }
 
 // order is how Schemas lists the kinds.
 var order = []chain.Kind{chain.KindTransfer, chain.KindRegister, chain.KindContribute,
-	chain.KindRequestUnlock, chain.KindWithdraw, chain.KindSubmitProof, chain.KindChangeParams}
+	chain.KindRequestUnlock, chain.KindWithdraw, chain.KindSubmitProof, chain.KindChangeParams, chain.KindChallenge}
 
 // Schemas are the EIP-712 tables of all account transactions, by kind.
 func Schemas() []*chain.Schema {

@@ -82,7 +82,7 @@ func (b *block) registry() registry.Context {
 }
 
 func (b *block) slashing() slashing.Context {
-	return slashing.Context{Height: b.height, Time: b.time, Fork: b.fork, Bonded: b.bonded}
+	return slashing.Context{Height: b.height, Time: b.time, Epoch: b.epoch, Fork: b.fork, Bonded: b.bonded, Verified: b.verified}
 }
 
 // opener lets the registry open a bond with the sender's balance.
@@ -145,6 +145,8 @@ func (m *Machine) publish(b *block, p *purse, st statement.Statement) error {
 			return err
 		}
 		return m.punish(b, p, st.Body, reporter)
+	case st.Label == statement.LabelAnswer:
+		return m.slashing.Answer(st, b.slashing(), p)
 	}
 	return chain.Refuse(CodeUnknownLabel, "a %s is not published", st.Label)
 }
@@ -174,6 +176,8 @@ func (m *Machine) checkPublish(b *block, st statement.Statement) error {
 			return err
 		}
 		return m.checkProof(b, st.Body)
+	case st.Label == statement.LabelAnswer:
+		return m.slashing.CheckAnswer(st, b.slashing())
 	}
 	return chain.Refuse(CodeUnknownLabel, "a %s is not published", st.Label)
 }
@@ -218,6 +222,8 @@ func (m *Machine) checkKind(b *block, t *Prepared) error {
 		return m.registry.CheckRegister(t.Sender, *msg)
 	case *slashing.SubmitProof:
 		return m.checkProof(b, msg.Proof)
+	case *slashing.OpenChallenge:
+		return m.slashing.CheckOpen(t.Sender, *msg, b.slashing(), signers{m})
 	case *ChangeParams:
 		_, err := m.checkChange(b, t.Sender, msg)
 		return err

@@ -10,6 +10,7 @@ import (
 	"tunic/chain/statement"
 	"tunic/internal/merkle"
 	"tunic/registry"
+	"tunic/slashing"
 	"tunic/staking"
 )
 
@@ -43,6 +44,8 @@ func (p *Prepared) Cost() chain.Amount {
 		moved = v.Amount
 	case *staking.Contribute:
 		moved = v.Amount
+	case *slashing.OpenChallenge:
+		moved = v.Deposit
 	}
 	if sum, ok := p.Head.Fee.Add(moved); ok {
 		return sum

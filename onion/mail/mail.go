@@ -77,7 +77,7 @@ func AccountMailbox(a AccountID) ID {
 func KeyHash(key [32]byte) [32]byte { return sha256.Sum256(key[:]) }
 
 // Deleter is what a receipt carries for a deletion token.
-func Deleter(token [32]byte) chain.Hash { return chain.SHA256([]byte("tunic deletion"), token[:]) }
+func Deleter(token [32]byte) chain.Hash { return statement.DeleterOf(token) }
 
 // ChunkRoot is the RFC 6962 root over the 256-byte chunks of content, whose
 // size is a multiple of Chunk.
