@@ -158,7 +158,7 @@ func (s *Slashing) Open(sender chain.Address, tx OpenChallenge, ctx Context, acc
 	c.Receipt = bytes.Clone(c.Receipt) // the transaction's
 	s.challenges.Set(c.ID, c)
 	s.lapses.Set(c.moment(), struct{}{})
-	s.open.Set(owed{c.Node(), c.ID}, struct{}{})
+	s.open.Set(c.Node(), s.openOf(c.Node())+1)
 	return c, nil
 }
 
@@ -203,13 +203,8 @@ func (s *Slashing) checkOpen(sender chain.Address, tx OpenChallenge, ctx Context
 	return c, nil
 }
 
-func (s *Slashing) openOf(node chain.NodeID) (n int) {
-	for k := range s.open.From(owed{node: node}) {
-		if k.node != node {
-			break
-		}
-		n++
-	}
+func (s *Slashing) openOf(node chain.NodeID) uint8 {
+	n, _ := s.open.Get(node)
 	return n
 }
 
@@ -258,7 +253,11 @@ func (s *Slashing) checkAnswer(st statement.Statement, ctx Context) (Challenge, 
 func (s *Slashing) close(c Challenge) {
 	s.challenges.Delete(c.ID)
 	s.lapses.Delete(c.moment())
-	s.open.Delete(owed{c.Node(), c.ID})
+	if n := s.openOf(c.Node()); n > 1 {
+		s.open.Set(c.Node(), n-1)
+	} else {
+		s.open.Delete(c.Node())
+	}
 }
 
 // Forked gives back the deposits of all open challenges: receipts of a fork that

@@ -122,6 +122,7 @@ type kindCase struct {
 
 var kindCases = []kindCase{
 	{slashing.DoubleVote, func(w world) slashing.Proof { return w.votes(1) }, nil, voteRefusals},
+	{slashing.LostMessage, func(w world) slashing.Proof { return w.goodLost(1) }, nil, lostRefusals},
 	{slashing.Unauthorised, func(w world) slashing.Proof { return w.software(1) }, nil, softwareRefusals},
 	{slashing.Unavailable, func(w world) slashing.Proof { return w.verdict(2) }, slashing.ErrCounted, verdictRefusals},
 }
@@ -352,6 +353,9 @@ func TestKindRefusals(t *testing.T) {
 			if p.Params.Header.Header.Height != 0 && c.want == nil {
 				a.own[p.Params.Header.Header.Height] = p.Params.Header
 			}
+			if k.kind == slashing.LostMessage && c.want == nil {
+				a.own[p.Header.Header.Height] = p.Header
+			}
 			_, online := s.Punish(p, chain.Address{1}, slashing.Context{Height: 130, Time: w.core.EpochStart(epoch + 1), Bonded: 1}, a, b, n)
 			want := c.want
 			if want == nil {
@@ -379,9 +383,10 @@ func TestEveryByte(t *testing.T) {
 	_, s := newReducer(&w.core)
 	ctx := slashing.Context{Height: 130, Time: w.core.EpochStart(epoch + 1)}
 	n := &nodes{known: []chain.NodeID{nodeOf(key(1)), nodeOf(key(2))}}
-	a := w.ledgerOfAll()
-	for _, good := range []slashing.Proof{w.votes(1), w.software(1), w.verdict(2)} {
+	for _, good := range []slashing.Proof{w.votes(1), w.software(1), w.verdict(2), w.goodLost(1)} {
 		b := good.Encode()
+		a := w.ledgerOfAll()
+		a.own[good.Header.Header.Height] = good.Header
 		if _, err := slashing.Verify(good, w.anchor); err != nil {
 			t.Fatalf("%s: %v", good.Kind, err)
 		}

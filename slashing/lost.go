@@ -174,20 +174,10 @@ func readChallenge(r *wire.Reader) (c Challenge) {
 	return c
 }
 
-// owed is a key of the table of open challenges.
-type owed struct {
-	node chain.NodeID
-	id   chain.Hash
-}
-
-var owedCodec = table.Codec[owed, struct{}]{
-	Prefix:    prefixOpen,
-	AppendKey: func(b []byte, k owed) []byte { return append(append(b, k.node[:]...), k.id[:]...) },
-	ReadKey: func(r *wire.Reader) (k owed) {
-		r.Copy(k.node[:])
-		r.Copy(k.id[:])
-		return k
-	},
-	AppendValue: func(b []byte, _ struct{}) []byte { return b },
-	ReadValue:   func(*wire.Reader) struct{} { return struct{}{} },
+var openCodec = table.Codec[chain.NodeID, uint8]{
+	Prefix:      prefixOpen,
+	AppendKey:   func(b []byte, id chain.NodeID) []byte { return append(b, id[:]...) },
+	ReadKey:     func(r *wire.Reader) (id chain.NodeID) { r.Copy(id[:]); return id },
+	AppendValue: func(b []byte, n uint8) []byte { return append(b, n) },
+	ReadValue:   (*wire.Reader).Uint8,
 }

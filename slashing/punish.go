@@ -88,14 +88,14 @@ type Slashing struct {
 
 	challenges *table.Table[chain.Hash, Challenge] // open and lapsed
 	lapses     *table.Table[moment, struct{}]      // challenges by when they are due; Challenge.moment
-	open       *table.Table[owed, struct{}]        // open challenges by node
+	open       *table.Table[chain.NodeID, uint8]   // how many are open of each node
 }
 
 // New declares the tables on the part of the offences. hash is the genesis hash.
 func New(p *table.Part, core *genesis.Core, hash chain.Hash) *Slashing {
 	return &Slashing{core: core, genesis: hash, records: table.New(p, recordCodec),
 		pending: table.New(p, momentCodec(prefixPending)), order: table.New(p, momentCodec(prefixOrder)),
-		challenges: table.New(p, challengeCodec), lapses: table.New(p, momentCodec(prefixLapse)), open: table.New(p, owedCodec)}
+		challenges: table.New(p, challengeCodec), lapses: table.New(p, momentCodec(prefixLapse)), open: table.New(p, openCodec)}
 }
 
 // Punish verifies p and punishes what it shows, once. It asks all of Verify,

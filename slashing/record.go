@@ -18,7 +18,7 @@ const (
 
 	prefixChallenge = 4 // by id
 	prefixLapse     = 5 // by due time and id
-	prefixOpen      = 6 // by node and id
+	prefixOpen      = 6 // by node
 )
 
 // Record is one punished offence, with the evidence: a proof or, of an

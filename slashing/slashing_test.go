@@ -26,7 +26,9 @@ var refusals = []struct {
 	{"version", func(_ world, p *slashing.Proof) { p.Version = 2 }, slashing.ErrMalformed},
 	{"no such kind", func(_ world, p *slashing.Proof) { p.Kind = 8 }, slashing.ErrMalformed},
 	{"kind zero", func(_ world, p *slashing.Proof) { p.Kind = 0 }, slashing.ErrMalformed},
-	{"unbuilt kind", func(_ world, p *slashing.Proof) { p.Kind = slashing.LostMessage }, slashing.ErrUnsupportedKind},
+	{"another kind", func(_ world, p *slashing.Proof) {
+		*p = slashing.Proof{Version: p.Version, Kind: slashing.LostMessage, Genesis: p.Genesis, First: p.First, Header: p.Header}
+	}, slashing.ErrWrongStatement},
 	{"other genesis", func(_ world, p *slashing.Proof) { p.Genesis[0] ^= 1 }, slashing.ErrForeignNetwork},
 	{"first is junk", func(_ world, p *slashing.Proof) { p.First = []byte{1, 2, 3} }, slashing.ErrMalformed},
 	{"second is junk", func(_ world, p *slashing.Proof) { p.Second = append(slices.Clone(p.Second), 0) }, slashing.ErrMalformed},

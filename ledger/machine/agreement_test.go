@@ -13,6 +13,7 @@ import (
 	"testing"
 
 	"tunic/chain"
+	"tunic/chain/state"
 	"tunic/chain/statement"
 	"tunic/ledger/light"
 	"tunic/ledger/machine"
@@ -32,6 +33,7 @@ type moment struct {
 	list   *directory.List
 	header chain.SealedHeader
 	params slashing.InForce
+	rows   []state.Proof // of challenges under header, open and lapsed
 }
 
 // corpus is a machine with a history, and the proofs that can be made of it.
@@ -100,15 +102,29 @@ func newCorpus() (*corpus, error) {
 			}
 			txs = append(txs, publish(w.heartbeat(n, w.next(n, e))))
 		}
+		for n := range 2 { // nobody answers
+			k := w.keep(c.nodes[(int(e)+n)%len(c.nodes)], byte(e), w.at(e+1))
+			txs = append(txs, w.challenge(owners[n], k, deposit, 0))
+		}
 		w.ok(w.at(e)+5000, txs...)
 		head := w.headers[w.m.Head().Height]
-		c.at[e] = moment{w.m.List(), head, slashing.InForce{Header: head, Proof: w.m.Prove(light.PartParams, []byte{1, 1})}}
+		m := moment{list: w.m.List(), header: head, params: slashing.InForce{Header: head, Proof: w.m.Prove(light.PartParams, []byte{1, 1})}}
+		for x := range w.m.Slashing().Challenges() {
+			m.rows = append(m.rows, w.m.Prove(light.PartOffences, slashing.ChallengeKey(x.ID)))
+		}
+		c.at[e] = m
 	}
 	// Some are punished before anybody is asked.
 	rng := rand.New(rand.NewPCG(1, 1))
 	for i := range 6 {
 		p := c.make(rng, []slashing.Kind{slashing.DoubleDescriptor, slashing.DoubleVote, slashing.Unauthorised}[i%3], c.nodes[i%2], corpusEpochs-2)
 		w.ok(w.at(corpusEpochs-1)+6000, w.submitProof(owners[7], p.Encode(), 0))
+	}
+	last := c.at[corpusEpochs-1]
+	for i := range 20 {
+		if p, err := slashing.AssembleLost(last.header, last.rows[i]); err == nil {
+			w.ok(w.at(corpusEpochs-1)+6000, w.submitProof(owners[7], p.Encode(), 0))
+		}
 	}
 	return c, nil
 }
@@ -142,6 +158,10 @@ func (c *corpus) make(rng *rand.Rand, k slashing.Kind, node string, e chain.Epoc
 	case slashing.DoubleVote:
 		subject := c.nodes[rng.IntN(len(c.nodes))]
 		p, _ = slashing.Assemble(k, c.vote(e, node, subject, 0, 900).Encode(), c.vote(e, node, subject, statement.Reasons(rng.IntN(16)), 100).Encode(), m.header, m.list)
+	case slashing.LostMessage:
+		if len(m.rows) > 0 {
+			p, _ = slashing.AssembleLost(m.header, m.rows[rng.IntN(len(m.rows))])
+		}
 	case slashing.Unauthorised:
 		h := statement.Heartbeat{Version: []string{"tunic/0", "tunic/1"}[min(rng.IntN(5), 1)^1], Height: 1}
 		s := statement.Sign(c.domain(e), nodeKey(node), statement.LabelHeartbeat, seq, h.Encode())
@@ -184,7 +204,7 @@ func (c *corpus) resign(rng *rand.Rand, b []byte) []byte {
 	case 1:
 		key = nodeKey(c.nodes[rng.IntN(len(c.nodes))])
 	case 2:
-		label = statement.Label(1 + rng.IntN(9))
+		label = statement.Label(1 + rng.IntN(10))
 	case 3:
 		s.Sequence += statement.Sequence(1) << (rng.IntN(24))
 	case 4:
@@ -286,6 +306,31 @@ var tamperings = []func(*corpus, *rand.Rand, *slashing.Proof){
 	},
 }
 
+// Of a lost message.
+var lostTamperings = []func(*corpus, *rand.Rand, *slashing.Proof){
+	func(c *corpus, rng *rand.Rand, p *slashing.Proof) { p.First = c.resign(rng, p.First) },
+	func(c *corpus, rng *rand.Rand, p *slashing.Proof) { p.Header = c.someMoment(rng).header },
+	func(c *corpus, rng *rand.Rand, p *slashing.Proof) { p.Header = c.reseal(rng, p.Header) },
+	func(c *corpus, rng *rand.Rand, p *slashing.Proof) { // the row of another challenge, or of another day
+		if m := c.someMoment(rng); len(m.rows) > 0 {
+			p.Lapsed = m.rows[rng.IntN(len(m.rows))]
+		}
+	},
+	func(c *corpus, rng *rand.Rand, p *slashing.Proof) { // of another day, with its header
+		if m := c.someMoment(rng); len(m.rows) > 0 {
+			p.Header, p.Lapsed = m.header, m.rows[rng.IntN(len(m.rows))]
+		}
+	},
+	func(_ *corpus, rng *rand.Rand, p *slashing.Proof) { // another row under its place
+		if r := slices.Clone(p.Lapsed.Row.Rows); len(r) > 0 {
+			r[0].Value = bytes.Clone(r[0].Value)
+			r[0].Value[rng.IntN(len(r[0].Value))] ^= 1 << rng.IntN(8)
+			p.Lapsed.Row.Rows = r
+		}
+	},
+	func(_ *corpus, rng *rand.Rand, p *slashing.Proof) { p.Lapsed.Part = state.Part(rng.IntN(state.Parts)) },
+}
+
 func order(p *slashing.Proof) {
 	if len(p.Second) > 0 && bytes.Compare(p.First, p.Second) > 0 {
 		p.First, p.Second = p.Second, p.First
@@ -295,14 +340,18 @@ func order(p *slashing.Proof) {
 // proof is the bytes of one seed: most of them broken somehow.
 func (c *corpus) proof(seed uint64) (slashing.Kind, []byte) {
 	rng := rand.New(rand.NewPCG(seed, 7))
-	k := []slashing.Kind{slashing.DoubleDescriptor, slashing.DoubleSeal, slashing.DoubleVote, slashing.Unauthorised, slashing.Unavailable}[rng.IntN(5)]
+	k := []slashing.Kind{slashing.DoubleDescriptor, slashing.DoubleSeal, slashing.DoubleVote, slashing.Unauthorised, slashing.Unavailable, slashing.LostMessage}[rng.IntN(6)]
 	node := c.nodes[rng.IntN(len(c.nodes))]
 	if rng.IntN(20) == 0 {
 		node = "stranger"
 	}
 	p := c.make(rng, k, node, chain.Epoch(rng.IntN(corpusEpochs)))
 	for range []int{0, 1, 1, 1, 1, 2}[rng.IntN(6)] {
-		tamperings[rng.IntN(len(tamperings))](c, rng, &p)
+		of := tamperings
+		if k == slashing.LostMessage && rng.IntN(4) > 0 {
+			of = lostTamperings
+		}
+		of[rng.IntN(len(of))](c, rng, &p)
 	}
 	b := bytes.Clone(p.Encode())
 	switch rng.IntN(8) {
@@ -377,7 +426,7 @@ func TestAgreement(t *testing.T) {
 			t.Errorf("no proof is %s", want)
 		}
 	}
-	if len(codes) < 20 || accepted[slashing.DoubleDescriptor] == 0 || accepted[slashing.DoubleVote] == 0 || accepted[slashing.Unauthorised] == 0 {
+	if len(codes) < 20 || accepted[slashing.DoubleDescriptor] == 0 || accepted[slashing.DoubleVote] == 0 || accepted[slashing.Unauthorised] == 0 || accepted[slashing.LostMessage] == 0 {
 		t.Errorf("little variety: %v, accepted %v", codes, accepted)
 	}
 	t.Logf("%d proofs: %v", n, codes)

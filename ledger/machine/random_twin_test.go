@@ -39,6 +39,10 @@ func TestTwin(t *testing.T) {
 					g.block()
 				}
 				for _, r := range g.twin.records {
+					if r.kind == slashing.LostMessage {
+						g.seen["lost message"]++
+						continue
+					}
 					g.seen[map[bool]string{true: "correlation settled", false: "correlation pending"}[r.settled]]++
 				}
 				mu.Lock()
@@ -55,6 +59,8 @@ func TestTwin(t *testing.T) {
 		"transfer", "fund", "register", "contribute", "unlock", "withdraw", "descriptor", "heartbeat", "commitment", "vote", "proof", "report",
 		"transfer nonce_gap", "transfer nonce_used", "transfer expired", "transfer fee_too_low", "contribute fully_staked",
 		"withdraw nothing_due", "heartbeat too_soon", "vote not_in_quorum", "vote already_voted", "proof already_punished", "correlation settled",
+		"challenge", "challenge already_challenged", "challenge too_many_challenges", "challenge promise_over", "challenge deposit_too_low", "challenge unknown_node",
+		"answer", "answer not_drawn", "answer wrong_answer", "answer no_such_challenge", "lost message",
 		"to decommissioned", "to deregistered", "to left", "to tombstoned", "to active",
 	} {
 		if seen[what] == 0 {
@@ -74,6 +80,7 @@ type dice struct {
 	nodes []string // registered or not
 
 	offences []offence
+	items    []item
 	old      []move // statements that were sent
 	made     int
 	seen     map[string]int
@@ -102,8 +109,11 @@ var twinKinds = []struct {
 	{10, (*dice).rounds},
 	{6, (*dice).statements},
 	{2, (*dice).repeats},
-	{6, (*dice).votes},
+	{12, (*dice).votes},
 	{3, (*dice).proofs},
+	{4, (*dice).challenges},
+	{4, (*dice).answers},
+	{2, (*dice).losses},
 }
 
 func newDice(t *testing.T, seed uint64) *dice {
@@ -164,6 +174,7 @@ func (g *dice) apply(now chain.Time, moves func(do func(...move))) {
 			g.seen[strings.TrimSpace(strings.Fields(m.what)[0]+" "+code)]++
 		}
 	})
+	g.twin.end()
 	g.made += len(txs)
 	out, err := g.w.m.Apply(machine.Input{Height: g.w.m.Head().Height + 1, Time: now, Proposer: nodeID("sealer"), Txs: g.w.m.PrepareAll(txs)})
 	if err == nil {
@@ -374,7 +385,7 @@ func (g *dice) proofs() []move {
 		if g.chance(60) {
 			p = g.w.doubleVote(node, one(g, g.nodes...))
 		}
-		g.offences = append(g.offences, offence{p.Kind, node, g.w.m.Head().DirEpoch, p.ID(), p.Encode()})
+		g.offences = append(g.offences, offence{p.Kind, node, g.w.m.Head().DirEpoch, p.ID(), p.Encode(), 0})
 	}
 	o, who := g.offences[len(g.offences)-1-g.IntN(min(3, len(g.offences)))], g.somebody()
 	if g.chance(30) {

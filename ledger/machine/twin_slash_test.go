@@ -18,6 +18,7 @@ type offence struct {
 	epoch   chain.Epoch // in which it was done; the list of the proof is of it too
 	id      chain.Hash
 	encoded []byte
+	class   uint8 // of a lost message
 }
 
 func (o offence) String() string { return fmt.Sprint(o.kind, " of ", o.node, " in ", o.epoch) }
@@ -49,6 +50,10 @@ func (t *twin) proof(o offence, reporter string) string {
 	share := uint64(t.prm.SlashDoubleDescriptor)
 	if o.kind == slashing.DoubleVote {
 		share = uint64(t.prm.SlashDoubleVote)
+	}
+	if o.kind == slashing.LostMessage {
+		t.records = append(t.records, &twinRecord{offence: o, at: t.now, height: t.height, taken: t.slash(o.node, t.lostShare(b.at(o.epoch), o.class), reporter)})
+		return ""
 	}
 	window := chain.Time(t.prm.CorrelationWindow)
 	before := num(0)
@@ -164,7 +169,11 @@ func (t *twin) offencesAgree() error {
 	}
 	for _, r := range t.records {
 		got, _ := s.Record(r.id)
-		if num(uint64(got.Total)).Cmp(r.taken) != 0 || num(uint64(got.Correlation.Bonded)).Cmp(r.bonded) != 0 || (got.Correlation.Settled != nil) != r.settled {
+		bonded := num(0) // nothing correlates
+		if r.bonded != nil {
+			bonded = r.bonded
+		}
+		if num(uint64(got.Total)).Cmp(r.taken) != 0 || num(uint64(got.Correlation.Bonded)).Cmp(bonded) != 0 || (got.Correlation.Settled != nil) != r.settled {
 			return fmt.Errorf("%s: took %d of %d, %+v; twin took %s of %s, settled: %t", r, uint64(got.Total), uint64(got.Correlation.Bonded),
 				got.Correlation.Settled, r.taken, r.bonded, r.settled)
 		}

@@ -18,7 +18,7 @@ import (
 // are the parameters and the draw of quorums, which the world answers.
 //
 // twin_test.go holds accounts, blocks and the comparison, twin_stake_test.go the
-// bonds, twin_slash_test.go the offences, twin_node_test.go the nodes, and
+// bonds, twin_slash_test.go the offences, twin_lost_test.go the challenges, twin_node_test.go the nodes, and
 // random_twin_test.go makes the transactions: a new kind is one entry of its
 // table.
 type twin struct {
@@ -35,13 +35,15 @@ type twin struct {
 	burned  *big.Int
 	total   *big.Int
 
-	nodes    map[string]*twinNode
-	bonds    map[string]*twinBond
-	votes    []twinVote
-	listed   map[string]*big.Int // stake of each, when the list was frozen
-	records  []*twinRecord
-	verdicts int      // that put a node out
-	bonded   *big.Int // behind all nodes, when the block began
+	nodes   map[string]*twinNode
+	bonds   map[string]*twinBond
+	votes   []twinVote
+	listed  map[string]*big.Int // stake of each, when the list was frozen
+	records []*twinRecord
+
+	challenges []*twinChallenge
+	verdicts   int      // that put a node out
+	bonded     *big.Int // behind all nodes, when the block began
 }
 
 func newTwin(w *world, names []string) *twin {
@@ -75,11 +77,15 @@ func (t *twin) give(who string, x *big.Int) { t.balance[who] = plus(t.has(who), 
 
 // begin is what happens in a block before its transactions.
 func (t *twin) begin(now chain.Time) {
+	stood := now - t.now
 	t.height, t.now, t.bonded = t.height+1, now, num(0)
 	for _, b := range t.bonds {
 		t.bonded = plus(t.bonded, b.sum())
 	}
 	e := t.w.g.EpochAt(now)
+	if e <= t.epoch+1 {
+		stood = 0 // no epoch is skipped
+	}
 	if t.first = e > t.epoch; t.first {
 		t.count()
 		t.epoch, t.votes = e, nil
@@ -88,6 +94,7 @@ func (t *twin) begin(now chain.Time) {
 	t.settleOffences()
 	if t.first {
 		t.freeze()
+		t.drawChunks(stood)
 	}
 }
 
@@ -194,6 +201,9 @@ func (t *twin) agrees(out machine.Output, codes []string) error {
 		return err
 	}
 	if err := t.offencesAgree(); err != nil {
+		return err
+	}
+	if err := t.challengesAgree(); err != nil {
 		return err
 	}
 	return t.nodesAgree()
