@@ -204,6 +204,7 @@ type frames struct {
 	seal     [64]byte // of the block's header
 	params   uint32   // in force when it was read
 	unlisted int      // how many were named then
+	open     int      // challenges that were named then; within an epoch they only become fewer
 	last     []byte
 }
 
@@ -211,12 +212,12 @@ type frames struct {
 func (f *frames) of(e ledger.Event) []byte {
 	f.mu.Lock()
 	defer f.mu.Unlock()
-	if f.last == nil || f.seal != e.Seal || f.params != e.Params || f.unlisted != len(e.Unlisted) {
+	if f.last == nil || f.seal != e.Seal || f.params != e.Params || f.unlisted != len(e.Unlisted) || f.open != len(e.Challenges) {
 		b, err := blockEvent(e).Encode()
 		if err != nil {
 			panic("api: internal error: " + err.Error()) // a number and a word
 		}
-		f.seal, f.params, f.unlisted, f.last = e.Seal, e.Params, len(e.Unlisted), b
+		f.seal, f.params, f.unlisted, f.open, f.last = e.Seal, e.Params, len(e.Unlisted), len(e.Challenges), b
 	}
 	return f.last
 }
@@ -229,16 +230,32 @@ type unlisted struct {
 	Performance    chain.Permille `json:"performance"`
 }
 
+// openChallenge is a challenge as the stream shows it.
+type openChallenge struct {
+	ID      chain.Hash   `json:"id"`
+	Height  chain.Height `json:"height"`
+	Receipt []byte       `json:"receipt"`
+	Chunk   uint8        `json:"chunk"`
+}
+
 // blockEvent is a block as the stream shows it.
 func blockEvent(e ledger.Event) httpx.Event {
 	body := struct {
-		Header    []byte     `json:"header"`
-		Published [][]byte   `json:"published"`
-		Unlisted  []unlisted `json:"unlisted,omitempty"`
-		Params    uint32     `json:"params"`
+		Header     []byte           `json:"header"`
+		Published  [][]byte         `json:"published"`
+		Unlisted   []unlisted       `json:"unlisted,omitempty"`
+		Challenges *[]openChallenge `json:"challenges,omitempty"`
+		Params     uint32           `json:"params"`
 	}{Header: e.Encode(), Published: e.Published, Params: e.Params}
 	for _, u := range e.Unlisted {
 		body.Unlisted = append(body.Unlisted, unlisted(u))
+	}
+	if e.Challenges != nil {
+		all := make([]openChallenge, len(e.Challenges))
+		for i, c := range e.Challenges {
+			all[i] = openChallenge{c.ID, c.Height, c.Receipt, c.Chunk}
+		}
+		body.Challenges = &all
 	}
 	if body.Published == nil {
 		body.Published = [][]byte{}

@@ -8,6 +8,7 @@ import (
 
 	"tunic/chain"
 	"tunic/registry"
+	"tunic/slashing"
 )
 
 // Event is a new block as relays and clients see it.
@@ -19,6 +20,9 @@ type Event struct {
 	// not name them: with the first block of the head's epoch alone, since state
 	// does not say who they were in an earlier one.
 	Unlisted []registry.Unlisted
+	// Challenges are the open ones whose chunk is drawn, with the first block of
+	// the head's epoch alone; nil: not said.
+	Challenges []slashing.Challenge
 	Params   uint32 // number of the parameters in force at the head, when this was read
 }
 
@@ -233,7 +237,7 @@ func (l *Ledger) event(h chain.Height) (Event, error) {
 		return Event{}, err
 	}
 	e := Event{SealedHeader: b.SealedHeader}
-	if e.Unlisted, err = l.unlisted(b.Header); err != nil || len(b.Txs) == 0 {
+	if err := l.judged(&e); err != nil || len(b.Txs) == 0 {
 		return e, err
 	}
 	results, err := l.db.results(h)
@@ -256,16 +260,25 @@ func (l *Ledger) event(h chain.Height) (Event, error) {
 	return e, nil
 }
 
-// unlisted reads Event.Unlisted of the block with header h; mu is held.
-func (l *Ledger) unlisted(h chain.Header) ([]registry.Unlisted, error) {
+// judged reads what an event says in the first block of the head's epoch alone; mu
+// is held.
+func (l *Ledger) judged(e *Event) error {
+	h := e.Header
 	if h.DirEpoch == 0 || h.DirEpoch != l.head.Header.DirEpoch {
-		return nil, nil
+		return nil
 	}
 	if h.Height > 1 {
 		before, err := l.db.header(h.Height - 1)
 		if err != nil || before.Header.DirEpoch == h.DirEpoch {
-			return nil, err
+			return err
 		}
 	}
-	return l.machine.Registry().Unlisted(), nil
+	e.Unlisted = l.machine.Registry().Unlisted()
+	e.Challenges = []slashing.Challenge{}
+	for c := range l.machine.Slashing().Challenges() {
+		if c.Lapsed == nil && c.Drawn != 0 {
+			e.Challenges = append(e.Challenges, c)
+		}
+	}
+	return nil
 }

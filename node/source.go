@@ -32,6 +32,12 @@ func (l relayLedger) Events(ctx context.Context, since chain.Height) (<-chan rel
 			for _, u := range e.Unlisted {
 				ev.Unlisted = append(ev.Unlisted, relay.Unlisted(u))
 			}
+			if e.Challenges != nil {
+				ev.Challenges = []relay.Challenge{}
+			}
+			for _, c := range e.Challenges {
+				ev.Challenges = append(ev.Challenges, relay.Challenge(c))
+			}
 			select {
 			case out <- ev:
 			case <-ctx.Done():

@@ -50,6 +50,8 @@ type owner struct {
 	refused    map[statement.Label]string // the last refusal logged
 	committed  chain.Epoch                // of the last probe commitment
 	swept      chain.Time
+	sweepTo    chain.Time            // mail that ended by then may go
+	asked      map[chain.Hash]*asked // challenges of this node's receipts that are open, by id
 	failures   uint64
 	versionBad bool // said that the version is not allowed
 }
@@ -237,6 +239,7 @@ func (o *owner) act(ctx context.Context, e Event) error {
 		o.beginEpoch(e, first)
 	}
 	o.network()
+	o.challenged(e)
 	for _, p := range e.Published {
 		o.published(p)
 	}
@@ -255,6 +258,7 @@ func (o *owner) act(ctx context.Context, e Event) error {
 // does not count on it. Marks are kept per fork.
 func (o *owner) revert(h chain.Header) {
 	o.descriptor, o.heartbeat, o.proofs, o.beatAt = nil, nil, nil, 0
+	clear(o.asked)
 	o.history = newHistory()
 	o.tags.reset()
 	o.watch.reset()
@@ -306,6 +310,7 @@ func (o *owner) duties(ctx context.Context) {
 	o.beat(ctx)
 	o.commit(ctx)
 	o.vote(ctx)
+	o.answerChallenges(ctx)
 	o.probes()
 	for _, p := range o.proofs {
 		o.renew(p)
@@ -334,9 +339,14 @@ func (o *owner) keepTags() {
 	}
 }
 
-// sweepMail removes expired items once an epoch, beside everything else.
+// sweepMail removes expired items once an epoch, beside everything else. What a
+// challenge may still ask for stays: it is made before the promise ends, and is
+// known in the first block of the epoch after.
 func (o *owner) sweepMail() {
-	now := o.now()
+	now := min(o.now(), o.sweepTo)
+	if o.owes() {
+		return
+	}
 	if now < o.swept+chain.Time(o.params.EpochLength) || !o.sweeping.CompareAndSwap(false, true) {
 		return
 	}

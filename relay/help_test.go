@@ -61,7 +61,9 @@ type ledger struct {
 	away    bool             // cannot be asked
 	params  *genesis.InForce // for the next block's event
 	vrf     map[chain.NodeID][32]byte
-	judged  []relay.Unlisted // in every epoch
+	judged  []relay.Unlisted  // in every epoch
+	asks    []relay.Challenge // in every epoch
+	passed  [][]byte          // transactions
 }
 
 func newLedger(t testing.TB, change func(*genesis.Core)) *ledger {
@@ -138,7 +140,7 @@ func (l *ledger) seal(now chain.Time, change func(*chain.Header)) chain.SealedHe
 	e := relay.Event{Header: s, Published: slices.Clone(l.pool), Params: l.params}
 	l.params = nil
 	if first := len(l.past) == 0 || l.past[len(l.past)-1].Header.Header.DirEpoch != epoch; first {
-		e.Unlisted = l.judged
+		e.Unlisted, e.Challenges = l.judged, append([]relay.Challenge{}, l.asks...)
 	}
 	l.past = append(l.past, e)
 	for ch, since := range l.subs {
@@ -170,7 +172,11 @@ func (l *ledger) Submit(_ context.Context, b []byte) error {
 	defer l.mu.Unlock()
 	s, err := statement.Decode(b)
 	if err != nil {
-		return err
+		if len(l.passed) == 1 {
+			return chain.Refuse("nonce_used", "")
+		}
+		l.passed = append(l.passed, bytes.Clone(b))
+		return nil
 	}
 	if l.refuse != nil {
 		if err := l.refuse(s); err != nil {

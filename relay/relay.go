@@ -57,10 +57,11 @@ type Ledger interface {
 	// Directory returns the frozen list of epoch and a header that commits to
 	// it; epoch 0 asks for the newest. The list is not changed by either side.
 	Directory(ctx context.Context, epoch chain.Epoch) (*directory.List, chain.SealedHeader, error)
-	// Submit offers an encoded statement. A *chain.Refusal says that the ledger
-	// will not take it; any other error, that it may not have got it. Nil means
-	// that it waits for a block, not that it is in one.
-	Submit(ctx context.Context, statement []byte) error
+	// Submit offers an encoded statement or, for somebody else, an encoded account
+	// transaction; no bytes are both. A *chain.Refusal says that the ledger will
+	// not take it; any other error, that it may not have got it. Nil means that it
+	// waits for a block, not that it is in one.
+	Submit(ctx context.Context, encoded []byte) error
 	// Events yields each header above since, in order, with the statements
 	// published in its block, until ctx ends. It closes the channel where it
 	// must give up; the relay then asks again.
@@ -77,6 +78,10 @@ type Event struct {
 	// decommissioned ones. The ledger says so in the first block of an epoch
 	// alone, and nothing proves it: a vote on who is not judged is refused.
 	Unlisted []Unlisted
+	// Challenges are those that are open and ask for a chunk, in the first block of
+	// an epoch; nil where the ledger does not say. Nothing proves it: who asks by a
+	// receipt that this relay signed may have the answer.
+	Challenges []Challenge
 	// Params are the parameters in force, verified, in the first event of a
 	// stream and in the first block in which others come into force; else nil.
 	// They are not changed by either side.
@@ -89,6 +94,15 @@ type Unlisted struct {
 	Decommissioned bool        // else active
 	Since          chain.Epoch // in whose first block it was decommissioned
 	Performance    chain.Permille
+}
+
+// Challenge is one of Event.Challenges: it asks the signer of a storage receipt for
+// a chunk of what that promises to keep.
+type Challenge struct {
+	ID      chain.Hash
+	Height  chain.Height // of the block that opened it
+	Receipt []byte       // encoded statement, not verified
+	Chunk   uint8
 }
 
 // Signer signs the relay's statements. A relay calls it from several goroutines
@@ -269,6 +283,7 @@ type Relay struct {
 	work      chan *[]byte
 	reports   chan report   // of links, to the owner of the state
 	mailing   chan struct{} // a token for each mailbox command under way
+	passing   *passing      // transactions of strangers
 	sweeping  atomic.Bool
 	buffers   sync.Pool // of *[]byte, one packet each
 	wg        sync.WaitGroup

@@ -45,7 +45,7 @@ func (r *Relay) open(f *folder) (_ *owner, closeState func() error, err error) {
 		Relay: r, heads: newHeads(), watch: newWatch(slashing.DoubleDescriptor), ballots: newWatch(slashing.DoubleVote), history: newHistory(),
 		inForce: genesis.InForce{Params: r.cfg.Core.Params},
 		lists:   make(map[chain.Epoch]*directory.List), listed: make(map[chain.Epoch]chain.SealedHeader),
-		refused: make(map[statement.Label]string), begun: make(map[markKey]bool),
+		refused: make(map[statement.Label]string), begun: make(map[markKey]bool), asked: make(map[chain.Hash]*asked),
 	}
 	core := &r.cfg.Core
 	if o.marks, err = loadMarks(f.dir, r.cfg.Genesis); err != nil {
@@ -126,6 +126,7 @@ func (r *Relay) serve(ctx context.Context, o *owner) error {
 	r.work = make(chan *[]byte, r.cfg.Queue)
 	r.mailing = make(chan struct{}, r.cfg.Mailers)
 	r.reports = make(chan report, 256)
+	r.passing = &passing{ctx: ctx}
 
 	pool := r.cfg.Links
 	if pool.IdleTimeout == 0 {

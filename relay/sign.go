@@ -150,7 +150,7 @@ type epochProof struct {
 // operator registers the node, the epoch comes, the pool has room.
 func (o *owner) offer(ctx context.Context, s *outgoing) {
 	switch {
-	case s.done || s.stale, s.Sequence.Epoch() < o.head.DirEpoch:
+	case s.done || s.stale, s.Sequence.Epoch() < o.head.DirEpoch && s.Label != statement.LabelAnswer: // which names no epoch
 		return
 	case s.pooled && o.head.Height < s.at+patience, s.tried && s.at == o.head.Height:
 		return
@@ -174,7 +174,8 @@ func (o *owner) offer(ctx context.Context, s *outgoing) {
 		s.pooled = true
 		o.accepted(s)
 	case refusal.Code == "already_punished", refusal.Code == "too_soon" && (s.Label == statement.LabelHeartbeat || s.Label == statement.LabelCommitment),
-		s.Label == statement.LabelVote: // a vote is final, and so is its refusal
+		s.Label == statement.LabelVote,      // a vote is final, and so is its refusal
+		refusal.Code == "no_such_challenge": // answered, or over
 		s.done = true
 	case refusal.Code == "stale_sequence":
 		s.stale = true
@@ -218,7 +219,7 @@ func (o *owner) published(encoded []byte) {
 		return
 	}
 	ours := false
-	for _, mine := range slices.Concat([]*outgoing{o.descriptor, o.heartbeat, o.history.commitment}, o.proofs, o.history.votes) {
+	for _, mine := range slices.Concat([]*outgoing{o.descriptor, o.heartbeat, o.history.commitment}, o.proofs, o.history.votes, o.answers()) {
 		if mine != nil && bytes.Equal(mine.encoded, encoded) {
 			mine.done, ours = true, true
 		}

@@ -271,9 +271,12 @@ func (r *Relay) deliver(epoch chain.Epoch, message []byte, buf *[]byte) {
 func (r *Relay) answer(epoch chain.Epoch, cmd mail.Command) {
 	v := r.view.Load()
 	var replies []mail.Reply
-	if cmd.Head != nil {
+	switch {
+	case cmd.Head != nil:
 		replies = []mail.Reply{v.head()}
-	} else {
+	case cmd.Submit != nil:
+		replies = []mail.Reply{r.passOn(cmd.Submit.Tx)}
+	default:
 		replies = r.mail.Handle(r.now(), v.epoch, cmd)
 	}
 	list := r.view.Load().lists[epoch]

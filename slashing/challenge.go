@@ -19,10 +19,8 @@ import (
 
 // Bounds of challenges.
 const (
-	MaxOpen     = 16                      // open challenges of one node
-	maxReceipt  = 114 + receiptBody       // an encoded receipt
-	receiptBody = 32 + 1 + 8 + 32         // its body
-	feesOfALot  = 10                      // the least deposit, in least fees: far above what an answer costs
+	MaxOpen     = statement.MaxChallenges // open challenges of one node
+	leastFees   = 10                      // the least deposit, in least fees: far above what an answer costs
 	drawPurpose = "storage receipt chunk" // of the beacon
 )
 
@@ -49,11 +47,11 @@ type OpenChallenge struct {
 
 // ChallengeType describes OpenChallenge.
 var ChallengeType = chain.Define(chain.KindChallenge, "Challenge", func(v *OpenChallenge) *chain.Head { return &v.Head },
-	chain.Bytes("receipt", maxReceipt, func(v *OpenChallenge) *[]byte { return &v.Receipt }),
+	chain.Bytes("receipt", statement.MaxReceipt, func(v *OpenChallenge) *[]byte { return &v.Receipt }),
 	chain.Uint64("deposit", func(v *OpenChallenge) *chain.Amount { return &v.Deposit }))
 
 // LeastDeposit is what a challenge must put down.
-func LeastDeposit(p *genesis.Params) chain.Amount { return p.MinFee * feesOfALot }
+func LeastDeposit(p *genesis.Params) chain.Amount { return p.MinFee * leastFees }
 
 // Challenge is a row of the state: one that is open or has lapsed. Treat its
 // receipt as read-only.

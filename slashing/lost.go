@@ -163,7 +163,7 @@ func appendChallenge(b []byte, c Challenge) []byte {
 
 func readChallenge(r *wire.Reader) (c Challenge) {
 	r.Copy(c.ID[:])
-	c.Receipt = r.Bytes(maxReceipt)
+	c.Receipt = r.Bytes(statement.MaxReceipt)
 	r.Copy(c.Challenger[:])
 	r.Copy(c.Operator[:])
 	c.Deposit, c.Height, c.Time, c.Drawn = chain.Amount(r.Uint64()), chain.Height(r.Uint64()), chain.Time(r.Uint64()), chain.Epoch(r.Uint64())

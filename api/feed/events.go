@@ -181,25 +181,27 @@ func (w *follower) event(ctx context.Context, s *server, data []byte) (Event, er
 	if err := w.follows(ctx, s, h); err != nil {
 		return Event{}, err
 	}
-	e := Event{Header: h, Published: p.published, Unlisted: p.unlisted}
+	e := Event{Header: h, Published: p.published, Unlisted: p.unlisted, Challenges: p.challenges}
 	e.Params, err = w.params(ctx, s, h.Header, p.params)
 	return e, err
 }
 
 // parsed is what an event says of a block; nothing is verified.
 type parsed struct {
-	header    chain.SealedHeader
-	published [][]byte // of the header's fork
-	unlisted  unlisted
-	params    uint32 // number
+	header     chain.SealedHeader
+	published  [][]byte // of the header's fork
+	unlisted   unlisted
+	challenges challenges
+	params     uint32 // number
 }
 
 func parseBlock(data []byte) (parsed, error) {
 	var raw struct {
-		Header    []byte     `json:"header"`
-		Published statements `json:"published"`
-		Unlisted  unlisted   `json:"unlisted"`
-		Params    uint32     `json:"params"`
+		Header     []byte     `json:"header"`
+		Published  statements `json:"published"`
+		Unlisted   unlisted   `json:"unlisted"`
+		Challenges challenges `json:"challenges"`
+		Params     uint32     `json:"params"`
 	}
 	if err := json.Unmarshal(data, &raw); err != nil {
 		return parsed{}, err
@@ -208,7 +210,7 @@ func parseBlock(data []byte) (parsed, error) {
 	if err != nil {
 		return parsed{}, err
 	}
-	e := parsed{header: h, unlisted: raw.Unlisted, params: raw.Params}
+	e := parsed{header: h, unlisted: raw.Unlisted, challenges: raw.Challenges, params: raw.Params}
 	for _, p := range raw.Published {
 		// A statement proves itself to whoever makes something of it: verifying
 		// every one here would cost a relay most of its time.
@@ -251,6 +253,25 @@ func (u *unlisted) UnmarshalJSON(b []byte) error {
 			return fmt.Errorf("%w: unlisted nodes", errEvent)
 		}
 		*u = append(*u, one)
+		return nil
+	})
+}
+
+// challenges is a JSON array, bounded while it is read; nil where there is none.
+type challenges []Challenge
+
+// UnmarshalJSON refuses more challenges than all nodes of a list can have open.
+func (c *challenges) UnmarshalJSON(b []byte) error {
+	*c = challenges{}
+	return eachOf(b, func(d *json.Decoder) error {
+		var one Challenge
+		if err := d.Decode(&one); err != nil {
+			return err
+		}
+		if len(*c) == directory.MaxEntries*statement.MaxChallenges || len(one.Receipt) > statement.MaxReceipt {
+			return fmt.Errorf("%w: challenges", errEvent)
+		}
+		*c = append(*c, one)
 		return nil
 	})
 }

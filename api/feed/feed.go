@@ -86,6 +86,9 @@ type Event struct {
 	Header    chain.SealedHeader
 	Published [][]byte
 	Unlisted  []Unlisted // of the header's epoch, with its first block alone; the server's word
+	// Challenges are those that are open and ask for a chunk, with the first block
+	// of the header's epoch alone; nil: not said. The server's word.
+	Challenges []Challenge
 	// Params are the parameters in force, verified, in the first event of a
 	// stream and in the first of an epoch in which they are other than before;
 	// else nil. A header of this height or later, of the same fork, shows since
@@ -99,6 +102,15 @@ type Unlisted struct {
 	Decommissioned bool           `json:"decommissioned"` // else active
 	Since          chain.Epoch    `json:"since_epoch"`    // in which it was decommissioned
 	Performance    chain.Permille `json:"performance"`
+}
+
+// Challenge asks the node that signed a storage receipt for a chunk of what it
+// promises to keep.
+type Challenge struct {
+	ID      chain.Hash   `json:"id"`
+	Height  chain.Height `json:"height"`  // of the block that opened it
+	Receipt []byte       `json:"receipt"` // encoded statement; its signature is not verified
+	Chunk   uint8        `json:"chunk"`
 }
 
 // Feed is a verified view of one ledger. Make it with New.
@@ -343,14 +355,14 @@ func (f *Feed) fallBack(ctx context.Context, cause error) (*directory.List, chai
 	return l, h, nil
 }
 
-// Submit offers an encoded statement, to one server after another until one
+// Submit offers an encoded statement, or a signed account transaction, to one server after another until one
 // takes it, and begins with another server each time. A *chain.Refusal says
 // that a ledger will not take it and that none did.
-func (f *Feed) Submit(ctx context.Context, statement []byte) error {
+func (f *Feed) Submit(ctx context.Context, b []byte) error {
 	order := f.order()
 	n := int(f.turn.Add(1)-1) % len(order)
 	order = append(order[n:len(order):len(order)], order[:n]...)
-	err := f.each(ctx, order, f.cfg.Timeout, func(ctx context.Context, s *server) error { return s.submit(ctx, statement) })
+	err := f.each(ctx, order, f.cfg.Timeout, func(ctx context.Context, s *server) error { return s.submit(ctx, b) })
 	var refusal *chain.Refusal
 	if errors.As(err, &refusal) {
 		return refusal

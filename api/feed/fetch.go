@@ -140,8 +140,12 @@ func (s *server) header(ctx context.Context, block string) (chain.SealedHeader, 
 func at(h chain.Height) string { return strconv.FormatUint(uint64(h), 10) }
 
 // submit posts an encoded statement.
-func (s *server) submit(ctx context.Context, statement []byte) error {
-	res, err := s.api.PublishStatementWithBody(ctx, octets, bytes.NewReader(statement))
+func (s *server) submit(ctx context.Context, b []byte) error {
+	send := s.api.SubmitTransactionWithBody
+	if _, err := statement.Decode(b); err == nil { // no transaction can be read as one: its second byte is that of a length
+		send = s.api.PublishStatementWithBody
+	}
+	res, err := send(ctx, octets, bytes.NewReader(b))
 	res, err = answer(res, err, http.StatusAccepted, "")
 	if err != nil {
 		return err

@@ -8,6 +8,9 @@ import (
 	"tunic/internal/wire"
 )
 
+// MaxChallenges is how many challenges of one node's receipts may be open.
+const MaxChallenges = 16
+
 // MaxPath bounds the Merkle path of one chunk: an item has at most 255.
 const MaxPath = 8
 

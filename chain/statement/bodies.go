@@ -168,6 +168,9 @@ func DecodeHeartbeat(body []byte) (Heartbeat, error) {
 // ChunkSize is the size of the chunks under a receipt's root.
 const ChunkSize = 256
 
+// MaxReceipt is the size of an encoded receipt in bytes.
+const MaxReceipt = 114 + 73
+
 // Receipt is a mailbox member's promise to keep a message: no mailbox, no
 // owner. It is signed as a Statement of LabelReceipt with sequence zero.
 type Receipt struct {

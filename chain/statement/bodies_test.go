@@ -152,6 +152,7 @@ var bodies = map[string]func([]byte) ([]byte, error){
 	"receipt":    func(b []byte) ([]byte, error) { x, err := statement.DecodeReceipt(b); return x.Encode(), err },
 	"vote":       func(b []byte) ([]byte, error) { x, err := statement.DecodeVote(b); return x.Encode(), err },
 	"commitment": func(b []byte) ([]byte, error) { x, err := statement.DecodeCommitment(b); return x.Encode(), err },
+	"answer":     func(b []byte) ([]byte, error) { x, err := statement.DecodeAnswer(b); return x.Encode(), err },
 }
 
 func samples() map[string][]byte {

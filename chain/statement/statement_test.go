@@ -24,7 +24,7 @@ func testKey(n uint64) ed25519.PrivateKey {
 
 func labels() []statement.Label {
 	return []statement.Label{statement.LabelDescriptor, statement.LabelHeartbeat, statement.LabelVote, statement.LabelCommitment,
-		statement.LabelReceipt, statement.LabelSeal, statement.LabelRegistration, statement.LabelProof, statement.LabelDisclosure}
+		statement.LabelReceipt, statement.LabelSeal, statement.LabelRegistration, statement.LabelProof, statement.LabelDisclosure, statement.LabelAnswer}
 }
 
 func sample(l statement.Label) statement.Statement {
@@ -135,13 +135,13 @@ func TestSignedBytes(t *testing.T) {
 
 func TestLabels(t *testing.T) {
 	want := map[statement.Label]string{1: "descriptor", 2: "heartbeat", 3: "vote", 4: "probe commitment", 5: "storage receipt",
-		6: "header seal", 7: "registration", 8: "proof report", 9: "key disclosure", 10: "label 10", 0: "label 0"}
+		6: "header seal", 7: "registration", 8: "proof report", 9: "key disclosure", 10: "storage answer", 11: "label 11", 0: "label 0"}
 	for l, s := range want {
 		if l.String() != s {
 			t.Errorf("label %d is %q, want %q", uint8(l), l, s)
 		}
 	}
-	for _, l := range []byte{0, 10, 255} {
+	for _, l := range []byte{0, 11, 255} {
 		enc := sample(statement.LabelVote).Encode()
 		enc[0] = l
 		if _, err := statement.Decode(enc); !errors.Is(err, statement.ErrMalformed) {

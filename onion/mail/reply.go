@@ -14,7 +14,7 @@ type Code uint8
 // None nothing.
 const (
 	CodeStored    Code = 1  // store: Body is the members' signed receipts
-	CodeAccepted  Code = 2  // request, bundle: kept, without promise
+	CodeAccepted  Code = 2  // request, bundle: kept, without promise; submit: it waits for a block
 	CodeFound     Code = 3  // bundle: Body is it
 	CodeItem      Code = 4  // poll: Body is an Item
 	CodeNone      Code = 5  // poll: nothing (more); bundle, head: unknown; delete: nothing to delete
@@ -27,12 +27,13 @@ const (
 	CodeMalformed Code = 20
 	CodeOutdated  Code = 21 // bundle: a newer one is there
 	CodeBusy      Code = 22 // try again later
+	CodeRefused   Code = 23 // submit: the ledger refuses; Body is its code, as text
 )
 
 var codes = map[Code]string{
 	CodeStored: "stored", CodeAccepted: "accepted", CodeFound: "found", CodeItem: "item", CodeNone: "none",
 	CodeDeleted: "deleted", CodeHead: "head", CodeFull: "mailbox_full", CodeWork: "not_enough_work", CodeSignature: "bad_signature",
-	CodeStale: "stale", CodeMalformed: "malformed", CodeOutdated: "outdated", CodeBusy: "busy",
+	CodeStale: "stale", CodeMalformed: "malformed", CodeOutdated: "outdated", CodeBusy: "busy", CodeRefused: "refused",
 }
 
 func (c Code) String() string {
