@@ -198,6 +198,12 @@ func noteOf(raw []byte) note {
 	case chain.KindSubmitProof:
 		v, _ := slashing.SubmitProofType.Decode(tx.Payload)
 		n.node = accused(v.Proof)
+	case chain.KindChallenge:
+		v, _ := slashing.ChallengeType.Decode(tx.Payload)
+		n.amount = v.Deposit
+		if st, err := statement.Decode(v.Receipt); err == nil {
+			n.node = st.Node
+		}
 	case chain.KindDev:
 		v, _ := machine.DecodeDev(tx.Payload)
 		n.to, n.amount = v.To, v.Amount

@@ -50,6 +50,7 @@ const (
 	codeBadStep         = "bad_step"
 	codeStepFailed      = "step_failed"
 	codeOffenceUnknown  = "offence_not_found"
+	codeChallengeGone   = "challenge_not_found"
 	retryAfterNoHead    = 1
 	retryAfterTooMany   = 5
 	retryAfterHalted    = 60

@@ -32,7 +32,7 @@ func TestService(t *testing.T) {
 		t.Errorf("status %+v", st)
 	}
 	var sum chain.Amount
-	for _, part := range []oas.Amount{st.Circulating, st.Bonded, st.Burned, st.RewardPool, st.RewardsOutstanding} {
+	for _, part := range []oas.Amount{st.Circulating, st.Bonded, st.Burned, st.RewardPool, st.RewardsOutstanding, st.Deposits} {
 		var a chain.Amount
 		w.must(a.UnmarshalText([]byte(part)))
 		sum += a
@@ -47,7 +47,7 @@ func TestService(t *testing.T) {
 	}
 	var typed oas.Eip712
 	w.ok("/v1/chain/eip712", &typed)
-	if len(typed.Kinds) != 7 || typed.Kinds["request-unlock"] != "RequestUnlock" || typed.Domain.Salt != "0x"+w.gen.Hash().String() ||
+	if len(typed.Kinds) != 8 || typed.Kinds["request-unlock"] != "RequestUnlock" || typed.Domain.Salt != "0x"+w.gen.Hash().String() ||
 		typed.Types["Transfer"][4].Name != "amount" || typed.Types["Transfer"][4].Type != "uint64" {
 		t.Errorf("typed data %+v", typed)
 	}

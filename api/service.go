@@ -56,9 +56,9 @@ func (s *server) GetStatus(context.Context, oas.GetStatusRequestObject) (oas.Get
 				out.Listed++
 			}
 		}
-		bonded, burned, pool, due := st.Bonded(), st.Burned(), st.Pool(), st.Outstanding()
-		out.Bonded, out.Burned, out.RewardPool, out.RewardsOutstanding = amount(bonded), amount(burned), amount(pool), amount(due)
-		out.Circulating = amount(s.supply - bonded - burned - pool - due)
+		bonded, burned, pool, due, down := st.Bonded(), st.Burned(), st.Pool(), st.Outstanding(), m.Slashing().Deposits()
+		out.Bonded, out.Burned, out.RewardPool, out.RewardsOutstanding, out.Deposits = amount(bonded), amount(burned), amount(pool), amount(due), amount(down)
+		out.Circulating = amount(s.supply - bonded - burned - pool - due - down)
 	})
 	return out, nil
 }

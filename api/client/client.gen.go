@@ -345,6 +345,66 @@ type BlockPage struct {
 	Total      int64    `json:"total"`
 }
 
+// Challenge defines model for Challenge.
+type Challenge struct {
+	// Challenger EIP-55 in answers
+	//
+	// Example: 0xd8dA6BF26964aF9D7eEd9e03E53415D37aA96045
+	Challenger Address `json:"challenger"`
+
+	// Chunk that is asked for, from 0 on
+	Chunk *int `json:"chunk,omitempty"`
+
+	// Chunks size class of what the receipt promises
+	Chunks int `json:"chunks"`
+
+	// Deposit units; 10^9 are 1 TUN
+	//
+	// Example: 12500000000
+	Deposit Amount `json:"deposit"`
+
+	// DrawnEpoch in whose first block the chunk was drawn
+	DrawnEpoch *int64 `json:"drawn_epoch,omitempty"`
+
+	// DueMs the first block from then on lets it lapse
+	DueMs *int64 `json:"due_ms,omitempty"`
+
+	// Height of the block that opened it
+	Height int64 `json:"height"`
+
+	// Id Example: 9f86d081884c7d659a2feaa0c55ad015a3bf4f1b2b0b822cd15d6c15b0f00a08
+	Id     Hash   `json:"id"`
+	Lapsed *Lapse `json:"lapsed,omitempty"`
+
+	// Node a node's Ed25519 identity key
+	//
+	// Example: d75a980182b10ab7d54bfed3c964073a0ee172f3daa62325af021a68f707511a
+	Node NodeID `json:"node"`
+
+	// Operator EIP-55 in answers
+	//
+	// Example: 0xd8dA6BF26964aF9D7eEd9e03E53415D37aA96045
+	Operator Address `json:"operator"`
+
+	// Receipt canonical bytes in base64
+	Receipt Base64 `json:"receipt"`
+
+	// State waiting: its chunk is not drawn yet; open; lapsed
+	State  string `json:"state"`
+	TimeMs int64  `json:"time_ms"`
+
+	// UntilMs when the promise ends
+	UntilMs int64 `json:"until_ms"`
+}
+
+// ChallengePage defines model for ChallengePage.
+type ChallengePage struct {
+	Height     int64       `json:"height"`
+	Items      []Challenge `json:"items"`
+	NextCursor *string     `json:"next_cursor,omitempty"`
+	Total      int64       `json:"total"`
+}
+
 // Contribution defines model for Contribution.
 type Contribution struct {
 	// Account EIP-55 in answers
@@ -745,6 +805,16 @@ type Judgement struct {
 	// Example: d75a980182b10ab7d54bfed3c964073a0ee172f3daa62325af021a68f707511a
 	Subject NodeID   `json:"subject"`
 	Votes   []Ballot `json:"votes"`
+}
+
+// Lapse defines model for Lapse.
+type Lapse struct {
+	Epoch  int64 `json:"epoch"`
+	Height int64 `json:"height"`
+	TimeMs int64 `json:"time_ms"`
+
+	// UntilMs the last instant at which the loss can be punished; then the row goes
+	UntilMs int64 `json:"until_ms"`
 }
 
 // Node defines model for Node.
@@ -1192,7 +1262,7 @@ type Settlement struct {
 
 // SignedMessage Example: {"kind":"transfer","message":{"amount":"12500000000","fee":"1000","nonce":"0","to":"0xd8dA6BF26964aF9D7eEd9e03E53415D37aA96045","validUntil":"500"},"signature":"0x8f1c5b1a6f0d3e9b7c2a4d6e8f0a1b3c5d7e9f1a2b4c6d8e0f2a4b6c8d0e2f4a1b3d5f7a9c1e3f5b7d9f1a3c5e7f9b1d3f5a7c9e1f3b5d7f9a1c3e5f7b9d1f3a1b"}
 type SignedMessage struct {
-	// Kind transfer, register, contribute, request-unlock, withdraw, submit-proof, change-params
+	// Kind transfer, register, contribute, request-unlock, withdraw, submit-proof, change-params, challenge
 	Kind string `json:"kind"`
 
 	// Message the EIP-712 message; integers as decimal strings, bytes as 0x hex, nothing left out
@@ -1366,8 +1436,13 @@ type Status struct {
 
 	// Claim what traffic is protected against
 	Claim string `json:"claim"`
-	Dev   bool   `json:"dev"`
-	Epoch int64  `json:"epoch"`
+
+	// Deposits units; 10^9 are 1 TUN
+	//
+	// Example: 12500000000
+	Deposits Amount `json:"deposits"`
+	Dev      bool   `json:"dev"`
+	Epoch    int64  `json:"epoch"`
 
 	// EpochEndsMs when the next epoch is due
 	EpochEndsMs int64 `json:"epoch_ends_ms"`
@@ -1670,6 +1745,30 @@ type ListBlocksParams struct {
 
 	// Cursor next_cursor of the page before: the list goes on as it was at the height of its first page; a height beside it must be that one
 	Cursor *ParamCursor `form:"cursor,omitempty" json:"cursor,omitempty"`
+}
+
+// ListChallengesParams defines parameters for ListChallenges.
+type ListChallengesParams struct {
+	// Height the state after this block, one of the last that are kept; default is the head. 404 height_not_found above the head, 410 height_not_kept below the kept ones
+	Height *ParamHeight `form:"height,omitempty" json:"height,omitempty"`
+
+	// Limit default 100; over 1000 is refused
+	Limit *ParamLimit `form:"limit,omitempty" json:"limit,omitempty"`
+
+	// Cursor next_cursor of the page before: the list goes on as it was at the height of its first page; a height beside it must be that one
+	Cursor *ParamCursor `form:"cursor,omitempty" json:"cursor,omitempty"`
+
+	// Node only challenges of this node's receipts
+	Node *NodeID `form:"node,omitempty" json:"node,omitempty"`
+
+	// State only those that wait for their chunk to be drawn, are open with one, or have lapsed
+	State *string `form:"state,omitempty" json:"state,omitempty"`
+}
+
+// GetChallengeParams defines parameters for GetChallenge.
+type GetChallengeParams struct {
+	// Height the state after this block, one of the last that are kept; default is the head. 404 height_not_found above the head, 410 height_not_kept below the kept ones
+	Height *ParamHeight `form:"height,omitempty" json:"height,omitempty"`
 }
 
 // GetDirectoryParams defines parameters for GetDirectory.
@@ -2218,6 +2317,16 @@ type ClientInterface interface {
 	// Corresponds with GET /v1/chain/eip712 (the `GetEip712` operationId).
 	GetEip712(ctx context.Context, reqEditors ...RequestEditorFn) (*http.Response, error)
 
+	// ListChallenges Challenges of storage receipts, open and lapsed; what is answered is gone
+	//
+	// Corresponds with GET /v1/challenges (the `ListChallenges` operationId).
+	ListChallenges(ctx context.Context, params *ListChallengesParams, reqEditors ...RequestEditorFn) (*http.Response, error)
+
+	// GetChallenge One challenge; /v1/state/offences/04 and its id proves it
+	//
+	// Corresponds with GET /v1/challenges/{challenge} (the `GetChallenge` operationId).
+	GetChallenge(ctx context.Context, challenge Hash, params *GetChallengeParams, reqEditors ...RequestEditorFn) (*http.Response, error)
+
 	// GetDirectory The frozen list of an epoch, whole
 	//
 	// The header is the first of its epoch or, where nodes were removed since, the first that names all of them: the answer
@@ -2280,10 +2389,11 @@ type ClientInterface interface {
 	// browsers take for the last. Events other than `block` and `head` are kept for the last 1024 blocks, fewer where they
 	// did much: `since` before that is events_gone, Last-Event-ID before it gets `cut`.
 	//
-	// - `block`: {header, published, unlisted, params}: the sealed header and the statements published in the
+	// - `block`: {header, published, unlisted, challenges, params}: the sealed header and the statements published in the
 	//   block, base64 of their canonical bytes; with the first block of the head's epoch alone, the nodes that quorums judge
 	//   in it though its list does not name them: an array of {node, decommissioned, since_epoch, performance}, left out where
-	//   there are none; and the number of the parameters that are in force at the head.
+	//   there are none, and the challenges of storage receipts that are open and ask for a chunk: an array of {id, height,
+	//   receipt, chunk}, empty where there are none; and the number of the parameters that are in force at the head.
 	// - `head`: {height, hash, time_ms, epoch, fork, transactions, listed}: a block in few words.
 	// - `epoch`: {epoch, height, time_ms, listed, joined, left}: an epoch began; the last two are arrays of node ids.
 	// - `node`: {node, height, time_ms, from, to, reason, proof}: a step in a node's life; proof is left out where there is none.
@@ -2813,6 +2923,36 @@ func (c *Client) GetEip712(ctx context.Context, reqEditors ...RequestEditorFn) (
 	return c.Client.Do(req)
 }
 
+// ListChallenges Challenges of storage receipts, open and lapsed; what is answered is gone
+//
+// Corresponds with GET /v1/challenges (the `ListChallenges` operationId).
+func (c *Client) ListChallenges(ctx context.Context, params *ListChallengesParams, reqEditors ...RequestEditorFn) (*http.Response, error) {
+	req, err := NewListChallengesRequest(c.Server, params)
+	if err != nil {
+		return nil, err
+	}
+	req = req.WithContext(ctx)
+	if err := c.applyEditors(ctx, req, reqEditors); err != nil {
+		return nil, err
+	}
+	return c.Client.Do(req)
+}
+
+// GetChallenge One challenge; /v1/state/offences/04 and its id proves it
+//
+// Corresponds with GET /v1/challenges/{challenge} (the `GetChallenge` operationId).
+func (c *Client) GetChallenge(ctx context.Context, challenge Hash, params *GetChallengeParams, reqEditors ...RequestEditorFn) (*http.Response, error) {
+	req, err := NewGetChallengeRequest(c.Server, challenge, params)
+	if err != nil {
+		return nil, err
+	}
+	req = req.WithContext(ctx)
+	if err := c.applyEditors(ctx, req, reqEditors); err != nil {
+		return nil, err
+	}
+	return c.Client.Do(req)
+}
+
 // GetDirectory The frozen list of an epoch, whole
 //
 // The header is the first of its epoch or, where nodes were removed since, the first that names all of them: the answer
@@ -2955,10 +3095,11 @@ func (c *Client) ListQuorums(ctx context.Context, epoch string, params *ListQuor
 // browsers take for the last. Events other than `block` and `head` are kept for the last 1024 blocks, fewer where they
 // did much: `since` before that is events_gone, Last-Event-ID before it gets `cut`.
 //
-//   - `block`: {header, published, unlisted, params}: the sealed header and the statements published in the
+//   - `block`: {header, published, unlisted, challenges, params}: the sealed header and the statements published in the
 //     block, base64 of their canonical bytes; with the first block of the head's epoch alone, the nodes that quorums judge
 //     in it though its list does not name them: an array of {node, decommissioned, since_epoch, performance}, left out where
-//     there are none; and the number of the parameters that are in force at the head.
+//     there are none, and the challenges of storage receipts that are open and ask for a chunk: an array of {id, height,
+//     receipt, chunk}, empty where there are none; and the number of the parameters that are in force at the head.
 //   - `head`: {height, hash, time_ms, epoch, fork, transactions, listed}: a block in few words.
 //   - `epoch`: {epoch, height, time_ms, listed, joined, left}: an epoch began; the last two are arrays of node ids.
 //   - `node`: {node, height, time_ms, from, to, reason, proof}: a step in a node's life; proof is left out where there is none.
@@ -4029,6 +4170,169 @@ func NewGetEip712Request(server string) (*http.Request, error) {
 	queryURL, err := serverURL.Parse(operationPath)
 	if err != nil {
 		return nil, err
+	}
+
+	req, err := http.NewRequest(http.MethodGet, queryURL.String(), nil)
+	if err != nil {
+		return nil, err
+	}
+
+	return req, nil
+}
+
+// NewListChallengesRequest constructs an http.Request for the ListChallenges method
+func NewListChallengesRequest(server string, params *ListChallengesParams) (*http.Request, error) {
+	var err error
+
+	serverURL, err := url.Parse(server)
+	if err != nil {
+		return nil, err
+	}
+
+	operationPath := fmt.Sprintf("/v1/challenges")
+	if operationPath[0] == '/' {
+		operationPath = "." + operationPath
+	}
+
+	queryURL, err := serverURL.Parse(operationPath)
+	if err != nil {
+		return nil, err
+	}
+
+	if params != nil {
+		// queryValues collects non-styled parameters (passthrough, JSON)
+		// that are safe to round-trip through url.Values.Encode().
+		queryValues := queryURL.Query()
+		// rawQueryFragments collects pre-encoded query fragments from
+		// styled parameters, preserving literal commas as delimiters
+		// per the OpenAPI spec (e.g. "color=blue,black,brown").
+		var rawQueryFragments []string
+
+		if params.Height != nil {
+
+			if queryFrag, err := runtime.StyleParamWithOptions("form", true, "height", *params.Height, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationQuery, Type: "integer", Format: "int64"}); err != nil {
+				return nil, err
+			} else {
+				for _, qp := range strings.Split(queryFrag, "&") {
+					rawQueryFragments = append(rawQueryFragments, qp)
+				}
+			}
+
+		}
+
+		if params.Limit != nil {
+
+			if queryFrag, err := runtime.StyleParamWithOptions("form", true, "limit", *params.Limit, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationQuery, Type: "integer", Format: ""}); err != nil {
+				return nil, err
+			} else {
+				for _, qp := range strings.Split(queryFrag, "&") {
+					rawQueryFragments = append(rawQueryFragments, qp)
+				}
+			}
+
+		}
+
+		if params.Cursor != nil {
+
+			if queryFrag, err := runtime.StyleParamWithOptions("form", true, "cursor", *params.Cursor, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationQuery, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			} else {
+				for _, qp := range strings.Split(queryFrag, "&") {
+					rawQueryFragments = append(rawQueryFragments, qp)
+				}
+			}
+
+		}
+
+		if params.Node != nil {
+
+			if queryFrag, err := runtime.StyleParamWithOptions("form", true, "node", *params.Node, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationQuery, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			} else {
+				for _, qp := range strings.Split(queryFrag, "&") {
+					rawQueryFragments = append(rawQueryFragments, qp)
+				}
+			}
+
+		}
+
+		if params.State != nil {
+
+			if queryFrag, err := runtime.StyleParamWithOptions("form", true, "state", *params.State, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationQuery, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			} else {
+				for _, qp := range strings.Split(queryFrag, "&") {
+					rawQueryFragments = append(rawQueryFragments, qp)
+				}
+			}
+
+		}
+
+		if encoded := queryValues.Encode(); encoded != "" {
+			rawQueryFragments = append(rawQueryFragments, encoded)
+		}
+		queryURL.RawQuery = strings.Join(rawQueryFragments, "&")
+	}
+
+	req, err := http.NewRequest(http.MethodGet, queryURL.String(), nil)
+	if err != nil {
+		return nil, err
+	}
+
+	return req, nil
+}
+
+// NewGetChallengeRequest constructs an http.Request for the GetChallenge method
+func NewGetChallengeRequest(server string, challenge Hash, params *GetChallengeParams) (*http.Request, error) {
+	var err error
+
+	var pathParam0 string
+
+	pathParam0, err = runtime.StyleParamWithOptions("simple", false, "challenge", challenge, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationPath, Type: "string", Format: ""})
+	if err != nil {
+		return nil, err
+	}
+
+	serverURL, err := url.Parse(server)
+	if err != nil {
+		return nil, err
+	}
+
+	operationPath := fmt.Sprintf("/v1/challenges/%s", pathParam0)
+	if operationPath[0] == '/' {
+		operationPath = "." + operationPath
+	}
+
+	queryURL, err := serverURL.Parse(operationPath)
+	if err != nil {
+		return nil, err
+	}
+
+	if params != nil {
+		// queryValues collects non-styled parameters (passthrough, JSON)
+		// that are safe to round-trip through url.Values.Encode().
+		queryValues := queryURL.Query()
+		// rawQueryFragments collects pre-encoded query fragments from
+		// styled parameters, preserving literal commas as delimiters
+		// per the OpenAPI spec (e.g. "color=blue,black,brown").
+		var rawQueryFragments []string
+
+		if params.Height != nil {
+
+			if queryFrag, err := runtime.StyleParamWithOptions("form", true, "height", *params.Height, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationQuery, Type: "integer", Format: "int64"}); err != nil {
+				return nil, err
+			} else {
+				for _, qp := range strings.Split(queryFrag, "&") {
+					rawQueryFragments = append(rawQueryFragments, qp)
+				}
+			}
+
+		}
+
+		if encoded := queryValues.Encode(); encoded != "" {
+			rawQueryFragments = append(rawQueryFragments, encoded)
+		}
+		queryURL.RawQuery = strings.Join(rawQueryFragments, "&")
 	}
 
 	req, err := http.NewRequest(http.MethodGet, queryURL.String(), nil)
@@ -6157,6 +6461,20 @@ type ClientWithResponsesInterface interface {
 	// Corresponds with GET /v1/chain/eip712 (the `GetEip712` operationId).
 	GetEip712WithResponse(ctx context.Context, reqEditors ...RequestEditorFn) (*GetEip712Response, error)
 
+	// ListChallengesWithResponse Challenges of storage receipts, open and lapsed; what is answered is gone
+	//
+	// Returns a wrapper object for the known response body format(s).
+	//
+	// Corresponds with GET /v1/challenges (the `ListChallenges` operationId).
+	ListChallengesWithResponse(ctx context.Context, params *ListChallengesParams, reqEditors ...RequestEditorFn) (*ListChallengesResponse, error)
+
+	// GetChallengeWithResponse One challenge; /v1/state/offences/04 and its id proves it
+	//
+	// Returns a wrapper object for the known response body format(s).
+	//
+	// Corresponds with GET /v1/challenges/{challenge} (the `GetChallenge` operationId).
+	GetChallengeWithResponse(ctx context.Context, challenge Hash, params *GetChallengeParams, reqEditors ...RequestEditorFn) (*GetChallengeResponse, error)
+
 	// GetDirectoryWithResponse The frozen list of an epoch, whole
 	//
 	// The header is the first of its epoch or, where nodes were removed since, the first that names all of them: the answer
@@ -6235,10 +6553,11 @@ type ClientWithResponsesInterface interface {
 	// browsers take for the last. Events other than `block` and `head` are kept for the last 1024 blocks, fewer where they
 	// did much: `since` before that is events_gone, Last-Event-ID before it gets `cut`.
 	//
-	// - `block`: {header, published, unlisted, params}: the sealed header and the statements published in the
+	// - `block`: {header, published, unlisted, challenges, params}: the sealed header and the statements published in the
 	//   block, base64 of their canonical bytes; with the first block of the head's epoch alone, the nodes that quorums judge
 	//   in it though its list does not name them: an array of {node, decommissioned, since_epoch, performance}, left out where
-	//   there are none; and the number of the parameters that are in force at the head.
+	//   there are none, and the challenges of storage receipts that are open and ask for a chunk: an array of {id, height,
+	//   receipt, chunk}, empty where there are none; and the number of the parameters that are in force at the head.
 	// - `head`: {height, hash, time_ms, epoch, fork, transactions, listed}: a block in few words.
 	// - `epoch`: {epoch, height, time_ms, listed, joined, left}: an epoch began; the last two are arrays of node ids.
 	// - `node`: {node, height, time_ms, from, to, reason, proof}: a step in a node's life; proof is left out where there is none.
@@ -7272,6 +7591,102 @@ func (r GetEip712Response) StatusCode() int {
 
 // ContentType is a convenience method to retrieve the Content-Type value from the HTTP response headers
 func (r GetEip712Response) ContentType() string {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.Header.Get("Content-Type")
+	}
+	return ""
+}
+
+type ListChallengesResponse struct {
+	Body         []byte
+	HTTPResponse *http.Response
+	// JSON200 the response for an HTTP 200 `application/json` response
+	JSON200 *ChallengePage
+	// ApplicationproblemJSONDefault the response for an HTTP default `application/problem+json` response
+	ApplicationproblemJSONDefault *ProblemResponse
+}
+
+// GetJSON200 returns the response for an HTTP 200 `application/json` response
+func (r ListChallengesResponse) GetJSON200() *ChallengePage {
+	return r.JSON200
+}
+
+// GetApplicationproblemJSONDefault returns the response for an HTTP default `application/problem+json` response
+func (r ListChallengesResponse) GetApplicationproblemJSONDefault() *ProblemResponse {
+	return r.ApplicationproblemJSONDefault
+}
+
+// GetBody returns the raw response body bytes
+func (r ListChallengesResponse) GetBody() []byte {
+	return r.Body
+}
+
+// Status returns HTTPResponse.Status
+func (r ListChallengesResponse) Status() string {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.Status
+	}
+	return http.StatusText(0)
+}
+
+// StatusCode returns HTTPResponse.StatusCode
+func (r ListChallengesResponse) StatusCode() int {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.StatusCode
+	}
+	return 0
+}
+
+// ContentType is a convenience method to retrieve the Content-Type value from the HTTP response headers
+func (r ListChallengesResponse) ContentType() string {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.Header.Get("Content-Type")
+	}
+	return ""
+}
+
+type GetChallengeResponse struct {
+	Body         []byte
+	HTTPResponse *http.Response
+	// JSON200 the response for an HTTP 200 `application/json` response
+	JSON200 *Challenge
+	// ApplicationproblemJSONDefault the response for an HTTP default `application/problem+json` response
+	ApplicationproblemJSONDefault *ProblemResponse
+}
+
+// GetJSON200 returns the response for an HTTP 200 `application/json` response
+func (r GetChallengeResponse) GetJSON200() *Challenge {
+	return r.JSON200
+}
+
+// GetApplicationproblemJSONDefault returns the response for an HTTP default `application/problem+json` response
+func (r GetChallengeResponse) GetApplicationproblemJSONDefault() *ProblemResponse {
+	return r.ApplicationproblemJSONDefault
+}
+
+// GetBody returns the raw response body bytes
+func (r GetChallengeResponse) GetBody() []byte {
+	return r.Body
+}
+
+// Status returns HTTPResponse.Status
+func (r GetChallengeResponse) Status() string {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.Status
+	}
+	return http.StatusText(0)
+}
+
+// StatusCode returns HTTPResponse.StatusCode
+func (r GetChallengeResponse) StatusCode() int {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.StatusCode
+	}
+	return 0
+}
+
+// ContentType is a convenience method to retrieve the Content-Type value from the HTTP response headers
+func (r GetChallengeResponse) ContentType() string {
 	if r.HTTPResponse != nil {
 		return r.HTTPResponse.Header.Get("Content-Type")
 	}
@@ -9068,6 +9483,32 @@ func (c *ClientWithResponses) GetEip712WithResponse(ctx context.Context, reqEdit
 	return ParseGetEip712Response(rsp)
 }
 
+// ListChallengesWithResponse Challenges of storage receipts, open and lapsed; what is answered is gone
+//
+// Returns a wrapper object for the known response body format(s).
+//
+// Corresponds with GET /v1/challenges (the `ListChallenges` operationId).
+func (c *ClientWithResponses) ListChallengesWithResponse(ctx context.Context, params *ListChallengesParams, reqEditors ...RequestEditorFn) (*ListChallengesResponse, error) {
+	rsp, err := c.ListChallenges(ctx, params, reqEditors...)
+	if err != nil {
+		return nil, err
+	}
+	return ParseListChallengesResponse(rsp)
+}
+
+// GetChallengeWithResponse One challenge; /v1/state/offences/04 and its id proves it
+//
+// Returns a wrapper object for the known response body format(s).
+//
+// Corresponds with GET /v1/challenges/{challenge} (the `GetChallenge` operationId).
+func (c *ClientWithResponses) GetChallengeWithResponse(ctx context.Context, challenge Hash, params *GetChallengeParams, reqEditors ...RequestEditorFn) (*GetChallengeResponse, error) {
+	rsp, err := c.GetChallenge(ctx, challenge, params, reqEditors...)
+	if err != nil {
+		return nil, err
+	}
+	return ParseGetChallengeResponse(rsp)
+}
+
 // GetDirectoryWithResponse The frozen list of an epoch, whole
 //
 // The header is the first of its epoch or, where nodes were removed since, the first that names all of them: the answer
@@ -9194,10 +9635,11 @@ func (c *ClientWithResponses) ListQuorumsWithResponse(ctx context.Context, epoch
 // browsers take for the last. Events other than `block` and `head` are kept for the last 1024 blocks, fewer where they
 // did much: `since` before that is events_gone, Last-Event-ID before it gets `cut`.
 //
-//   - `block`: {header, published, unlisted, params}: the sealed header and the statements published in the
+//   - `block`: {header, published, unlisted, challenges, params}: the sealed header and the statements published in the
 //     block, base64 of their canonical bytes; with the first block of the head's epoch alone, the nodes that quorums judge
 //     in it though its list does not name them: an array of {node, decommissioned, since_epoch, performance}, left out where
-//     there are none; and the number of the parameters that are in force at the head.
+//     there are none, and the challenges of storage receipts that are open and ask for a chunk: an array of {id, height,
+//     receipt, chunk}, empty where there are none; and the number of the parameters that are in force at the head.
 //   - `head`: {height, hash, time_ms, epoch, fork, transactions, listed}: a block in few words.
 //   - `epoch`: {epoch, height, time_ms, listed, joined, left}: an epoch began; the last two are arrays of node ids.
 //   - `node`: {node, height, time_ms, from, to, reason, proof}: a step in a node's life; proof is left out where there is none.
@@ -10105,6 +10547,72 @@ func ParseGetEip712Response(rsp *http.Response) (*GetEip712Response, error) {
 	switch {
 	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 200:
 		var dest Eip712
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.JSON200 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && true:
+		var dest ProblemResponse
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationproblemJSONDefault = &dest
+
+	}
+
+	return response, nil
+}
+
+// ParseListChallengesResponse parses an HTTP response from a ListChallengesWithResponse call
+func ParseListChallengesResponse(rsp *http.Response) (*ListChallengesResponse, error) {
+	bodyBytes, err := io.ReadAll(rsp.Body)
+	defer func() { _ = rsp.Body.Close() }()
+	if err != nil {
+		return nil, err
+	}
+
+	response := &ListChallengesResponse{
+		Body:         bodyBytes,
+		HTTPResponse: rsp,
+	}
+
+	switch {
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 200:
+		var dest ChallengePage
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.JSON200 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && true:
+		var dest ProblemResponse
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationproblemJSONDefault = &dest
+
+	}
+
+	return response, nil
+}
+
+// ParseGetChallengeResponse parses an HTTP response from a GetChallengeWithResponse call
+func ParseGetChallengeResponse(rsp *http.Response) (*GetChallengeResponse, error) {
+	bodyBytes, err := io.ReadAll(rsp.Body)
+	defer func() { _ = rsp.Body.Close() }()
+	if err != nil {
+		return nil, err
+	}
+
+	response := &GetChallengeResponse{
+		Body:         bodyBytes,
+		HTTPResponse: rsp,
+	}
+
+	switch {
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 200:
+		var dest Challenge
 		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
 			return nil, err
 		}

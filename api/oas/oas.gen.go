@@ -346,6 +346,66 @@ type BlockPage struct {
 	Total      int64    `json:"total"`
 }
 
+// Challenge defines model for Challenge.
+type Challenge struct {
+	// Challenger EIP-55 in answers
+	//
+	// Example: 0xd8dA6BF26964aF9D7eEd9e03E53415D37aA96045
+	Challenger Address `json:"challenger"`
+
+	// Chunk that is asked for, from 0 on
+	Chunk *int `json:"chunk,omitempty"`
+
+	// Chunks size class of what the receipt promises
+	Chunks int `json:"chunks"`
+
+	// Deposit units; 10^9 are 1 TUN
+	//
+	// Example: 12500000000
+	Deposit Amount `json:"deposit"`
+
+	// DrawnEpoch in whose first block the chunk was drawn
+	DrawnEpoch *int64 `json:"drawn_epoch,omitempty"`
+
+	// DueMs the first block from then on lets it lapse
+	DueMs *int64 `json:"due_ms,omitempty"`
+
+	// Height of the block that opened it
+	Height int64 `json:"height"`
+
+	// Id Example: 9f86d081884c7d659a2feaa0c55ad015a3bf4f1b2b0b822cd15d6c15b0f00a08
+	Id     Hash   `json:"id"`
+	Lapsed *Lapse `json:"lapsed,omitempty"`
+
+	// Node a node's Ed25519 identity key
+	//
+	// Example: d75a980182b10ab7d54bfed3c964073a0ee172f3daa62325af021a68f707511a
+	Node NodeID `json:"node"`
+
+	// Operator EIP-55 in answers
+	//
+	// Example: 0xd8dA6BF26964aF9D7eEd9e03E53415D37aA96045
+	Operator Address `json:"operator"`
+
+	// Receipt canonical bytes in base64
+	Receipt Base64 `json:"receipt"`
+
+	// State waiting: its chunk is not drawn yet; open; lapsed
+	State  string `json:"state"`
+	TimeMs int64  `json:"time_ms"`
+
+	// UntilMs when the promise ends
+	UntilMs int64 `json:"until_ms"`
+}
+
+// ChallengePage defines model for ChallengePage.
+type ChallengePage struct {
+	Height     int64       `json:"height"`
+	Items      []Challenge `json:"items"`
+	NextCursor *string     `json:"next_cursor,omitempty"`
+	Total      int64       `json:"total"`
+}
+
 // Contribution defines model for Contribution.
 type Contribution struct {
 	// Account EIP-55 in answers
@@ -746,6 +806,16 @@ type Judgement struct {
 	// Example: d75a980182b10ab7d54bfed3c964073a0ee172f3daa62325af021a68f707511a
 	Subject NodeID   `json:"subject"`
 	Votes   []Ballot `json:"votes"`
+}
+
+// Lapse defines model for Lapse.
+type Lapse struct {
+	Epoch  int64 `json:"epoch"`
+	Height int64 `json:"height"`
+	TimeMs int64 `json:"time_ms"`
+
+	// UntilMs the last instant at which the loss can be punished; then the row goes
+	UntilMs int64 `json:"until_ms"`
 }
 
 // Node defines model for Node.
@@ -1193,7 +1263,7 @@ type Settlement struct {
 
 // SignedMessage Example: {"kind":"transfer","message":{"amount":"12500000000","fee":"1000","nonce":"0","to":"0xd8dA6BF26964aF9D7eEd9e03E53415D37aA96045","validUntil":"500"},"signature":"0x8f1c5b1a6f0d3e9b7c2a4d6e8f0a1b3c5d7e9f1a2b4c6d8e0f2a4b6c8d0e2f4a1b3d5f7a9c1e3f5b7d9f1a3c5e7f9b1d3f5a7c9e1f3b5d7f9a1c3e5f7b9d1f3a1b"}
 type SignedMessage struct {
-	// Kind transfer, register, contribute, request-unlock, withdraw, submit-proof, change-params
+	// Kind transfer, register, contribute, request-unlock, withdraw, submit-proof, change-params, challenge
 	Kind string `json:"kind"`
 
 	// Message the EIP-712 message; integers as decimal strings, bytes as 0x hex, nothing left out
@@ -1367,8 +1437,13 @@ type Status struct {
 
 	// Claim what traffic is protected against
 	Claim string `json:"claim"`
-	Dev   bool   `json:"dev"`
-	Epoch int64  `json:"epoch"`
+
+	// Deposits units; 10^9 are 1 TUN
+	//
+	// Example: 12500000000
+	Deposits Amount `json:"deposits"`
+	Dev      bool   `json:"dev"`
+	Epoch    int64  `json:"epoch"`
 
 	// EpochEndsMs when the next epoch is due
 	EpochEndsMs int64 `json:"epoch_ends_ms"`
@@ -1671,6 +1746,30 @@ type ListBlocksParams struct {
 
 	// Cursor next_cursor of the page before: the list goes on as it was at the height of its first page; a height beside it must be that one
 	Cursor *ParamCursor `form:"cursor,omitempty" json:"cursor,omitempty"`
+}
+
+// ListChallengesParams defines parameters for ListChallenges.
+type ListChallengesParams struct {
+	// Height the state after this block, one of the last that are kept; default is the head. 404 height_not_found above the head, 410 height_not_kept below the kept ones
+	Height *ParamHeight `form:"height,omitempty" json:"height,omitempty"`
+
+	// Limit default 100; over 1000 is refused
+	Limit *ParamLimit `form:"limit,omitempty" json:"limit,omitempty"`
+
+	// Cursor next_cursor of the page before: the list goes on as it was at the height of its first page; a height beside it must be that one
+	Cursor *ParamCursor `form:"cursor,omitempty" json:"cursor,omitempty"`
+
+	// Node only challenges of this node's receipts
+	Node *NodeID `form:"node,omitempty" json:"node,omitempty"`
+
+	// State only those that wait for their chunk to be drawn, are open with one, or have lapsed
+	State *string `form:"state,omitempty" json:"state,omitempty"`
+}
+
+// GetChallengeParams defines parameters for GetChallenge.
+type GetChallengeParams struct {
+	// Height the state after this block, one of the last that are kept; default is the head. 404 height_not_found above the head, 410 height_not_kept below the kept ones
+	Height *ParamHeight `form:"height,omitempty" json:"height,omitempty"`
 }
 
 // GetDirectoryParams defines parameters for GetDirectory.
@@ -2049,6 +2148,12 @@ type ServerInterface interface {
 	// GetEip712 EIP-712 domain and types, one primary type for each kind of account transaction
 	// (GET /v1/chain/eip712)
 	GetEip712(c *gin.Context)
+	// ListChallenges Challenges of storage receipts, open and lapsed; what is answered is gone
+	// (GET /v1/challenges)
+	ListChallenges(c *gin.Context, params ListChallengesParams)
+	// GetChallenge One challenge; /v1/state/offences/04 and its id proves it
+	// (GET /v1/challenges/{challenge})
+	GetChallenge(c *gin.Context, challenge Hash, params GetChallengeParams)
 	// GetDirectory The frozen list of an epoch, whole
 	// (GET /v1/directory)
 	GetDirectory(c *gin.Context, params GetDirectoryParams)
@@ -2489,6 +2594,101 @@ func (siw *ServerInterfaceWrapper) GetEip712(c *gin.Context) {
 	}
 
 	siw.Handler.GetEip712(c)
+}
+
+// ListChallenges operation middleware
+func (siw *ServerInterfaceWrapper) ListChallenges(c *gin.Context) {
+
+	var err error
+	_ = err
+
+	// Parameter object where we will unmarshal all parameters from the context
+	var params ListChallengesParams
+
+	// ------------- Optional query parameter "height" -------------
+
+	err = runtime.BindQueryParameterWithOptions("form", true, false, "height", c.Request.URL.Query(), &params.Height, runtime.BindQueryParameterOptions{Type: "integer", Format: "int64"})
+	if err != nil {
+		siw.ErrorHandler(c, fmt.Errorf("Invalid format for parameter height: %w", err), http.StatusBadRequest)
+		return
+	}
+
+	// ------------- Optional query parameter "limit" -------------
+
+	err = runtime.BindQueryParameterWithOptions("form", true, false, "limit", c.Request.URL.Query(), &params.Limit, runtime.BindQueryParameterOptions{Type: "integer", Format: ""})
+	if err != nil {
+		siw.ErrorHandler(c, fmt.Errorf("Invalid format for parameter limit: %w", err), http.StatusBadRequest)
+		return
+	}
+
+	// ------------- Optional query parameter "cursor" -------------
+
+	err = runtime.BindQueryParameterWithOptions("form", true, false, "cursor", c.Request.URL.Query(), &params.Cursor, runtime.BindQueryParameterOptions{Type: "string", Format: ""})
+	if err != nil {
+		siw.ErrorHandler(c, fmt.Errorf("Invalid format for parameter cursor: %w", err), http.StatusBadRequest)
+		return
+	}
+
+	// ------------- Optional query parameter "node" -------------
+
+	err = runtime.BindQueryParameterWithOptions("form", true, false, "node", c.Request.URL.Query(), &params.Node, runtime.BindQueryParameterOptions{Type: "string", Format: ""})
+	if err != nil {
+		siw.ErrorHandler(c, fmt.Errorf("Invalid format for parameter node: %w", err), http.StatusBadRequest)
+		return
+	}
+
+	// ------------- Optional query parameter "state" -------------
+
+	err = runtime.BindQueryParameterWithOptions("form", true, false, "state", c.Request.URL.Query(), &params.State, runtime.BindQueryParameterOptions{Type: "string", Format: ""})
+	if err != nil {
+		siw.ErrorHandler(c, fmt.Errorf("Invalid format for parameter state: %w", err), http.StatusBadRequest)
+		return
+	}
+
+	for _, middleware := range siw.HandlerMiddlewares {
+		middleware(c)
+		if c.IsAborted() {
+			return
+		}
+	}
+
+	siw.Handler.ListChallenges(c, params)
+}
+
+// GetChallenge operation middleware
+func (siw *ServerInterfaceWrapper) GetChallenge(c *gin.Context) {
+
+	var err error
+	_ = err
+
+	// ------------- Path parameter "challenge" -------------
+	var challenge Hash
+
+	err = runtime.BindStyledParameterWithOptions("simple", "challenge", c.Param("challenge"), &challenge, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationPath, Explode: false, Required: true, Type: "string", Format: "", ValueIsUnescaped: true})
+	if err != nil {
+		siw.ErrorHandler(c, fmt.Errorf("Invalid format for parameter challenge: %w", err), http.StatusBadRequest)
+		return
+	}
+
+	// Parameter object where we will unmarshal all parameters from the context
+	var params GetChallengeParams
+
+	// ------------- Optional query parameter "height" -------------
+
+	err = runtime.BindQueryParameterWithOptions("form", true, false, "height", c.Request.URL.Query(), &params.Height, runtime.BindQueryParameterOptions{Type: "integer", Format: "int64"})
+	if err != nil {
+		siw.ErrorHandler(c, fmt.Errorf("Invalid format for parameter height: %w", err), http.StatusBadRequest)
+		return
+	}
+
+	for _, middleware := range siw.HandlerMiddlewares {
+		middleware(c)
+		if c.IsAborted() {
+			return
+		}
+	}
+
+	siw.Handler.GetChallenge(c, challenge, params)
 }
 
 // GetDirectory operation middleware
@@ -3669,6 +3869,8 @@ func RegisterHandlersWithOptions(router gin.IRouter, si ServerInterface, options
 	router.GET(options.BaseURL+"/v1/slashes", wrapper.ListSlashes)
 	router.GET(options.BaseURL+"/v1/slashes/:offence", wrapper.GetSlash)
 	router.GET(options.BaseURL+"/v1/slashes/:offence/proof", wrapper.GetSlashProof)
+	router.GET(options.BaseURL+"/v1/challenges", wrapper.ListChallenges)
+	router.GET(options.BaseURL+"/v1/challenges/:challenge", wrapper.GetChallenge)
 	router.GET(options.BaseURL+"/v1/state/:part/:key", wrapper.GetStateProof)
 	router.POST(options.BaseURL+"/v1/proofs", wrapper.JudgeProof)
 	router.GET(options.BaseURL+"/api/service_nodes", wrapper.GetServiceNodes)
@@ -4457,6 +4659,85 @@ type GetEip712defaultApplicationProblemPlusJSONResponse struct {
 }
 
 func (response GetEip712defaultApplicationProblemPlusJSONResponse) VisitGetEip712Response(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(response.StatusCode)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type ListChallengesRequestObject struct {
+	Params ListChallengesParams
+}
+
+type ListChallengesResponseObject interface {
+	VisitListChallengesResponse(w http.ResponseWriter) error
+}
+
+type ListChallenges200JSONResponse ChallengePage
+
+func (response ListChallenges200JSONResponse) VisitListChallengesResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	w.WriteHeader(200)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type ListChallengesdefaultApplicationProblemPlusJSONResponse struct {
+	Body       Problem
+	StatusCode int
+}
+
+func (response ListChallengesdefaultApplicationProblemPlusJSONResponse) VisitListChallengesResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(response.StatusCode)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type GetChallengeRequestObject struct {
+	Challenge Hash `json:"challenge"`
+	Params    GetChallengeParams
+}
+
+type GetChallengeResponseObject interface {
+	VisitGetChallengeResponse(w http.ResponseWriter) error
+}
+
+type GetChallenge200JSONResponse Challenge
+
+func (response GetChallenge200JSONResponse) VisitGetChallengeResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	w.WriteHeader(200)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type GetChallengedefaultApplicationProblemPlusJSONResponse struct {
+	Body       Problem
+	StatusCode int
+}
+
+func (response GetChallengedefaultApplicationProblemPlusJSONResponse) VisitGetChallengeResponse(w http.ResponseWriter) error {
 
 	var buf bytes.Buffer
 	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
@@ -6015,6 +6296,12 @@ type StrictServerInterface interface {
 	// GetEip712 EIP-712 domain and types, one primary type for each kind of account transaction
 	// (GET /v1/chain/eip712)
 	GetEip712(ctx context.Context, request GetEip712RequestObject) (GetEip712ResponseObject, error)
+	// ListChallenges Challenges of storage receipts, open and lapsed; what is answered is gone
+	// (GET /v1/challenges)
+	ListChallenges(ctx context.Context, request ListChallengesRequestObject) (ListChallengesResponseObject, error)
+	// GetChallenge One challenge; /v1/state/offences/04 and its id proves it
+	// (GET /v1/challenges/{challenge})
+	GetChallenge(ctx context.Context, request GetChallengeRequestObject) (GetChallengeResponseObject, error)
 	// GetDirectory The frozen list of an epoch, whole
 	// (GET /v1/directory)
 	GetDirectory(ctx context.Context, request GetDirectoryRequestObject) (GetDirectoryResponseObject, error)
@@ -6708,6 +6995,59 @@ func (sh *strictHandler) GetEip712(ctx *gin.Context) {
 		sh.options.HandlerErrorFunc(ctx, err)
 	} else if validResponse, ok := response.(GetEip712ResponseObject); ok {
 		if err := validResponse.VisitGetEip712Response(ctx.Writer); err != nil {
+			sh.options.ResponseErrorHandlerFunc(ctx, err)
+		}
+	} else if response != nil {
+		sh.options.ResponseErrorHandlerFunc(ctx, fmt.Errorf("unexpected response type: %T", response))
+	}
+}
+
+// ListChallenges operation middleware
+func (sh *strictHandler) ListChallenges(ctx *gin.Context, params ListChallengesParams) {
+	var request ListChallengesRequestObject
+
+	request.Params = params
+
+	handler := func(ctx *gin.Context, request interface{}) (interface{}, error) {
+		return sh.ssi.ListChallenges(ctx, request.(ListChallengesRequestObject))
+	}
+	for _, middleware := range sh.middlewares {
+		handler = middleware(handler, "ListChallenges")
+	}
+
+	response, err := handler(ctx, request)
+
+	if err != nil {
+		sh.options.HandlerErrorFunc(ctx, err)
+	} else if validResponse, ok := response.(ListChallengesResponseObject); ok {
+		if err := validResponse.VisitListChallengesResponse(ctx.Writer); err != nil {
+			sh.options.ResponseErrorHandlerFunc(ctx, err)
+		}
+	} else if response != nil {
+		sh.options.ResponseErrorHandlerFunc(ctx, fmt.Errorf("unexpected response type: %T", response))
+	}
+}
+
+// GetChallenge operation middleware
+func (sh *strictHandler) GetChallenge(ctx *gin.Context, challenge Hash, params GetChallengeParams) {
+	var request GetChallengeRequestObject
+
+	request.Challenge = challenge
+	request.Params = params
+
+	handler := func(ctx *gin.Context, request interface{}) (interface{}, error) {
+		return sh.ssi.GetChallenge(ctx, request.(GetChallengeRequestObject))
+	}
+	for _, middleware := range sh.middlewares {
+		handler = middleware(handler, "GetChallenge")
+	}
+
+	response, err := handler(ctx, request)
+
+	if err != nil {
+		sh.options.HandlerErrorFunc(ctx, err)
+	} else if validResponse, ok := response.(GetChallengeResponseObject); ok {
+		if err := validResponse.VisitGetChallengeResponse(ctx.Writer); err != nil {
 			sh.options.ResponseErrorHandlerFunc(ctx, err)
 		}
 	} else if response != nil {
