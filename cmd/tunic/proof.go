@@ -14,7 +14,7 @@ import (
 
 func (a *app) proofCommand() *cobra.Command {
 	return noun("proof", "Proofs of offences: files that anyone can judge",
-		a.proofVerify(), a.proofShow(), a.txProof("submit FILE"), a.proofGet(), a.proofMake())
+		a.proofVerify(), a.proofShow(), a.txProof("submit FILE"), a.proofGet(), a.proofMake(), a.proofReceipts(), a.proofChallenge(), a.proofChallenges())
 }
 
 // step is one question that is asked of a proof.
@@ -72,6 +72,9 @@ func judge(p slashing.Proof, anchor slashing.Anchor) *judgement {
 	}
 	if len(p.Entry.Entries) == 1 {
 		j.Operator = &p.Entry.Entries[0].Operator
+	}
+	if j.err == nil && p.Kind == slashing.LostMessage {
+		j.Operator = &j.offence.Operator
 	}
 	return j
 }

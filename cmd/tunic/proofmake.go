@@ -14,28 +14,29 @@ import (
 )
 
 func (a *app) proofMake() *cobra.Command {
-	var net, out, kind, heads, heartbeat, verdict, node string
+	var net, out, kind, heads, heartbeat, verdict, node, challenge string
 	c := &cobra.Command{
-		Use: "make STATEMENT STATEMENT | make --two-heads FILE | --heartbeat FILE | --node NODE | --verdict OFFENCE", Short: "Make a proof of statements, headers or votes",
+		Use: "make STATEMENT STATEMENT | make --two-heads FILE | --heartbeat FILE | --node NODE | --verdict OFFENCE | --challenge ID", Short: "Make a proof of statements, headers, votes or a challenge",
 		Long: `Make a proof
   of two statements by one node (files in canonical bytes): descriptors or votes;
   of the two sealed headers for one height that a relay or client saved when it
   halted (--two-heads): the network file alone is needed;
   of a heartbeat with a version that is not allowed (--heartbeat, a file in
   canonical bytes), or of the newest such one of a node that blocks hold (--node);
-  of the votes that put a node out of the list (--verdict, as in "slash list").`,
+  of the votes that put a node out of the list (--verdict, as in "slash list");
+  of a challenge that lapsed (--challenge, as in "proof challenges").`,
 		Args: func(_ *cobra.Command, args []string) error {
 			given := 0
-			for _, x := range []string{heads, heartbeat, verdict, node} {
+			for _, x := range []string{heads, heartbeat, verdict, node, challenge} {
 				if x != "" {
 					given++
 				}
 			}
 			switch {
 			case given == 0 && len(args) != 2:
-				return usage("make takes two files of statements, or one of --two-heads, --heartbeat, --node, --verdict")
+				return usage("make takes two files of statements, or one of --two-heads, --heartbeat, --node, --verdict, --challenge")
 			case given > 1 || given == 1 && len(args) != 0:
-				return usage("make takes two files of statements, or one of --two-heads, --heartbeat, --node, --verdict, and not more")
+				return usage("make takes two files of statements, or one of --two-heads, --heartbeat, --node, --verdict, --challenge, and not more")
 			}
 			return nil
 		},
@@ -54,6 +55,8 @@ func (a *app) proofMake() *cobra.Command {
 				build, proves = func() (slashing.Proof, error) { return a.findSoftware(ctx, net, node) }, slashing.Unauthorised
 			case verdict != "":
 				build, proves = func() (slashing.Proof, error) { return a.makeVerdict(ctx, net, verdict) }, slashing.Unavailable
+			case challenge != "":
+				build, proves = func() (slashing.Proof, error) { return a.makeLost(ctx, net, challenge) }, slashing.LostMessage
 			}
 			if proves != 0 && kind != "" && kind != proves.String() {
 				return usage("--kind: that proves %s", proves)
@@ -72,6 +75,7 @@ func (a *app) proofMake() *cobra.Command {
 	f.StringVar(&heartbeat, "heartbeat", "", "file with a heartbeat in canonical bytes")
 	f.StringVar(&node, "node", "", "node whose heartbeats are looked for in the blocks")
 	f.StringVar(&verdict, "verdict", "", "recorded unavailable, by its offence's id")
+	f.StringVar(&challenge, "challenge", "", "challenge that lapsed, by its id")
 	f.StringVar(&kind, "kind", "", "what two statements prove (default: what they are of)")
 	return c
 }
@@ -92,6 +96,8 @@ func (a *app) makePair(ctx context.Context, net, kind string, files []string) (s
 		return slashing.Proof{}, usage("unauthorised-software is made of one heartbeat: pass --heartbeat FILE or --node NODE")
 	case slashing.Unavailable:
 		return slashing.Proof{}, usage("an unavailable is made of a recorded verdict: pass --verdict OFFENCE")
+	case slashing.LostMessage:
+		return slashing.Proof{}, usage("a lost-message is made of a challenge that lapsed: pass --challenge ID")
 	}
 	var raw [2][]byte
 	for i, path := range files {

@@ -59,6 +59,8 @@ func carried(p slashing.Proof) []string {
 	switch h, params := p.Header.Header, p.Params.Header.Header; {
 	case p.Kind == slashing.DoubleSeal:
 		return []string{"headers", fmt.Sprintf("height %d", heightOf(p))}
+	case p.Kind == slashing.LostMessage:
+		return []string{"header", fmt.Sprintf("height %d, with the challenge in its state", h.Height)}
 	case params.Height > 0:
 		return []string{"headers", fmt.Sprintf("height %d, list of epoch %d; parameters as of height %d", h.Height, h.DirEpoch, params.Height)}
 	default:

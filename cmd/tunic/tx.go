@@ -38,6 +38,9 @@ type txFlags struct {
 	dryRun, wait                   bool
 	timeout                        time.Duration
 	note                           map[string]any // what build has to say with -o json; nil: nothing
+
+	// deliver brings the signed transaction to the ledger; nil: over its API.
+	deliver func(context.Context, *remote, chain.Tx) error
 }
 
 func (f *txFlags) add(c *cobra.Command) {
@@ -88,7 +91,12 @@ func send[T any](a *app, cmd *cobra.Command, f txFlags, d *chain.TypeDef[T], bui
 	if tx, err = key.Sign(r.domain(), d.Schema(), tx); err != nil {
 		return err
 	}
-	id, err := r.submit(ctx, tx)
+	id := tx.ID().String()
+	if f.deliver != nil {
+		err = f.deliver(ctx, r, tx)
+	} else {
+		id, err = r.submit(ctx, tx)
+	}
 	if err != nil {
 		return err
 	}
