@@ -337,4 +337,3 @@ func (a *app) makeLost(ctx context.Context, net, challenge string) (slashing.Pro
 	p, err := slashing.AssembleLost(s, row)
 	return p, (&judgement{err: err}).refused()
 }
-
