@@ -55,10 +55,8 @@ func (n *Network) makeClient(i int) (*Client, error) {
 	if err != nil {
 		return nil, err
 	}
-	var t link.Transport
-	if n.hub != nil {
-		t = &gated{n.hub.Client(), &n.gate}
-	} else if t, err = link.NewTLS(link.Config{BodySize: n.bodySize()}); err != nil {
+	t, err := n.clientTransport()
+	if err != nil {
 		return nil, err
 	}
 	cfg := client.Config{
@@ -73,4 +71,12 @@ func (n *Network) makeClient(i int) (*Client, error) {
 		return nil, err
 	}
 	return &Client{Name: ClientName(i), Account: account, Client: c}, nil
+}
+
+// clientTransport is one without identity.
+func (n *Network) clientTransport() (link.Transport, error) {
+	if n.hub != nil {
+		return &gated{n.hub.Client(), &n.gate}, nil
+	}
+	return link.NewTLS(link.Config{BodySize: n.bodySize()})
 }

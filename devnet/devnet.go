@@ -102,6 +102,7 @@ type Spec struct {
 
 // Network is a running network.
 type Network struct {
+	kept    atomic.Int64 // messages that relays were asked to keep
 	Spec    Spec
 	Seed    uint64
 	Genesis genesis.Genesis

@@ -218,7 +218,7 @@ func (n *Network) buildRelay(r *Relay) error {
 		Ledger: l, Transport: tr, Signer: sign,
 		Endpoints: []string{r.Endpoint}, Version: node.Version, OnSynced: r.onSynced,
 		Logger: n.log.With("relay", r.Index+1), Workers: 1, StoreBuffer: 256 << 10, BootID: "devnet", Rand: n.stream(r),
-		Verified: n.verified,
+		Verified: n.verified, WrapStore: r.Twin.Store,
 	}
 	cfg.StandingClock = !n.Spec.Live
 	if n.Spec.Skew > 0 {

@@ -147,6 +147,8 @@ type Config struct {
 	// Store keeps the mailboxes (a goleveldb below Dir; in memory without Dir).
 	// The caller closes a Store that it passes.
 	Store mailbox.Store
+	// WrapStore is what the mailboxes see of their store, whoever opened it (all).
+	WrapStore func(mailbox.Store) mailbox.Store
 	// StoreBuffer is the write buffer of that goleveldb in bytes (4 MiB).
 	StoreBuffer int
 	// Dir is the folder of the state: onion keys, marks, replay tags, mailboxes

@@ -80,6 +80,9 @@ func (r *Relay) open(f *folder) (_ *owner, closeState func() error, err error) {
 		}
 		store, closeStore = l, l.Close
 	}
+	if r.cfg.WrapStore != nil {
+		store = r.cfg.WrapStore(store)
+	}
 	r.mail, err = mailbox.New(mailbox.Config{
 		Self: r.id, Genesis: r.cfg.Genesis, Params: r.params, Format: r.format, Store: store, Sign: r.signReceipt,
 	})

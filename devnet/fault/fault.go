@@ -1,6 +1,6 @@
 // Package fault makes relays misbehave on command, by wrapping what a relay
-// sends and signs with and what it hears of the ledger: its Transport, its
-// Signer and its Ledger. Only devnet imports it.
+// sends, signs and keeps with and what it hears of the ledger: its Transport, its
+// Signer, its Store and its Ledger. Only devnet imports it.
 //
 // A Twin behaves like the honest relay until one of its faults is called, and
 // again when Off is. A Net holds what goes wrong between relays that are all
@@ -54,6 +54,8 @@ type Twin struct {
 	silent   bool
 	version  string // that heartbeats declare; empty: the relay's own
 	forge    Forgery
+	loses    bool
+	receipt  []byte // the newest storage receipt, encoded
 	verdicts map[chain.NodeID]verdict
 }
 
@@ -91,7 +93,7 @@ func (t *Twin) Pair(l statement.Label) (a, b []byte, ok bool) {
 func (t *Twin) Off() {
 	t.mu.Lock()
 	defer t.mu.Unlock()
-	t.drop, t.delay, t.silent, t.version, t.forge = nil, 0, false, "", ForgeNothing
+	t.drop, t.delay, t.silent, t.version, t.forge, t.loses = nil, 0, false, "", ForgeNothing, false
 	clear(t.verdicts)
 	t.reconnect()
 }

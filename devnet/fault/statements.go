@@ -57,6 +57,8 @@ func (s signer) Sign(d statement.Domain, l statement.Label, seq statement.Sequen
 		t.signed = st
 	case statement.LabelHeartbeat:
 		t.beat = st
+	case statement.LabelReceipt:
+		t.receipt = st.Encode()
 	}
 	return st
 }

@@ -29,6 +29,7 @@ func expectations() map[string]verb {
 		"votes":       {"expect votes RELAY fit|unfit [more|less] N", expectVotes},
 		"locked":      {"expect locked RELAY yes|no [for DURATION]", expectLocked},
 		"stake":       {"expect stake ACCOUNT RELAY TUN", expectStake},
+		"challenges":  {"expect challenges RELAY waiting|open|lapsed N", expectChallenges},
 		"lost":        {"expect lost ACCOUNT RELAY TUN", expectLost},
 		"burned":      {"expect burned more|same", expectBurned},
 		"honest":      {"expect honest", expectHonest},

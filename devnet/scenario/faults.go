@@ -12,14 +12,15 @@ import (
 
 // relayFaults are what `fault RELAY` knows.
 var relayFaults = []string{
-	"double-descriptor", "double-vote", "drop", "delay", "silent", "cut-off", "lie", "shield", "forge-probes", "old-version", "off",
+	"double-descriptor", "double-vote", "drop", "delay", "silent", "cut-off", "lie", "shield", "forge-probes", "old-version", "lost-message", "off",
 }
 
 // noArgument are the faults that need nothing more.
 var noArgument = map[string]func(context.Context, *devnet.Network, int) error{
-	"silent":  func(_ context.Context, n *devnet.Network, i int) error { n.Silence(i); return nil },
-	"cut-off": func(_ context.Context, n *devnet.Network, i int) error { n.CutFromLedger(i); return nil },
-	"off":     func(ctx context.Context, n *devnet.Network, i int) error { return n.Honest(ctx, i) },
+	"silent":       func(_ context.Context, n *devnet.Network, i int) error { n.Silence(i); return nil },
+	"cut-off":      func(_ context.Context, n *devnet.Network, i int) error { n.CutFromLedger(i); return nil },
+	"lost-message": func(_ context.Context, n *devnet.Network, i int) error { n.Relays[i].Twin.Lose(); return nil },
+	"off":          func(ctx context.Context, n *devnet.Network, i int) error { return n.Honest(ctx, i) },
 }
 
 var reasons = map[string]statement.Reasons{

@@ -39,7 +39,7 @@ func accusation(s *Script, l *line) (suspect, slashing.Kind, error) {
 		return who, 0, l.errorAt(x.col, "%q is no kind of offence%s", x.text, suggest(x.text, kinds()))
 	case who.sealer != (kind == slashing.DoubleSeal):
 		return who, 0, l.errorAt(x.col, "%s is not what is proven of that one", kind)
-	case kind == slashing.LostMessage || kind == slashing.KeyDisclosure || kind == slashing.Unavailable:
+	case kind == slashing.KeyDisclosure || kind == slashing.Unavailable:
 		return who, 0, l.errorAt(x.col, "nobody makes a proof of %s of what is public", kind)
 	}
 	return who, kind, nil
@@ -55,6 +55,9 @@ func (w *world) prove(who suspect, kind slashing.Kind) error {
 	}
 	if kind == slashing.Unauthorised {
 		return w.proveSoftware(who.relay)
+	}
+	if kind == slashing.LostMessage {
+		return w.proveLost(who.relay)
 	}
 	a, b, err := w.evidence(who.relay, kind)
 	if err != nil {

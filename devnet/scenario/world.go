@@ -29,6 +29,7 @@ type world struct {
 	loads  int
 	dumped map[string]uint32 // the fork that a dump was taken in
 	proof  []byte            // the last that was made
+	kept   map[int]devnet.Kept
 }
 
 type amount = chain.Amount
