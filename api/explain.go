@@ -24,6 +24,9 @@ func (s *server) ExplainNode(ctx context.Context, req oas.ExplainNodeRequestObje
 			return notFound(codeNodeUnknown, "node "+req.Node+" was never registered")
 		}
 		a := explain.Why(asked(m, n), asOf(m, n))
+		if why, ok := explain.WhySwarm(m.List(), id, m.Core().Params); ok {
+			a.Reasons = append(a.Reasons, why.Sentence())
+		}
 		out = oas.ExplainNode200JSONResponse{Node: id.String(), Height: int64(m.Head().Height), State: oas.NodeState(n.State.String()),
 			Listed: n.Listed, Eligible: a.Eligible, Reasons: linesOf(a.Reasons), Actions: linesOf(a.Actions)}
 		return nil

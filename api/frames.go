@@ -197,29 +197,43 @@ func (s *server) framesOf(sealed chain.SealedHeader, full bool) (*blockFrames, e
 	})
 }
 
-// frames keeps the newest block as all streams get it, so that it is encoded
+// frames keeps the newest blocks as all streams get them, so that each is encoded
 // once. Safe for concurrent use.
 type frames struct {
-	mu       sync.Mutex
+	mu   sync.Mutex
+	kept [keptFrameBlocks]frame // by height
+}
+
+// keptFrameBlocks is how many: of many streams some are a few blocks behind.
+const keptFrameBlocks = 8
+
+// frame is one block in its encoding.
+type frame struct {
+	height   chain.Height
+	fork     uint32
 	seal     [64]byte // of the block's header
 	params   uint32   // in force when it was read
 	unlisted int      // how many were named then
 	open     int      // challenges that were named then; within an epoch they only become fewer
-	last     []byte
+	bytes    []byte
 }
 
 // of is the bytes that a stream carries for e.
 func (f *frames) of(e ledger.Event) []byte {
 	f.mu.Lock()
 	defer f.mu.Unlock()
-	if f.last == nil || f.seal != e.Seal || f.params != e.Params || f.unlisted != len(e.Unlisted) || f.open != len(e.Challenges) {
-		b, err := blockEvent(e).Encode()
-		if err != nil {
-			panic("api: internal error: " + err.Error()) // a number and a word
-		}
-		f.seal, f.params, f.unlisted, f.open, f.last = e.Seal, e.Params, len(e.Unlisted), len(e.Challenges), b
+	at := &f.kept[e.Header.Height%keptFrameBlocks]
+	if at.bytes != nil && at.seal == e.Seal && at.params == e.Params && at.unlisted == len(e.Unlisted) && at.open == len(e.Challenges) {
+		return at.bytes
 	}
-	return f.last
+	b, err := blockEvent(e).Encode()
+	if err != nil {
+		panic("api: internal error: " + err.Error()) // a number and a word
+	}
+	if e.Header.Height >= at.height || e.Header.Fork > at.fork { // who reads the past pushes out nothing newer
+		*at = frame{e.Header.Height, e.Header.Fork, e.Seal, e.Params, len(e.Unlisted), len(e.Challenges), b}
+	}
+	return b
 }
 
 // unlisted is a registry.Unlisted as the stream shows it.

@@ -56,7 +56,7 @@ func (s *server) GetStatus(context.Context, oas.GetStatusRequestObject) (oas.Get
 				out.Listed++
 			}
 		}
-		bonded, burned, pool, due, down := st.Bonded(), st.Burned(), st.Pool(), st.Outstanding(), m.Slashing().Deposits()
+		bonded, burned, pool, due, down := st.Bonded(), st.Burned(), st.Pool(), st.Outstanding(), m.Slashing().Held()
 		out.Bonded, out.Burned, out.RewardPool, out.RewardsOutstanding, out.Deposits = amount(bonded), amount(burned), amount(pool), amount(due), amount(down)
 		out.Circulating = amount(s.supply - bonded - burned - pool - due - down)
 	})

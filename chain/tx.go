@@ -27,6 +27,8 @@ const (
 	KindDev           Kind = 8
 	KindChangeParams  Kind = 9
 	KindChallenge     Kind = 10
+
+	KindCommitDisclosure Kind = 11
 )
 
 // Signed reports whether transactions of this kind carry an account signature.

@@ -84,6 +84,11 @@ type Config struct {
 	// Rate is how many packets a second may leave on average (40); guards drop
 	// what exceeds 50.
 	Rate float64
+	// Cover says whether packets leave on a Poisson clock, loops where nothing
+	// else waits (as genesis says), and Pace is its mean (50 ms in dev, else
+	// 200 ms). Polls leave at most a fourth as often, and Rate does not count.
+	Cover Cover
+	Pace  time.Duration
 	// Note goes with our contact requests, at most 166 bytes.
 	Note string
 	// AcceptAll accepts contact requests without asking.

@@ -29,9 +29,10 @@ const sendBurst = 150
 // version 1 | descriptor statement 4+n | newest sealed header 4+n.
 const helloVersion = 1
 
-// waiting is one reply block whose answer is awaited.
+// waiting is one reply block whose answer is awaited, or a loop.
 type waiting struct {
 	keys onion.SURBKeys
+	loop *loop
 	n    int // which of the command's
 	ch   chan<- answer
 }
@@ -113,6 +114,10 @@ func (c *Client) answered(b []byte) {
 		return // too late, or not ours
 	}
 	defer w.keys.Destroy()
+	if w.loop != nil {
+		c.loopCame(w, bytes.Clone(b[onion.HeaderSize:]))
+		return
+	}
 	a := answer{n: w.n}
 	var msg []byte
 	if msg, a.err = w.keys.Open(bytes.Clone(b[onion.HeaderSize:])); a.err == nil {
@@ -194,7 +199,7 @@ func (c *Client) try(ctx context.Context, member chain.NodeID, cmd mail.Command,
 	if err != nil {
 		return nil, fmt.Errorf("wrap packet: %w", err)
 	}
-	if err := c.limit.Wait(ctx); err != nil {
+	if err := c.turn(ctx); err != nil {
 		return nil, err
 	}
 	sent := time.Now()

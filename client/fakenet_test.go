@@ -61,6 +61,7 @@ type fakeRelay struct {
 	history  map[mail.ID][][]byte    // all that was ever stored
 	cursor   uint64
 	stores   int // stores taken
+	dropped  int // packets swallowed
 	deletes  int
 	faults   fakeFaults
 }
@@ -68,6 +69,7 @@ type fakeRelay struct {
 type fakeFaults struct {
 	dropNext   int  // packets to swallow
 	dead       bool // swallow all
+	garble     bool // change all that goes to clients
 	badReceipt bool
 	full       bool
 	forget     bool                // sign, but do not keep
@@ -252,6 +254,10 @@ func (r *fakeRelay) packet(b []byte) {
 	meddle := r.faults.meddle
 	drop := r.faults.dead || r.faults.dropNext > 0
 	r.faults.dropNext = max(0, r.faults.dropNext-1)
+	if drop {
+		r.dropped++
+	}
+	garble := r.faults.garble
 	r.mu.Unlock()
 	if drop {
 		return
@@ -273,6 +279,9 @@ func (r *fakeRelay) packet(b []byte) {
 		r.mu.Lock()
 		l := r.clients[o.Token]
 		r.mu.Unlock()
+		if garble {
+			out[100] ^= 1
+		}
 		if l != nil {
 			b := append(append(bytes.Clone(o.SURB[:]), make([]byte, onion.HeaderSize-16)...), out...)
 			if meddle {

@@ -327,14 +327,9 @@ func (c *Client) nowAt(v *view) chain.Time {
 	return chain.Time(time.Now().UnixMilli())
 }
 
-// delay draws how long a hop is asked to hold a packet: exponential, with the
-// network's mean, at most ten times that.
+// delay draws how long a hop is asked to hold a packet.
 func (c *Client) delay() uint32 {
-	mean := float64(c.cfg.Core.Params.MixingMean)
-	if mean == 0 {
-		return 0
-	}
-	return uint32(min(mean*c.exponential(), 10*mean))
+	return path.Delay(path.FromReader(c.rand).Uint64(), c.cfg.Core.Params.MixingMean)
 }
 
 // exponential draws from the distribution of mean 1.

@@ -33,6 +33,7 @@ type Client struct {
 	format   mail.Format
 	store    *store
 	limit    *rate.Limiter
+	turns    chan struct{} // one for each packet that may leave; nil without cover
 	// greetings bounds the work that guards' greetings can make.
 	greetings *rate.Limiter
 
@@ -88,6 +89,9 @@ func New(cfg Config) (*Client, error) {
 		return nil, fmt.Errorf("new client: %w", err)
 	}
 	c.store = s
+	if cfg.covered() {
+		c.turns = make(chan struct{})
+	}
 	if err = c.load(rows); err == nil {
 		err = haltedBefore(c.meta)
 	}
@@ -113,7 +117,7 @@ func (cfg *Config) check() error {
 		return fmt.Errorf("%w: %d hops, 2 to %d", ErrConfig, cfg.Hops, path.MaxHops)
 	case len(cfg.Note) > ratchet.MaxNote || !utf8.ValidString(cfg.Note):
 		return fmt.Errorf("%w: the note has more than %d bytes or is not UTF-8", ErrConfig, ratchet.MaxNote)
-	case cfg.Poll < 0 || cfg.Timeout < 0 || cfg.Resend < 0 || cfg.Compare < 0:
+	case cfg.Poll < 0 || cfg.Timeout < 0 || cfg.Resend < 0 || cfg.Compare < 0 || cfg.Pace < 0:
 		return fmt.Errorf("%w: a negative duration", ErrConfig)
 	}
 	if err := cfg.Core.Validate(); err != nil {
@@ -130,6 +134,10 @@ func (cfg *Config) check() error {
 	pick(&cfg.Poll, 300*time.Millisecond, 10*time.Second)
 	pick(&cfg.Timeout, 3*time.Second, 3*time.Second)
 	pick(&cfg.Resend, 10*time.Second, 5*time.Minute)
+	pick(&cfg.Pace, 50*time.Millisecond, 200*time.Millisecond)
+	if cfg.covered() {
+		cfg.Poll = max(cfg.Poll, pollsApart*cfg.Pace)
+	}
 	if cfg.Compare == 0 {
 		cfg.Compare = time.Duration(p.EpochLength) * time.Millisecond / 2
 	}
@@ -183,6 +191,9 @@ func (c *Client) Run(ctx context.Context) error {
 	c.wg.Go(func() { c.publish(ctx) })
 	c.wg.Go(func() { c.pollClock(ctx) })
 	c.wg.Go(func() { c.askHeads(ctx) })
+	if c.turns != nil {
+		c.wg.Go(func() { c.sendClock(ctx) })
+	}
 	c.dispatch(ctx)
 	c.wg.Wait()
 	c.pool.Close()

@@ -56,7 +56,7 @@ func child(what string, args []string) int {
 			err = readErr
 			break
 		}
-		err = node.RunRelay(ctx, node.RelayConfig{Dir: *dir, Network: n, Listen: *listen, Logger: log, Signer: recorded})
+		err = node.RunRelay(ctx, node.RelayConfig{Dir: *dir, Network: n, Listen: []string{*listen}, Logger: log, Signer: recorded})
 	}
 	if err != nil && ctx.Err() == nil {
 		fmt.Fprintln(os.Stderr, err)

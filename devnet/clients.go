@@ -6,6 +6,7 @@ import (
 	"path/filepath"
 	"time"
 
+	"tunic/chain"
 	"tunic/client"
 	"tunic/node"
 	"tunic/onion/link"
@@ -59,9 +60,15 @@ func (n *Network) makeClient(i int) (*Client, error) {
 	if err != nil {
 		return nil, err
 	}
+	if n.Spec.Wrap != nil {
+		t = n.Spec.Wrap(ClientName(i), chain.NodeID{}, t)
+	}
 	cfg := client.Config{
 		Account: account, Core: n.Genesis.Core, Genesis: n.File.Genesis, Ledger: node.FollowLedger(n.ctx, f), Transport: t,
 		AcceptAll: true, Poll: 60 * time.Millisecond, Logger: n.log.With("client", ClientName(i)),
+	}
+	if !n.Spec.Live {
+		cfg.Cover = client.CoverOff // a network that stands still cannot come to rest otherwise
 	}
 	if n.Spec.Dir != "" {
 		cfg.Dir = filepath.Join(n.Spec.Dir, ClientName(i))

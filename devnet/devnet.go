@@ -55,6 +55,10 @@ var ErrSpec = errors.New("devnet: unusable spec")
 // MaxSkew is how far clocks may be apart: a header further ahead is refused.
 const MaxSkew = time.Duration(light.MaxAhead) * time.Millisecond
 
+// GCPercent is for debug.SetGCPercent in a process that is a network and nothing
+// else: memory is scarcer than time where many nodes share it.
+const GCPercent = 25
+
 // MaxRelays bounds a network in one process.
 const MaxRelays = 1000
 
@@ -96,6 +100,9 @@ type Spec struct {
 	// AtOnce seals what somebody submits at once, though the clock stands still;
 	// without it Seal and Advance do.
 	AtOnce bool
+	// Wrap wraps the transport of every relay and client, by its name, for who
+	// watches what they send and get (nothing). A client's id is zero.
+	Wrap func(name string, id chain.NodeID, t link.Transport) link.Transport
 	// Logger takes what the parts of the network log (nothing).
 	Logger *slog.Logger
 }
@@ -119,6 +126,7 @@ type Network struct {
 	internal genesis.Network // File for the parts in this process
 	verified *statement.Verified
 	shared   *feed.Shared
+	together *relay.Shared
 	log      *slog.Logger
 	hub      *link.Memory
 	gate     gate       // clients wait at it
@@ -134,6 +142,10 @@ type Network struct {
 	ctx       context.Context
 	cancel    context.CancelFunc
 	wg        sync.WaitGroup
+
+	selling sync.Mutex // guards what follows
+	told    []*Sale    // committed to, to be revealed
+	sold    int
 
 	waited atomic.Int64  // nanoseconds in barrier
 	down   chan struct{} // closed with the first failure
@@ -167,7 +179,7 @@ func Start(ctx context.Context, spec Spec) (*Network, error) {
 		return nil, err
 	}
 	n.verified = statement.NewVerified()
-	n.shared = feed.NewShared(n.verified)
+	n.shared, n.together = feed.NewShared(n.verified), relay.NewShared()
 	n.ctx, n.cancel = context.WithCancel(ctx)
 	if err := n.start(ctx); err != nil {
 		return nil, errors.Join(err, n.Close())

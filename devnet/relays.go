@@ -208,6 +208,9 @@ func (n *Network) buildRelay(r *Relay) error {
 	if err != nil {
 		return err
 	}
+	if n.Spec.Wrap != nil {
+		t = n.Spec.Wrap(r.Name(), r.ID, t)
+	}
 	f, err := n.feed()
 	if err != nil {
 		return err
@@ -217,8 +220,8 @@ func (n *Network) buildRelay(r *Relay) error {
 		Identity: r.keys.Identity, VRF: r.keys.VRF, Core: n.Genesis.Core, Genesis: n.File.Genesis,
 		Ledger: l, Transport: tr, Signer: sign,
 		Endpoints: []string{r.Endpoint}, Version: node.Version, OnSynced: r.onSynced,
-		Logger: n.log.With("relay", r.Index+1), Workers: 1, StoreBuffer: 256 << 10, BootID: "devnet", Rand: n.stream(r),
-		Verified: n.verified, WrapStore: r.Twin.Store,
+		Logger: n.log.With("relay", r.Index+1), Workers: 1, StoreBuffer: 256 << 10, BootID: "devnet", Rand: r.Twin.Rand(n.stream(r)),
+		Verified: n.verified, Shared: n.together, WrapStore: r.Twin.Store,
 	}
 	cfg.StandingClock = !n.Spec.Live
 	if n.Spec.Skew > 0 {

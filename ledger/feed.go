@@ -23,7 +23,7 @@ type Event struct {
 	// Challenges are the open ones whose chunk is drawn, with the first block of
 	// the head's epoch alone; nil: not said.
 	Challenges []slashing.Challenge
-	Params   uint32 // number of the parameters in force at the head, when this was read
+	Params     uint32 // number of the parameters in force at the head, when this was read
 }
 
 // subscriberQueue is how many events are read ahead of a subscriber.
@@ -34,8 +34,12 @@ type feed struct {
 	mu     sync.Mutex
 	ch     chan struct{} // closed and replaced with each block
 	closed bool
-	last   Event // what the first subscriber has read of the newest block
+	recent [keptEvents]Event // what the first subscriber has read of the newest blocks, by height
 }
+
+// keptEvents is of how many of the newest blocks subscribers share what was read:
+// some of many are a few blocks behind at any time.
+const keptEvents = 8
 
 func (f *feed) init() { f.ch = make(chan struct{}) }
 
@@ -186,16 +190,19 @@ func (l *Ledger) Event(s chain.SealedHeader) (Event, error) {
 	if err := l.stands(s); err != nil {
 		return Event{}, err
 	}
-	newest := s.Header.Height == l.head.Header.Height
-	if e, ok := l.feed.read(s); ok && newest {
-		return e, nil
-	}
-	e, err := l.event(s.Header.Height)
-	e.Params = l.machine.InForce().Number
-	if err == nil && newest {
+	e, ok := l.feed.read(s)
+	if !ok {
+		var err error
+		if e, err = l.event(s.Header.Height); err != nil {
+			return e, err
+		}
 		l.feed.keep(e)
 	}
-	return e, err
+	e.Params = l.machine.InForce().Number
+	if s.Header.DirEpoch != l.head.Header.DirEpoch {
+		e.Unlisted = nil
+	}
+	return e, nil
 }
 
 // stands refuses a header that is not of the present history; mu is held.
@@ -217,17 +224,29 @@ func (l *Ledger) stands(s chain.SealedHeader) error {
 	return nil
 }
 
-// read is the event of the block with this head, if it was read before.
+// read is the event of a block as it was read while its epoch was the head's, if
+// it is among those kept.
 func (f *feed) read(head chain.SealedHeader) (Event, bool) {
 	f.mu.Lock()
 	defer f.mu.Unlock()
-	return f.last, f.last.Header.Height > 0 && f.last.Seal == head.Seal
+	e := f.recent[head.Header.Height%keptEvents]
+	return e, e.Header.Height > 0 && e.Seal == head.Seal
 }
 
+// keep remembers an event in the place of an older one.
 func (f *feed) keep(e Event) {
 	f.mu.Lock()
 	defer f.mu.Unlock()
-	f.last = e
+	if at := &f.recent[e.Header.Height%keptEvents]; e.Header.Height >= at.Header.Height {
+		*at = e
+	}
+}
+
+// forget drops what was read before a revert: who is judged is read anew.
+func (f *feed) forget() {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	f.recent = [keptEvents]Event{}
 }
 
 // event is what subscribers see of the block at h.

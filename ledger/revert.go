@@ -167,6 +167,7 @@ func (l *Ledger) fork(op machine.DevOp, s Snapshot, p *past) (chain.SealedHeader
 	l.clock.restore(now)
 	l.pool.fork(height, lost, func(t *machine.Prepared) error { return l.machine.CheckTx(t, now) }, l.machine.Account)
 	l.forkAt, l.reverts = height, append(l.reverts, height)
+	l.feed.forget()
 	l.barrierMu.Lock()
 	reverting := l.reverting
 	l.barrierMu.Unlock()

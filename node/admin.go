@@ -50,11 +50,20 @@ func ServeAdmin(ctx context.Context, ln net.Listener, m *Metrics) error {
 func adminHandler(m *Metrics) http.Handler {
 	mux := http.NewServeMux()
 	mux.Handle("GET /metrics", m.handler())
+	profiles(mux)
+	return localOnly(mux)
+}
+
+func profiles(mux *http.ServeMux) {
 	mux.HandleFunc("GET /debug/pprof/", pprof.Index)
 	mux.HandleFunc("GET /debug/pprof/cmdline", pprof.Cmdline)
 	mux.HandleFunc("GET /debug/pprof/profile", pprof.Profile)
 	mux.HandleFunc("GET /debug/pprof/symbol", pprof.Symbol)
 	mux.HandleFunc("GET /debug/pprof/trace", pprof.Trace)
+}
+
+// localOnly refuses who is not on this machine.
+func localOnly(mux *http.ServeMux) http.Handler {
 	next := httpx.ProblemMux(mux)
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		if !httpx.IsLocal(r) || httpx.FromPage(r) {

@@ -26,6 +26,8 @@ type ClientConfig struct {
 	Hops int
 	// Poll is the mean time between polls (by profile).
 	Poll time.Duration
+	// Cover says whether packets leave on a clock of their own (as genesis says).
+	Cover client.Cover
 	// AcceptAll accepts contact requests without asking.
 	AcceptAll bool
 	Logger    *slog.Logger
@@ -47,7 +49,7 @@ func OpenClient(ctx context.Context, cfg ClientConfig) (*client.Client, error) {
 	}
 	c, err := client.New(client.Config{
 		Account: cfg.Account, Dir: cfg.Dir, Core: cfg.Network.Core, Genesis: cfg.Network.Genesis,
-		Ledger: clientLedger{f}, Transport: t, Hops: cfg.Hops, Poll: cfg.Poll, AcceptAll: cfg.AcceptAll, Logger: cfg.Logger,
+		Ledger: clientLedger{f}, Transport: t, Hops: cfg.Hops, Poll: cfg.Poll, Cover: cfg.Cover, AcceptAll: cfg.AcceptAll, Logger: cfg.Logger,
 	})
 	if err == nil {
 		go follow(ctx, f)

@@ -5,43 +5,34 @@ import (
 	"crypto/rand"
 	"errors"
 	"fmt"
-	"log/slog"
+	"net"
 	"net/netip"
+	"os"
+	"path/filepath"
+	"sync"
 
 	"tunic/api/feed"
 	"tunic/chain"
-	"tunic/chain/genesis"
 	"tunic/internal/durable"
 	"tunic/ledger/light"
 	"tunic/onion/link"
 	"tunic/relay"
 )
 
-// RelayConfig configures the relay daemon.
-type RelayConfig struct {
-	// Dir holds the node's keys and state.
-	Dir string
-	// Network is the trust root; its URLs are asked in order.
-	Network genesis.Network
-	// Listen is the address and port to accept links on; Advertise what the
-	// descriptor says (Listen).
-	Listen, Advertise string
-	// Family names other nodes of the same owner.
-	Family []chain.NodeID
-	// Signer wraps what signs the relay's statements (nothing).
-	Signer func(relay.Signer) relay.Signer
-	// Ready is called once the relay has acted on a first head.
-	Ready  func(id chain.NodeID)
-	Logger *slog.Logger
-}
+// RelayAdminFile is a file in a relay's folder that is there while it runs with an
+// admin listener, and holds its URL.
+const RelayAdminFile = "admin.url"
 
-// RunRelay runs a relay until ctx ends or it must halt.
+// RunRelay runs a relay until ctx ends or it must halt. Bounds that are zero are
+// those of DefaultRelay, but for Drain.
 func RunRelay(ctx context.Context, cfg RelayConfig) error {
-	if cfg.Advertise == "" {
-		cfg.Advertise = cfg.Listen
+	if len(cfg.Listen) == 0 {
+		return fmt.Errorf("%w: listen is missing", ErrSettings)
 	}
-	if a, err := netip.ParseAddrPort(cfg.Advertise); err != nil || a.Port() == 0 || a.Addr().IsUnspecified() {
-		return fmt.Errorf("relay: %q is not an address and port that others can reach; pass --listen and, behind a NAT, --advertise", cfg.Advertise)
+	for _, s := range cfg.endpoints() {
+		if a, err := netip.ParseAddrPort(s); err != nil || a.Port() == 0 || a.Addr().IsUnspecified() {
+			return fmt.Errorf("relay: %q is not an address and port that others can reach; pass --listen and, behind a NAT, --advertise", s)
+		}
 	}
 	if err := durable.MkdirAll(cfg.Dir); err != nil {
 		return fmt.Errorf("relay: %w", err)
@@ -58,7 +49,8 @@ func RunRelay(ctx context.Context, cfg RelayConfig) error {
 	if err != nil {
 		return err
 	}
-	t, err := link.NewTLS(link.Config{Identity: keys.Identity, BodySize: relay.BodySize(cfg.Network.Core)})
+	t, err := link.NewTLS(link.Config{Identity: keys.Identity, BodySize: relay.BodySize(cfg.Network.Core),
+		Limits: link.Limits{QueueBytes: cfg.Links.QueueBytes, WriteTimeout: cfg.Links.WriteTimeout}})
 	if err != nil {
 		return err
 	}
@@ -66,24 +58,70 @@ func RunRelay(ctx context.Context, cfg RelayConfig) error {
 	if cfg.Signer != nil {
 		signer = cfg.Signer(signer)
 	}
-	first := true
-	r, err := relay.New(relay.Config{
-		Identity: keys.Identity, VRF: keys.VRF, Core: cfg.Network.Core, Genesis: cfg.Network.Genesis,
-		Ledger: RelayLedger(f), Transport: t, Listen: []string{cfg.Listen}, Endpoints: []string{cfg.Advertise},
-		Family: cfg.Family, Version: Version, Dir: cfg.Dir, Signer: signer, Logger: cfg.Logger,
-		OnSynced: func(chain.Height) {
-			if first && cfg.Ready != nil {
-				cfg.Ready(keys.ID())
-			}
-			first = false
-		},
-	})
+	admin, err := cfg.listenAdmin()
 	if err != nil {
 		return err
 	}
+	var synced sync.Once
+	r, err := relay.New(relay.Config{
+		Identity: keys.Identity, VRF: keys.VRF, Core: cfg.Network.Core, Genesis: cfg.Network.Genesis,
+		Ledger: RelayLedger(f), Transport: t, Listen: cfg.Listen, Endpoints: cfg.endpoints(),
+		Family: cfg.Family, Version: Version, Dir: cfg.Dir, Signer: signer, Logger: cfg.Logger,
+		Links: cfg.Links.pool(), Workers: cfg.Workers, Queue: cfg.Queue, Delayed: cfg.Delayed, ReplayTags: cfg.ReplayTags,
+		Clients: cfg.Clients, Mailers: cfg.Mail.Commands, MailItems: cfg.Mail.Items, MailBundles: cfg.Mail.Bundles,
+		StoreBuffer: cfg.Mail.StoreBuffer, Drain: cfg.Drain,
+		OnSynced: func(chain.Height) {
+			synced.Do(func() {
+				if cfg.Ready != nil {
+					cfg.Ready(keys.ID(), adminURL(admin))
+				}
+			})
+		},
+	})
+	if err != nil {
+		if admin != nil {
+			admin.Close()
+		}
+		return err
+	}
+	var wg sync.WaitGroup
+	ctx, ended := context.WithCancel(ctx)
+	defer wg.Wait()
+	defer ended()
+	if admin != nil {
+		mark := filepath.Join(cfg.Dir, RelayAdminFile)
+		if err := os.WriteFile(mark, []byte(adminURL(admin)+"\n"), 0o600); err != nil {
+			admin.Close()
+			return fmt.Errorf("relay: %w", err)
+		}
+		defer os.Remove(mark)
+		v, err := newRelayView(r, &cfg)
+		if err != nil {
+			admin.Close()
+			return err
+		}
+		wg.Go(func() { v.refresh(ctx) })
+		wg.Go(func() { _ = Serve(ctx, admin, localOnly(v.routes())) })
+	}
+	wg.Go(func() { Watchdog(ctx, func() { r.Status() }) })
 	err = r.Run(ctx)
 	if cause := context.Cause(ctx); errors.Is(cause, relay.ErrTwoHeads) {
 		return cause
 	}
 	return err
+}
+
+// listenAdmin opens the admin listener, nil where there is none.
+func (c *RelayConfig) listenAdmin() (net.Listener, error) {
+	if c.Admin == "" {
+		return nil, nil
+	}
+	return ListenAdmin(c.Admin)
+}
+
+func adminURL(ln net.Listener) string {
+	if ln == nil {
+		return ""
+	}
+	return "http://" + ln.Addr().String()
 }

@@ -4,6 +4,7 @@ import (
 	"testing"
 
 	"github.com/cloudflare/circl/dh/x25519"
+	"github.com/cloudflare/circl/kem/xwing"
 
 	. "tunic/onion"
 )
@@ -17,8 +18,21 @@ func BenchmarkX25519(b *testing.B) {
 	}
 }
 
+func BenchmarkXWing(b *testing.B) {
+	private, public, err := xwing.GenerateKeyPair(seeded("bench"))
+	if err != nil {
+		b.Fatal(err)
+	}
+	var shared [32]byte
+	var ciphertext [1120]byte
+	public.EncapsulateTo(ciphertext[:], shared[:], make([]byte, 64))
+	for b.Loop() {
+		private.DecapsulateTo(shared[:], ciphertext[:])
+	}
+}
+
 func BenchmarkPeel(b *testing.B) {
-	for _, g := range []Geometry{Small, Large} {
+	for _, g := range []Geometry{Small, Large, Hybrid} {
 		b.Run(g.String(), func(b *testing.B) {
 			rand := seeded("bench")
 			r := newRoute(b, g, rand, 4)
@@ -42,7 +56,7 @@ func BenchmarkPeel(b *testing.B) {
 }
 
 func BenchmarkWrap(b *testing.B) {
-	for _, g := range []Geometry{Small, Large} {
+	for _, g := range []Geometry{Small, Large, Hybrid} {
 		b.Run(g.String(), func(b *testing.B) {
 			rand := seeded("bench")
 			r := newRoute(b, g, rand, 4)

@@ -1,19 +1,23 @@
 package onion
 
 import (
+	"bytes"
 	"crypto/aes"
 	"crypto/cipher"
 	"crypto/sha512"
 	"encoding/binary"
 
-	"github.com/cloudflare/circl/dh/x25519"
 	"golang.org/x/crypto/poly1305" //nolint:staticcheck // a one-time key per packet is the case that it is for
 	"lukechampine.com/adiantum"
 
 	"tunic/chain"
 )
 
-const kdfLabel = "tunic/onion/1"
+// Labels of the key derivation, of one length.
+const (
+	kdfLabel       = "tunic/onion/1"
+	kdfLabelHybrid = "tunic/onion/h"
+)
 
 // kdfSize is the length of what is hashed: label, counter, shared secret,
 // genesis hash, first epoch of the key, node's key, ephemeral key.
@@ -31,12 +35,13 @@ type secrets struct {
 	tag    Tag
 }
 
-// derive computes a layer's secrets from the X25519 secret and from everything
+// derive computes a layer's secrets from the shared secret and from everything
 // the two sides must agree on. The keys are hashed as they stand on the wire:
-// X25519 gives one secret for several encodings of a point.
-func (s *secrets) derive(shared *x25519.Key, genesis *chain.Hash, first chain.Epoch, public, ephemeral []byte) {
+// X25519 gives one secret for several encodings of a point. In the hybrid
+// geometry, public and ephemeral are the hashes of public key and ciphertext.
+func (s *secrets) derive(label string, shared *[32]byte, genesis *chain.Hash, first chain.Epoch, public, ephemeral []byte) {
 	var in [kdfSize]byte
-	b := append(in[:0], kdfLabel...)
+	b := append(in[:0], label...)
 	b = append(b, 1)
 	b = append(b, shared[:]...)
 	b = append(b, genesis[:]...)
@@ -66,28 +71,40 @@ func newStream(key *[32]byte) cipher.Stream {
 	return cipher.NewCTR(block, zeroIV[:])
 }
 
-// macInput is all of a header but the MAC itself.
-func macInput(buf *[HeaderSize - macSize]byte, header []byte) []byte {
-	copy(buf[:offMAC], header[:offMAC])
-	copy(buf[offMAC:], header[offRouting:HeaderSize])
-	return buf[:]
+// setMAC and checkMAC cover all of a header but the MAC itself.
+func (g Geometry) setMAC(header []byte, key *[32]byte) {
+	m := poly1305.New(key)
+	m.Write(header[:g.offMAC()])
+	m.Write(header[g.offRouting():])
+	m.Sum(header[g.offMAC():g.offMAC()])
 }
 
-func setMAC(header []byte, key *[32]byte) {
-	var buf [HeaderSize - macSize]byte
-	var sum [macSize]byte
-	poly1305.Sum(&sum, macInput(&buf, header), key)
-	copy(header[offMAC:offRouting], sum[:])
-}
-
-func checkMAC(header []byte, key *[32]byte) bool {
-	var buf [HeaderSize - macSize]byte
-	return poly1305.Verify((*[macSize]byte)(header[offMAC:offRouting]), macInput(&buf, header), key)
+// checkMAC compares in constant time.
+func (g Geometry) checkMAC(header []byte, key *[32]byte) bool {
+	m := poly1305.New(key)
+	m.Write(header[:g.offMAC()])
+	m.Write(header[g.offRouting():])
+	return m.Verify(header[g.offMAC():g.offRouting()])
 }
 
 // seal and open are the two directions of a permutation over the whole payload:
 // every bit of what goes in decides about every bit of what comes out. The key
 // is 32 bytes, used for one payload.
-func seal(payload, key []byte) { adiantum.New(key).Encrypt(payload, nil) }
+func seal(payload, key []byte) {
+	adiantum.New(key).Encrypt(payload, nil)
+	freeVectors()
+}
 
-func open(payload, key []byte) { adiantum.New(key).Decrypt(payload, nil) }
+func open(payload, key []byte) {
+	adiantum.New(key).Decrypt(payload, nil)
+	freeVectors()
+}
+
+var zeros [64]byte
+
+// freeVectors ends the use of the upper halves of the vector registers, which
+// Adiantum and circl's ML-KEM leave in use (no VZEROUPPER). On Intel processors
+// with SHA extensions the next SHA-256 on this thread, whoever's it is, would
+// otherwise take a hundred times as long. The search for a byte ends with that
+// instruction wherever the processor has it, and costs 3 ns.
+func freeVectors() { bytes.IndexByte(zeros[:], 0) }

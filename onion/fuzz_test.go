@@ -2,31 +2,91 @@ package onion_test
 
 import (
 	"bytes"
+	"encoding/json"
+	"errors"
+	"os"
 	"testing"
 
 	. "tunic/onion"
 )
 
+// vectorPackets are packets of the golden vectors, as each node receives them:
+// seeds that mutations start from.
+func vectorPackets(t testing.TB, name string) (v vector, packets [][]byte) {
+	t.Helper()
+	b, err := os.ReadFile("testdata/" + name + ".json")
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := json.Unmarshal(b, &v); err != nil {
+		t.Fatal(err)
+	}
+	for _, l := range v.Layers {
+		packets = append(packets, append(bytes.Clone(l.Header), l.Payload...))
+	}
+	return v, packets
+}
+
 // FuzzOpenHeader: whatever arrives, a node neither panics nor takes a header
-// that its sender did not make.
+// that its sender did not make, and what it refuses it refuses for the first
+// reason in the order of docs/spec/onion.md.
 func FuzzOpenHeader(f *testing.F) {
-	rand := seeded("fuzz")
-	r := newRoute(f, Small, rand, 3)
-	keys := r.table(f, 0)
-	good := r.wrap(f, rand, []byte("hello"))
-	f.Add(good)
-	f.Add(good[:HeaderSize])
-	f.Add(make([]byte, len(good)))
+	v, packets := vectorPackets(f, "forward-small")
+	for _, p := range packets {
+		f.Add(p)
+	}
+	f.Add(packets[0][:HeaderSize])
+	f.Add(make([]byte, len(packets[0])))
+	keys, err := NewKeys(Small, v.Genesis, LoadKey([32]byte(v.Nodes[0].Private), v.Nodes[0].FirstEpoch))
+	if err != nil {
+		f.Fatal(err)
+	}
+	fuzzOpenHeader(f, keys, Small, packets[0][:HeaderSize], Selector(v.Nodes[0].FirstEpoch))
+}
+
+// FuzzOpenHybrid is the same in the hybrid geometry.
+func FuzzOpenHybrid(f *testing.F) {
+	v, headers := vectorPackets(f, "forward-hybrid")
+	f.Add(make([]byte, Hybrid.PacketSize()))
+	for _, h := range headers {
+		f.Add(append(h, make([]byte, Hybrid.PayloadSize())...))
+	}
+	keys, err := NewKeys(Hybrid, v.Genesis, LoadHybridKey([32]byte(v.Nodes[0].Private), v.Nodes[0].FirstEpoch))
+	if err != nil {
+		f.Fatal(err)
+	}
+	fuzzOpenHeader(f, keys, Hybrid, headers[0][:Hybrid.HeaderSize()], Selector(v.Nodes[0].FirstEpoch))
+}
+
+func fuzzOpenHeader(f *testing.F, keys *Keys, g Geometry, good []byte, selector byte) {
 	f.Fuzz(func(t *testing.T, b []byte) {
 		work := bytes.Clone(b)
 		o, err := keys.OpenHeader(work)
-		if err != nil {
+		var want error
+		switch {
+		case len(b) != g.PacketSize():
+			want = ErrSize
+		case b[0] != byte(g):
+			want = ErrVersion
+		case b[1] != selector:
+			want = ErrUnknownKey
+		case !bytes.Equal(b[:len(good)], good):
+			want = ErrMAC
+		}
+		if !errors.Is(err, want) && !(want == ErrMAC && errors.Is(err, ErrZeroSecret)) {
+			t.Fatalf("%v, want %v", err, want)
+		}
+		if len(b) == g.PacketSize() && !bytes.Equal(work[g.HeaderSize():], b[g.HeaderSize():]) {
+			t.Fatal("OpenHeader touched the payload")
+		}
+		out, err := o.Finish()
+		if want != nil {
+			if !errors.Is(err, ErrFinished) {
+				t.Fatalf("what was refused is finished: %v", err)
+			}
 			return
 		}
-		if !bytes.Equal(b[:HeaderSize], good[:HeaderSize]) {
-			t.Fatalf("taken: %x", b[:HeaderSize])
-		}
-		if out, err := o.Finish(); err != nil || len(out) != len(b) {
+		if err != nil || len(out) != len(b) || out[0] != byte(g) {
 			t.Fatalf("forwarded as %d bytes, %v", len(out), err)
 		}
 	})
@@ -81,20 +141,29 @@ func FuzzPayload(f *testing.F) {
 	})
 }
 
-// FuzzSURB: a reply block from anyone makes a packet or an error, never more.
+// FuzzSURB: a reply block from anyone makes a packet of its geometry whose
+// header is its own, or an error, never more; it reads as the bytes it is.
 func FuzzSURB(f *testing.F) {
-	rand := seeded("fuzz surb")
-	s, _ := newRoute(f, Small, rand, 3).surb(f, rand)
-	f.Add(s[:])
+	for _, name := range []string{"reply-small", "reply-large", "reply-hybrid"} {
+		v, _ := vectorPackets(f, name)
+		f.Add([]byte(v.SURB))
+	}
 	f.Add(make([]byte, SURBSize))
 	f.Fuzz(func(t *testing.T, b []byte) {
 		s, err := ParseSURB(b)
 		if err != nil {
+			if g := SURB(b).Geometry(); g.PayloadSize() != 0 {
+				t.Fatalf("refused with %v, and of the %s geometry", err, g)
+			}
 			return
 		}
-		_, packet, err := s.Reply([]byte("hello"))
-		if err != nil || len(packet) != s.Geometry().PacketSize() {
+		g := s.Geometry()
+		first, packet, err := s.Reply([]byte("hello"))
+		if err != nil || len(packet) != g.PacketSize() || first != s.First() || !bytes.Equal(s, b) {
 			t.Fatalf("packet of %d bytes, %v", len(packet), err)
+		}
+		if !bytes.Equal(packet[:g.HeaderSize()], b[4:4+g.HeaderSize()]) {
+			t.Fatal("another header than the block's")
 		}
 	})
 }

@@ -41,12 +41,16 @@ func newRoute(t testing.TB, g Geometry, rand io.Reader, n int) *route {
 	t.Helper()
 	r := &route{geo: g}
 	for i := range n {
-		k, err := NewKey(rand, chain.Epoch(980+i))
+		draw := NewKey
+		if g == Hybrid {
+			draw = NewHybridKey
+		}
+		k, err := draw(rand, chain.Epoch(980+i))
 		if err != nil {
 			t.Fatal(err)
 		}
 		r.keys = append(r.keys, k)
-		r.hops = append(r.hops, Hop{Index: uint32(100 + 7*i), Key: k.Public(), KeyEpoch: k.FirstEpoch(), Delay: uint32(10 * (i + 1))})
+		r.hops = append(r.hops, Hop{Index: uint32(100 + 7*i), Key: k.Public(), KeyEpoch: k.FirstEpoch(), Delay: uint32(10 * (i + 1)), Hybrid: k.Hybrid()})
 	}
 	return r
 }
@@ -54,7 +58,11 @@ func newRoute(t testing.TB, g Geometry, rand io.Reader, n int) *route {
 // table is what node i holds: its key and one other.
 func (r *route) table(t testing.TB, i int) *Keys {
 	t.Helper()
-	other := LoadKey([32]byte{1: byte(i), 2: 1}, 900)
+	load := LoadKey
+	if r.geo == Hybrid {
+		load = LoadHybridKey
+	}
+	other := load([32]byte{1: byte(i), 2: 1}, 900)
 	keys, err := NewKeys(r.geo, genesis, other, r.keys[i])
 	if err != nil {
 		t.Fatal(err)

@@ -13,30 +13,35 @@ import (
 // low byte of the key's first epoch.
 func Selector(first chain.Epoch) byte { return byte(first) }
 
-// Key is a node's onion key pair. It prints as its epoch alone.
+// Key is a node's onion key pair: X25519, or X-Wing for the hybrid geometry. It
+// prints as its epoch alone.
 type Key struct {
-	private, public x25519.Key
+	private, public [32]byte // hybrid: the seed, the hash of the public key
+	hybrid          *hybridKey
 	first           chain.Epoch
 }
 
 // NewKey draws a key that is valid from epoch first on.
-func NewKey(rand io.Reader, first chain.Epoch) (*Key, error) {
+func NewKey(rand io.Reader, first chain.Epoch) (*Key, error) { return newKey(LoadKey, rand, first) }
+
+func newKey(load func([32]byte, chain.Epoch) *Key, rand io.Reader, first chain.Epoch) (*Key, error) {
 	var private [32]byte
 	if _, err := io.ReadFull(rand, private[:]); err != nil {
 		return nil, fmt.Errorf("read randomness: %w", err)
 	}
 	defer clear(private[:])
-	return LoadKey(private, first), nil
+	return load(private, first), nil
 }
 
 // LoadKey restores a key from what Private returned.
 func LoadKey(private [32]byte, first chain.Epoch) *Key {
 	k := &Key{private: private, first: first}
-	x25519.KeyGen(&k.public, &k.private)
+	x25519.KeyGen((*x25519.Key)(&k.public), (*x25519.Key)(&k.private))
 	return k
 }
 
-// Public is the key's public half, as it stands in the directory.
+// Public is the key's public half, as it stands in the directory; of a hybrid
+// key, the SHA-256 of it.
 func (k *Key) Public() [32]byte { return k.public }
 
 // Private is the key's secret half, for the node's own disk.
@@ -46,7 +51,12 @@ func (k *Key) Private() [32]byte { return k.private }
 func (k *Key) FirstEpoch() chain.Epoch { return k.first }
 
 // Destroy wipes the secret half. No table with the key may be in use.
-func (k *Key) Destroy() { clear(k.private[:]) }
+func (k *Key) Destroy() {
+	clear(k.private[:])
+	if k.hybrid != nil {
+		*k.hybrid = hybridKey{}
+	}
+}
 
 func (k *Key) String() string { return fmt.Sprintf("onion key of epoch %d", k.first) }
 
@@ -63,7 +73,7 @@ type Keys struct {
 }
 
 // NewKeys returns the table of keys for packets of one network. Two keys whose
-// first epochs agree in the low byte are ErrKeys.
+// first epochs agree in the low byte are ErrKeys, as is a key of the other kind.
 func NewKeys(g Geometry, genesis chain.Hash, keys ...*Key) (*Keys, error) {
 	if g.PayloadSize() == 0 {
 		return nil, ErrVersion
@@ -71,7 +81,10 @@ func NewKeys(g Geometry, genesis chain.Hash, keys ...*Key) (*Keys, error) {
 	t := &Keys{geometry: g, genesis: genesis}
 	for _, k := range keys {
 		if t.find(Selector(k.first)) != nil {
-			return nil, fmt.Errorf("%w: epoch %d", ErrKeys, k.first)
+			return nil, fmt.Errorf("%w: two with the selector of epoch %d", ErrKeys, k.first)
+		}
+		if (k.hybrid != nil) != (g == Hybrid) {
+			return nil, fmt.Errorf("%w: that of epoch %d is not of the %s geometry", ErrKeys, k.first, g)
 		}
 		t.keys = append(t.keys, k)
 	}

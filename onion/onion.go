@@ -44,6 +44,9 @@ var (
 	// ErrPath means that a path has no or too many layers, or that an epoch in
 	// it does not fit its field.
 	ErrPath = errors.New("onion: unusable path")
-	// ErrKeys means that two keys of one table share a selector.
-	ErrKeys = errors.New("onion: two keys with one selector")
+	// ErrPublicKey means that a node's hybrid key is missing or no ML-KEM key.
+	ErrPublicKey = errors.New("onion: unusable hybrid key")
+	// ErrKeys means that two keys of one table share a selector, or that one is
+	// not of the table's geometry.
+	ErrKeys = errors.New("onion: unusable table of keys")
 )

@@ -41,15 +41,22 @@ func (t *Keys) OpenHeader(packet []byte) (Opened, error) {
 	if key == nil {
 		return Opened{}, ErrUnknownKey
 	}
-	header := packet[:HeaderSize]
-	var shared x25519.Key
-	if !x25519.Shared(&shared, &key.private, (*x25519.Key)(header[offEphemeral:offMAC])) {
-		return Opened{}, ErrZeroSecret
-	}
+	g := t.geometry
+	offMAC, offRouting := g.offMAC(), g.offRouting()
+	header := packet[:g.HeaderSize()]
+	ephemeral := header[offKEM:offMAC]
 	var s secrets
-	s.derive(&shared, &t.genesis, key.first, key.public[:], header[offEphemeral:offMAC])
-	clear(shared[:])
-	if !checkMAC(header, &s.mac) {
+	if key.hybrid != nil {
+		s.openHybrid(key, &t.genesis, ephemeral)
+	} else {
+		var shared x25519.Key
+		if !x25519.Shared(&shared, (*x25519.Key)(&key.private), (*x25519.Key)(ephemeral)) {
+			return Opened{}, ErrZeroSecret
+		}
+		s.derive(kdfLabel, (*[32]byte)(&shared), &t.genesis, key.first, key.public[:], ephemeral)
+		clear(shared[:])
+	}
+	if !g.checkMAC(header, &s.mac) {
 		return Opened{}, ErrMAC
 	}
 
@@ -59,16 +66,16 @@ func (t *Keys) OpenHeader(packet []byte) (Opened, error) {
 	routing := header[offRouting:]
 	stream.XORKeyStream(routing, routing)
 	var sl slot
-	if err := sl.decode((*[SlotSize]byte)(routing)); err != nil {
+	if err := sl.decode((*[lastSlot]byte)(routing)); err != nil {
 		return Opened{}, err
 	}
-	copy(routing, routing[SlotSize:])
-	tail := routing[RoutingSize-SlotSize:]
+	size := g.SlotSize()
+	header[offSelector] = sl.selector
+	copy(header[offKEM:offRouting], routing[slotBody:size]) // next key or ciphertext, next MAC
+	copy(routing, routing[size:])
+	tail := routing[len(routing)-size:]
 	clear(tail)
 	stream.XORKeyStream(tail, tail)
-	header[offSelector] = sl.selector
-	copy(header[offEphemeral:], sl.ephemeral[:])
-	copy(header[offMAC:], sl.mac[:])
 
 	o := Opened{Routing: sl.Routing, Tag: s.tag, KeyEpoch: key.first, packet: packet, wide: s.wide}
 	clear(s.mac[:])
@@ -91,11 +98,11 @@ func (o *Opened) Finish() ([]byte, error) {
 	}
 	packet := o.packet
 	o.packet = nil
-	payload := packet[HeaderSize:len(packet):len(packet)]
+	payload := packet[Geometry(packet[0]).HeaderSize():len(packet):len(packet)]
 
 	// The cipher keeps its key slice. Lending it the place of the next
 	// ephemeral key leaves no copy of the key behind, and none on the heap.
-	lent := packet[offEphemeral:offMAC]
+	lent := packet[offKEM : offKEM+keySize]
 	next := [keySize]byte(lent)
 	copy(lent, o.wide[:])
 	clear(o.wide[:])

@@ -26,13 +26,24 @@ func TestSizes(t *testing.T) {
 		{"large payload", Large.PayloadSize(), 32768},
 		{"large packet", Large.PacketSize(), 33202},
 		{"large message", Large.MaxMessage(), 32732},
+		{"hybrid slot", Hybrid.SlotSize(), 1152},
+		{"hybrid routing", Hybrid.RoutingSize(), 5824},
+		{"hybrid header", Hybrid.HeaderSize(), 6962},
+		{"hybrid payload", Hybrid.PayloadSize(), 32768},
+		{"hybrid packet", Hybrid.PacketSize(), 39730},
+		{"hybrid message", Hybrid.MaxMessage(), 32732},
+		{"hybrid reply block", Hybrid.SURBSize(), 6998},
+		{"small slot", Small.SlotSize(), SlotSize},
+		{"large routing", Large.RoutingSize(), RoutingSize},
+		{"small header", Small.HeaderSize(), HeaderSize},
+		{"large reply block", Large.SURBSize(), SURBSize},
 		{"no message", Geometry(0).MaxMessage(), 0},
 	} {
 		if row.got != row.want {
 			t.Errorf("%s: %d bytes, want %d", row.what, row.got, row.want)
 		}
 	}
-	for _, g := range []Geometry{Small, Large} {
+	for _, g := range []Geometry{Small, Large, Hybrid} {
 		if again, err := ParseGeometry(g.String()); again != g || err != nil {
 			t.Errorf("ParseGeometry(%q) = %v, %v", g, again, err)
 		}
@@ -45,7 +56,7 @@ func TestSizes(t *testing.T) {
 // TestRoundTrip sends messages of telling lengths along paths of every length
 // and looks at what each node sees.
 func TestRoundTrip(t *testing.T) {
-	for _, g := range []Geometry{Small, Large} {
+	for _, g := range []Geometry{Small, Large, Hybrid} {
 		for n := 1; n <= MaxLayers; n++ {
 			t.Run(fmt.Sprintf("%s/%d", g, n), func(t *testing.T) {
 				t.Parallel()
@@ -75,7 +86,7 @@ func (r *route) follow(t *testing.T, tables []*Keys, packet, msg []byte) {
 		if err != nil {
 			t.Fatalf("layer %d: %v", i, err)
 		}
-		if !bytes.Equal(packet[HeaderSize:], before[HeaderSize:]) {
+		if !bytes.Equal(packet[r.geo.HeaderSize():], before[r.geo.HeaderSize():]) {
 			t.Fatalf("layer %d: OpenHeader touched the payload", i)
 		}
 		if tags[o.Tag] || o.Tag == (Tag{}) {
@@ -120,18 +131,20 @@ func common(a, b []byte) (n int) {
 // TestUnusedSpace checks that the last node sees no sign of the path's length:
 // behind its slot there is noise, whether slots were unused or used up.
 func TestUnusedSpace(t *testing.T) {
-	for n := 1; n <= MaxLayers; n++ {
-		rand := seeded("unused")
-		r := newRoute(t, Small, rand, n)
-		tables := r.tables(t)
-		packet := peel(t, tables, r.wrap(t, rand, nil), 0, n-1)
-		if _, err := tables[n-1].OpenHeader(packet); err != nil {
-			t.Fatal(err)
-		}
-		rest := packet[HeaderSize-RoutingSize : HeaderSize]
-		for i := 0; i < len(rest); i += SlotSize {
-			if c := bytes.Count(rest[i:i+SlotSize], []byte{0}); c > 6 {
-				t.Errorf("%d layers, slot %d: %d zeros of %d bytes", n, i/SlotSize, c, SlotSize)
+	for _, g := range []Geometry{Small, Hybrid} {
+		for n := 1; n <= MaxLayers; n++ {
+			rand := seeded("unused")
+			r := newRoute(t, g, rand, n)
+			tables := r.tables(t)
+			packet := peel(t, tables, r.wrap(t, rand, nil), 0, n-1)
+			if _, err := tables[n-1].OpenHeader(packet); err != nil {
+				t.Fatal(err)
+			}
+			rest := packet[g.HeaderSize()-g.RoutingSize() : g.HeaderSize()]
+			for i := 0; i < len(rest); i += SlotSize {
+				if c := bytes.Count(rest[i:i+SlotSize], []byte{0}); c > 6 {
+					t.Errorf("%s, %d layers, byte %d: %d zeros of %d bytes", g, n, i, c, SlotSize)
+				}
 			}
 		}
 	}
@@ -160,34 +173,41 @@ func TestExpired(t *testing.T) {
 }
 
 func TestAllocations(t *testing.T) {
-	rand := seeded("allocations")
-	r := newRoute(t, Small, rand, 4)
-	packet := r.wrap(t, rand, nil)
-	keys, work := r.table(t, 0), make([]byte, len(packet))
-	n := testing.AllocsPerRun(100, func() {
-		copy(work, packet)
-		o, err := keys.OpenHeader(work)
-		if err != nil {
-			t.Fatal(err)
+	for _, g := range []Geometry{Small, Large, Hybrid} {
+		rand := seeded("allocations")
+		r := newRoute(t, g, rand, 4)
+		packet := r.wrap(t, rand, nil)
+		keys, work := r.table(t, 0), make([]byte, len(packet))
+		n := testing.AllocsPerRun(100, func() {
+			copy(work, packet)
+			o, err := keys.OpenHeader(work)
+			if err != nil {
+				t.Fatal(err)
+			}
+			if _, err := o.Finish(); err != nil {
+				t.Fatal(err)
+			}
+		})
+		if n > 6 {
+			t.Errorf("%s: a peel allocates %v times, 6 at most", g, n)
 		}
-		if _, err := o.Finish(); err != nil {
-			t.Fatal(err)
-		}
-	})
-	if n > 6 {
-		t.Errorf("a peel allocates %v times, 6 at most", n)
 	}
 }
 
 // TestKeyPrintsNoSecret formats a key in every usual way.
 func TestKeyPrintsNoSecret(t *testing.T) {
-	k := LoadKey([32]byte{0: 0xab, 1: 0xcd, 31: 0xef}, 12)
+	testKeyPrintsNoSecret(t, LoadKey)
+	testKeyPrintsNoSecret(t, LoadHybridKey)
+}
+
+func testKeyPrintsNoSecret(t *testing.T, load func([32]byte, chain.Epoch) *Key) {
+	k := load([32]byte{0: 0xab, 1: 0xcd, 31: 0xef}, 12)
 	for _, format := range []string{"%v", "%+v", "%#v", "%s", "%x", "%q"} {
 		if s := fmt.Sprintf(format, k); bytes.Contains([]byte(s), []byte("abcd")) || bytes.Contains([]byte(s), []byte("171")) {
 			t.Errorf("%s shows the key: %s", format, s)
 		}
 	}
-	if again := LoadKey(k.Private(), 12); again.Public() != k.Public() {
+	if again := load(k.Private(), 12); again.Public() != k.Public() {
 		t.Error("a restored key has another public half")
 	}
 	k.Destroy()

@@ -137,7 +137,7 @@ func TestRoutingRefusals(t *testing.T) {
 		t.Run(row.name, func(t *testing.T) {
 			b := row.slot
 			b[row.at] = row.to
-			if _, err := keys.OpenHeader(Small.WrapSlot(key, genesis, [32]byte{9: 9}, b)); !errors.Is(err, row.want) {
+			if _, err := keys.OpenHeader(Small.WrapSlot(key, genesis, bytes.NewReader(make([]byte, 32)), b)); !errors.Is(err, row.want) {
 				t.Errorf("OpenHeader: %v, want %v", err, row.want)
 			}
 			again, err := DecodeSlot(b)
@@ -206,19 +206,21 @@ func TestHeaderBits(t *testing.T) {
 	}
 }
 
-// TestHeaderBitsLarge samples the same in the large geometry.
-func TestHeaderBitsLarge(t *testing.T) {
-	rand := seeded("header bits")
-	r := newRoute(t, Large, rand, 4)
-	tables := r.tables(t)
-	packet := r.wrap(t, rand, []byte("hello"))
-	for i := range tables {
-		at := peel(t, tables, packet, 0, i)
-		for bit := 0; bit < 8*HeaderSize; bit += 13 {
-			work := bytes.Clone(at)
-			work[bit/8] ^= 1 << (bit % 8)
-			if _, err := tables[i].OpenHeader(work); err == nil {
-				t.Fatalf("layer %d, bit %d: not refused", i, bit)
+// TestHeaderBitsSampled samples the same in the other geometries.
+func TestHeaderBitsSampled(t *testing.T) {
+	for g, stride := range map[Geometry]int{Large: 13, Hybrid: 401} {
+		rand := seeded("header bits")
+		r := newRoute(t, g, rand, 4)
+		tables := r.tables(t)
+		packet := r.wrap(t, rand, []byte("hello"))
+		for i := range tables {
+			at := peel(t, tables, packet, 0, i)
+			for bit := 0; bit < 8*g.HeaderSize(); bit += stride {
+				work := bytes.Clone(at)
+				work[bit/8] ^= 1 << (bit % 8)
+				if _, err := tables[i].OpenHeader(work); err == nil {
+					t.Fatalf("%s, layer %d, bit %d: not refused", g, i, bit)
+				}
 			}
 		}
 	}
@@ -235,7 +237,7 @@ func TestPayloadBits(t *testing.T) {
 		stride int
 	}{
 		{Small, 1, 0, 1}, {Small, 4, 0, 97}, {Small, 4, 1, 97}, {Small, 4, 2, 97}, {Small, 4, 3, 97},
-		{Small, 6, 0, 401}, {Large, 3, 0, 4001}, {Large, 3, 2, 2003},
+		{Small, 6, 0, 401}, {Large, 3, 0, 4001}, {Large, 3, 2, 2003}, {Hybrid, 4, 1, 5003}, {Hybrid, 2, 1, 3001},
 	} {
 		t.Run(fmt.Sprintf("%s/%d/%d", row.geo, row.layers, row.hop), func(t *testing.T) {
 			t.Parallel()
@@ -249,7 +251,7 @@ func TestPayloadBits(t *testing.T) {
 			last := row.layers - 1
 			for bit := 0; bit < 8*row.geo.PayloadSize(); bit += row.stride {
 				work := bytes.Clone(at)
-				work[HeaderSize+bit/8] ^= 1 << (bit % 8)
+				work[row.geo.HeaderSize()+bit/8] ^= 1 << (bit % 8)
 				work = peel(t, tables, work, row.hop, last)
 				o, err := tables[last].OpenHeader(work)
 				if err != nil {

@@ -69,12 +69,11 @@ func (r *Routing) Directory() chain.Epoch {
 	return r.Expiry - 1
 }
 
-// slot is a routing slot in plain.
+// slot is a routing slot in plain, but for the body of one that forwards, which
+// is the next header's key or ciphertext and MAC as they stand there.
 type slot struct {
 	Routing
-	selector  byte // of the next node's key
-	ephemeral [keySize]byte
-	mac       [macSize]byte
+	selector byte // of the next node's key
 }
 
 // Offsets in a slot.
@@ -85,26 +84,30 @@ const (
 	slotExpiry   = 10
 	slotReserved = 14
 	slotBody     = 16
-	slotBodyEnd2 = slotBody + 32 // end of a next ephemeral key, or of token and SURB id
+	slotBodyEnd2 = slotBody + 32 // end of token and SURB id
+	lastSlot     = 64            // length of a slot that ends the path
 )
 
-func (s *slot) encode(b *[SlotSize]byte) {
-	*b = [SlotSize]byte{byte(s.Kind), s.selector}
+// encode writes the first 64 bytes of a slot, but for the body of one that
+// forwards, which it leaves as it is.
+func (s *slot) encode(b *[lastSlot]byte) {
+	clear(b[:slotBody])
+	b[0], b[slotSelector] = byte(s.Kind), s.selector
 	binary.BigEndian.PutUint32(b[slotIndex:], s.NextIndex)
 	binary.BigEndian.PutUint32(b[slotDelay:], s.Delay)
 	binary.BigEndian.PutUint32(b[slotExpiry:], uint32(s.Expiry))
-	switch s.Kind {
-	case Forward:
-		copy(b[slotBody:], s.ephemeral[:])
-		copy(b[slotBodyEnd2:], s.mac[:])
-	case Client:
+	if s.Kind == Forward {
+		return
+	}
+	clear(b[slotBody:])
+	if s.Kind == Client {
 		copy(b[slotBody:], s.Token[:])
 		copy(b[slotBody+len(s.Token):], s.SURB[:])
 	}
 }
 
 // decode refuses every slot that encode would not have written.
-func (s *slot) decode(b *[SlotSize]byte) error {
+func (s *slot) decode(b *[lastSlot]byte) error {
 	*s = slot{selector: b[slotSelector]}
 	s.Kind = Kind(b[0])
 	s.NextIndex = binary.BigEndian.Uint32(b[slotIndex:])
@@ -116,8 +119,6 @@ func (s *slot) decode(b *[SlotSize]byte) error {
 	last := s.selector == 0 && s.NextIndex == 0
 	switch s.Kind {
 	case Forward:
-		copy(s.ephemeral[:], b[slotBody:])
-		copy(s.mac[:], b[slotBodyEnd2:])
 		return nil
 	case Deliver:
 		if last && zero(b[slotBody:]) {

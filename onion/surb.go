@@ -1,6 +1,7 @@
 package onion
 
 import (
+	"bytes"
 	"encoding/binary"
 	"fmt"
 	"io"
@@ -12,8 +13,10 @@ import (
 // to its maker without learning who or where that is. A second use is refused
 // as a replay by the first node.
 //
-//	first node 4 | header HeaderSize | payload key 32
-type SURB [SURBSize]byte
+//	first node 4 | header | payload key 32
+//
+// Its length is its geometry's SURBSize.
+type SURB []byte
 
 // SURBKeys opens the answer to one SURB. It never leaves its maker. The zero
 // SURBKeys opens nothing.
@@ -29,58 +32,66 @@ type SURBKeys struct {
 // and the keys for the answer. It reads what Wrap reads and then 32 bytes more.
 func (g Geometry) NewSURB(rand io.Reader, genesis chain.Hash, expiry chain.Epoch, path []Hop, token Token, id SURBID) (SURB, SURBKeys, error) {
 	if g.PayloadSize() == 0 {
-		return SURB{}, SURBKeys{}, ErrVersion
+		return nil, SURBKeys{}, ErrVersion
 	}
-	var s SURB
+	s := make(SURB, g.SURBSize())
 	keys := SURBKeys{geometry: g, layers: len(path)}
 	last := slot{Routing: Routing{Kind: Client, Token: token, SURB: id}}
 	if err := g.fillHeader(s.header(), &keys.wide, nil, rand, &genesis, expiry, path, last); err != nil {
-		return SURB{}, SURBKeys{}, err
+		return nil, SURBKeys{}, err
 	}
 	if _, err := io.ReadFull(rand, keys.payload[:]); err != nil {
-		return SURB{}, SURBKeys{}, fmt.Errorf("read randomness: %w", err)
+		return nil, SURBKeys{}, fmt.Errorf("read randomness: %w", err)
 	}
-	binary.BigEndian.PutUint32(s[:], path[0].Index)
-	copy(s[4+HeaderSize:], keys.payload[:])
+	binary.BigEndian.PutUint32(s, path[0].Index)
+	copy(s[len(s)-keySize:], keys.payload[:])
 	return s, keys, nil
 }
 
-// ParseSURB reads a reply block from exactly SURBSize bytes. What else could be
-// wrong with it only the nodes of its path can see.
+// ParseSURB reads a reply block, which must be exactly as long as those of its
+// geometry: ErrVersion, ErrSize. What else could be wrong with it only the nodes
+// of its path can see. It keeps no part of b.
 func ParseSURB(b []byte) (SURB, error) {
-	if len(b) != SURBSize {
-		return SURB{}, ErrSize
+	if len(b) < SURBSize {
+		return nil, ErrSize
 	}
-	s := SURB(b)
-	if s.Geometry().PayloadSize() == 0 {
-		return SURB{}, ErrVersion
+	switch g := Geometry(b[4]); {
+	case g.PayloadSize() == 0:
+		return nil, ErrVersion
+	case len(b) != g.SURBSize():
+		return nil, ErrSize
 	}
-	return s, nil
+	return bytes.Clone(b), nil
 }
 
-// Geometry is the one that the answer will have.
-func (s *SURB) Geometry() Geometry { return Geometry(s[4]) }
+// Geometry is the one that the answer will have; that of a reply block of
+// another length than its geometry's is none.
+func (s SURB) Geometry() Geometry {
+	if len(s) > 4 && len(s) == Geometry(s[4]).SURBSize() {
+		return Geometry(s[4])
+	}
+	return 0
+}
 
 // First is the node that the answer is to be sent to, an index into the list of
 // the epoch that the SURB was made in.
-func (s *SURB) First() uint32 { return binary.BigEndian.Uint32(s[:]) }
+func (s SURB) First() uint32 { return binary.BigEndian.Uint32(s) }
 
-func (s *SURB) header() []byte { return s[4 : 4+HeaderSize] }
+func (s SURB) header() []byte { return s[4 : len(s)-keySize] }
 
 // Reply returns a packet that carries message to the maker of the SURB, to be
 // sent to the node first. A node answers by a SURB once and then forgets it.
-func (s *SURB) Reply(message []byte) (first uint32, packet []byte, err error) {
+func (s SURB) Reply(message []byte) (first uint32, packet []byte, err error) {
 	g := s.Geometry()
 	if g.PayloadSize() == 0 {
 		return 0, nil, ErrVersion
 	}
 	packet = make([]byte, g.PacketSize())
-	copy(packet, s.header())
-	payload := packet[HeaderSize:]
+	payload := packet[copy(packet, s.header()):]
 	if err := fillPayload(payload, message); err != nil {
 		return 0, nil, err
 	}
-	seal(payload, s[4+HeaderSize:])
+	seal(payload, s[len(s)-keySize:])
 	return s.First(), packet, nil
 }
 

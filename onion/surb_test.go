@@ -26,7 +26,7 @@ func (r *route) surb(t testing.TB, rand io.Reader) (SURB, SURBKeys) {
 
 // TestReply sends answers by reply blocks along paths of every length.
 func TestReply(t *testing.T) {
-	for _, g := range []Geometry{Small, Large} {
+	for _, g := range []Geometry{Small, Large, Hybrid} {
 		for n := 1; n <= MaxLayers; n++ {
 			t.Run(fmt.Sprintf("%s/%d", g, n), func(t *testing.T) {
 				rand := seeded(t.Name())
@@ -34,7 +34,7 @@ func TestReply(t *testing.T) {
 				tables := r.tables(t)
 				made, keys := r.surb(t, rand)
 				s, err := ParseSURB(made[:])
-				if err != nil || s != made {
+				if err != nil || !bytes.Equal(s, made) {
 					t.Fatal("a reply block changed when read:", err)
 				}
 				msg := make([]byte, g.MaxMessage())
@@ -102,12 +102,12 @@ func TestSURBRefusals(t *testing.T) {
 			t.Errorf("ParseSURB of %d bytes: %v", len(b), err)
 		}
 	}
-	bad := s
-	bad[4] = 0x13
-	if _, err := ParseSURB(bad[:]); !errors.Is(err, ErrVersion) {
+	bad := bytes.Clone(s)
+	bad[4] = 0x14
+	if _, err := ParseSURB(bad); !errors.Is(err, ErrVersion) {
 		t.Errorf("ParseSURB of another version: %v", err)
 	}
-	if _, _, err := bad.Reply(nil); !errors.Is(err, ErrVersion) {
+	if _, _, err := SURB(bad).Reply(nil); !errors.Is(err, ErrVersion) {
 		t.Errorf("Reply by another version: %v", err)
 	}
 	if _, _, err := s.Reply(make([]byte, Small.MaxMessage()+1)); !errors.Is(err, ErrTooLong) {

@@ -3,8 +3,10 @@ package onion_test
 import (
 	"bytes"
 	"crypto/sha256"
+	"encoding/binary"
 	"encoding/hex"
 	"encoding/json"
+	"fmt"
 	"io"
 	"path/filepath"
 	"testing"
@@ -29,7 +31,7 @@ func (h *hexBytes) UnmarshalText(b []byte) error {
 // vector is one file: everything that went in, what each node computes, and
 // changed packets with the refusal that they meet.
 type vector struct {
-	Command  string          `json:"command"`
+	Command  string          `json:"command,omitempty"`
 	Geometry string          `json:"geometry"`
 	Genesis  chain.Hash      `json:"genesis"`
 	Expiry   chain.Epoch     `json:"expiry"`
@@ -41,7 +43,9 @@ type vector struct {
 	SURB     hexBytes        `json:"surb,omitempty"`
 	Answer   hexBytes        `json:"answer_payload_sha256,omitempty"` // as the client gets it
 	Layers   []vectorLayer   `json:"layers"`
-	Refused  []vectorRefusal `json:"refused"`
+	Refused  []vectorRefusal `json:"refused,omitempty"`
+
+	brief bool // hashes of headers, and no refusals
 }
 
 type vectorNode struct {
@@ -54,8 +58,9 @@ type vectorNode struct {
 
 // vectorLayer is the packet as a node receives it, and what the node derives.
 type vectorLayer struct {
-	Header        hexBytes `json:"header"`
-	Payload       hexBytes `json:"payload,omitempty"` // small geometry only
+	Header        hexBytes `json:"header,omitempty"`
+	HeaderSHA256  hexBytes `json:"header_sha256,omitempty"` // instead, where the file would be too long
+	Payload       hexBytes `json:"payload,omitempty"`       // small geometry only
 	PayloadSHA256 hexBytes `json:"payload_sha256"`
 	Shared        hexBytes `json:"shared_secret"`
 	MAC           hexBytes `json:"mac_key"`
@@ -76,7 +81,7 @@ type vectorRefusal struct {
 	Error  string `json:"error"`
 }
 
-// vectorCases are the files in testdata.
+// vectorCases are the files in testdata that show everything of one packet.
 var vectorCases = []struct {
 	name   string
 	geo    Geometry
@@ -86,39 +91,92 @@ var vectorCases = []struct {
 	{"forward-small", Small, 6, false},
 	{"forward-small-short", Small, 2, false},
 	{"forward-large", Large, 4, false},
+	{"forward-hybrid", Hybrid, 6, false},
 	{"reply-small", Small, 4, true},
 	{"reply-large", Large, 3, true},
+	{"reply-hybrid", Hybrid, 4, true},
 }
 
 func TestVectors(t *testing.T) {
 	for _, c := range vectorCases {
 		t.Run(c.name, func(t *testing.T) {
+			t.Parallel()
 			file := filepath.Join("testdata", c.name+".json")
-			b := testenv.Golden(t, file, makeVector(t, c.name, c.geo, c.layers, c.reply))
+			made := makeVector(t, c.name, c.geo, c.layers, c.reply)
+			made.refusals(c.geo)
+			made.Command = vectorCommand
 			var v vector
-			d := json.NewDecoder(bytes.NewReader(b))
-			d.DisallowUnknownFields()
-			if err := d.Decode(&v); err != nil {
-				t.Fatal(err)
-			}
+			readVector(t, testenv.Golden(t, file, made), &v)
 			v.check(t)
+			v.checkTwin(t)
 		})
 	}
 }
 
-// makeVector draws the inputs of one file from its name.
+// pathVectors is a file with a packet for each length of path, of each kind.
+type pathVectors struct {
+	Command string    `json:"command"`
+	Forward []*vector `json:"forward"`
+	Reply   []*vector `json:"reply"`
+}
+
+// TestPathVectors: paths of one to six layers, which is five hops and the node
+// that ends the path, in every geometry, with headers by their hashes.
+func TestPathVectors(t *testing.T) {
+	for _, g := range []Geometry{Small, Large, Hybrid} {
+		t.Run(g.String(), func(t *testing.T) {
+			t.Parallel()
+			made := pathVectors{Command: vectorCommand}
+			for n := 1; n <= MaxLayers; n++ {
+				for _, reply := range []bool{false, true} {
+					v := makeVector(t, fmt.Sprintf("paths-%s %d %t", g, n, reply), g, n, reply)
+					v.shorten()
+					if reply {
+						made.Reply = append(made.Reply, v)
+					} else {
+						made.Forward = append(made.Forward, v)
+					}
+				}
+			}
+			var all pathVectors
+			readVector(t, testenv.Golden(t, filepath.Join("testdata", "paths-"+g.String()+".json"), made), &all)
+			for _, v := range append(all.Forward, all.Reply...) {
+				v.brief = true
+				v.check(t)
+				v.checkTwin(t)
+			}
+		})
+	}
+}
+
+func readVector(t *testing.T, b []byte, v any) {
+	t.Helper()
+	d := json.NewDecoder(bytes.NewReader(b))
+	d.DisallowUnknownFields()
+	if err := d.Decode(v); err != nil {
+		t.Fatal(err)
+	}
+}
+
+// makeVector draws the inputs of one packet from its name.
 func makeVector(t *testing.T, name string, g Geometry, layers int, reply bool) *vector {
 	r := newRoute(t, g, seeded(name+" nodes"), layers)
-	v := &vector{Command: vectorCommand, Geometry: g.String(), Genesis: genesis, Expiry: expiry,
-		Message: []byte("what the onion carries: " + name)}
+	v := &vector{Geometry: g.String(), Genesis: genesis, Expiry: expiry, Message: []byte("what the onion carries: " + name)}
 	for i, k := range r.keys {
 		private, public := k.Private(), k.Public()
-		v.Nodes = append(v.Nodes, vectorNode{private[:], public[:], k.FirstEpoch(), r.hops[i].Index, r.hops[i].Delay})
+		n := vectorNode{private[:], public[:], k.FirstEpoch(), r.hops[i].Index, r.hops[i].Delay}
+		if h := k.Hybrid(); h != nil {
+			n.Public = h[:]
+		}
+		v.Nodes = append(v.Nodes, n)
 	}
-	unused := 64 * (MaxLayers - layers)
-	v.Random = make([]byte, 32*layers+unused)
+	drawn := 32
+	if g == Hybrid {
+		drawn = 64
+	}
+	v.Random = make([]byte, drawn*layers+g.SlotSize()*(MaxLayers-layers))
 	if reply {
-		v.Random = make([]byte, 32*layers+unused+32)
+		v.Random = append(v.Random, make([]byte, 32)...)
 		v.Token, v.SURBID = token[:], surbID[:]
 	}
 	io.ReadFull(seeded(name+" random"), v.Random)
@@ -132,22 +190,40 @@ func makeVector(t *testing.T, name string, g Geometry, layers int, reply bool) *
 			v.Answer = sum[:]
 		}
 	})
-	last := layers - 1
-	for i := range layers {
+	return v
+}
+
+// shorten leaves the hashes of headers and payloads.
+func (v *vector) shorten() {
+	for i := range v.Layers {
+		v.Layers[i].shorten()
+	}
+	v.brief = true
+}
+
+func (l *vectorLayer) shorten() {
+	sum := sha256.Sum256(l.Header)
+	l.Header, l.HeaderSHA256, l.Payload = nil, sum[:], nil
+}
+
+// refusals adds a changed byte in each part of the packet, at each layer.
+func (v *vector) refusals(g Geometry) {
+	header, routing := g.HeaderSize(), g.HeaderSize()-g.RoutingSize()
+	last := len(v.Nodes) - 1
+	for i := range v.Nodes {
 		for _, x := range []struct {
 			offset int
 			xor    byte
 			at     int
 			err    error
 		}{
-			{0, 1 << 5, i, ErrVersion}, {1, 0x40, i, ErrUnknownKey}, {2, 1, i, ErrMAC}, {33, 0x80, i, ErrMAC},
-			{34, 1, i, ErrMAC}, {49, 0x80, i, ErrMAC}, {50, 1, i, ErrMAC}, {HeaderSize - 1, 0x80, i, ErrMAC},
-			{HeaderSize, 1, last, ErrPayload}, {g.PacketSize() - 1, 0x80, last, ErrPayload},
+			{0, 1 << 5, i, ErrVersion}, {1, 0x40, i, ErrUnknownKey}, {2, 1, i, ErrMAC}, {routing - 17, 0x80, i, ErrMAC},
+			{routing - 16, 1, i, ErrMAC}, {routing - 1, 0x80, i, ErrMAC}, {routing, 1, i, ErrMAC}, {header - 1, 0x80, i, ErrMAC},
+			{header, 1, last, ErrPayload}, {g.PacketSize() - 1, 0x80, last, ErrPayload},
 		} {
 			v.Refused = append(v.Refused, vectorRefusal{i, x.offset, x.xor, x.at, x.err.Error()})
 		}
 	}
-	return v
 }
 
 func (v *vector) tables(t *testing.T) (g Geometry, path []Hop, keys []*Key, tables []*Keys) {
@@ -156,15 +232,27 @@ func (v *vector) tables(t *testing.T) (g Geometry, path []Hop, keys []*Key, tabl
 		t.Fatal(err)
 	}
 	for _, n := range v.Nodes {
-		k := LoadKey([32]byte(n.Private), n.FirstEpoch)
-		if public := k.Public(); !bytes.Equal(public[:], n.Public) {
+		load := LoadKey
+		if g == Hybrid {
+			load = LoadHybridKey
+		}
+		k := load([32]byte(n.Private), n.FirstEpoch)
+		public := k.Public()
+		if h := k.Hybrid(); h != nil {
+			if sum := sha256.Sum256(h[:]); sum != public {
+				t.Fatalf("a hybrid key goes by %x, its hash is %x", public, sum)
+			}
+			if !bytes.Equal(h[:], n.Public) {
+				t.Fatal("another hybrid key than the vector's")
+			}
+		} else if !bytes.Equal(public[:], n.Public) {
 			t.Fatalf("public key %x, vector says %x", public, n.Public)
 		}
 		table, err := NewKeys(g, v.Genesis, k)
 		if err != nil {
 			t.Fatal(err)
 		}
-		path = append(path, Hop{n.Index, k.Public(), n.FirstEpoch, n.Delay})
+		path = append(path, Hop{Index: n.Index, Key: public, KeyEpoch: n.FirstEpoch, Delay: n.Delay, Hybrid: k.Hybrid()})
 		keys, tables = append(keys, k), append(tables, table)
 	}
 	return g, path, keys, tables
@@ -180,7 +268,7 @@ func (v *vector) send(t *testing.T) (packet []byte, surb []byte, keys SURBKeys) 
 	} else {
 		var s SURB
 		if s, keys, err = g.NewSURB(rand, v.Genesis, v.Expiry, path, Token(v.Token), SURBID(v.SURBID)); err == nil {
-			surb = s[:]
+			surb = s
 			_, packet, err = s.Reply(v.Message)
 		}
 	}
@@ -200,15 +288,15 @@ func (v *vector) walk(t *testing.T, packet []byte, layer func(int, vectorLayer, 
 		if err != nil {
 			t.Fatalf("layer %d: %v", i, err)
 		}
-		d := Derive(keys[i], v.Genesis, before[2:34])
+		d := Derive(keys[i], v.Genesis, before[2:g.HeaderSize()-g.RoutingSize()-16])
 		if d.Tag != o.Tag || o.Expiry != v.Expiry || o.Delay != v.Nodes[i].Delay || o.KeyEpoch != v.Nodes[i].FirstEpoch {
 			t.Fatalf("layer %d: opened as %+v", i, o.Routing)
 		}
-		sum := sha256.Sum256(before[HeaderSize:])
-		l := vectorLayer{Header: before[:HeaderSize], PayloadSHA256: sum[:], Shared: d.Shared[:], MAC: d.MAC[:],
+		sum := sha256.Sum256(before[g.HeaderSize():])
+		l := vectorLayer{Header: before[:g.HeaderSize()], PayloadSHA256: sum[:], Shared: d.Shared[:], MAC: d.MAC[:],
 			Stream: d.Stream[:], Wide: d.Wide[:], Tag: d.Tag[:], Kind: o.Kind.String(), NextIndex: o.NextIndex}
 		if g == Small {
-			l.Payload = before[HeaderSize:]
+			l.Payload = before[g.HeaderSize():]
 		}
 		layer(i, l, before)
 		if packet, err = o.Finish(); err != nil {
@@ -226,6 +314,9 @@ func (v *vector) check(t *testing.T) {
 	}
 	var seen [][]byte
 	v.walk(t, packet, func(i int, l vectorLayer, packet []byte) {
+		if v.brief {
+			l.shorten()
+		}
 		got, err := json.Marshal(l)
 		if err != nil {
 			t.Fatal(err)
@@ -266,5 +357,56 @@ func (v *vector) check(t *testing.T) {
 		if err == nil || err.Error() != x.Error {
 			t.Errorf("layer %d, byte %d: %v, want %s", x.Layer, x.Offset, err, x.Error)
 		}
+	}
+}
+
+// checkTwin makes the packet and takes its layers off by the second hand.
+func (v *vector) checkTwin(t *testing.T) {
+	t.Helper()
+	g, _, _, _ := v.tables(t)
+	w := newTwin(byte(g), v.Genesis[:])
+	var path []twinHop
+	for _, n := range v.Nodes {
+		path = append(path, twinHop{n.Public, uint64(n.FirstEpoch), n.Index, n.Delay})
+	}
+	var packet, block []byte
+	var keys []twinKeys
+	if v.Token == nil {
+		packet = w.wrap(t, v.Random, uint32(v.Expiry), path, v.Message)
+	} else {
+		block, keys = w.surb(t, v.Random, uint32(v.Expiry), path, v.Token, v.SURBID)
+		if !bytes.Equal(block, v.SURB) {
+			t.Fatal("twin: another reply block")
+		}
+		packet = w.answer(block, v.Message)
+	}
+	for i, n := range v.Nodes {
+		l := v.Layers[i]
+		sum, payload := sha256.Sum256(packet[:w.header()]), sha256.Sum256(packet[w.header():])
+		if (l.Header != nil && !bytes.Equal(l.Header, packet[:w.header()])) || (l.Header == nil && !bytes.Equal(l.HeaderSHA256, sum[:])) ||
+			!bytes.Equal(l.PayloadSHA256, payload[:]) {
+			t.Fatalf("twin, layer %d: another packet", i)
+		}
+		slot, next, keys := w.peel(t, n.Private, uint64(n.FirstEpoch), packet)
+		if keys == nil {
+			t.Fatalf("twin, layer %d: another MAC", i)
+		}
+		if !bytes.Equal(keys[:32], l.MAC) || !bytes.Equal(keys[32:64], l.Stream) || !bytes.Equal(keys[64:96], l.Wide) || !bytes.Equal(keys[96:112], l.Tag) {
+			t.Fatalf("twin, layer %d: other keys", i)
+		}
+		if kind := Kind(slot[0]); kind.String() != l.Kind || binary.BigEndian.Uint32(slot[2:]) != l.NextIndex {
+			t.Fatalf("twin, layer %d: another slot, %x", i, slot[:16])
+		}
+		packet = next
+	}
+	plain := packet[w.header():]
+	if v.Token != nil {
+		if sum := sha256.Sum256(plain); !bytes.Equal(sum[:], v.Answer) {
+			t.Fatal("twin: another answer reaches the client")
+		}
+		plain = w.open(block, keys, plain)
+	}
+	if !bytes.Equal(plain, w.plain(v.Message)) {
+		t.Fatalf("twin: the payload ends as %.80x", plain)
 	}
 }

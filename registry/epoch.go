@@ -48,14 +48,14 @@ func (r *Registry) BeginEpoch(e chain.Epoch, now chain.Time, height chain.Height
 			listed = append(listed, candidate{n, d})
 			continue // written below, with its swarm
 		}
-		n.PreviousSwarm, n.Swarm = n.Swarm, directory.NoSwarm
+		n.away()
 		bonds.Active(n.ID, false)
 		if changed(before, n) {
 			r.put(n)
 		}
 	}
 
-	placeAll(listed, seed)
+	placeAll(listed, int(r.core.Params.SwarmTarget), int(r.core.Params.SwarmLeast), seed)
 	entries := make([]directory.Entry, len(listed))
 	for i, c := range listed {
 		n := c.node

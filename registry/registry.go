@@ -110,7 +110,7 @@ type Node struct {
 	Outputs           []Output   // of the present epoch and the next, ascending
 
 	Swarm         directory.SwarmID
-	PreviousSwarm directory.SwarmID // of the epoch before
+	PreviousSwarm directory.SwarmID // of the epoch before; while not listed, the last it was in
 	Performance   chain.Permille    // of the last count that gave one; 1,000 before
 
 	Credit   chain.Duration // as settled; Registry.Credit says what it is now

@@ -6,6 +6,7 @@ import (
 	"sync/atomic"
 
 	"tunic/onion"
+	"tunic/relay/replay"
 )
 
 // Drop says why a packet went no further.
@@ -33,7 +34,7 @@ const (
 	DropMailboxBusy             // too many mailbox commands under way
 	DropClient                  // no client attached under that token
 	DropClientLink              // the client's link did not take it
-	DropStopped                 // the relay stopped while it held the packet
+	DropStopped                 // the relay stopped while it held the packet, or before it came
 	drops
 )
 
@@ -76,6 +77,13 @@ type Counters struct {
 	AnswersLost uint64 `json:"answers_lost"` // and those that could not be sent
 	BadHello    uint64 `json:"bad_hello"`
 	BadControl  uint64 `json:"bad_control"`
+
+	// Between the members of swarms.
+	CopiesOut     uint64            `json:"copies_out"` // of commands, one for each member
+	CopiesIn      uint64            `json:"copies_in"`
+	AcksOut       uint64            `json:"acks_out"`
+	AcksIn        uint64            `json:"acks_in"`
+	CopiesRefused map[string]uint64 `json:"copies_refused"` // frames, copies and acks, by reason; those that are zero are left out
 }
 
 // Lost is the sum over all reasons of Dropped.
@@ -95,11 +103,17 @@ type counters struct {
 	in, forwarded, delivered, toClient atomic.Uint64
 	probes                             atomic.Uint64
 	probesSent, probesBack, votes      atomic.Uint64
+	coverSent, coverBack               atomic.Uint64
 	waiting                            atomic.Int64
 	answers, answersLost               atomic.Uint64
 	badHello, badControl               atomic.Uint64
 	dropped                            [drops]atomic.Uint64
+
+	copiesOut, copiesIn, acksOut, acksIn atomic.Uint64
+	refused                              [refusedCopies]atomic.Uint64
 }
+
+func (c *counters) refuse(why RefusedCopy) { c.refused[why].Add(1) }
 
 func (c *counters) drop(d Drop) { c.dropped[d].Add(1) }
 
@@ -109,6 +123,13 @@ func (c *counters) snapshot() Counters {
 		Probes: c.probes.Load(), Waiting: uint64(max(0, c.waiting.Load())), Dropped: map[string]uint64{},
 		Answers: c.answers.Load(), AnswersLost: c.answersLost.Load(),
 		BadHello: c.badHello.Load(), BadControl: c.badControl.Load(),
+		CopiesOut: c.copiesOut.Load(), CopiesIn: c.copiesIn.Load(), AcksOut: c.acksOut.Load(), AcksIn: c.acksIn.Load(),
+		CopiesRefused: map[string]uint64{},
+	}
+	for why := range refusedCopies {
+		if n := c.refused[why].Load(); n > 0 {
+			s.CopiesRefused[why.String()] = n
+		}
 	}
 	for d := range drops {
 		if n := c.dropped[d].Load(); n > 0 {
@@ -118,7 +139,7 @@ func (c *counters) snapshot() Counters {
 	return s
 }
 
-// reason maps an error of the onion package to the one counter that it raises.
+// reason maps an error of a packet or its tag to the one counter that it raises.
 func reason(err error) Drop {
 	switch {
 	case errors.Is(err, onion.ErrUnknownKey):
@@ -131,6 +152,14 @@ func reason(err error) Drop {
 		return DropExpired
 	case errors.Is(err, onion.ErrPayload):
 		return DropPayload
+	case errors.Is(err, replay.ErrSeen):
+		return DropReplay
+	case errors.Is(err, replay.ErrFull):
+		return DropReplayFull
+	case errors.Is(err, replay.ErrWrite):
+		return DropReplayWrite
+	case errors.Is(err, replay.ErrNoKey):
+		return DropUnknownKey
 	}
 	return DropMalformed
 }

@@ -11,11 +11,15 @@ import (
 )
 
 // held is a packet that waits for its delay or, where early is set, for the
-// directory that it was made from.
+// directory that it was made from. It then goes to the node next or, where client
+// is set, to the client that it names. One that is own is an answer of this node's
+// mailboxes, and is not counted among what came.
 type held struct {
 	at     time.Time
 	next   chain.NodeID
 	early  *onion.Routing
+	client *onion.Routing
+	own    bool
 	packet *[]byte
 }
 

@@ -30,13 +30,16 @@ type owner struct {
 
 	history *history
 	inForce genesis.InForce // parameters, as the last event that had them says; till then genesis'
-	alarm   *time.Timer     // rings when a probe is due, on a real clock
+	alarm   *time.Timer     // rings when a probe is due, unless the clock stands still
+	headAt  time.Time       // when head was acted on
+	moved   bool            // the head is further ahead of the one before than time has passed
 
 	synced    bool
 	syncEpoch chain.Epoch // statements are signed for later epochs only
 	head      chain.Header
 	sealed    chain.SealedHeader
 	lists     map[chain.Epoch]*directory.List
+	rings     *rings                             // of the newest of lists that was the head's epoch's
 	listed    map[chain.Epoch]chain.SealedHeader // a header of each list
 	unknown   bool                               // the ledger does not know this node
 
@@ -221,7 +224,8 @@ func (o *owner) act(ctx context.Context, e Event) error {
 	}
 	newEpoch := !o.synced || h.DirEpoch != o.head.DirEpoch
 	first := !o.synced || h.Fork > o.head.Fork
-	o.head, o.sealed, o.synced = h, e.Header, true
+	o.moved = !first && h.Time > o.flowing()+skipped
+	o.head, o.sealed, o.synced, o.headAt = h, e.Header, true, time.Now()
 	if e.Params != nil {
 		o.inForce = *e.Params
 	}
@@ -247,7 +251,7 @@ func (o *owner) act(ctx context.Context, e Event) error {
 	o.report(ctx)
 	o.show()
 	if newEpoch || first {
-		o.hellos.begin(h.DirEpoch, o.view.Load().hello)
+		o.hellos.begin(h.DirEpoch, o.view.Load().hello())
 		o.greet()
 	}
 	o.cfg.OnSynced(h.Height)
@@ -334,7 +338,7 @@ func (o *owner) changeKeys() {
 }
 
 func (o *owner) keepTags() {
-	if err := o.replay.keep(o.keys.epochs()); err != nil {
+	if err := o.replay.Keep(o.keys.epochs()); err != nil {
 		o.log.Error("cannot keep replay tags; packets are dropped", "error", err)
 	}
 }

@@ -69,7 +69,7 @@ type hellos struct {
 type spoken struct {
 	any   bool
 	said  chain.Epoch // epoch of the last Hello sent, where any
-	used  bool        // a packet arrived since then
+	port  *port       // knows whether a packet arrived since then
 	heard int         // Hellos in this epoch
 }
 
@@ -78,7 +78,7 @@ func newHellos() *hellos { return &hellos{links: make(map[*link.Link]*spoken)} }
 func (h *hellos) open(l *link.Link, hello []byte) {
 	h.mu.Lock()
 	defer h.mu.Unlock()
-	s := &spoken{}
+	s := &spoken{port: l.Data.(*port)}
 	h.links[l] = s
 	h.say(l, s, hello)
 }
@@ -92,29 +92,20 @@ func (h *hellos) close(l *link.Link) {
 // say sends hello. Called with mu held; Send does not wait.
 func (h *hellos) say(l *link.Link, s *spoken, hello []byte) {
 	if hello != nil && l.Send(link.Frame{Type: link.Hello, Data: hello}) == nil {
-		s.any, s.said, s.used = true, h.epoch, false
-	}
-}
-
-// heard notes that the link is in use, so that a new epoch is announced on it.
-// A link that no packet uses is left to become idle and close.
-func (h *hellos) heard(l *link.Link) {
-	h.mu.Lock()
-	defer h.mu.Unlock()
-	if s := h.links[l]; s != nil {
-		s.used = true
+		s.any, s.said = true, h.epoch
+		s.port.used.Store(false)
 	}
 }
 
 // begin starts an epoch and says hello on links in use, and on those that had
-// none yet.
+// none yet. A link that no packet uses is left to become idle and close.
 func (h *hellos) begin(epoch chain.Epoch, hello []byte) {
 	h.mu.Lock()
 	defer h.mu.Unlock()
 	h.epoch = epoch
 	for l, s := range h.links {
 		s.heard = 0
-		if s.used || !s.any {
+		if s.port.used.Load() || !s.any {
 			h.say(l, s, hello)
 		}
 	}
@@ -154,7 +145,7 @@ func (r *Relay) onHello(l *link.Link, data []byte) {
 		r.count.badHello.Add(1)
 		return
 	}
-	if !r.hellos.received(l, r.view.Load().hello) {
+	if !r.hellos.received(l, r.view.Load().hello()) {
 		r.count.badHello.Add(1)
 		return
 	}

@@ -148,7 +148,7 @@ func (o *owner) network() {
 	if j == nil || j.net != nil || list == nil || at == 0 || before == nil {
 		return
 	}
-	j.net = probe.NewNet(&o.cfg.Core, j.params, o.cfg.Genesis, list, before.beacon, j.beacon)
+	j.net = o.cfg.Shared.net(&o.cfg.Core, j.params, o.cfg.Genesis, list, before.beacon, j.beacon)
 	if j.net.Probed() {
 		j.round = probe.NewRound(j.net, o.cfg.Verified)
 	}
@@ -170,13 +170,13 @@ func (o *owner) learn(s statement.Statement) {
 		b.at, b.version, b.newest = o.head.Time, body.Version, s
 		h.beats[s.Node] = b
 	case statement.LabelCommitment:
-		c, err := statement.DecodeCommitment(s.Body)
-		if err != nil || c.Epoch != o.head.DirEpoch || s.Sequence.Epoch() != c.Epoch || o.cfg.Verified.Statement(o.domain(), s) != nil {
+		c := o.cfg.Shared.commitment(s.Body)
+		if c == nil || c.Epoch != o.head.DirEpoch || s.Sequence.Epoch() != c.Epoch || o.cfg.Verified.Statement(o.domain(), s) != nil {
 			return // a server may show statements that no block holds
 		}
 		for e := c.Epoch - min(c.Epoch, 3); e < c.Epoch; e++ {
 			if j := h.epochs[e]; j != nil && j.round != nil {
-				j.round.Take(s.Node, &c)
+				j.round.Take(s.Node, c)
 			}
 		}
 	}

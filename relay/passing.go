@@ -39,10 +39,10 @@ func (p *passing) allow(now time.Time) bool {
 	return true
 }
 
-// passOn submits a stranger's transaction: accepted, refused with the ledger's
+// handOn submits a stranger's transaction: accepted, refused with the ledger's
 // code, or busy where the ledger gave no answer or the allowance is used up. Of
 // what no account signed nothing is passed on.
-func (r *Relay) passOn(tx []byte) mail.Reply {
+func (r *Relay) handOn(tx []byte) mail.Reply {
 	t, err := chain.DecodeTx(tx)
 	if err != nil || !t.Kind.Signed() {
 		return mail.Reply{Code: mail.CodeMalformed}

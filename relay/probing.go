@@ -137,7 +137,7 @@ func (o *owner) sendProbes() (chain.Time, bool) {
 	if j == nil || j.own == nil || j.own.void {
 		return 0, false
 	}
-	p, now := j.own, o.now()
+	p, now := j.own, o.flowing()
 	for ; p.sent < len(p.order); p.sent++ {
 		k := p.order[p.sent]
 		plan := p.plans[k]
@@ -162,19 +162,32 @@ func (o *owner) sendProbes() (chain.Time, bool) {
 	return 0, false
 }
 
-// lastHead reports whether the head may be the last of its epoch where only the
-// ledger moves the clock: then nothing can wait for its time. The next head that
-// is certain is that of the next heartbeats.
+// flowing is the network's time between heads as well: where the ledger is the
+// clock, its last time carried on by the machine's, unless it stands still.
+func (o *owner) flowing() chain.Time {
+	if o.cfg.Core.Clock == genesis.ClockLedger && o.cfg.Clock == nil && !o.cfg.StandingClock {
+		return o.head.Time + chain.Time(time.Since(o.headAt).Milliseconds())
+	}
+	return o.now()
+}
+
+// skipped is how much further than the machine's a ledger's clock has to go from
+// one head to the next to have been moved by hand.
+const skipped = chain.Time(2 * genesis.Second)
+
+// lastHead reports whether the head may be the last of its epoch where somebody
+// moves the clock, by hand or because it stands still otherwise: then nothing can
+// wait for its time. The next head that is certain is that of the next heartbeats.
 func (o *owner) lastHead() bool {
-	return o.cfg.Core.Clock == genesis.ClockLedger &&
+	return o.cfg.Core.Clock == genesis.ClockLedger && (o.cfg.StandingClock || o.cfg.Clock != nil || o.moved) &&
 		o.head.Time+chain.Time(o.params.HeartbeatEvery) >= o.cfg.Core.EpochStart(o.head.DirEpoch+1)
 }
 
 // probes sends what is due and sets the alarm for what is not.
 func (o *owner) probes() {
 	o.drawProbes()
-	if next, ok := o.sendProbes(); ok && o.cfg.Core.Clock == genesis.ClockReal {
-		o.alarm.Reset(time.Duration(next-min(next, o.now())) * time.Millisecond)
+	if next, ok := o.sendProbes(); ok && !o.cfg.StandingClock {
+		o.alarm.Reset(time.Duration(next-min(next, o.flowing())) * time.Millisecond)
 	}
 }
 
@@ -185,5 +198,6 @@ func (r *Relay) loop(tag onion.Tag, buf *[]byte) {
 	if r.tags.returned(tag) {
 		r.count.probesBack.Add(1)
 	}
+	r.cover.returned(tag)
 	r.buffers.Put(buf)
 }

@@ -38,6 +38,7 @@ import (
 	"tunic/onion/mail"
 	"tunic/registry/directory"
 	"tunic/relay/mailbox"
+	"tunic/relay/replay"
 )
 
 var (
@@ -71,7 +72,7 @@ type Ledger interface {
 // Event is one block as a relay sees it.
 type Event struct {
 	Header    chain.SealedHeader
-	Published [][]byte // encoded statements, in the block's order; signatures are not verified
+	Published [][]byte // encoded statements, in the block's order; signatures are not verified; nobody changes them
 
 	// Unlisted are the nodes that a quorum judges in the header's epoch though
 	// its list does not name them: active ones that were not eligible, and
@@ -170,6 +171,10 @@ type Config struct {
 	// the delay that their senders asked for: it would be of the machine's time,
 	// and none of the network's (false). Nothing is mixed then.
 	StandingClock bool
+	// Cover is the mean time between the loops that the relay sends as cover where
+	// genesis asks for them (1 s; negative: none). It sends none on a standing
+	// clock, on which a network could never come to rest.
+	Cover time.Duration
 	// OnSynced is called after the relay has acted on a head: its statements
 	// are submitted and its packets go by that epoch's list. It must return
 	// soon (not called).
@@ -177,6 +182,8 @@ type Config struct {
 	// Verified remembers signatures of peers that were found valid. Relays of
 	// one process may share one (its own).
 	Verified *statement.Verified
+	// Shared is what relays of one process have in common (nothing).
+	Shared *Shared
 	// Rand is the source of onion keys (crypto/rand).
 	Rand io.Reader
 	// BootID names the machine's present boot, so that a machine crash can be
@@ -190,8 +197,15 @@ type Config struct {
 	// remembered for as long as their onion keys live (4,194,304).
 	Workers, Queue, Delayed, ReplayTags int
 	// Clients is how many client tokens may be attached (4,096), Mailers how
-	// many mailbox commands may be under way (64).
-	Clients, Mailers int
+	// many mailbox commands may be under way (256), Stores how many stores that
+	// are on disk here may wait for other members (4,096).
+	Clients, Mailers, Stores int
+	// MailItems and MailBundles bound what all strangers together can fill of this
+	// node's mailboxes (1,048,576 and 65,536).
+	MailItems, MailBundles int
+	// Drain is for how long, at most, packets that are held may still leave when
+	// Run's context ends (0: they are dropped).
+	Drain time.Duration
 	// Greet is how many relays, drawn by lot, are told Hello each epoch whether
 	// or not there is traffic, so that a ledger or node that tells two stories
 	// is found out (1; negative: none).
@@ -209,6 +223,9 @@ func Geometry(core genesis.Core) onion.Geometry {
 	return onion.Small
 }
 
+// Defaults are the bounds that a Config without them has.
+func Defaults() Config { return Config{}.withDefaults() }
+
 func (c Config) withDefaults() Config {
 	num := func(p *int, v int) {
 		if *p <= 0 {
@@ -220,10 +237,16 @@ func (c Config) withDefaults() Config {
 	num(&c.Delayed, 1<<14)
 	num(&c.ReplayTags, 1<<22)
 	num(&c.Clients, 4096)
-	num(&c.Mailers, 64)
+	num(&c.Mailers, 256)
+	num(&c.Stores, 4096)
 	num(&c.StoreBuffer, 4<<20)
+	num(&c.MailItems, 1<<20)
+	num(&c.MailBundles, 1<<16)
 	if c.Greet == 0 {
 		c.Greet = 1
+	}
+	if c.Cover == 0 {
+		c.Cover = time.Second
 	}
 	if c.Signer == nil {
 		c.Signer = NewSigner(c.Identity)
@@ -276,20 +299,29 @@ type Relay struct {
 	endpoints []string // advertised
 	pool      *link.Pool
 	keys      *keyring
-	replay    *replaySet
+	replay    *replay.Set
 	tags      *accepted
+	cover     *cover // nil where none is sent
 	delay     *delayQueue
 	mail      *mailbox.Mailbox
 	clients   *clients
 	hellos    *hellos
-	work      chan *[]byte
+	queue     *fairQueue
+	self      *lane         // of what this node sends to itself
 	reports   chan report   // of links, to the owner of the state
-	mailing   chan struct{} // a token for each mailbox command under way
+	mailing   chan struct{} // a token for each mailbox command under way here
 	passing   *passing      // transactions of strangers
+	commands  chan command  // of clients, to the mailers
+	copies    chan copied   // of members, to the mailers
+	stores    *stores
+	members   *members
 	sweeping  atomic.Bool
-	buffers   sync.Pool // of *[]byte, one packet each
+	draining  atomic.Bool // Run's context has ended
+	buffers   sync.Pool   // of *[]byte, one packet each
 	wg        sync.WaitGroup
 	mailers   sync.WaitGroup
+
+	acksPerFrame int
 
 	mu      sync.Mutex
 	running bool // what Run makes is there
@@ -314,7 +346,8 @@ func New(cfg Config) (*Relay, error) {
 	}
 	size := BodySize(cfg.Core)
 	r.buffers.New = func() any { b := make([]byte, size); return &b }
-	r.view.Store(&view{lists: map[chain.Epoch]*directory.List{}})
+	none := func() []byte { return nil }
+	r.view.Store(&view{lists: map[chain.Epoch]*directory.List{}, hello: none, sealed: none, rings: newRings(r.id, &directory.List{}, nil)})
 	return r, nil
 }
 

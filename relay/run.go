@@ -11,8 +11,10 @@ import (
 	"tunic/chain/genesis"
 	"tunic/chain/statement"
 	"tunic/onion/link"
+	"tunic/onion/mail"
 	"tunic/registry/directory"
 	"tunic/relay/mailbox"
+	"tunic/relay/replay"
 	"tunic/slashing"
 )
 
@@ -43,8 +45,8 @@ func (r *Relay) Run(ctx context.Context) error {
 func (r *Relay) open(f *folder) (_ *owner, closeState func() error, err error) {
 	o := &owner{
 		Relay: r, heads: newHeads(), watch: newWatch(slashing.DoubleDescriptor), ballots: newWatch(slashing.DoubleVote), history: newHistory(),
-		inForce: genesis.InForce{Params: r.cfg.Core.Params},
-		lists:   make(map[chain.Epoch]*directory.List), listed: make(map[chain.Epoch]chain.SealedHeader),
+		inForce: genesis.InForce{Params: r.cfg.Core.Params}, rings: r.view.Load().rings,
+		lists: make(map[chain.Epoch]*directory.List), listed: make(map[chain.Epoch]chain.SealedHeader),
 		refused: make(map[statement.Label]string), begun: make(map[markKey]bool), asked: make(map[chain.Hash]*asked),
 	}
 	core := &r.cfg.Core
@@ -62,11 +64,15 @@ func (r *Relay) open(f *folder) (_ *owner, closeState func() error, err error) {
 			return nil, nil, err
 		}
 	}
-	if r.replay, err = openReplay(f.dir, r.cfg.ReplayTags, r.keys.epochs()); err != nil {
+	if r.replay, err = replay.Open(f.dir, r.cfg.ReplayTags, r.keys.epochs()); err != nil {
 		return nil, nil, err
 	}
 	closeStore := func() error { return nil }
 	r.tags = newAccepted(r.cfg.ReplayTags)
+	if r.cover, err = newCover(r); err != nil {
+		r.replay.Close()
+		return nil, nil, fmt.Errorf("read randomness: %w", err)
+	}
 	store := r.cfg.Store
 	switch {
 	case store != nil:
@@ -75,7 +81,7 @@ func (r *Relay) open(f *folder) (_ *owner, closeState func() error, err error) {
 	default:
 		l, err := mailbox.OpenLevel(filepath.Join(f.dir, MailFolder), r.cfg.StoreBuffer)
 		if err != nil {
-			r.replay.close()
+			r.replay.Close()
 			return nil, nil, err
 		}
 		store, closeStore = l, l.Close
@@ -84,21 +90,22 @@ func (r *Relay) open(f *folder) (_ *owner, closeState func() error, err error) {
 		store = r.cfg.WrapStore(store)
 	}
 	r.mail, err = mailbox.New(mailbox.Config{
-		Self: r.id, Genesis: r.cfg.Genesis, Params: r.params, Format: r.format, Store: store, Sign: r.signReceipt,
+		Self: r.id, Genesis: r.cfg.Genesis, Start: r.cfg.Core.Time, Params: r.params, Format: r.format, Store: store, Sign: r.signReceipt, Flush: r.flushAcks,
+		MaxItems: r.cfg.MailItems, MaxBundles: r.cfg.MailBundles,
 	})
 	if err == nil {
 		err = f.mark("running")
 	}
 	if err != nil {
-		r.replay.close()
+		r.replay.Close()
 		return nil, nil, errors.Join(err, closeStore())
 	}
 	return o, func() error {
 		r.mu.Lock()
 		r.running = false
 		r.mu.Unlock()
-		err := errors.Join(r.replay.sync(), closeStore())
-		r.replay.close()
+		err := errors.Join(r.replay.Sync(), closeStore())
+		r.replay.Close()
 		r.keys.forget()
 		if err == nil {
 			err = f.mark("clean")
@@ -117,7 +124,9 @@ func (r *Relay) signReceipt(x statement.Receipt) []byte {
 // serve listens and works. When it returns, every goroutine has ended and every
 // packet is accounted for.
 func (r *Relay) serve(ctx context.Context, o *owner) error {
-	ctx, stop := context.WithCancel(ctx)
+	ctx, end := context.WithCancel(ctx)
+	defer end()
+	work, stop := context.WithCancel(context.WithoutCancel(ctx)) // goes on while the relay drains
 	defer stop()
 	listeners, err := r.listen()
 	if err != nil {
@@ -126,8 +135,13 @@ func (r *Relay) serve(ctx context.Context, o *owner) error {
 	r.clients = newClients(r.cfg.Clients)
 	r.hellos = newHellos()
 	r.delay = newDelayQueue(r.cfg.Delayed)
-	r.work = make(chan *[]byte, r.cfg.Queue)
+	r.queue, r.self = newFairQueue(r.cfg.Queue), newLane()
 	r.mailing = make(chan struct{}, r.cfg.Mailers)
+	r.commands = make(chan command, r.cfg.Mailers)
+	r.members = newMembers(BodySize(r.cfg.Core))
+	r.copies = make(chan copied, r.members.limit)
+	r.acksPerFrame = min(mail.MaxAcks, (link.MaxData(BodySize(r.cfg.Core))-3)/mail.AckSize)
+	r.stores = newStores(r.cfg.Stores, func(w *waitingStore, reply mail.Reply) { r.answer(w.epoch, w.block, reply) })
 	r.reports = make(chan report, 256)
 	r.passing = &passing{ctx: ctx}
 
@@ -139,9 +153,19 @@ func (r *Relay) serve(ctx context.Context, o *owner) error {
 		pool.IdleTimeout = max(time.Second, min(2*time.Minute, half))
 	}
 	pool.Self, pool.Stats = r.id, &r.stats
-	pool.OnOpen = func(l *link.Link) { r.hellos.open(l, r.view.Load().hello) }
+	pool.OnOpen = func(l *link.Link) {
+		l.Data = &port{lane: newLane()}
+		r.hellos.open(l, r.view.Load().hello())
+	}
 	pool.OnFrame = r.onFrame
-	pool.OnClose = func(l *link.Link) { r.hellos.close(l); r.clients.detach(l) }
+	pool.OnLost = r.stores.lost
+	pool.OnClose = func(l *link.Link) {
+		r.hellos.close(l)
+		r.clients.detach(l)
+		if id, known := l.Peer(); known {
+			r.stores.lost(id)
+		}
+	}
 	r.pool = link.NewPool(r.cfg.Transport, r.resolve, pool)
 	r.mu.Lock()
 	r.running = true
@@ -151,24 +175,42 @@ func (r *Relay) serve(ctx context.Context, o *owner) error {
 		r.wg.Go(func() { _ = r.pool.Serve(ctx, l) }) // fails only where the pool has ended before
 	}
 	for range r.cfg.Workers {
-		r.wg.Go(func() { r.worker(ctx) })
+		r.wg.Go(r.worker)
 	}
+	for range max(4, 2*r.cfg.Workers) {
+		r.wg.Go(func() { r.mailer(work) })
+	}
+	r.wg.Go(func() { r.stores.run(work) })
 	r.wg.Go(func() {
-		r.delay.run(ctx,
+		r.delay.run(work,
 			r.release,
-			func(h held) { r.unheld(DropStopped, h.packet) })
+			func(h held) { r.unheld(DropStopped, h) })
 	})
+	if r.cover != nil {
+		r.wg.Go(func() { r.cover.run(ctx) })
+	}
 	r.log.Info("relay running", "version", r.cfg.Version)
 	err = o.follow(ctx)
 
+	end()
+	if err == nil {
+		r.drain()
+	}
 	stop()
+	r.queue.close(func(buf *[]byte) { r.drop(DropStopped, buf) }) // links that wait for it go on
 	r.wg.Wait()
-	r.mailers.Wait() // they may send; the pool is still there
+	r.mailers.Wait()
+	r.mail.Drain()
+	r.stores.abandon() // may send; the pool is still there
 	r.pool.Close()
 	for {
 		select {
-		case buf := <-r.work:
-			r.drop(DropStopped, buf)
+		case c := <-r.commands:
+			r.count.answersLost.Add(uint64(len(c.cmd.Replies)))
+			r.free(c)
+			continue
+		case c := <-r.copies:
+			r.members.end(c.from)
 			continue
 		default:
 		}
@@ -176,6 +218,33 @@ func (r *Relay) serve(ctx context.Context, o *owner) error {
 	}
 	r.log.Info("relay stopped")
 	return err
+}
+
+// drainLook is how often a relay that ends looks whether packets are left.
+const drainLook = 10 * time.Millisecond
+
+// drain lets what the relay holds leave, for at most Config.Drain. Nothing is
+// accepted any more; answers of its own mailboxes still go out.
+func (r *Relay) drain() {
+	if r.cfg.Drain <= 0 {
+		return
+	}
+	r.draining.Store(true)
+	r.log.Info("stopping; packets that are held may leave", "most", r.cfg.Drain)
+	late := time.NewTimer(r.cfg.Drain)
+	defer late.Stop()
+	look := time.NewTicker(drainLook)
+	defer look.Stop()
+	for {
+		if now, _ := r.Motion(); now == 0 {
+			return
+		}
+		select {
+		case <-look.C:
+		case <-late.C:
+			return
+		}
+	}
 }
 
 // listen opens the listeners and settles what the descriptor advertises.

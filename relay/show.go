@@ -4,6 +4,7 @@ import (
 	"encoding/binary"
 	"io"
 	"maps"
+	"sync"
 
 	"tunic/chain"
 	"tunic/onion/link"
@@ -11,35 +12,54 @@ import (
 
 // show makes the present state visible to the workers and to Status.
 func (o *owner) show() {
-	var sealed []byte
-	if o.head.Height > 0 {
-		if sealed = o.sealed.Encode(); len(sealed) > o.format.Reply {
-			sealed = nil // with dozens of removals; the next epoch's list has them
-		}
+	if l := o.lists[o.head.DirEpoch]; l != nil && (o.rings == nil || o.rings.list != l || o.rings.removed != len(o.head.Removals)) {
+		o.rings = newRings(o.id, l, o.head.Removals)
 	}
 	v := &view{
 		synced: o.synced, state: o.describeState(), fork: o.head.Fork, epoch: o.head.DirEpoch, height: o.head.Height, time: o.head.Time,
-		lists: maps.Clone(o.lists), hello: o.hello(), sealed: sealed, committed: o.committed,
+		lists: maps.Clone(o.lists), hello: o.hello(), sealed: o.headShown(), committed: o.committed, removed: o.head.Removals, rings: o.rings,
 	}
 	o.view.Store(v)
 }
 
-func (o *owner) hello() []byte {
-	var h Hello
+// headShown makes the encoded head where somebody asks for it; nil while there is
+// none, or where no reply holds it.
+func (o *owner) headShown() func() []byte {
+	head, most := o.sealed, o.format.Reply
+	return sync.OnceValue(func() []byte {
+		if head.Header.Height == 0 {
+			return nil
+		}
+		b := head.Encode()
+		if len(b) > most {
+			return nil // with dozens of removals; the next epoch's list has them
+		}
+		return b
+	})
+}
+
+// hello makes the present greeting where a link wants it: most heads pass
+// without.
+func (o *owner) hello() func() []byte {
+	h, head := Hello{Votes: o.votesShown()}, o.sealed
 	if o.descriptor != nil {
 		h.Descriptor = o.descriptor.encoded
 	}
-	if o.head.Height > 0 {
-		// With hundreds of removals a header is too long for a frame.
-		h.Header = o.sealed.Encode()
-		if len(h.Encode()) > link.MaxData(BodySize(o.cfg.Core)) {
-			h.Header = nil
+	most := link.MaxData(BodySize(o.cfg.Core))
+	return sync.OnceValue(func() []byte {
+		if head.Header.Height > 0 {
+			h.Header = head.Encode()
 		}
-	}
-	if h.Votes = o.votesShown(); len(h.Encode()) > link.MaxData(BodySize(o.cfg.Core)) {
-		h.Votes = nil
-	}
-	return h.Encode()
+		b := h.Encode()
+		if len(b) > most { // with hundreds of removals
+			all := h.Votes
+			if h.Votes = nil; len(h.Encode()) > most {
+				h.Header, h.Votes = nil, all
+			}
+			b = h.Encode()
+		}
+		return b
+	})
 }
 
 func (o *owner) describeState() string {
@@ -71,7 +91,7 @@ func (o *owner) greet() {
 		id := list.Entries[binary.BigEndian.Uint64(b[:])%uint64(len(list.Entries))].Node
 		if !greeted[id] {
 			greeted[id] = true
-			_ = o.pool.Send(id, link.Frame{Type: link.Hello, Data: o.view.Load().hello}) // the pool counts failures
+			_ = o.pool.Send(id, link.Frame{Type: link.Hello, Data: o.view.Load().hello()}) // the pool counts failures
 		}
 	}
 }

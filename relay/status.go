@@ -10,12 +10,15 @@ type Status struct {
 	State    string       `json:"state"`  // what the relay makes of it, in words
 	Epoch    chain.Epoch  `json:"epoch"`
 	Height   chain.Height `json:"height"`
-	Relays   int          `json:"relays"` // in the list of Epoch
+	HeadTime chain.Time   `json:"head_time_ms"` // of the head that it acted on last
+	Relays   int          `json:"relays"`       // in the list of Epoch
 	Links    int          `json:"links"`
 	Clients  int          `json:"clients"` // attached tokens
 	Replay   int          `json:"replay_tags"`
 	Items    int          `json:"mailbox_items"`
+	Stores   int          `json:"stores_waiting"` // for receipts of other members
 	Probing  Probing      `json:"probing"`
+	Cover    Cover        `json:"cover"`
 	Counters Counters     `json:"counters"`
 }
 
@@ -28,11 +31,20 @@ type Probing struct {
 	Votes     uint64      `json:"votes"`     // cast
 }
 
+// Cover is what the relay sends beside. What stays away for longer than a minute
+// was lost: more than one in a hundred says that its links, or the network's, are
+// bad.
+type Cover struct {
+	Sent uint64 `json:"sent"` // loops
+	Back uint64 `json:"back"` // of these, those that came back
+}
+
 // Status may be called at any time, also before and after Run.
 func (r *Relay) Status() Status {
 	v := r.view.Load()
-	s := Status{Node: r.id, Synced: v.synced, State: v.state, Epoch: v.epoch, Height: v.height, Counters: r.count.snapshot(),
-		Probing: Probing{Sent: r.count.probesSent.Load(), Back: r.count.probesBack.Load(), Committed: v.committed, Votes: r.count.votes.Load()}}
+	s := Status{Node: r.id, Synced: v.synced, State: v.state, Epoch: v.epoch, Height: v.height, HeadTime: v.time, Counters: r.count.snapshot(),
+		Probing: Probing{Sent: r.count.probesSent.Load(), Back: r.count.probesBack.Load(), Committed: v.committed, Votes: r.count.votes.Load()},
+		Cover:   Cover{Sent: r.count.coverSent.Load(), Back: r.count.coverBack.Load()}}
 	if s.State == "" {
 		s.State = "not synced with the ledger"
 	}
@@ -45,8 +57,9 @@ func (r *Relay) Status() Status {
 	if r.running {
 		s.Links, _ = r.pool.Count()
 		s.Clients = r.clients.count()
-		s.Replay = r.replay.count()
+		s.Replay = r.replay.Len()
 		s.Items = r.mail.Items()
+		s.Stores = r.stores.count()
 	}
 	return s
 }
@@ -65,7 +78,7 @@ func (r *Relay) Motion() (now int64, total uint64) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	if r.running {
-		now += int64(r.pool.Pending() + len(r.mailing))
+		now += int64(r.pool.Pending() + len(r.mailing) + r.stores.count() + r.members.busy())
 	}
 	return now, total
 }

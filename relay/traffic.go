@@ -1,7 +1,7 @@
 package relay
 
 import (
-	"context"
+	"sync/atomic"
 	"time"
 
 	"tunic/chain"
@@ -21,9 +21,11 @@ type view struct {
 	height    chain.Height
 	time      chain.Time
 	lists     map[chain.Epoch]*directory.List // the newest few
-	hello     []byte                          // what links are told; nil while there is nothing
+	hello     func() []byte                   // what links are told; nil while there is nothing
 	committed chain.Epoch                     // of the last probe commitment
-	sealed    []byte                          // the encoded head; nil while there is none, or where no reply holds it
+	removed   []chain.NodeID                  // since the epoch began, ascending
+	sealed    func() []byte                   // the encoded head; nil while there is none, or where no reply holds it
+	rings     *rings                          // of the epoch's list, or the newest before that is there
 }
 
 // find is the entry of a node in the newest list that has it.
@@ -43,10 +45,11 @@ func (v *view) find(id chain.NodeID) (directory.Entry, bool) {
 
 // head is the answer to who asks for the newest header.
 func (v *view) head() mail.Reply {
-	if v.sealed == nil {
+	b := v.sealed()
+	if b == nil {
 		return mail.Reply{Code: mail.CodeNone}
 	}
-	return mail.Reply{Code: mail.CodeHead, Body: v.sealed}
+	return mail.Reply{Code: mail.CodeHead, Body: b}
 }
 
 // resolve is the pool's Resolver.
@@ -58,16 +61,37 @@ func (r *Relay) resolve(id chain.NodeID) (string, bool) {
 	return e.Endpoints[0], true
 }
 
-// onFrame runs on a link's goroutine and must not wait.
+// port is what a relay keeps of one link for its packets.
+type port struct {
+	lane *lane
+	used atomic.Bool // a packet arrived since the last Hello was sent
+}
+
+// onFrame runs on a link's goroutine. It waits only where a relay's link has its
+// share of packets waiting already.
 func (r *Relay) onFrame(l *link.Link, f link.Frame) {
 	switch f.Type {
 	case link.Packet:
-		r.hellos.heard(l)
+		p := l.Data.(*port) // set when the link opened
+		if !p.used.Load() {
+			p.used.Store(true)
+		}
 		buf := r.buffers.Get().(*[]byte)
 		copy(*buf, f.Data)
-		r.enter(buf)
+		if r.draining.Load() {
+			r.count.in.Add(1)
+			r.drop(DropStopped, buf)
+			return
+		}
+		if l.Anonymous() {
+			r.enter(p.lane, buf, ofOthers, false)
+		} else {
+			r.enter(p.lane, buf, ofRelays, true)
+		}
 	case link.Hello:
 		r.onHello(l, f.Data)
+	case link.Swarm:
+		r.onSwarm(l, f.Data)
 	case link.Control:
 		if !r.clients.control(l, f.Data) {
 			r.count.badControl.Add(1)
@@ -76,12 +100,13 @@ func (r *Relay) onFrame(l *link.Link, f link.Frame) {
 }
 
 // enter takes a packet in.
-func (r *Relay) enter(buf *[]byte) {
+func (r *Relay) enter(l *lane, buf *[]byte, class int, wait bool) {
 	r.count.in.Add(1)
-	select {
-	case r.work <- buf:
-	default:
+	switch r.queue.put(l, buf, class, wait) {
+	case full:
 		r.drop(DropOverload, buf)
+	case stopped:
+		r.drop(DropStopped, buf)
 	}
 }
 
@@ -90,47 +115,51 @@ func (r *Relay) drop(why Drop, buf *[]byte) {
 	r.buffers.Put(buf)
 }
 
-// worker peels packets until ctx ends.
-func (r *Relay) worker(ctx context.Context) {
+// worker peels packets until the queue closes.
+func (r *Relay) worker() {
+	var from *lane
+	junk := false
 	for {
-		select {
-		case buf := <-r.work:
-			r.peel(buf)
-		case <-ctx.Done():
+		l, buf, ok := r.queue.take(from, junk)
+		if !ok {
 			return
 		}
+		from, junk = l, r.peel(buf)
 	}
 }
 
 // peel takes this node's layer off a packet and passes on what is inside. Each
-// packet leaves it with exactly one count, or waits in the delay queue.
+// packet leaves it with exactly one count, or waits in the delay queue. It
+// reports whether the packet was one that no honest sender makes.
 //
 // The order is that of cost: header, expiry, epoch, replay, and only then the payload.
-func (r *Relay) peel(buf *[]byte) {
+func (r *Relay) peel(buf *[]byte) (junk bool) {
 	v := r.view.Load()
 	o, err := r.keys.open(*buf)
 	if err == nil {
 		err = o.Expired(v.epoch)
 	}
 	if err != nil {
-		r.drop(reason(err), buf)
-		return
+		why := reason(err)
+		r.drop(why, buf)
+		return why != DropExpired
 	}
 	// No honest sender is more than an epoch ahead; and before its first head
 	// the relay knows neither epoch nor fork to answer in.
 	if !v.synced || o.Directory() > v.epoch+1 {
 		r.drop(DropNoList, buf)
-		return
+		return false
 	}
-	if why, ok := r.replay.add(o.KeyEpoch, o.Tag); !ok {
+	if err := r.replay.Add(o.KeyEpoch, o.Tag); err != nil {
+		why := reason(err)
 		r.drop(why, buf)
-		return
+		return why == DropReplay
 	}
 	r.tags.add(o.Directory(), o.Tag)
 	out, err := o.Finish()
 	if err != nil {
 		r.drop(reason(err), buf)
-		return
+		return false // whoever changed it, the last node may not be to blame
 	}
 	switch o.Kind {
 	case onion.Forward:
@@ -138,11 +167,27 @@ func (r *Relay) peel(buf *[]byte) {
 	case onion.Deliver:
 		if len(out) == 0 {
 			r.loop(o.Tag, buf)
-			return
+			return false
 		}
 		r.deliver(o.Directory(), out, buf)
 	case onion.Client:
-		r.toClient(&o.Routing, buf)
+		r.answered(&o.Routing, buf)
+	}
+	return false
+}
+
+// answered holds an answer for its delay, as any packet, before its client gets
+// it.
+func (r *Relay) answered(to *onion.Routing, buf *[]byte) {
+	switch {
+	case chain.Duration(to.Delay) > maxDelay(r.params):
+		r.drop(DropDelayBound, buf)
+	case to.Delay == 0 || r.cfg.StandingClock:
+		r.toClient(to, buf)
+	default:
+		at := time.Now().Add(time.Duration(to.Delay) * time.Millisecond)
+		client := *to
+		r.hold(held{at: at, client: &client, packet: buf})
 	}
 }
 
@@ -177,29 +222,54 @@ func (r *Relay) forward(v *view, to *onion.Routing, buf *[]byte, early bool) {
 
 // hold puts a packet into the delay queue.
 func (r *Relay) hold(h held) {
-	r.count.waiting.Add(1)
+	if !h.own {
+		r.count.waiting.Add(1)
+	}
 	ok, stopped := r.delay.put(h)
 	switch {
 	case stopped:
-		r.unheld(DropStopped, h.packet)
+		r.unheld(DropStopped, h)
 	case !ok:
-		r.unheld(DropDelayFull, h.packet)
+		r.unheld(DropDelayFull, h)
 	}
 }
 
 // release takes a packet from the delay queue on.
 func (r *Relay) release(h held) {
+	if h.own {
+		r.answersLeft(r.send(h.next, *h.packet) == nil)
+		r.buffers.Put(h.packet)
+		return
+	}
 	r.count.waiting.Add(-1)
 	if h.early != nil {
 		r.forward(r.view.Load(), h.early, h.packet, true)
 		return
 	}
+	if h.client != nil {
+		r.toClient(h.client, h.packet)
+		return
+	}
 	r.pass(h.next, h.packet)
 }
 
-func (r *Relay) unheld(why Drop, buf *[]byte) {
+func (r *Relay) unheld(why Drop, h held) {
+	if h.own {
+		r.answersLeft(false)
+		r.buffers.Put(h.packet)
+		return
+	}
 	r.count.waiting.Add(-1)
-	r.drop(why, buf)
+	r.drop(why, h.packet)
+}
+
+// answersLeft counts an answer of this node's mailboxes.
+func (r *Relay) answersLeft(ok bool) {
+	if ok {
+		r.count.answers.Add(1)
+	} else {
+		r.count.answersLost.Add(1)
+	}
 }
 
 // pass sends a packet on.
@@ -217,7 +287,7 @@ func (r *Relay) send(next chain.NodeID, packet []byte) error {
 	if next == r.id {
 		buf := r.buffers.Get().(*[]byte)
 		copy(*buf, packet)
-		r.enter(buf)
+		r.enter(r.self, buf, ofRelays, false)
 		return nil
 	}
 	return r.pool.Send(next, link.Frame{Type: link.Packet, Data: packet})
@@ -239,64 +309,4 @@ func (r *Relay) toClient(to *onion.Routing, buf *[]byte) {
 	}
 	r.count.toClient.Add(1)
 	r.buffers.Put(buf)
-}
-
-// deliver carries out a mailbox command on a goroutine of its own, since it may
-// wait for the disk.
-func (r *Relay) deliver(epoch chain.Epoch, message []byte, buf *[]byte) {
-	cmd, err := r.format.Decode(message)
-	if err != nil {
-		r.drop(DropCommand, buf)
-		return
-	}
-	select {
-	case r.mailing <- struct{}{}:
-	default:
-		r.drop(DropMailboxBusy, buf)
-		return
-	}
-	r.count.delivered.Add(1)
-	r.mailers.Add(1)
-	go func() {
-		defer r.mailers.Done()
-		r.answer(epoch, cmd)
-		r.buffers.Put(buf) // cmd aliases it
-		<-r.mailing
-	}()
-}
-
-// answer sends one reply by each reply block; all blocks are always used. Their
-// first nodes count in the list of the epoch that the command's packet was made
-// in.
-func (r *Relay) answer(epoch chain.Epoch, cmd mail.Command) {
-	v := r.view.Load()
-	var replies []mail.Reply
-	switch {
-	case cmd.Head != nil:
-		replies = []mail.Reply{v.head()}
-	case cmd.Submit != nil:
-		replies = []mail.Reply{r.passOn(cmd.Submit.Tx)}
-	default:
-		replies = r.mail.Handle(r.now(), v.epoch, cmd)
-	}
-	list := r.view.Load().lists[epoch]
-	for i, reply := range replies {
-		if r.reply(list, cmd.Replies[i], reply) {
-			r.count.answers.Add(1)
-		} else {
-			r.count.answersLost.Add(1)
-		}
-	}
-}
-
-func (r *Relay) reply(list *directory.List, block []byte, reply mail.Reply) bool {
-	surb, err := onion.ParseSURB(block)
-	if err != nil || list == nil {
-		return false
-	}
-	first, packet, err := surb.Reply(reply.Encode())
-	if err != nil || int64(first) >= int64(len(list.Entries)) || len(packet) != BodySize(r.cfg.Core) {
-		return false
-	}
-	return r.send(list.Entries[first].Node, packet) == nil
 }

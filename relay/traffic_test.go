@@ -119,6 +119,27 @@ func TestDelayedPacketsAreHeldAndCounted(t *testing.T) {
 	}
 }
 
+// A relay that drains lets go what it holds when it is time, and takes no more.
+func TestHeldPacketsLeaveBeforeTheEnd(t *testing.T) {
+	n := newNetwork(t, 5, nil, func(_ int, c *relay.Config) { c.Drain = patience })
+	n.epoch()
+	c := n.client(0)
+	message := mail.Command{Delete: &mail.Delete{}, Replies: [][]byte{c.surb(0)}}.Encode()
+	hops := n.path(0, 1)
+	hops[0].Delay = 700
+	c.send(n.wrap(hops, message))
+	until(t, "held", func() bool { return n.nodes[0].Counters().Waiting == 1 })
+	before := n.nodes[0].Counters().Forwarded
+	if err := n.nodes[0].stop(); err != nil {
+		t.Fatal(err)
+	}
+	got := n.nodes[0].Counters()
+	// The answer may come back before the end: it is not taken any more.
+	if got.Forwarded != before+1 || got.Waiting != 0 || got.Lost() != got.In-1 || got.Lost() != got.Dropped["stopped"] || !got.Balanced() {
+		t.Fatalf("%+v", got)
+	}
+}
+
 func TestPacketOfTheEpochToComeWaitsForItsDirectory(t *testing.T) {
 	n := newNetwork(t, 5, nil, nil)
 	n.epoch()

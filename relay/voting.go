@@ -71,9 +71,10 @@ func (o *owner) verdicts(list *directory.List) []statement.Vote {
 		}
 	}
 	older, tallies, seed, followed := o.window(p)
+	voters := o.cfg.Shared.votersOn(list, o.head.Beacon, int(p.QuorumSize))
 	var out []statement.Vote
 	for _, s := range subjects {
-		if s.Node == o.id || s.Decommissioned && s.Since >= o.head.DirEpoch || !o.seated(list, s.Node, p) {
+		if s.Node == o.id || s.Decommissioned && s.Since >= o.head.DirEpoch || !o.seated(voters(s.Node), p) {
 			continue
 		}
 		v := statement.Vote{Subject: s.Node, Epoch: o.head.DirEpoch, Score: s.Performance, Reasons: o.present(s, p)}
@@ -107,9 +108,8 @@ func (o *owner) present(s subject, p *genesis.Params) (r statement.Reasons) {
 	return r
 }
 
-// seated reports whether this node votes on who, and enough others do.
-func (o *owner) seated(list *directory.List, who chain.NodeID, p *genesis.Params) bool {
-	voters := list.Voters(o.head.Beacon, who, int(p.QuorumSize))
+// seated reports whether this node is among the voters, and enough others are.
+func (o *owner) seated(voters []chain.NodeID, p *genesis.Params) bool {
 	return slices.Contains(voters, o.id) && directory.VotesNeeded(len(voters), int(p.QuorumSize), int(p.QuorumVotes)) > 0
 }
 

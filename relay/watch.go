@@ -78,12 +78,13 @@ func newWatch(kind slashing.Kind) *watch {
 func (w *watch) reset() { *w = *newWatch(w.kind) }
 
 // observe notes a statement of the domain's fork; verified says whether its
-// signature is, as that of one heard on a link must be.
+// signature is, as that of one heard on a link must be. encoded is kept, and
+// nobody changes it.
 func (w *watch) observe(d statement.Domain, s statement.Statement, encoded []byte, verified bool) {
 	k := keyFor(s)
 	old, known := w.known[k]
 	if !known {
-		w.remember(k, seen{bytes.Clone(encoded), verified, !verified})
+		w.remember(k, seen{encoded, verified, !verified})
 		return
 	}
 	former, err := statement.Decode(old.encoded)
@@ -98,7 +99,7 @@ func (w *watch) observe(d statement.Domain, s statement.Statement, encoded []byt
 		return
 	}
 	if !old.verified && former.Verify(d) != nil {
-		w.known[k] = seen{bytes.Clone(encoded), true, old.block} // the former was never the node's
+		w.known[k] = seen{encoded, true, old.block} // the former was never the node's
 		return
 	}
 	w.known[k] = seen{old.encoded, true, old.block}
@@ -112,7 +113,7 @@ func (w *watch) observe(d statement.Domain, s statement.Statement, encoded []byt
 		}
 	}
 	if len(w.pairs) < maxPairs && waiting < maxOfNode {
-		w.pairs = append(w.pairs, pair{node: s.Node, first: old.encoded, second: bytes.Clone(encoded)})
+		w.pairs = append(w.pairs, pair{node: s.Node, first: old.encoded, second: encoded})
 	}
 }
 
@@ -176,7 +177,7 @@ func (o *owner) hear(ctx context.Context, rep report) error {
 		// Whoever is not listed cannot be proven to be a node, and could fill
 		// the memory.
 		if _, listed := o.view.Load().find(d.Node); listed {
-			o.watch.observe(o.domain(), *d, rep.encoded, true)
+			o.watch.observe(o.domain(), *d, bytes.Clone(rep.encoded), true) // out of the whole greeting
 			o.report(ctx)
 		}
 	}

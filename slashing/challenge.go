@@ -50,8 +50,8 @@ var ChallengeType = chain.Define(chain.KindChallenge, "Challenge", func(v *OpenC
 	chain.Bytes("receipt", statement.MaxReceipt, func(v *OpenChallenge) *[]byte { return &v.Receipt }),
 	chain.Uint64("deposit", func(v *OpenChallenge) *chain.Amount { return &v.Deposit }))
 
-// LeastDeposit is what a challenge must put down.
-func LeastDeposit(p *genesis.Params) chain.Amount { return p.MinFee * leastFees }
+// LeastChallenge is what a challenge must put down.
+func LeastChallenge(p *genesis.Params) chain.Amount { return p.MinFee * leastFees }
 
 // Challenge is a row of the state: one that is open or has lapsed. Treat its
 // receipt as read-only.
@@ -120,16 +120,6 @@ func drawn(seed, id chain.Hash, opened chain.Height, class uint8) uint8 {
 	return uint8(beacon.NewDraw(of, drawPurpose).N(uint64(class)))
 }
 
-// Accounts is what challenges need of the accounts.
-type Accounts interface {
-	// Balance is what a can spend.
-	Balance(a chain.Address) chain.Amount
-	// Debit takes x, which is at most the balance.
-	Debit(a chain.Address, x chain.Amount)
-	// Credit adds x.
-	Credit(a chain.Address, x chain.Amount)
-}
-
 // Signers is what challenges need of the nodes that signed receipts.
 type Signers interface {
 	// Operator is the node's; false where the registry has never known it.
@@ -156,7 +146,7 @@ func (s *Slashing) Open(sender chain.Address, tx OpenChallenge, ctx Context, acc
 	c.Receipt = bytes.Clone(c.Receipt) // the transaction's
 	s.challenges.Set(c.ID, c)
 	s.lapses.Set(c.moment(), struct{}{})
-	s.open.Set(c.Node(), s.openOf(c.Node())+1)
+	s.openPer.Set(c.Node(), s.openOf(c.Node())+1)
 	return c, nil
 }
 
@@ -173,7 +163,7 @@ func (s *Slashing) checkOpen(sender chain.Address, tx OpenChallenge, ctx Context
 	}
 	c := Challenge{ID: ChallengeID(s.genesis, st), Receipt: tx.Receipt, Challenger: sender, Deposit: tx.Deposit, Height: ctx.Height, Time: ctx.Time}
 	operator, known := of.Operator(st.Node)
-	switch least := LeastDeposit(&s.core.Params); {
+	switch least := LeastChallenge(&s.core.Params); {
 	case st.Fork != ctx.Fork:
 		return c, chain.Refuse(ErrWrongFork.Code, "the receipt is of fork %d, the ledger on fork %d", st.Fork, ctx.Fork)
 	case !known:
@@ -202,7 +192,7 @@ func (s *Slashing) checkOpen(sender chain.Address, tx OpenChallenge, ctx Context
 }
 
 func (s *Slashing) openOf(node chain.NodeID) uint8 {
-	n, _ := s.open.Get(node)
+	n, _ := s.openPer.Get(node)
 	return n
 }
 
@@ -252,9 +242,9 @@ func (s *Slashing) close(c Challenge) {
 	s.challenges.Delete(c.ID)
 	s.lapses.Delete(c.moment())
 	if n := s.openOf(c.Node()); n > 1 {
-		s.open.Set(c.Node(), n-1)
+		s.openPer.Set(c.Node(), n-1)
 	} else {
-		s.open.Delete(c.Node())
+		s.openPer.Delete(c.Node())
 	}
 }
 
@@ -287,11 +277,11 @@ func (s *Slashing) Draw(ctx Context, seed chain.Hash, stalled chain.Time) {
 	}
 }
 
-// Lapse lets what is due lapse: the deposit goes back, the stake is held for as
+// LapseChallenges lets what is due lapse: the deposit goes back, the stake is held for as
 // long as the loss is punishable, and the row says so until then. Rows of which
 // that is over go. Call it in each block after its transactions, so that an
 // answer in the block still counts; where nothing is due it costs nothing.
-func (s *Slashing) Lapse(ctx Context, acc Accounts, of Signers) {
+func (s *Slashing) LapseChallenges(ctx Context, acc Accounts, of Signers) {
 	var due []Challenge
 	for m := range s.lapses.From(moment{at: 1}) {
 		if m.at > ctx.Time {
@@ -350,8 +340,8 @@ func (s *Slashing) challenged(which func(Challenge) bool) (out []Challenge) {
 	return out
 }
 
-// Deposits is what is put down on open challenges.
-func (s *Slashing) Deposits() (sum chain.Amount) {
+// deposits is what is put down on open challenges.
+func (s *Slashing) deposits() (sum chain.Amount) {
 	for _, c := range s.challenges.All() {
 		if c.Lapsed == nil {
 			sum += c.Deposit // of the supply

@@ -9,7 +9,9 @@ import (
 
 // CheckAll is the invariant of the offences: each record has a proof that
 // validates and shows it, or signed votes; its amounts add up; what is pending
-// is exactly what was not settled.
+// is exactly what was not settled. Commits stand in a round, each with a number of
+// its own; the opened ones show a record, and the one that its proof opens, if it
+// is live, holds the reporter's part.
 func (s *Slashing) CheckAll() error {
 	pending, correlated := 0, 0
 	for id, r := range s.records.All() {
@@ -34,7 +36,10 @@ func (s *Slashing) CheckAll() error {
 	if s.pending.Len() != pending || s.order.Len() != correlated {
 		return fmt.Errorf("check offences: %d pending and %d in order, the records say %d and %d", s.pending.Len(), s.order.Len(), pending, correlated)
 	}
-	return s.checkChallenges()
+	if err := s.checkChallenges(); err != nil {
+		return err
+	}
+	return s.checkCommits()
 }
 
 // checkChallenges: each challenge is of a signed receipt and stands under its id,
@@ -66,8 +71,51 @@ func (s *Slashing) checkChallenges() error {
 			return fmt.Errorf("check challenges: %d are open against node %s, counted as %d", n, node, s.openOf(node))
 		}
 	}
-	if s.lapses.Len() != s.challenges.Len() || s.open.Len() != len(open) {
-		return fmt.Errorf("check challenges: %d, %d due, of %d nodes, counted as %d", s.challenges.Len(), s.lapses.Len(), len(open), s.open.Len())
+	if s.lapses.Len() != s.challenges.Len() || s.openPer.Len() != len(open) {
+		return fmt.Errorf("check challenges: %d, %d due, of %d nodes, counted as %d", s.challenges.Len(), s.lapses.Len(), len(open), s.openPer.Len())
+	}
+	return nil
+}
+
+func (s *Slashing) checkCommits() error {
+	type place struct {
+		e chain.Epoch
+		n uint32
+	}
+	seen := map[place]bool{}
+	for k, c := range s.commits.All() {
+		at := place{k.Epoch, c.Number}
+		round, ok := s.rounds.Get(k.Epoch)
+		if !ok || c.Number >= round.Made || seen[at] || c.Deposit == 0 {
+			return fmt.Errorf("check commit %s of %s: number %d of %d, deposit %s", k.Hash, k.Account, c.Number, round.Made, c.Deposit)
+		}
+		seen[at] = true
+		if !c.Opened() {
+			if c.Held != 0 {
+				return fmt.Errorf("check commit %s of %s: it holds %s and was not opened", k.Hash, k.Account, c.Held)
+			}
+			continue
+		}
+		r, ok := s.records.Get(c.Offence)
+		if !ok || r.Kind != KeyDisclosure {
+			return fmt.Errorf("check commit %s of %s: it showed %s, which was not punished", k.Hash, k.Account, c.Offence)
+		}
+		p, err := Decode(r.Proof)
+		if err != nil {
+			return fmt.Errorf("check offence %s: %w", r.ID, err)
+		}
+		var want chain.Amount
+		if p.commitKey() == k {
+			want = r.Reward
+		}
+		if c.Held != want || want > 0 && r.Reporter != k.Account {
+			return fmt.Errorf("check commit %s of %s: it holds %s of %s, reporter %s", k.Hash, k.Account, c.Held, r.Reward, r.Reporter)
+		}
+	}
+	for e, r := range s.rounds.All() {
+		if r.Made == 0 {
+			return fmt.Errorf("check commits of epoch %d: an empty round", e)
+		}
 	}
 	return nil
 }

@@ -129,7 +129,7 @@ func claimOfVotes(p Proof) (claim, bool) {
 // with hundreds of removals may make the proof too large: take an earlier one of
 // the epoch.
 func Assemble(kind Kind, a, b []byte, header chain.SealedHeader, list *directory.List) (Proof, error) {
-	if kind == DoubleSeal || kind == Unauthorised || kind == Unavailable || kind == LostMessage {
+	if kind == DoubleSeal || kind == KeyDisclosure || kind == Unauthorised || kind == Unavailable || kind == LostMessage {
 		return Proof{}, chain.Refuse(ErrMalformed.Code, "%s is not made of two statements", kind)
 	}
 	first, err := statement.Decode(a)

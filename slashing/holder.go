@@ -52,8 +52,10 @@ func askEpoch(j *judgement) (string, *chain.Refusal) {
 	return fmt.Sprintf("offence of epoch %d, list of epoch %d", offence, list), nil
 }
 
-func askEntry(j *judgement) (string, *chain.Refusal) {
-	m, node := j.proof.Entry, j.statements[0].Node
+func askEntry(j *judgement) (string, *chain.Refusal) { return j.askEntryOf(j.statements[0].Node) }
+
+func (j *judgement) askEntryOf(node chain.NodeID) (string, *chain.Refusal) {
+	m := j.proof.Entry
 	if m.Node != node {
 		return "", chain.Refuse(ErrNotListed.Code, "the entry is of %s, what was signed of %s", m.Node, node)
 	}

@@ -118,13 +118,30 @@ type kindCase struct {
 	good     func(w world) slashing.Proof
 	online   *chain.Refusal // what a ledger says of the good one; nil: it punishes
 	refusals []refusal
+	prepare  func(w world, s *slashing.Slashing) // what a ledger must have taken before; nil: nothing
+}
+
+// now is when a ledger judges in these tests: while the good proof's offence is
+// punishable.
+func (k kindCase) now(w world) chain.Time {
+	o, err := slashing.Verify(k.good(w), w.anchor)
+	if err != nil {
+		panic(err)
+	}
+	return min(slashing.PunishableUntil(o, w.core), w.core.EpochStart(epoch+1))
 }
 
 var kindCases = []kindCase{
-	{slashing.DoubleVote, func(w world) slashing.Proof { return w.votes(1) }, nil, voteRefusals},
-	{slashing.LostMessage, func(w world) slashing.Proof { return w.goodLost(1) }, nil, lostRefusals},
-	{slashing.Unauthorised, func(w world) slashing.Proof { return w.software(1) }, nil, softwareRefusals},
-	{slashing.Unavailable, func(w world) slashing.Proof { return w.verdict(2) }, slashing.ErrCounted, verdictRefusals},
+	{slashing.DoubleVote, func(w world) slashing.Proof { return w.votes(1) }, nil, voteRefusals, nil},
+	{slashing.LostMessage, func(w world) slashing.Proof { return w.goodLost(1) }, nil, lostRefusals, nil},
+	{slashing.Unauthorised, func(w world) slashing.Proof { return w.software(1) }, nil, softwareRefusals, nil},
+	{slashing.Unavailable, func(w world) slashing.Proof { return w.verdict(2) }, slashing.ErrCounted, verdictRefusals, nil},
+	{slashing.KeyDisclosure, func(w world) slashing.Proof { return w.disclosure(onionOf(1)) }, nil, disclosureRefusals,
+		func(w world, s *slashing.Slashing) {
+			for _, t := range []telling{onionOf(1), identityOf(1), onionOf(1).of(func(t *telling) { t.committed = 1 })} {
+				t.commit(w, s)
+			}
+		}},
 }
 
 var voteRefusals = []refusal{
@@ -330,6 +347,8 @@ func (w world) ledgerOfAll() chainAnchor {
 	for _, e := range []slashing.InForce{w.params(), w.inForce(w.changed(), epoch+9, 300, same)} {
 		a.own[e.Header.Header.Height] = e.Header
 	}
+	disclosed := w.disclosure(onionOf(1)).Header
+	a.own[disclosed.Header.Height] = disclosed
 	return a
 }
 
@@ -349,14 +368,21 @@ func TestKindRefusals(t *testing.T) {
 			n := &nodes{known: []chain.NodeID{nodeOf(key(1)), nodeOf(key(2))}}
 			b := &bonds{}
 			part, s := newReducer(&w.core)
+			if k.prepare != nil {
+				k.prepare(w, s)
+				part.Commit()
+			}
 			a := w.ledgerOfAll()
+			if k.kind == slashing.KeyDisclosure && c.want == nil {
+				a.own[p.Header.Header.Height] = p.Header
+			}
 			if p.Params.Header.Header.Height != 0 && c.want == nil {
 				a.own[p.Params.Header.Header.Height] = p.Params.Header
 			}
 			if k.kind == slashing.LostMessage && c.want == nil {
 				a.own[p.Header.Header.Height] = p.Header
 			}
-			_, online := s.Punish(p, chain.Address{1}, slashing.Context{Height: 130, Time: w.core.EpochStart(epoch + 1), Bonded: 1}, a, b, n)
+			_, online := s.Punish(p, chain.Address{1}, slashing.Context{Height: 130, Time: k.now(w), Bonded: 1}, a, b, n)
 			want := c.want
 			if want == nil {
 				want = k.online
@@ -380,10 +406,14 @@ func TestKindRefusals(t *testing.T) {
 // TestMutatedSealsAgree.)
 func TestEveryByte(t *testing.T) {
 	w := newWorld()
-	_, s := newReducer(&w.core)
-	ctx := slashing.Context{Height: 130, Time: w.core.EpochStart(epoch + 1)}
 	n := &nodes{known: []chain.NodeID{nodeOf(key(1)), nodeOf(key(2))}}
-	for _, good := range []slashing.Proof{w.votes(1), w.software(1), w.verdict(2), w.goodLost(1)} {
+	for _, k := range kindCases {
+		good := k.good(w)
+		_, s := newReducer(&w.core)
+		if k.prepare != nil {
+			k.prepare(w, s)
+		}
+		ctx := slashing.Context{Height: 130, Time: k.now(w)}
 		b := good.Encode()
 		a := w.ledgerOfAll()
 		a.own[good.Header.Header.Height] = good.Header

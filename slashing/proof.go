@@ -31,6 +31,7 @@ type Proof struct {
 	Params  InForce              // the parameters in force at the offence
 	Verdict VoteSet              // of an unavailable
 	Lapsed  state.Proof          // of a lost message: the challenge's row under Header
+	Opening Opening              // of a key-disclosure
 }
 
 // part is a piece of a proof's encoding.
@@ -59,12 +60,13 @@ var (
 	}
 	partParams  = part{appendInForce, readInForce}
 	partVerdict = part{appendVoteSet, readVoteSet}
+	partOpening = part{appendOpening, readOpening}
 	partLapsed  = part{
 		func(b []byte, p Proof) []byte { return append(b, p.Lapsed.Encode()...) },
 		func(r *wire.Reader, p *Proof) { p.Lapsed = state.ReadProof(r) },
 	}
 
-	allParts = []part{partFirst, partSecond, partEntry, partHeader, partParams, partVerdict, partLapsed}
+	allParts = []part{partFirst, partSecond, partEntry, partHeader, partParams, partVerdict, partOpening, partLapsed}
 )
 
 // Encode is the canonical encoding. Fields that the kind does not use are left

@@ -54,6 +54,7 @@ type Taking struct {
 	Reporter  *chain.Address    // nil: nobody reported, and all burns
 	Share     chain.BasisPoints // of the operator's own loss, to the reporter
 	HoldUntil chain.Time        // what is left cannot be withdrawn before; the bond stays open where it is
+	Withhold  bool              // the reporter's part is kept by slashing, and nobody is credited yet
 }
 
 // Bonds is what slashing needs of the stakes.
@@ -85,31 +86,45 @@ type Slashing struct {
 	records *table.Table[chain.Hash, Record]
 	pending *table.Table[moment, struct{}] // records to settle, by due time
 	order   *table.Table[moment, struct{}] // records that correlate, by the time of their punishment
+	commits *table.Table[CommitKey, Commit]
+	rounds  *table.Table[chain.Epoch, Round]
 
 	challenges *table.Table[chain.Hash, Challenge] // open and lapsed
 	lapses     *table.Table[moment, struct{}]      // challenges by when they are due; Challenge.moment
-	open       *table.Table[chain.NodeID, uint8]   // how many are open of each node
+	openPer    *table.Table[chain.NodeID, uint8]   // how many are open of each node
 }
 
 // New declares the tables on the part of the offences. hash is the genesis hash.
 func New(p *table.Part, core *genesis.Core, hash chain.Hash) *Slashing {
 	return &Slashing{core: core, genesis: hash, records: table.New(p, recordCodec),
 		pending: table.New(p, momentCodec(prefixPending)), order: table.New(p, momentCodec(prefixOrder)),
-		challenges: table.New(p, challengeCodec), lapses: table.New(p, momentCodec(prefixLapse)), open: table.New(p, openCodec)}
+		commits: table.New(p, commitCodec), rounds: table.New(p, roundCodec),
+		challenges: table.New(p, challengeCodec), lapses: table.New(p, momentCodec(prefixLapse)), openPer: table.New(p, openCodec)}
 }
 
 // Punish verifies p and punishes what it shows, once. It asks all of Verify,
 // then: is the proof of the ledger's fork, can its kind be punished by a proof
 // here (a double-seal cannot: sealers have no bond; votes count where they are
 // published), is the node known, is the offence young enough, is it punished
-// already, is anything bonded to the node. A refusal changes nothing.
+// already, is anything bonded to the node. Of a key-disclosure: is its commit
+// live, and is reporter the one that it is signed for. A refusal changes nothing.
 //
 // The penalty is a share of the stake in the epoch of the offence or, where
-// nothing was bonded yet, in that of the carried list.
+// nothing was bonded yet, in that of the carried list. A key-disclosure that is
+// punished already opens its commit, and takes over the reporter's part where that
+// commit is the older one.
 func (s *Slashing) Punish(p Proof, reporter chain.Address, ctx Context, a Anchor, bonds Bonds, nodes Nodes) (Record, error) {
 	o, err := s.check(p, ctx, a, bonds, nodes)
+	if err == nil {
+		err = p.ReportedBy(reporter)
+	}
 	if err != nil {
 		return Record{}, err
+	}
+	opens := o.Commit
+	o.Commit = CommitKey{}
+	if rec, ok := s.records.Get(o.ID); ok { // of a key-disclosure alone
+		return s.open(opens, rec, p), nil
 	}
 	stake := bonds.StakeAt(o.Node, o.Epoch)
 	if stake == 0 {
@@ -120,7 +135,8 @@ func (s *Slashing) Punish(p Proof, reporter chain.Address, ctx Context, a Anchor
 	if o.Kind.Correlates() {
 		rec.Correlation = s.correlation(ctx)
 	}
-	rec.Slashed = bonds.Slash(o.Node, Taking{Amount: p.Penalty(prm, stake), Reporter: &reporter, Share: prm.ReporterShare, HoldUntil: rec.Correlation.Due})
+	rec.Slashed = bonds.Slash(o.Node, Taking{Amount: p.Penalty(prm, stake), Reporter: &reporter, Share: prm.ReporterShare, HoldUntil: rec.Correlation.Due,
+		Withhold: o.Kind == KeyDisclosure})
 	switch {
 	case o.Kind.then(tombstone):
 		nodes.Tombstone(o.Node, o.Kind.String(), o.ID)
@@ -128,6 +144,9 @@ func (s *Slashing) Punish(p Proof, reporter chain.Address, ctx Context, a Anchor
 		nodes.Decommission(o.Node, o.Kind.String(), o.ID)
 	}
 	s.put(rec)
+	if o.Kind == KeyDisclosure {
+		return s.open(opens, rec, p), nil
+	}
 	return rec, nil
 }
 
@@ -177,7 +196,14 @@ func (s *Slashing) Punishable(o Offence, fork uint32, ctx Context, bonds Bonds, 
 	if until := PunishableUntil(o, *s.core); ctx.Time > until {
 		return chain.Refuse(ErrExpired.Code, "the offence of epoch %d was punishable until %d ms, it is %d ms", o.Epoch, until, ctx.Time)
 	}
-	if err := punished(); err != nil {
+	if o.Kind == KeyDisclosure {
+		if err := s.openable(o); err != nil {
+			return err
+		}
+		if punished() != nil {
+			return nil // the commit is opened, and nobody loses more
+		}
+	} else if err := punished(); err != nil {
 		return err
 	}
 	// Whoever has nothing left to lose could otherwise fill the state with

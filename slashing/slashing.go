@@ -4,9 +4,11 @@
 // Most callers use Decode and Verify to judge a proof file, offline or not,
 // Steps to show how the judgement was reached, and Assemble to make a proof of
 // two statements, AssembleSeals of two headers, AssembleSoftware of a heartbeat,
-// AssembleVerdict of votes, AssembleLost of a challenge that lapsed. The machine joins Slashing to bonds and nodes and
-// calls Punish for proofs, RecordVerdict for votes that it counted, Settle at the
-// beginning of each block, and Open, Answer, Draw and Lapse for challenges.
+// AssembleVerdict of votes, AssembleLost of a challenge that lapsed,
+// AssembleDisclosure of a signature by a node's key. The machine joins Slashing to
+// bonds and nodes and calls Commit for commits of disclosures, Punish for proofs,
+// RecordVerdict for votes that it counted, Settle and Lapse at the beginning of each
+// block, and Open, Answer, Draw and LapseChallenges for challenges.
 //
 // A kind is a row in each of two tables, rules and questions, and a file.
 //
@@ -81,7 +83,7 @@ var rules = [...]rule{
 		penalty: func(p *genesis.Params) chain.BasisPoints { return p.SlashDoubleVote }},
 	LostMessage: {name: "lost-message", basis: BasisUnanswered, parts: lostParts, claim: claimOfLost, size: sizeOfLost,
 		penalty: func(p *genesis.Params) chain.BasisPoints { return p.SlashLostMessage }},
-	KeyDisclosure: {name: "key-disclosure", basis: BasisSignature, then: tombstone | correlate, parts: pairParts, claim: claimOfPair,
+	KeyDisclosure: {name: "key-disclosure", basis: BasisSignature, then: tombstone | correlate, parts: disclosureParts, claim: claimOfDisclosure,
 		penalty: func(p *genesis.Params) chain.BasisPoints { return p.SlashKeyDisclosure }},
 	Unauthorised: {name: "unauthorised-software", basis: BasisSelfDeclared, then: decommission, parts: softwareParts, claim: claimOfSoftware,
 		penalty: func(p *genesis.Params) chain.BasisPoints { return p.SlashUnauthorised }},
@@ -96,6 +98,7 @@ var questions = [...][]question{
 	DoubleSeal:       sealQuestions,
 	DoubleVote:       voteQuestions,
 	LostMessage:      lostQuestions,
+	KeyDisclosure:    disclosureQuestions,
 	Unauthorised:     softwareQuestions,
 	Unavailable:      verdictQuestions,
 }
@@ -166,7 +169,9 @@ var (
 	ErrSameContent     = &chain.Refusal{Code: "same_content"}     // the two say the same
 	ErrWrongEpoch      = &chain.Refusal{Code: "wrong_epoch"}      // the list is not of the time of the offence
 	ErrNotListed       = &chain.Refusal{Code: "not_listed"}       // the entry does not show the node in the header's list
-	ErrBadState        = &chain.Refusal{Code: "bad_state"}        // the state proof does not show its row, parameters or a challenge, under its header
+	ErrBadState        = &chain.Refusal{Code: "bad_state"}        // the state proof does not show its row, of parameters, a commit or a challenge, under its header
+	ErrKeyNotInForce   = &chain.Refusal{Code: "key_not_in_force"} // the list names another onion key of the node: rotated, or not begun
+	ErrEarlyBeacon     = &chain.Refusal{Code: "early_beacon"}     // the beacon is not of a later epoch than the commit
 	ErrNotLapsed       = &chain.Refusal{Code: "not_lapsed"}       // the challenge was open
 	ErrVersionAllowed  = &chain.Refusal{Code: "version_allowed"}  // the version may run, or any may
 	ErrInGrace         = &chain.Refusal{Code: "in_grace"}         // signed before the time of grace was over
@@ -180,6 +185,8 @@ var (
 	ErrAlreadyPunished = &chain.Refusal{Code: "already_punished"} // this offence was, by this proof or another
 	ErrSingleSealer    = &chain.Refusal{Code: "single_sealer"}    // a double-seal where nobody else can seal
 	ErrCounted         = &chain.Refusal{Code: "counted_on_chain"} // votes count where they are published, not by a proof
+	ErrCommitLapsed    = &chain.Refusal{Code: "commit_lapsed"}    // no such commit is live: made too long ago, or never
+	ErrWrongReporter   = &chain.Refusal{Code: "wrong_reporter"}   // only whom the disclosure is signed for may reveal it
 	ErrUnbondedSealer  = &chain.Refusal{Code: "unbonded_sealer"}  // a double-seal where others can seal, and none has a bond
 )
 
@@ -193,4 +200,5 @@ type Offence struct {
 	ListEpoch chain.Epoch   // of the carried header's directory; zero for a double-seal
 	Basis     Basis
 	Height    chain.Height // of the carried header, or of the two
+	Commit    CommitKey    // that a key-disclosure opens; zero in a record, whose proof says it
 }

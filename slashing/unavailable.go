@@ -121,14 +121,18 @@ func (p Proof) vote(x SeatVote) statement.Statement {
 	}
 }
 
-func askVerdictFork(j *judgement) (string, *chain.Refusal) {
+func askVerdictFork(j *judgement) (string, *chain.Refusal) { return j.askForkOf("votes") }
+
+// askForkOf holds the header of a proof without statements, but of what, against
+// the proof's genesis and fork.
+func (j *judgement) askForkOf(what string) (string, *chain.Refusal) {
 	switch p, h := j.proof, j.proof.Header.Header; {
 	case h.Genesis != p.Genesis:
 		return "", chain.Refuse(ErrForeignNetwork.Code, "the proof is of genesis %s, its header of %s", p.Genesis, h.Genesis)
 	case h.Fork != p.Fork:
 		return "", chain.Refuse(ErrWrongFork.Code, "the proof is of fork %d, the header of %d", p.Fork, h.Fork)
 	}
-	return fmt.Sprintf("votes and header are of fork %d", j.proof.Fork), nil
+	return fmt.Sprintf("%s and header are of fork %d", what, j.proof.Fork), nil
 }
 
 func askParamsInForce(j *judgement) (string, *chain.Refusal) {

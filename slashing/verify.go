@@ -126,11 +126,13 @@ func (j *judgement) offence() Offence {
 	if len(p.Entry.Entries) == 1 {
 		o.Operator = p.Entry.Entries[0].Operator
 	}
-	if p.Kind == LostMessage {
+	switch p.Kind {
+	case LostMessage:
 		o.Operator = j.lapsed.Operator
-	}
-	if p.Kind == DoubleSeal {
+	case DoubleSeal:
 		o.Height = j.seals[0].Header.Height
+	case KeyDisclosure:
+		o.Commit = p.commitKey()
 	}
 	return o
 }
@@ -165,16 +167,21 @@ func askNetwork(j *judgement) (string, *chain.Refusal) {
 }
 
 // PunishableUntil is the last instant at which o can be punished: the end of
-// its epoch plus the evidence age.
+// its epoch plus the evidence age. Of a key-disclosure it is the end of its epoch
+// alone: later, nothing shows that the key was known while it was in force.
 func PunishableUntil(o Offence, core genesis.Core) chain.Time {
 	p := core.Params
+	age, less := uint64(p.EvidenceAge), chain.Time(0)
+	if o.Kind == KeyDisclosure {
+		age, less = 0, 1
+	}
 	after := uint64(o.Epoch) + 1
 	if after == 0 { // a header may name any epoch
 		return chain.Time(^uint64(0))
 	}
 	hi, span := bits.Mul64(after, uint64(p.EpochLength))
 	t := uint64(core.Time)
-	for _, add := range []uint64{span, uint64(p.EvidenceAge)} {
+	for _, add := range []uint64{span, age} {
 		var carry uint64
 		t, carry = bits.Add64(t, add, 0)
 		hi |= carry
@@ -182,5 +189,5 @@ func PunishableUntil(o Offence, core genesis.Core) chain.Time {
 	if hi != 0 {
 		return chain.Time(^uint64(0))
 	}
-	return chain.Time(t)
+	return chain.Time(t) - less
 }

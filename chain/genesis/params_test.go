@@ -162,9 +162,18 @@ func FuzzReadParams(f *testing.F) {
 }
 
 func TestClaim(t *testing.T) {
-	for p, want := range map[genesis.Profile]string{genesis.Mainnet: "100 ms per hop, no cover", genesis.Private: "100 ms per hop, no cover", genesis.Dev: "no protection against timing"} {
+	for p, want := range map[genesis.Profile]string{genesis.Mainnet: "100 ms per hop, cover by loops", genesis.Private: "100 ms per hop, cover by loops", genesis.Dev: "no protection against timing"} {
 		if c := params(t, p).Claim(); !strings.Contains(c, want) {
 			t.Errorf("%s claims %q", p, c)
 		}
+	}
+	p := params(t, genesis.Mainnet)
+	p.Cover = false
+	if c := p.Claim(); !strings.Contains(c, "no cover") {
+		t.Errorf("without cover: %q", c)
+	}
+	p.Cover, p.MixingMean = true, 0
+	if c := p.Claim(); !strings.Contains(c, "no mixing, cover") {
+		t.Errorf("without mixing: %q", c)
 	}
 }

@@ -57,10 +57,17 @@ func For(p Profile) (Params, error) {
 
 // Claim says in one sentence what traffic under p is protected against, for
 // the start of a network. It speaks of what relays and clients of this version
-// do: Cover asks for loop traffic, which they do not send yet.
+// do.
 func (p Params) Claim() string {
-	if p.MixingMean == 0 {
-		return "no mixing, no cover: no protection against timing; no single relay knows both ends, contents are end-to-end encrypted"
+	const ends = "; no single relay knows both ends, contents are end-to-end encrypted"
+	mixing := fmt.Sprintf("mixing mean %d ms per hop", p.MixingMean)
+	switch {
+	case p.MixingMean == 0 && !p.Cover:
+		return "no mixing, no cover: no protection against timing" + ends
+	case p.MixingMean == 0:
+		return "no mixing, cover by loops: a client's link does not show when its user writes, whoever watches several links can follow a packet" + ends
+	case !p.Cover:
+		return mixing + ", no cover: timing is blurred a little, a client's link shows when its user writes, a global observer is not stopped" + ends
 	}
-	return fmt.Sprintf("mixing mean %d ms per hop, no cover: timing is blurred a little, a global observer is not stopped; no single relay knows both ends, contents are end-to-end encrypted", p.MixingMean)
+	return mixing + ", cover by loops: a client's link does not show when its user writes, timing between links is blurred, whoever watches many links for long is not stopped" + ends
 }

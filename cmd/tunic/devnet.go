@@ -143,8 +143,7 @@ step makes relays fail, cheat and come back.`,
 // up runs a devnet in this process until ctx ends. One that did not come up
 // leaves the folder as it was.
 func (a *app) up(ctx context.Context, spec devnet.Spec, processes, fresh bool) error {
-	// Many nodes share this process: memory is scarcer than time.
-	debug.SetGCPercent(25)
+	debug.SetGCPercent(devnet.GCPercent)
 	dir, err := filepath.Abs(spec.Dir)
 	if err != nil {
 		return err

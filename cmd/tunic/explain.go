@@ -100,6 +100,7 @@ type whyView struct {
 	Because   string             `json:"because"`
 	Now       memberView         `json:"now"`
 	Before    *memberView        `json:"before,omitempty"`
+	Swarm     *explain.Line      `json:"swarm_because,omitempty"` // why it is in its swarm, by the verified list
 	Questions []explain.Question `json:"questions"`
 	Score     *scoreView         `json:"score"`
 	Judgement *explain.Outlook   `json:"judgement,omitempty"`
@@ -124,6 +125,15 @@ func (r *remote) nodeWhy(cmd *cobra.Command, id chain.NodeID, n *client.NodeDeta
 			return nil, err
 		}
 		v.Before = &before
+	}
+	if v.Now.Listed {
+		l, _, err := r.list(cmd.Context(), e)
+		if err != nil {
+			return nil, err
+		}
+		if why, ok := explain.WhySwarm(l, id, core.Params); ok {
+			v.Swarm = &why
+		}
 	}
 	if v.Slashes, err = r.slashes(cmd.Context(), &n.Node, nil); err != nil {
 		return nil, err
@@ -165,6 +175,9 @@ func (v *whyView) print(a *app, w io.Writer, core genesis.Core, now int64) {
 		rows = append(rows, []string{"descriptor", keys})
 	}
 	table(w, rows...)
+	if v.Swarm != nil {
+		fmt.Fprintf(w, "\n%s\n", v.Swarm.Sentence().Text)
+	}
 	fmt.Fprintf(w, "\nfor the list of epoch %d\n", v.Now.Epoch+1)
 	rows = nil
 	for _, q := range v.Questions {

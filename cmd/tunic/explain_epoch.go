@@ -13,6 +13,7 @@ import (
 	"tunic/ledger/light"
 	"tunic/registry"
 	"tunic/registry/directory"
+	"tunic/registry/explain"
 )
 
 // epochView is an epoch explained, as JSON.
@@ -33,8 +34,10 @@ type epochView struct {
 	Silent       []chain.NodeID `json:"silent"` // listed before, and not among those who contributed
 	NotCounted   []voiceView    `json:"not_counted"`
 	Diff         *diffView      `json:"diff,omitempty"`
-	Params       *uint32        `json:"params,omitempty"` // number of the parameters that came into force in it, if they still are
-	ListsMissing bool           `json:"lists_missing"`    // the ledger keeps them no more: neither silent nor diff
+	Swarms       []swarmView    `json:"swarms,omitempty"`
+	Dissolved    []string       `json:"dissolved,omitempty"` // swarms of the epoch before
+	Params       *uint32        `json:"params,omitempty"`    // number of the parameters that came into force in it, if they still are
+	ListsMissing bool           `json:"lists_missing"`       // the ledger keeps them no more: neither silent nor diff
 }
 
 type blockView struct {
@@ -52,6 +55,14 @@ type closedView struct {
 	Epoch  chain.Epoch `json:"epoch"`
 	Beacon chain.Hash  `json:"beacon"`
 	Listed uint32      `json:"listed"`
+}
+
+// swarmView is a swarm of a verified list.
+type swarmView struct {
+	ID      string         `json:"swarm"`
+	Members []chain.NodeID `json:"members"`
+	Share   chain.Permille `json:"share_permille"` // of all mailbox ids
+	Made    bool           `json:"made"`           // in this epoch
 }
 
 type voiceView struct {
@@ -222,6 +233,9 @@ func (x *explainer) recount(ctx context.Context, v *epochView, first chain.Heade
 		return err
 	}
 	v.ListsMissing = was == nil || now == nil
+	if now != nil {
+		v.swarms(now)
+	}
 	if !v.ListsMissing {
 		d := diffOf(was, now, directory.Diff(was, now))
 		v.Diff = &d
@@ -234,6 +248,17 @@ func (x *explainer) recount(ctx context.Context, v *epochView, first chain.Heade
 	v.Recomputed = registry.Close(before.Beacon, voices)
 	v.sort(voices, was)
 	return nil
+}
+
+// swarms are those of the epoch's list.
+func (v *epochView) swarms(l *directory.List) {
+	all, gone := explain.Swarms(l)
+	for _, s := range all {
+		v.Swarms = append(v.Swarms, swarmView{swarmName(s.ID), s.Members, s.Share, s.Made})
+	}
+	for _, id := range gone {
+		v.Dissolved = append(v.Dissolved, swarmName(id))
+	}
 }
 
 // sort says who contributed, who did not, and whose heartbeats do not count.

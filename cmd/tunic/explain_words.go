@@ -3,6 +3,7 @@ package main
 import (
 	"fmt"
 	"io"
+	"strings"
 
 	"tunic/chain"
 )
@@ -46,12 +47,37 @@ func (v *epochView) print(a *app, w io.Writer) {
 		}
 	}
 	fmt.Fprintf(w, "\n%s\n", v.influence())
+	v.printSwarms(a, w)
 	if v.Diff == nil {
 		return
 	}
 	changes := len(v.Diff.Added) + len(v.Diff.Removed) + len(v.Diff.Changed)
 	fmt.Fprintf(w, "\nthe list against epoch %d: %s\n", v.Before.Epoch, count(changes, "change"))
 	v.Diff.print(w)
+}
+
+// printSwarms says who keeps mailboxes together.
+func (v *epochView) printSwarms(a *app, w io.Writer) {
+	if len(v.Swarms) == 0 {
+		return
+	}
+	fmt.Fprintf(w, "\nswarms of epoch %d: %d\n", v.Epoch, len(v.Swarms))
+	rows := [][]string{a.head("  swarm", "nodes", "of all mailboxes", "members")}
+	for _, s := range v.Swarms {
+		members := make([]string, len(s.Members))
+		for i, id := range s.Members {
+			members[i] = id.Short()
+		}
+		id := "  " + s.ID
+		if s.Made {
+			id += " (new)"
+		}
+		rows = append(rows, []string{id, fmt.Sprint(len(s.Members)), permille(s.Share), strings.Join(members, " ")})
+	}
+	table(w, rows...)
+	for _, id := range v.Dissolved {
+		fmt.Fprintf(w, "  %s was dissolved: too few were left of it, or none\n", id)
+	}
 }
 
 // verdict says what the recount gave.

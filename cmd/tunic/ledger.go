@@ -291,8 +291,10 @@ func readyFlag(c *cobra.Command, path *string) {
 	c.Flags().StringVar(path, "ready-file", "", "file to write once it is ready, with what -o json prints then")
 }
 
-// ready says that a daemon is up: one line, and the file where one is named.
+// ready says that a daemon is up: one line, the file where one is named, and to
+// systemd where it waits for that.
 func (a *app) ready(file string, v map[string]any, line string) error {
+	defer node.Notify("READY=1\nSTATUS=" + oneLine(line))
 	err := a.show(v, func(w io.Writer) { fmt.Fprintln(w, line) })
 	if file == "" || err != nil {
 		return err

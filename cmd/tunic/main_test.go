@@ -2,8 +2,10 @@ package main
 
 import (
 	"errors"
+	"io"
 	"io/fs"
 	"net"
+	"net/http"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -38,7 +40,7 @@ func TestScript(t *testing.T) {
 		},
 		Cmds: map[string]func(*testscript.TestScript, bool, []string){
 			"exit": exitCmd, "eventually": eventuallyCmd, "waitfor": waitForCmd, "freeport": freePortCmd,
-			"capture": captureCmd, "equivocate": equivocateCmd, "flip": flipCmd,
+			"capture": captureCmd, "fetch": fetchCmd, "equivocate": equivocateCmd, "flip": flipCmd,
 			"doubleseal": doubleSealCmd, "votetwice": voteTwiceCmd, "declare": declareCmd, "verdict": verdictCmd,
 		},
 	})
@@ -129,6 +131,26 @@ func captureCmd(ts *testscript.TestScript, _ bool, args []string) {
 		ts.Fatalf("nothing matches %s", args[1])
 	}
 	ts.Setenv(args[0], m[1])
+}
+
+// fetchCmd asks for a URL until the answer is 200 and has a line that matches:
+// fetch http://127.0.0.1:9401/readyz '^ready'.
+func fetchCmd(ts *testscript.TestScript, _ bool, args []string) {
+	pattern := regexp.MustCompile("(?m)" + args[1])
+	for end := time.Now().Add(patience); ; time.Sleep(100 * time.Millisecond) {
+		res, err := http.Get(args[0])
+		var body []byte
+		if err == nil {
+			body, _ = io.ReadAll(io.LimitReader(res.Body, 1<<20))
+			res.Body.Close()
+			if res.StatusCode == http.StatusOK && pattern.Match(body) {
+				return
+			}
+		}
+		if time.Now().After(end) {
+			ts.Fatalf("%s does not say %s after %s: %v %s", args[0], args[1], patience, err, body)
+		}
+	}
 }
 
 // equivocateCmd signs two descriptors of one sequence with a relay's key:

@@ -231,6 +231,9 @@ func (a *app) nodeShow() *cobra.Command {
 	return c
 }
 
+// noSwarm is how the ledger writes that a node is in none.
+var noSwarm = fmt.Sprint(uint64(directory.NoSwarm))
+
 // showNode prints what the ledger says of a node, s and in being of the same block.
 func (a *app) showNode(r *remote, s *client.Status, n *client.NodeDetail, in genesis.InForce) error {
 	core := r.net.Core
@@ -266,7 +269,7 @@ func (a *app) showNode(r *remote, s *client.Status, n *client.NodeDetail, in gen
 			}
 		}
 		swarm := n.Swarm
-		if swarm == fmt.Sprint(uint64(directory.NoSwarm)) {
+		if swarm == noSwarm {
 			swarm = "none"
 		}
 		rows = append(rows,

@@ -139,7 +139,7 @@ it comes from; --direct sends it straight there.`,
 				if err != nil {
 					return slashing.OpenChallenge{}, err
 				}
-				x := slashing.LeastDeposit(&in.Params)
+				x := slashing.LeastChallenge(&in.Params)
 				if deposit != "" {
 					if x, err = chain.ParseTUN(deposit); err != nil {
 						return slashing.OpenChallenge{}, usage("--deposit: %v", err)

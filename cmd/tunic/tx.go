@@ -123,6 +123,9 @@ func chooseKey(dir, from string) (chain.Address, error) {
 	if err != nil {
 		return chain.Address{}, err
 	}
+	if len(l) == 0 {
+		return chain.Address{}, usage("which account? there is none in %s; make one with `tunic wallet new`, or pass --keys FOLDER", dir)
+	}
 	if len(l) != 1 {
 		return chain.Address{}, usage("which account? there are %d keys in %s; pass --from ADDRESS", len(l), dir)
 	}
@@ -247,14 +250,7 @@ func (a *app) txRegister() *cobra.Command {
 				return err
 			}
 			return send(a, cmd, f, registry.RegisterType, func(r *remote, who chain.Address, h chain.Head) (m registry.Register, err error) {
-				x := r.net.Params.StakingRequirement
-				if stake != "" {
-					if x, err = chain.ParseTUN(stake); err != nil {
-						return m, usage("--stake: %v", err)
-					}
-				}
-				sig, vrf := k.Register(r.net.Genesis, who)
-				return registry.Register{Head: h, Node: k.ID, VRFKey: k.VRF, FeeBps: bps, Amount: x, NodeSignature: sig, VRFProof: vrf}, nil
+				return registration(r, k, who, h, bps, stake)
 			})
 		},
 	}

@@ -12,6 +12,7 @@ import (
 	"time"
 
 	"github.com/cloudflare/circl/dh/x25519"
+	"github.com/cloudflare/circl/kem/xwing"
 
 	"tunic/chain"
 	"tunic/onion"
@@ -19,9 +20,10 @@ import (
 
 // PeelOptions says how long Peel measures. The zero value takes about a second.
 type PeelOptions struct {
-	Rounds int // how often each part is timed; 0 means 150, the most is 100,000
-	Batch  int // operations timed together, 0 means 16, the most is 1,024
-	Layers int // of the packets, 2 to onion.MaxLayers; 0 means 4: guard, middle, exit, member
+	Rounds  int  // how often each part is timed; 0 means 150, the most is 100,000
+	Batch   int  // operations timed together, 0 means 16, the most is 1,024
+	Layers  int  // of the packets, 2 to onion.MaxLayers; 0 means 4: guard, middle, exit, member
+	Profile bool // time the parts of a peel too
 }
 
 // PeelResult is what Peel measured: the figures of the small geometry, which is
@@ -36,20 +38,30 @@ type PeelResult struct {
 
 // PeelFigures are medians over the rounds, on one core.
 type PeelFigures struct {
-	Geometry  string  `json:"geometry"`
-	PeelNS    int64   `json:"peel_ns"`     // one whole peel of a packet to forward: header and payload
-	PeelsPerS int64   `json:"peels_per_s"` // by one core
-	LimitNS   int64   `json:"limit_ns"`    // one X25519 shared secret by circl, in the same rounds
-	Ratio     float64 `json:"ratio"`       // peel_ns / limit_ns
-	Allocs    int64   `json:"allocs"`      // allocations of one peel
-	WrapNS    int64   `json:"wrap_ns"`     // one whole packet of Layers layers
-	WrapRatio float64 `json:"wrap_ratio"`  // wrap_ns / limit_ns; two multiplications a layer are the least
+	Geometry  string     `json:"geometry"`
+	PeelNS    int64      `json:"peel_ns"`         // one whole peel of a packet to forward: header and payload
+	PeelsPerS int64      `json:"peels_per_s"`     // by one core
+	Limit     string     `json:"limit"`           // what nobody can avoid: "x25519", or "xwing" in the hybrid geometry
+	LimitNS   int64      `json:"limit_ns"`        // one shared secret of that kind by circl, in the same rounds
+	Ratio     float64    `json:"ratio"`           // peel_ns / limit_ns
+	Allocs    int64      `json:"allocs"`          // allocations of one peel
+	WrapNS    int64      `json:"wrap_ns"`         // one whole packet of Layers layers
+	WrapRatio float64    `json:"wrap_ratio"`      // wrap_ns / limit_ns; two multiplications a layer are the least, or one encapsulation
+	Parts     []PeelPart `json:"parts,omitempty"` // with PeelOptions.Profile
 }
 
-// Peel times the work of a relay on one packet against the one X25519
-// multiplication in it that nobody can avoid. All parts take turns in every
-// round, on one core, so that whatever else the machine does hits them alike.
-// Packets are wrapped before and copied into place outside the timed part.
+// PeelPart is a part of a peel, timed by itself with the bare primitive; the
+// last, "rest", is what remains of the whole.
+type PeelPart struct {
+	Part  string  `json:"part"`
+	NS    int64   `json:"ns"`
+	Share float64 `json:"share"` // of the peel
+}
+
+// Peel times the work of a relay on one packet against the one shared secret in
+// it that nobody can avoid. All parts take turns in every round, on one core, so
+// that whatever else the machine does hits them alike. Packets are wrapped
+// before and copied into place outside the timed part.
 func Peel(ctx context.Context, opts PeelOptions) (PeelResult, error) {
 	rounds, batch, layers := opts.Rounds, opts.Batch, opts.Layers
 	if rounds == 0 {
@@ -67,49 +79,58 @@ func Peel(ctx context.Context, opts PeelOptions) (PeelResult, error) {
 	runtime.LockOSThread()
 	defer runtime.UnlockOSThread()
 
+	var timers []*timer
+	timed := func(name string, op func(n int) error) *timer {
+		t := &timer{name: name, batch: batch, op: op}
+		timers = append(timers, t)
+		return t
+	}
+	limits := map[string]*timer{"x25519": timed("x25519", timeX25519), "xwing": timed("xwing", xwingTimer())}
 	var subjects []*peelSubject
-	for _, g := range []onion.Geometry{onion.Small, onion.Large} {
+	for _, g := range []onion.Geometry{onion.Small, onion.Large, onion.Hybrid} {
 		s, err := newPeelSubject(g, layers, batch)
 		if err != nil {
 			return PeelResult{}, fmt.Errorf("measure peel: %w", err)
 		}
+		s.limit = limits["x25519"]
+		if g == onion.Hybrid {
+			s.limit = limits["xwing"]
+		}
+		s.peels, s.wraps = timed("peel", s.peelAll), timed("wrap", s.wrapAll)
+		s.peels.before, s.wraps.batch = s.restore, max(1, batch/8)
+		if opts.Profile {
+			for _, p := range partsOf(g) {
+				s.parts = append(s.parts, timed(p.name, p.op))
+			}
+		}
 		subjects = append(subjects, s)
 	}
-	var limits []int64
 	for round := -1; round < rounds; round++ { // the first round warms up
 		if err := ctx.Err(); err != nil {
 			return PeelResult{}, fmt.Errorf("measure peel: %w", err)
 		}
-		limit := timeX25519(batch)
-		if round >= 0 {
-			limits = append(limits, limit)
-		}
-		for _, s := range subjects {
-			peel, err := s.timePeel()
-			if err != nil {
-				return PeelResult{}, fmt.Errorf("measure peel: %w", err)
-			}
-			wrap, err := s.timeWrap(max(1, batch/8))
-			if err != nil {
-				return PeelResult{}, fmt.Errorf("measure wrap: %w", err)
-			}
-			if round >= 0 {
-				s.peels, s.wraps = append(s.peels, peel), append(s.wraps, wrap)
+		for _, t := range timers {
+			if err := t.run(round >= 0); err != nil {
+				return PeelResult{}, fmt.Errorf("measure %s: %w", t.name, err)
 			}
 		}
 	}
 
 	res := PeelResult{Rounds: rounds, Batch: batch, Layers: layers}
-	limit := median(limits)
 	for _, s := range subjects {
 		allocs, err := s.allocs()
 		if err != nil {
 			return PeelResult{}, fmt.Errorf("measure peel: %w", err)
 		}
-		f := PeelFigures{Geometry: s.geometry.String(), PeelNS: median(s.peels), LimitNS: limit, Allocs: allocs, WrapNS: median(s.wraps)}
+		limit := s.limit.median()
+		f := PeelFigures{Geometry: s.geometry.String(), PeelNS: s.peels.median(), Limit: s.limit.name, LimitNS: limit,
+			Allocs: allocs, WrapNS: s.wraps.median()}
 		f.PeelsPerS = int64(time.Second) / max(1, f.PeelNS)
 		f.Ratio = float64(f.PeelNS) / float64(max(1, limit))
 		f.WrapRatio = float64(f.WrapNS) / float64(max(1, limit))
+		if opts.Profile {
+			f.Parts = s.profile(f.PeelNS)
+		}
 		res.Figures = append(res.Figures, f)
 		if s.geometry == onion.Small {
 			res.PeelFigures = f
@@ -117,6 +138,29 @@ func Peel(ctx context.Context, opts PeelOptions) (PeelResult, error) {
 	}
 	return res, nil
 }
+
+// timer times one operation, batch of them at once.
+type timer struct {
+	name   string
+	batch  int
+	before func()            // untimed
+	op     func(n int) error // n times
+	took   []int64           // nanoseconds of one, a round each
+}
+
+func (t *timer) run(count bool) error {
+	if t.before != nil {
+		t.before()
+	}
+	start := time.Now()
+	err := t.op(t.batch)
+	if count {
+		t.took = append(t.took, int64(time.Since(start))/int64(t.batch))
+	}
+	return err
+}
+
+func (t *timer) median() int64 { return median(t.took) }
 
 // peelSubject is one geometry under measurement.
 type peelSubject struct {
@@ -127,8 +171,9 @@ type peelSubject struct {
 	message  []byte
 	packets  [][]byte // as wrapped
 	work     [][]byte // copies to be peeled
-	peels    []int64
-	wraps    []int64
+
+	limit, peels, wraps *timer
+	parts               []*timer
 }
 
 func newPeelSubject(g onion.Geometry, layers, batch int) (*peelSubject, error) {
@@ -136,14 +181,18 @@ func newPeelSubject(g onion.Geometry, layers, batch int) (*peelSubject, error) {
 	s := &peelSubject{geometry: g, genesis: chain.SHA256([]byte("bench")), message: make([]byte, g.MaxMessage())}
 	var first *onion.Key
 	for i := range layers {
-		k, err := onion.NewKey(rand.Reader, epoch)
+		draw := onion.NewKey
+		if g == onion.Hybrid {
+			draw = onion.NewHybridKey
+		}
+		k, err := draw(rand.Reader, epoch)
 		if err != nil {
 			return nil, err
 		}
 		if first == nil {
 			first = k
 		}
-		s.path = append(s.path, onion.Hop{Index: uint32(i), Key: k.Public(), KeyEpoch: epoch})
+		s.path = append(s.path, onion.Hop{Index: uint32(i), Key: k.Public(), KeyEpoch: epoch, Hybrid: k.Hybrid()})
 	}
 	var err error
 	if s.keys, err = onion.NewKeys(g, s.genesis, first); err != nil {
@@ -170,7 +219,8 @@ func (s *peelSubject) restore() {
 	}
 }
 
-func (s *peelSubject) peelAll() error {
+// peelAll peels what restore laid out, once.
+func (s *peelSubject) peelAll(int) error {
 	for _, p := range s.work {
 		o, err := s.keys.OpenHeader(p)
 		if err != nil {
@@ -183,21 +233,28 @@ func (s *peelSubject) peelAll() error {
 	return nil
 }
 
-func (s *peelSubject) timePeel() (int64, error) {
-	s.restore()
-	start := time.Now()
-	err := s.peelAll()
-	return int64(time.Since(start)) / int64(len(s.work)), err
-}
-
-func (s *peelSubject) timeWrap(n int) (int64, error) {
-	start := time.Now()
+func (s *peelSubject) wrapAll(n int) error {
 	for range n {
 		if _, err := s.wrap(); err != nil {
-			return 0, err
+			return err
 		}
 	}
-	return int64(time.Since(start)) / int64(n), nil
+	return nil
+}
+
+// profile is the parts of one peel that takes whole nanoseconds.
+func (s *peelSubject) profile(whole int64) (parts []PeelPart) {
+	rest := whole
+	add := func(name string, ns int64) {
+		parts = append(parts, PeelPart{name, ns, float64(ns) / float64(max(1, whole))})
+		rest -= ns
+	}
+	add(s.limit.name, s.limit.median())
+	for _, t := range s.parts {
+		add(t.name, t.median())
+	}
+	add("rest", rest)
+	return parts
 }
 
 // allocs counts over several batches and takes the lowest, since the count is
@@ -208,7 +265,7 @@ func (s *peelSubject) allocs() (int64, error) {
 		s.restore()
 		var before, after runtime.MemStats
 		runtime.ReadMemStats(&before)
-		if err := s.peelAll(); err != nil {
+		if err := s.peelAll(0); err != nil {
 			return 0, err
 		}
 		runtime.ReadMemStats(&after)
@@ -219,14 +276,26 @@ func (s *peelSubject) allocs() (int64, error) {
 	return least, nil
 }
 
-func timeX25519(n int) int64 {
+func timeX25519(n int) error {
 	private, shared, public := x25519.Key{7}, x25519.Key{}, x25519.Key{9}
-	start := time.Now()
 	for range n {
 		x25519.Shared(&shared, &private, &public)
 		public[0] ^= shared[0] // each waits for the one before
 	}
-	return int64(time.Since(start)) / int64(n)
+	return nil
+}
+
+func xwingTimer() func(n int) error {
+	private, public := xwing.DeriveKeyPair(make([]byte, xwing.SeedSize))
+	var shared [xwing.SharedKeySize]byte
+	ciphertext := make([]byte, xwing.CiphertextSize)
+	public.EncapsulateTo(ciphertext, shared[:], make([]byte, xwing.EncapsulationSeedSize))
+	return func(n int) error {
+		for range n {
+			private.DecapsulateTo(shared[:], ciphertext)
+		}
+		return nil
+	}
 }
 
 func median(v []int64) int64 {

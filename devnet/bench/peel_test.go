@@ -4,6 +4,7 @@ import (
 	"context"
 	"encoding/json"
 	"errors"
+	"slices"
 	"testing"
 
 	"tunic/devnet/bench"
@@ -12,7 +13,7 @@ import (
 
 // TestPeel looks at the shape of a short run; what it measured is for people.
 func TestPeel(t *testing.T) {
-	res, err := bench.Peel(t.Context(), bench.PeelOptions{Rounds: 5, Batch: 4})
+	res, err := bench.Peel(t.Context(), bench.PeelOptions{Rounds: 5, Batch: 4, Profile: true})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -21,15 +22,28 @@ func TestPeel(t *testing.T) {
 		t.Fatal(err)
 	}
 	t.Logf("%s", b)
-	if res.Rounds != 5 || res.Batch != 4 || res.Layers != 4 || len(res.Figures) != 2 || res.PeelFigures != res.Figures[0] {
+	if res.Rounds != 5 || res.Batch != 4 || res.Layers != 4 || len(res.Figures) != 3 || res.Geometry != "small" {
 		t.Fatalf("measured %+v", res)
 	}
-	for i, g := range []onion.Geometry{onion.Small, onion.Large} {
+	for i, g := range []onion.Geometry{onion.Small, onion.Large, onion.Hybrid} {
 		f := res.Figures[i]
 		if f.Geometry != g.String() || f.PeelNS <= 0 || f.PeelsPerS <= 0 || f.LimitNS <= 0 || f.WrapNS <= f.PeelNS ||
-			f.Ratio <= 0 || f.WrapRatio <= f.Ratio || f.Allocs <= 0 {
+			f.Ratio <= 0 || f.WrapRatio <= f.Ratio || f.Allocs <= 0 || (f.Limit == "xwing") != (g == onion.Hybrid) {
 			t.Errorf("%s: %+v", g, f)
 		}
+		var sum int64
+		var names []string
+		for _, p := range f.Parts {
+			sum += p.NS
+			names = append(names, p.Part)
+		}
+		if want := []string{f.Limit, "kdf", "mac", "stream", "wide_block", "rest"}; sum != f.PeelNS || !slices.Equal(names, want) {
+			t.Errorf("%s: parts %q of %d ns in all, want %q of %d", g, names, sum, want, f.PeelNS)
+		}
+	}
+	res, err = bench.Peel(t.Context(), bench.PeelOptions{Rounds: 1, Batch: 1})
+	if err != nil || res.Parts != nil {
+		t.Errorf("without profile: parts %v, %v", res.Parts, err)
 	}
 }
 

@@ -58,13 +58,16 @@ func (p *process) stop() {
 
 // memory is what the process holds in memory of its own, in bytes; 0 where the
 // system does not say.
-func (p *process) memory() int64 {
-	b, err := os.ReadFile(fmt.Sprintf("/proc/%d/status", p.cmd.Process.Pid))
+func (p *process) memory() int64 { return memoryOf(p.cmd.Process.Pid, "RssAnon:") }
+
+// memoryOf is one kind of a process's memory in bytes, as Linux names them.
+func memoryOf(pid int, kind string) int64 {
+	b, err := os.ReadFile(fmt.Sprintf("/proc/%d/status", pid))
 	if err != nil {
 		return 0
 	}
 	for line := range strings.SplitSeq(string(b), "\n") {
-		if v, ok := strings.CutPrefix(line, "RssAnon:"); ok {
+		if v, ok := strings.CutPrefix(line, kind); ok {
 			kb, _ := strconv.ParseInt(strings.TrimSuffix(strings.TrimSpace(v), " kB"), 10, 64)
 			return kb << 10
 		}

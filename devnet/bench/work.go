@@ -53,8 +53,13 @@ func measureOps() (Ops, error) {
 		each(func() error { return domain.VerifyRaw(node, statement.LabelHeartbeat, body, sig) }),
 		each(func() error { vrf.Prove(body); return nil }),
 		each(func() error { _, err := beacon.Verify(vrf.Public(), body, proof); return err }),
-		func() (int64, error) { return packets.timeWrap(batch) },
-		packets.timePeel,
+		each(func() error { _, err := packets.wrap(); return err }),
+		func() (int64, error) {
+			packets.restore()
+			begin := time.Now()
+			err := packets.peelAll(batch)
+			return int64(time.Since(begin)) / batch, err
+		},
 	}
 	took := make([][]int64, len(timers))
 	for round := -1; round < rounds; round++ { // the first round warms up

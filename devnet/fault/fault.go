@@ -1,6 +1,6 @@
 // Package fault makes relays misbehave on command, by wrapping what a relay
-// sends, signs and keeps with and what it hears of the ledger: its Transport, its
-// Signer, its Store and its Ledger. Only devnet imports it.
+// sends, signs, keeps and draws keys with and what it hears of the ledger: its
+// Transport, its Signer, its Store, its Rand and its Ledger. Only devnet imports it.
 //
 // A Twin behaves like the honest relay until one of its faults is called, and
 // again when Off is. A Net holds what goes wrong between relays that are all
@@ -57,6 +57,8 @@ type Twin struct {
 	loses    bool
 	receipt  []byte // the newest storage receipt, encoded
 	verdicts map[chain.NodeID]verdict
+
+	drawn drawn
 }
 
 // New makes the twin of the relay with this identity; core must be a dev

@@ -70,7 +70,7 @@ func parseChallenge(s *Script, l *line) (func(context.Context, *world) error, er
 		}
 		x := deposit
 		if x == 0 {
-			x = slashing.LeastDeposit(&w.net.Genesis.Params)
+			x = slashing.LeastChallenge(&w.net.Genesis.Params)
 		}
 		w.money[w.net.OperatorName(i)] = w.balance(w.actor("", w.net.Relays[i].Operator))
 		return submit(ctx, w, a(w), slashing.ChallengeType, func(h chain.Head) slashing.OpenChallenge {

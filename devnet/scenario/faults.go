@@ -12,7 +12,7 @@ import (
 
 // relayFaults are what `fault RELAY` knows.
 var relayFaults = []string{
-	"double-descriptor", "double-vote", "drop", "delay", "silent", "cut-off", "lie", "shield", "forge-probes", "old-version", "lost-message", "off",
+	"double-descriptor", "double-vote", "drop", "delay", "silent", "cut-off", "lie", "shield", "forge-probes", "old-version", "key-disclosure", "lost-message", "off",
 }
 
 // noArgument are the faults that need nothing more.
@@ -56,6 +56,9 @@ func parseFault(s *Script, l *line) (func(context.Context, *world) error, error)
 	switch what {
 	case "double-descriptor":
 		return parseDoubleDescriptor(i, l)
+	case "key-disclosure":
+		kind, err := l.keyKind()
+		return func(ctx context.Context, w *world) error { return w.net.KeyDisclosure(ctx, i, kind) }, err
 	case "drop":
 		share, err := l.share()
 		return twin(func(t *fault.Twin) { t.Drop(share) }), err

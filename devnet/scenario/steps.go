@@ -51,6 +51,10 @@ func verbs() map[string]verb {
 		"prove":      {"prove RELAY|sealer KIND", parseProve},
 		"tamper":     {"tamper last BYTE", parseTamper},
 		"submit":     {"submit ACCOUNT last", parseSubmit},
+		"sell":       {"sell RELAY ACCOUNT [onion|identity]", parseSell},
+		"commit":     {"commit ACCOUNT RELAY [onion|identity]", parseCommit},
+		"reveal":     {"reveal ACCOUNT RELAY [onion|identity]", parseReveal},
+		"prepare":    {"prepare ACCOUNT RELAY [onion|identity]", parsePrepare},
 	}
 }
 

@@ -30,6 +30,7 @@ type world struct {
 	dumped map[string]uint32 // the fork that a dump was taken in
 	proof  []byte            // the last that was made
 	kept   map[int]devnet.Kept
+	sales  map[sale]*devnet.Sale
 }
 
 type amount = chain.Amount
@@ -52,7 +53,7 @@ type actor struct {
 func newWorld(net *devnet.Network, folder string, r *Report) *world {
 	w := &world{
 		net: net, report: r, folder: folder, nonces: map[chain.Address]uint64{}, money: map[string]amount{},
-		dumped: map[string]uint32{},
+		dumped: map[string]uint32{}, sales: map[sale]*devnet.Sale{},
 	}
 	w.machine(func(m *machine.Machine) { w.burned = m.Staking().Burned() })
 	return w

@@ -16,12 +16,27 @@ type pipe struct {
 
 	mu       sync.Mutex
 	changed  *sync.Cond
-	buf      []byte
-	end      error // what Read returns once buf is empty; set once
-	closed   bool  // by the reader
-	expired  bool  // a write ran into its deadline
+	buf      []byte  // of whole
+	whole    *[]byte // from pieces; nil while buf is empty
+	end      error   // what Read returns once buf is empty; set once
+	closed   bool    // by the reader
+	expired  bool    // a write ran into its deadline
 	deadline time.Time
 	timer    *time.Timer
+}
+
+// pieces holds buffers of pipes: one that is empty has none.
+var pieces = sync.Pool{New: func() any { return new([]byte) }}
+
+// release gives the buffer back; mu is held.
+func (p *pipe) release() {
+	if p.whole != nil {
+		if cap(p.buf) > cap(*p.whole) {
+			*p.whole = p.buf // it has grown
+		}
+		pieces.Put(p.whole)
+	}
+	p.buf, p.whole = nil, nil
 }
 
 func newPipe(size int) *pipe {
@@ -42,7 +57,9 @@ func (p *pipe) Read(b []byte) (int, error) {
 			return 0, p.end // the request was cancelled, or the handler panicked
 		case len(p.buf) > 0:
 			n := copy(b, p.buf)
-			p.buf = p.buf[n:]
+			if p.buf = p.buf[n:]; len(p.buf) == 0 {
+				p.release()
+			}
 			p.changed.Broadcast()
 			return n, nil
 		case p.end != nil:
@@ -59,7 +76,7 @@ func (p *pipe) Close() error {
 	p.mu.Lock()
 	abandoned := !p.closed && p.end == nil
 	p.closed = true
-	p.buf = nil
+	p.release()
 	p.changed.Broadcast()
 	p.mu.Unlock()
 	if abandoned && p.onAbandon != nil {
@@ -89,6 +106,10 @@ func (p *pipe) Write(b []byte) (n int, err error) {
 		}
 		if room := p.max - len(p.buf); room > 0 {
 			k := min(room, len(b))
+			if p.whole == nil {
+				p.whole = pieces.Get().(*[]byte)
+				p.buf = (*p.whole)[:0]
+			}
 			p.buf = append(p.buf, b[:k]...)
 			b, n = b[k:], n+k
 			p.changed.Broadcast()

@@ -76,8 +76,11 @@ func (e Event) Encode() ([]byte, error) {
 	if e.Name != "" {
 		b = append(append(append(b, "event: "...), e.Name...), '\n')
 	}
-	data := bytes.ReplaceAll(e.Data, []byte("\r\n"), []byte("\n"))
-	data = bytes.ReplaceAll(data, []byte("\r"), []byte("\n"))
+	data := e.Data
+	if bytes.IndexByte(data, '\r') >= 0 {
+		data = bytes.ReplaceAll(data, []byte("\r\n"), []byte("\n"))
+		data = bytes.ReplaceAll(data, []byte("\r"), []byte("\n"))
+	}
 	for line := range bytes.SplitSeq(data, []byte("\n")) {
 		b = append(append(append(b, "data: "...), line...), '\n')
 	}

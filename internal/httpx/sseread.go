@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"sync"
 )
 
 // ErrEventTooLarge means that a line or an event is longer than the reader's
@@ -13,8 +14,12 @@ import (
 var ErrEventTooLarge = errors.New("event over limit")
 
 // readBuffer is what a reader keeps while it waits. Longer lines are gathered in
-// the event that they belong to, and go with it.
+// buffers that all readers share.
 const readBuffer = 4096
+
+// lines holds buffers of lines and events: where many read the same stream, each
+// holds them for a moment.
+var lines = sync.Pool{New: func() any { return new([]byte) }}
 
 // An EventReader reads server-sent events, as a client gets them. It skips
 // comments and heartbeats, and drops an event that the stream's end cut off.
@@ -25,6 +30,8 @@ type EventReader struct {
 	first   bool
 	afterCR bool // the last line ended with "\r": a "\n" that follows belongs to it
 	err     error
+	buf     *[]byte // of the present line
+	data    *[]byte // in which the data of the present event begins
 }
 
 // NewEventReader reads from r, holding no more than limit bytes of an event's
@@ -36,9 +43,11 @@ func NewEventReader(r io.Reader, limit int) *EventReader {
 // Next returns the next event, which has at least one line of data; its ID is
 // empty if it had none of its own. The error is io.EOF at the end of the
 // stream, ErrEventTooLarge, or that of the reader; it is the same from then on.
+// Its Data is valid until Next is called again.
 func (e *EventReader) Next() (Event, error) {
 	var ev Event
 	hasData := false
+	e.release()
 	for e.err == nil {
 		line, ok := e.line()
 		if !ok {
@@ -71,7 +80,7 @@ func (e *EventReader) Next() (Event, error) {
 			case hasData:
 				ev.Data = append(append(ev.Data, '\n'), value...)
 			default:
-				ev.Data = value // the line is nobody else's
+				ev.Data, e.data, e.buf = value, e.buf, nil // the next line goes elsewhere
 			}
 			hasData = true
 		}
@@ -79,10 +88,23 @@ func (e *EventReader) Next() (Event, error) {
 	return Event{}, e.err
 }
 
-// line reads one line, which becomes the caller's; false at the end, with e.err
-// set. Lines end at "\n", "\r\n" and "\r"; one without its end does not count.
+// release gives the buffers back.
+func (e *EventReader) release() {
+	for _, b := range []**[]byte{&e.buf, &e.data} {
+		if *b != nil {
+			lines.Put(*b)
+			*b = nil
+		}
+	}
+}
+
+// line reads one line into e.buf; false at the end, with e.err set. Lines end at
+// "\n", "\r\n" and "\r"; one without its end does not count.
 func (e *EventReader) line() (line []byte, ok bool) {
 	for {
+		if len(line) == 0 && e.r.Buffered() == 0 && e.data == nil {
+			e.release() // while it waits for an event it holds nothing
+		}
 		if _, err := e.r.Peek(1); err != nil {
 			if e.err = io.EOF; err != io.EOF {
 				e.err = fmt.Errorf("read event: %w", err)
@@ -97,7 +119,12 @@ func (e *EventReader) line() (line []byte, ok bool) {
 				continue
 			}
 		}
-		i := bytes.IndexAny(b, "\r\n")
+		i := bytes.IndexByte(b, '\n')
+		if j := bytes.IndexByte(b[:max(i, 0)], '\r'); j >= 0 {
+			i = j
+		} else if i < 0 {
+			i = bytes.IndexByte(b, '\r')
+		}
 		n := i
 		if i < 0 {
 			n = len(b)
@@ -106,7 +133,11 @@ func (e *EventReader) line() (line []byte, ok bool) {
 			e.err = ErrEventTooLarge
 			return nil, false
 		}
-		line = append(line, b[:n]...)
+		if e.buf == nil {
+			e.buf = lines.Get().(*[]byte)
+		}
+		line = append((*e.buf)[:len(line)], b[:n]...)
+		*e.buf = line
 		if i < 0 {
 			_, _ = e.r.Discard(n)
 			continue

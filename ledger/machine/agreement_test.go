@@ -34,6 +34,8 @@ type moment struct {
 	header chain.SealedHeader
 	params slashing.InForce
 	rows   []state.Proof // of challenges under header, open and lapsed
+
+	commits map[telling]state.Proof // to each node's keys, made in the epoch before
 }
 
 // corpus is a machine with a history, and the proofs that can be made of it.
@@ -98,7 +100,7 @@ func newCorpus() (*corpus, error) {
 		var txs [][]byte
 		for _, n := range c.nodes {
 			if e%8 == 0 { // of which each holds keys for 20 epochs
-				txs = append(txs, publish(w.descriptor(n, w.next(n, e), 0)))
+				txs = append(txs, publish(w.descriptor(n, w.next(n, e), realKey)))
 			}
 			txs = append(txs, publish(w.heartbeat(n, w.next(n, e))))
 		}
@@ -108,11 +110,19 @@ func newCorpus() (*corpus, error) {
 		}
 		w.ok(w.at(e)+5000, txs...)
 		head := w.headers[w.m.Head().Height]
-		m := moment{list: w.m.List(), header: head, params: slashing.InForce{Header: head, Proof: w.m.Prove(light.PartParams, []byte{1, 1})}}
+		m := moment{list: w.m.List(), header: head, params: slashing.InForce{Header: head, Proof: w.m.Prove(light.PartParams, []byte{1, 1})}, commits: map[telling]state.Proof{}}
 		for x := range w.m.Slashing().Challenges() {
 			m.rows = append(m.rows, w.m.Prove(light.PartOffences, slashing.ChallengeKey(x.ID)))
 		}
 		c.at[e] = m
+		for x := range c.tellings(e) {
+			c.at[e].commits[x] = w.m.Prove(light.PartOffences, x.commitKey(w).Key())
+		}
+		txs = nil
+		for x := range c.tellings(e + 1) {
+			txs = append(txs, w.commit(x, len(txs)))
+		}
+		w.ok(w.at(e)+5500, txs...)
 	}
 	// Some are punished before anybody is asked.
 	rng := rand.New(rand.NewPCG(1, 1))
@@ -121,11 +131,14 @@ func newCorpus() (*corpus, error) {
 		w.ok(w.at(corpusEpochs-1)+6000, w.submitProof(owners[7], p.Encode(), 0))
 	}
 	last := c.at[corpusEpochs-1]
+	txs = nil
 	for i := range 20 {
 		if p, err := slashing.AssembleLost(last.header, last.rows[i]); err == nil {
-			w.ok(w.at(corpusEpochs-1)+6000, w.submitProof(owners[7], p.Encode(), 0))
+			txs = append(txs, w.submitProof(owners[7], p.Encode(), len(txs)))
 		}
 	}
+	w.block(w.at(corpusEpochs-1)+6000, txs...)
+	w.ok(w.at(corpusEpochs-1)+6000, w.submitProof(teller, c.make(rng, slashing.KeyDisclosure, c.nodes[2], corpusEpochs-1).Encode(), 0))
 	return c, nil
 }
 
@@ -155,6 +168,8 @@ func (c *corpus) make(rng *rand.Rand, k slashing.Kind, node string, e chain.Epoc
 		other := m.header.Header
 		other.State[0] ^= 1
 		p, _ = slashing.AssembleSeals(m.header, light.Seal(c.w.sealer, other))
+	case slashing.KeyDisclosure:
+		p = c.disclosure(rng, node, e)
 	case slashing.DoubleVote:
 		subject := c.nodes[rng.IntN(len(c.nodes))]
 		p, _ = slashing.Assemble(k, c.vote(e, node, subject, 0, 900).Encode(), c.vote(e, node, subject, statement.Reasons(rng.IntN(16)), 100).Encode(), m.header, m.list)
@@ -304,6 +319,8 @@ var tamperings = []func(*corpus, *rand.Rand, *slashing.Proof){
 			d[i], d[j] = d[j], d[i]
 		}
 	},
+	(*corpus).openOther,
+	(*corpus).openOtherwise,
 }
 
 // Of a lost message.
@@ -340,12 +357,16 @@ func order(p *slashing.Proof) {
 // proof is the bytes of one seed: most of them broken somehow.
 func (c *corpus) proof(seed uint64) (slashing.Kind, []byte) {
 	rng := rand.New(rand.NewPCG(seed, 7))
-	k := []slashing.Kind{slashing.DoubleDescriptor, slashing.DoubleSeal, slashing.DoubleVote, slashing.Unauthorised, slashing.Unavailable, slashing.LostMessage}[rng.IntN(6)]
+	k := []slashing.Kind{slashing.DoubleDescriptor, slashing.DoubleSeal, slashing.DoubleVote, slashing.Unauthorised, slashing.Unavailable, slashing.KeyDisclosure, slashing.LostMessage}[rng.IntN(7)]
 	node := c.nodes[rng.IntN(len(c.nodes))]
 	if rng.IntN(20) == 0 {
 		node = "stranger"
 	}
-	p := c.make(rng, k, node, chain.Epoch(rng.IntN(corpusEpochs)))
+	e := chain.Epoch(rng.IntN(corpusEpochs))
+	if k == slashing.KeyDisclosure && rng.IntN(2) == 0 { // punished in its epoch alone
+		e = corpusEpochs - 1
+	}
+	p := c.make(rng, k, node, e)
 	for range []int{0, 1, 1, 1, 1, 2}[rng.IntN(6)] {
 		of := tamperings
 		if k == slashing.LostMessage && rng.IntN(4) > 0 {
@@ -378,7 +399,7 @@ func (c *corpus) judge(b []byte) (offline, online string, err error) {
 		return "", "", fmt.Errorf("not valid offline (%v), on chain %v", off, on)
 	}
 	if off == nil && on != nil && !slices.Contains([]string{"wrong_fork", "single_sealer", "counted_on_chain", "unknown_node", "proof_expired",
-		"already_punished", "bad_header"}, code(on)) {
+		"already_punished", "bad_header", "commit_lapsed"}, code(on)) {
 		return "", "", fmt.Errorf("valid offline, and the ledger finds %v", on)
 	}
 	return code(off), code(on), nil
@@ -426,7 +447,8 @@ func TestAgreement(t *testing.T) {
 			t.Errorf("no proof is %s", want)
 		}
 	}
-	if len(codes) < 20 || accepted[slashing.DoubleDescriptor] == 0 || accepted[slashing.DoubleVote] == 0 || accepted[slashing.Unauthorised] == 0 || accepted[slashing.LostMessage] == 0 {
+	if len(codes) < 20 || accepted[slashing.DoubleDescriptor] == 0 || accepted[slashing.DoubleVote] == 0 || accepted[slashing.Unauthorised] == 0 ||
+		accepted[slashing.KeyDisclosure] == 0 || accepted[slashing.LostMessage] == 0 {
 		t.Errorf("little variety: %v, accepted %v", codes, accepted)
 	}
 	t.Logf("%d proofs: %v", n, codes)

@@ -131,6 +131,7 @@ func (m *Machine) run(in Input, propose bool) (Output, error) {
 	}
 	m.reward()
 	m.settle(b)
+	m.lapse(b, begins)
 	if begins {
 		list, err := m.beginEpoch(b, beaconNow)
 		if err != nil {
@@ -141,7 +142,7 @@ func (m *Machine) run(in Input, propose bool) (Output, error) {
 		m.draw(b)
 	}
 	leaves, resultLeaves := m.transactions(in, b, propose, &out)
-	m.lapse(b)
+	m.lapseChallenges(b)
 	for i, p := range m.parts {
 		out.Changes[i] = p.Commit()
 	}

@@ -28,10 +28,10 @@ func (m *Machine) draw(b *block) {
 	m.slashing.Draw(b.slashing(), b.beacon, stalled)
 }
 
-// lapse lets the challenges lapse that are due in b and not answered in it.
-func (m *Machine) lapse(b *block) {
+// lapseChallenges lets the challenges lapse that are due in b and not answered in it.
+func (m *Machine) lapseChallenges(b *block) {
 	p := purse{m: m}
-	m.slashing.Lapse(b.slashing(), &p, signers{m})
+	m.slashing.LapseChallenges(b.slashing(), &p, signers{m})
 	p.keep()
 }
 

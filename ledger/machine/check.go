@@ -19,14 +19,14 @@ type Supply struct {
 	Bonded      chain.Amount
 	Outstanding chain.Amount // rewards given and not withdrawn
 	Pool        chain.Amount // rewards to come
+	Held        chain.Amount // deposits, and reporters' parts that wait
 	Burned      chain.Amount
-	Deposits    chain.Amount // on open challenges
 }
 
 // Supply sums up all units.
 func (m *Machine) Supply() Supply {
 	s := Supply{Total: m.supply, Bonded: m.staking.Bonded(), Outstanding: m.staking.Outstanding(),
-		Pool: m.staking.Pool(), Burned: m.staking.Burned(), Deposits: m.slashing.Deposits()}
+		Pool: m.staking.Pool(), Held: m.slashing.Held(), Burned: m.staking.Burned()}
 	for _, a := range m.accounts.All() {
 		s.Accounts += a.Balance
 	}
@@ -41,7 +41,7 @@ func (m *Machine) Supply() Supply {
 // reads all of state.
 func (m *Machine) Check() error {
 	s := m.Supply()
-	if s.Accounts+s.Bonded+s.Outstanding+s.Pool+s.Burned+s.Deposits != s.Total {
+	if s.Accounts+s.Bonded+s.Outstanding+s.Pool+s.Held+s.Burned != s.Total {
 		return fmt.Errorf("%w: supply %+v does not add up", ErrInvariant, s)
 	}
 	for a, acc := range m.accounts.All() {

@@ -4,6 +4,7 @@ import (
 	"testing"
 
 	"tunic/chain"
+	"tunic/chain/statement"
 	"tunic/internal/table"
 	"tunic/ledger/machine"
 	"tunic/registry/directory"
@@ -20,8 +21,9 @@ func FuzzTransaction(f *testing.F) {
 	for _, tx := range [][]byte{
 		w.transfer("a", "b", 1, 0), w.register("x", "b", 2000*tun, 0), w.contribute("n", "b", 1, 0), w.unlock("n", "a", 0),
 		w.withdraw("n", "a", 0), w.submitProof("b", w.equivocation("n").Encode(), 0), publish(w.heartbeat("n", w.next("n", 1))),
-		publish(w.descriptor("n", w.next("n", 1), 3)), w.change("k1", 1, 4, 0, changes[0]), w.answer("n", k, 0), w.answer("n", k, 1), w.deleted("n", k, k.token),
-		w.challenge("b", w.keep("m", 2, w.at(9)), deposit, 0), {}, {1, 0, 0, 0, 0},
+		publish(w.descriptor("n", w.next("n", 1), 3)), w.answer("n", k, 0), w.answer("n", k, 1), w.deleted("n", k, k.token),
+		w.challenge("b", w.keep("m", 2, w.at(9)), deposit, 0),
+		w.commit(telling{who: "b", node: "n", key: statement.KeyIdentity, epoch: 1}, 0), w.change("k1", 1, 4, 0, changes[0]), {}, {1, 0, 0, 0, 0},
 	} {
 		f.Add(tx)
 	}

@@ -71,11 +71,13 @@ var kinds = map[chain.Kind]kind{
 	chain.KindSubmitProof:   join(slashing.SubmitProofType, func(t *slashing.SubmitProof) *chain.Head { return &t.Head }, (*Machine).submitProof),
 	chain.KindChallenge:     join(slashing.ChallengeType, func(t *slashing.OpenChallenge) *chain.Head { return &t.Head }, (*Machine).challenge),
 	chain.KindChangeParams:  join(ChangeParamsType, func(t *ChangeParams) *chain.Head { return &t.Head }, (*Machine).changeParams),
+
+	chain.KindCommitDisclosure: join(slashing.CommitDisclosureType, func(t *slashing.CommitDisclosure) *chain.Head { return &t.Head }, (*Machine).commitDisclosure),
 }
 
 // order is how Schemas lists the kinds.
 var order = []chain.Kind{chain.KindTransfer, chain.KindRegister, chain.KindContribute,
-	chain.KindRequestUnlock, chain.KindWithdraw, chain.KindSubmitProof, chain.KindChangeParams, chain.KindChallenge}
+	chain.KindRequestUnlock, chain.KindWithdraw, chain.KindSubmitProof, chain.KindChangeParams, chain.KindChallenge, chain.KindCommitDisclosure}
 
 // Schemas are the EIP-712 tables of all account transactions, by kind.
 func Schemas() []*chain.Schema {

@@ -89,7 +89,7 @@ func TestAnswered(t *testing.T) {
 	k, gone := w.keep("n", 1, w.at(3)), w.keep("n", 2, w.at(3))
 	had := w.m.Account(address("a")).Balance
 	w.ok(w.at(1)+1, w.challenge("b", k, deposit, 0), w.challenge("b", gone, 3*deposit, 1))
-	if s := w.m.Supply(); s.Deposits != 4*deposit {
+	if s := w.m.Supply(); s.Held != 4*deposit {
 		t.Fatalf("%+v", s)
 	}
 	refuses(t, w.block(w.at(1)+2, w.answer("n", k, 0), w.challenge("a", k, deposit, 0)), "not_drawn", "already_challenged")
@@ -101,7 +101,7 @@ func TestAnswered(t *testing.T) {
 	refuses(t, w.block(w.at(2)+8, w.answer("n", k, 1), w.answer("m", k, 0), w.deleted("n", k, gone.token)), "wrong_answer", "no_such_challenge", "wrong_answer")
 	// An answer in the block that would let it lapse still counts.
 	w.until(c.Due, w.answer("n", k, 0), w.deleted("n", gone, gone.token))
-	if got := w.m.Account(address("a")).Balance; got != had+4*deposit || w.m.Supply().Deposits != 0 || w.m.Slashing().ChallengeCount() != 0 {
+	if got := w.m.Account(address("a")).Balance; got != had+4*deposit || w.m.Supply().Held != 0 || w.m.Slashing().ChallengeCount() != 0 {
 		t.Fatalf("the operator has %s, had %s", got, had)
 	}
 	if _, err := w.lost(k); err == nil {

@@ -15,12 +15,13 @@ import (
 
 func TestSchemasCoverAllKinds(t *testing.T) {
 	all := machine.Schemas()
-	for i, k := range []chain.Kind{chain.KindTransfer, chain.KindRegister, chain.KindContribute, chain.KindRequestUnlock, chain.KindWithdraw, chain.KindSubmitProof, chain.KindChangeParams, chain.KindChallenge} {
+	for i, k := range []chain.Kind{chain.KindTransfer, chain.KindRegister, chain.KindContribute, chain.KindRequestUnlock, chain.KindWithdraw, chain.KindSubmitProof,
+		chain.KindChangeParams, chain.KindChallenge, chain.KindCommitDisclosure} {
 		if i >= len(all) || all[i].Kind != k {
 			t.Fatalf("schema %d is not of kind %d", i, k)
 		}
 	}
-	if _, ok := machine.SchemaOf(chain.KindPublish); ok || len(all) != 8 {
+	if _, ok := machine.SchemaOf(chain.KindPublish); ok || len(all) != 9 {
 		t.Fatal("a publish has no account signature")
 	}
 }

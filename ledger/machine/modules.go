@@ -121,6 +121,23 @@ func (m *Machine) withdraw(b *block, p *purse, sender chain.Address, t *staking.
 	return err
 }
 
+func (m *Machine) commitDisclosure(b *block, p *purse, sender chain.Address, t *slashing.CommitDisclosure) error {
+	return m.slashing.Commit(sender, *t, b.epoch, b.height, p)
+}
+
+// lapse ends the commits to disclosures whose time is over in b.
+func (m *Machine) lapse(b *block, begins bool) {
+	paid, burned := m.slashing.Lapse(b.height, begins)
+	p := purse{m: m}
+	for _, x := range paid {
+		p.Credit(x.To, x.Deposit+x.Reward)
+	}
+	p.keep()
+	if burned > 0 {
+		m.burn(burned)
+	}
+}
+
 func (m *Machine) submitProof(b *block, p *purse, sender chain.Address, t *slashing.SubmitProof) error {
 	return m.punish(b, p, t.Proof, sender)
 }
@@ -130,8 +147,20 @@ func (m *Machine) punish(b *block, p *purse, proof []byte, reporter chain.Addres
 	if err != nil {
 		return err
 	}
-	_, err = m.slashing.Punish(x, reporter, b.slashing(), m, bonds{m, b, p}, nodes{m, b})
-	return err
+	r, err := m.slashing.Punish(x, reporter, b.slashing(), m, bonds{m, b, p}, nodes{m, b})
+	if err != nil {
+		return err
+	}
+	m.emptied(b, r)
+	return nil
+}
+
+// emptied takes an active node out of the lists to come whose last stake r has
+// taken: nobody serves with nothing at stake.
+func (m *Machine) emptied(b *block, r slashing.Record) {
+	if m.staking.Total(r.Node) == 0 {
+		nodes{m, b}.Decommission(r.Node, "no stake left", r.ID)
+	}
 }
 
 // publish takes a node's statement.
@@ -172,22 +201,26 @@ func (m *Machine) checkPublish(b *block, st statement.Statement) error {
 	case registry.Published(st.Label):
 		return m.registry.CheckPublish(st, b.registry())
 	case st.Label == statement.LabelProof:
-		if _, err := m.reporter(b, st); err != nil {
+		reporter, err := m.reporter(b, st)
+		if err != nil {
 			return err
 		}
-		return m.checkProof(b, st.Body)
+		return m.checkProof(b, st.Body, reporter)
 	case st.Label == statement.LabelAnswer:
 		return m.slashing.CheckAnswer(st, b.slashing())
 	}
 	return chain.Refuse(CodeUnknownLabel, "a %s is not published", st.Label)
 }
 
-func (m *Machine) checkProof(b *block, proof []byte) error {
+func (m *Machine) checkProof(b *block, proof []byte, reporter chain.Address) error {
 	x, err := slashing.Decode(proof)
 	if err != nil {
 		return err
 	}
-	return m.slashing.Check(x, b.slashing(), m, bonds{m, b, nil}, nodes{m, b})
+	if err := m.slashing.Check(x, b.slashing(), m, bonds{m, b, nil}, nodes{m, b}); err != nil {
+		return err
+	}
+	return x.ReportedBy(reporter)
 }
 
 // CheckProof says whether a block at the head's time would punish what proof
@@ -221,9 +254,11 @@ func (m *Machine) checkKind(b *block, t *Prepared) error {
 	case *registry.Register:
 		return m.registry.CheckRegister(t.Sender, *msg)
 	case *slashing.SubmitProof:
-		return m.checkProof(b, msg.Proof)
+		return m.checkProof(b, msg.Proof, t.Sender)
 	case *slashing.OpenChallenge:
 		return m.slashing.CheckOpen(t.Sender, *msg, b.slashing(), signers{m})
+	case *slashing.CommitDisclosure:
+		return m.slashing.CheckCommit(t.Sender, *msg, b.epoch, &purse{m: m})
 	case *ChangeParams:
 		_, err := m.checkChange(b, t.Sender, msg)
 		return err
@@ -252,7 +287,11 @@ func (x bonds) StakeAt(node chain.NodeID, e chain.Epoch) chain.Amount {
 
 // Slash writes its checkpoint into the present epoch, whenever the offence was.
 func (x bonds) Slash(node chain.NodeID, t slashing.Taking) slashing.Slashed {
-	s := x.m.staking.Slash(node, t.Amount, x.b.epoch, t.Reporter, t.Share, x.p)
+	var to staking.Accounts = x.p
+	if t.Withhold {
+		to = nobody{}
+	}
+	s := x.m.staking.Slash(node, t.Amount, x.b.epoch, t.Reporter, t.Share, to)
 	x.m.staking.Hold(node, t.HoldUntil)
 	out := slashing.Slashed{Total: s.Total, OperatorLoss: s.OperatorLoss, Reward: s.Reward, Burned: s.Burned}
 	for _, l := range s.Losses {
@@ -260,6 +299,13 @@ func (x bonds) Slash(node chain.NodeID, t slashing.Taking) slashing.Slashed {
 	}
 	return out
 }
+
+// nobody is credited with what slashing keeps.
+type nobody struct{}
+
+func (nobody) Balance(chain.Address) chain.Amount { return 0 }
+func (nobody) Debit(chain.Address, chain.Amount)  {}
+func (nobody) Credit(chain.Address, chain.Amount) {}
 
 // nodes are the nodes as slashing sees them in one block.
 type nodes struct {
@@ -291,7 +337,9 @@ func (x nodes) Decommission(node chain.NodeID, reason string, proof chain.Hash) 
 
 // settle takes what the correlation of offences costs that is due in b.
 func (m *Machine) settle(b *block) {
-	m.slashing.Settle(b.slashing(), bonds{m, b, nil}) // nobody is credited: no purse
+	for _, r := range m.slashing.Settle(b.slashing(), bonds{m, b, nil}) { // nobody is credited: no purse
+		m.emptied(b, r)
+	}
 }
 
 // CheckHeader makes the machine the anchor of proofs: the header must be the

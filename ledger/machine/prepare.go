@@ -46,6 +46,8 @@ func (p *Prepared) Cost() chain.Amount {
 		moved = v.Amount
 	case *slashing.OpenChallenge:
 		moved = v.Deposit
+	case *slashing.CommitDisclosure:
+		moved = v.Deposit
 	}
 	if sum, ok := p.Head.Fee.Add(moved); ok {
 		return sum

@@ -57,7 +57,7 @@ func TestRandom(t *testing.T) {
 			count := map[string]int{}
 			for range rapid.IntRange(0, 6).Draw(rt, "txs") {
 				a := act{
-					kind: rapid.SampledFrom([]string{"transfer", "transfer", "register", "contribute", "unlock", "withdraw", "heartbeat", "descriptor", "proof", "change", "change"}).Draw(rt, "kind"),
+					kind: rapid.SampledFrom([]string{"transfer", "transfer", "register", "contribute", "unlock", "withdraw", "heartbeat", "descriptor", "proof", "change", "change", "commit"}).Draw(rt, "kind"),
 					from: rapid.SampledFrom(everybody).Draw(rt, "from"), to: rapid.SampledFrom(everybody).Draw(rt, "to"),
 					x: rapid.SampledFrom(amounts).Draw(rt, "amount"), fee: w.m.InForce().Params.MinFee,
 				}
@@ -88,6 +88,8 @@ func TestRandom(t *testing.T) {
 						at, change = open[0].Epoch, func(p *genesis.Params) { *p = open[0].Params }
 					}
 					tx = w.change(a.from, number, at, count[a.from], change)
+				case "commit":
+					tx = w.commit(telling{who: a.from, node: node, key: statement.KeyIdentity, epoch: epoch, salt: [32]byte{byte(a.x)}}, after)
 				case "proof":
 					if _, listed := w.m.List().Find(nodeID(node)); !listed {
 						continue

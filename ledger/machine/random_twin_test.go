@@ -16,7 +16,7 @@ import (
 	"tunic/staking"
 )
 
-var twinTxs = flag.Int("twin", 6000, "random transactions of TestTwin (make twin: 100,000)")
+var twinTxs = flag.Int("twin", 8000, "random transactions of TestTwin (make twin: 100,000)")
 
 // worldTxs is how many of them one network sees: a node id lives once, so that
 // a network wears out.
@@ -38,6 +38,9 @@ func TestTwin(t *testing.T) {
 				for g.made < worldTxs {
 					g.block()
 				}
+				for what, n := range g.twin.ends {
+					g.seen[what] += n
+				}
 				for _, r := range g.twin.records {
 					if r.kind == slashing.LostMessage {
 						g.seen["lost message"]++
@@ -57,6 +60,8 @@ func TestTwin(t *testing.T) {
 	// What never happens is not tested.
 	for _, what := range []string{
 		"transfer", "fund", "register", "contribute", "unlock", "withdraw", "descriptor", "heartbeat", "commitment", "vote", "proof", "report",
+		"commit", "commit deposit_too_small", "commit commit_exists", "commit insufficient_balance", "commit lapsed", "commit opened",
+		"reveal", "reveal already_punished", "reveal proof_expired", "reveal wrong_reporter", "older commit won",
 		"transfer nonce_gap", "transfer nonce_used", "transfer expired", "transfer fee_too_low", "contribute fully_staked",
 		"withdraw nothing_due", "heartbeat too_soon", "vote not_in_quorum", "vote already_voted", "proof already_punished", "correlation settled",
 		"challenge", "challenge already_challenged", "challenge too_many_challenges", "challenge promise_over", "challenge deposit_too_low", "challenge unknown_node",
@@ -81,6 +86,8 @@ type dice struct {
 
 	offences []offence
 	items    []item
+	tellings []telling // commits that were sent
+	revealed []opening
 	old      []move // statements that were sent
 	made     int
 	seen     map[string]int
@@ -114,6 +121,8 @@ var twinKinds = []struct {
 	{4, (*dice).challenges},
 	{4, (*dice).answers},
 	{2, (*dice).losses},
+	{4, (*dice).commits},
+	{7, (*dice).reveals},
 }
 
 func newDice(t *testing.T, seed uint64) *dice {
@@ -323,7 +332,7 @@ func (g *dice) rounds() (all []move) {
 		}
 		e := g.twin.epoch + chain.Epoch(g.IntN(2))
 		if d, ok := n.last[statement.LabelDescriptor]; !ok || d.st.Sequence.Epoch()+10 < e {
-			all = append(all, g.say(node, g.w.descriptor(node, g.w.next(node, e), 0)))
+			all = append(all, g.say(node, g.w.descriptor(node, g.w.next(node, e), realKey)))
 		}
 		all = append(all, g.say(node, g.w.heartbeat(node, g.w.next(node, e))))
 	}

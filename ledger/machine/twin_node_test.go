@@ -11,6 +11,7 @@ import (
 	"tunic/chain/genesis"
 	"tunic/chain/statement"
 	"tunic/registry"
+	"tunic/registry/directory"
 )
 
 // twinNode is a node's life.
@@ -26,6 +27,7 @@ type twinNode struct {
 	backIn         chain.Epoch
 	events         int
 	last           map[statement.Label]taken
+	home, before   directory.SwarmID // its swarm, or the last that it was in; that of the epoch before
 }
 
 // taken is the last statement of a kind that a block took.
@@ -278,6 +280,9 @@ func (t *twin) nodesAgree() error {
 	list := t.w.m.List()
 	if len(list.Entries) != len(t.listed) {
 		return fmt.Errorf("%d listed, twin %d", len(list.Entries), len(t.listed))
+	}
+	if err := t.swarmsAgree(list); err != nil {
+		return err
 	}
 	for name, stake := range t.listed {
 		if e, ok := list.Find(nodeID(name)); !ok || num(uint64(e.Stake)).Cmp(stake) != 0 {

@@ -47,14 +47,24 @@ func (t *twin) proof(o offence, reporter string) string {
 	case b == nil || b.sum().Sign() == 0:
 		return "unknown_node"
 	}
-	share := uint64(t.prm.SlashDoubleDescriptor)
-	if o.kind == slashing.DoubleVote {
-		share = uint64(t.prm.SlashDoubleVote)
-	}
 	if o.kind == slashing.LostMessage {
-		t.records = append(t.records, &twinRecord{offence: o, at: t.now, height: t.height, taken: t.slash(o.node, t.lostShare(b.at(o.epoch), o.class), reporter)})
+		taken, prize := t.slash(o.node, t.lostShare(b.at(o.epoch), o.class), true)
+		t.records = append(t.records, &twinRecord{offence: o, at: t.now, height: t.height, taken: taken})
+		t.give(reporter, prize)
+		t.emptied(o.node)
 		return ""
 	}
+	_, prize := t.punish(o)
+	t.give(reporter, prize)
+	return ""
+}
+
+// punish does what an offence costs but for the reporter's prize, which is taken
+// and given to nobody.
+func (t *twin) punish(o offence) (*twinRecord, *big.Int) {
+	b := t.bonds[o.node]
+	share := map[slashing.Kind]uint64{slashing.DoubleDescriptor: uint64(t.prm.SlashDoubleDescriptor), slashing.DoubleVote: uint64(t.prm.SlashDoubleVote),
+		slashing.KeyDisclosure: uint64(t.prm.SlashKeyDisclosure)}[o.kind]
 	window := chain.Time(t.prm.CorrelationWindow)
 	before := num(0)
 	for _, r := range t.records {
@@ -63,17 +73,19 @@ func (t *twin) proof(o offence, reporter string) string {
 		}
 	}
 	r := &twinRecord{offence: o, at: t.now, height: t.height, due: t.now + window, bonded: plus(t.bonded, before)}
-	r.taken = t.slash(o.node, bps(b.at(o.epoch), share), reporter)
+	var prize *big.Int
+	r.taken, prize = t.slash(o.node, bps(b.at(o.epoch), share), true)
 	t.records = append(t.records, r)
 	if b := t.bonds[o.node]; b != nil {
 		b.held = max(b.held, r.due)
 	}
-	if n := t.nodes[o.node]; o.kind == slashing.DoubleDescriptor && n.state != registry.Tombstoned {
+	if n := t.nodes[o.node]; o.kind != slashing.DoubleVote && n.state != registry.Tombstoned {
 		t.enter(n, registry.Tombstoned)
 		n.listed = false
 		t.lock(o.node)
 	}
-	return ""
+	t.emptied(o.node)
+	return r, prize
 }
 
 // settleOffences takes what correlation costs from those whose window is over.
@@ -100,17 +112,26 @@ func (t *twin) settleOffences() {
 		}
 		r.settled = true
 		if b := t.bonds[r.node]; b != nil {
-			t.slash(r.node, least(b.sum(), times(new(big.Int).Mul(num(3), all), b.sum(), r.bonded)), "")
+			_, _ = t.slash(r.node, least(b.sum(), times(new(big.Int).Mul(num(3), all), b.sum(), r.bonded)), false)
 		}
+		t.emptied(r.node)
+	}
+}
+
+// emptied takes a node that serves with nothing at stake out of the lists to come.
+func (t *twin) emptied(node string) {
+	if b, n := t.bonds[node], t.nodes[node]; n.state == registry.Active && (b == nil || b.sum().Sign() == 0) {
+		t.enter(n, registry.Decommissioned)
 	}
 }
 
 // slash takes x from a bond, the operator's part first; of nobody's report all
-// burns. It returns what was there to take.
-func (t *twin) slash(node string, x *big.Int, reporter string) *big.Int {
-	b, taken := t.bonds[node], num(0)
+// burns. It returns what was there to take, and the prize of who reported.
+func (t *twin) slash(node string, x *big.Int, reported bool) (taken, prize *big.Int) {
+	b := t.bonds[node]
+	taken, prize = num(0), num(0)
 	if x.Sign() == 0 || b.sum().Sign() == 0 {
-		return taken
+		return taken, prize
 	}
 	t.settle(b)
 	own := least(x, b.parts[0].stake)
@@ -133,19 +154,16 @@ func (t *twin) slash(node string, x *big.Int, reporter string) *big.Int {
 	for i, loss := range losses {
 		b.parts[i].stake, taken = minus(b.parts[i].stake, loss), plus(taken, loss)
 	}
-	burned := taken
-	if reporter != "" {
-		prize := bps(own, min(5_000, uint64(t.prm.ReporterShare)))
-		t.give(reporter, prize)
-		burned = minus(taken, prize)
+	if reported {
+		prize = bps(own, min(5_000, uint64(t.prm.ReporterShare)))
 	}
-	t.burned = plus(t.burned, burned)
+	t.burned = plus(t.burned, minus(taken, prize))
 	t.note(b)
 	if b.sum().Sign() == 0 {
 		t.earn(node, false)
 	}
 	t.reap(node)
-	return taken
+	return taken, prize
 }
 
 // report is a statement that carries a proof: the operator gets the prize.

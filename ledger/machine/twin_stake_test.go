@@ -6,6 +6,7 @@ import (
 
 	"tunic/chain"
 	"tunic/registry"
+	"tunic/registry/directory"
 	"tunic/staking"
 )
 
@@ -145,7 +146,7 @@ func (t *twin) register(node, operator string, fee uint64, x chain.Amount) strin
 	b := &twinBond{fee: fee, parts: []twinPart{{operator, num(uint64(x)), num(0)}}, earned: num(0), funded: x == t.prm.StakingRequirement}
 	t.bonds[node] = b
 	t.note(b)
-	t.nodes[node] = &twinNode{name: node, operator: operator, performance: 1000}
+	t.nodes[node] = &twinNode{name: node, operator: operator, performance: 1000, home: directory.NoSwarm, before: directory.NoSwarm}
 	t.enter(t.nodes[node], registry.Registered)
 	return ""
 }

@@ -18,7 +18,9 @@ import (
 // are the parameters and the draw of quorums, which the world answers.
 //
 // twin_test.go holds accounts, blocks and the comparison, twin_stake_test.go the
-// bonds, twin_slash_test.go the offences, twin_lost_test.go the challenges, twin_node_test.go the nodes, and
+// bonds, twin_slash_test.go the offences, twin_lost_test.go the challenges,
+// twin_commit_test.go commits to disclosures, twin_node_test.go the nodes,
+// twin_swarm_test.go their swarms, and
 // random_twin_test.go makes the transactions: a new kind is one entry of its
 // table.
 type twin struct {
@@ -35,21 +37,24 @@ type twin struct {
 	burned  *big.Int
 	total   *big.Int
 
-	nodes   map[string]*twinNode
-	bonds   map[string]*twinBond
-	votes   []twinVote
-	listed  map[string]*big.Int // stake of each, when the list was frozen
-	records []*twinRecord
+	nodes    map[string]*twinNode
+	bonds    map[string]*twinBond
+	votes    []twinVote
+	listed   map[string]*big.Int // stake of each, when the list was frozen
+	records  []*twinRecord
+	verdicts int         // that put a node out
+	swarmed  chain.Epoch // whose placing was compared
+	bonded   *big.Int    // behind all nodes, when the block began
+	commits  []*twinCommit
+	ends     map[string]int // of commits, for whoever asks what was tested
 
 	challenges []*twinChallenge
-	verdicts   int      // that put a node out
-	bonded     *big.Int // behind all nodes, when the block began
 }
 
 func newTwin(w *world, names []string) *twin {
 	t := &twin{w: w, prm: w.g.Params, now: w.g.Time, balance: map[string]*big.Int{}, nonce: map[string]uint64{},
 		pool: num(uint64(w.g.RewardPool)), burned: num(0), total: num(uint64(w.g.RewardPool)),
-		nodes: map[string]*twinNode{}, bonds: map[string]*twinBond{}, listed: map[string]*big.Int{}}
+		nodes: map[string]*twinNode{}, bonds: map[string]*twinBond{}, listed: map[string]*big.Int{}, ends: map[string]int{}}
 	for _, n := range names {
 		t.balance[n] = num(uint64(10_000 * tun))
 		t.total = plus(t.total, t.balance[n])
@@ -92,6 +97,7 @@ func (t *twin) begin(now chain.Time) {
 	}
 	t.reward()
 	t.settleOffences()
+	t.lapse()
 	if t.first {
 		t.freeze()
 		t.drawChunks(stood)
@@ -191,7 +197,7 @@ func (t *twin) agrees(out machine.Output, codes []string) error {
 	s := m.Supply()
 	for what, pair := range map[string][2]*big.Int{
 		"pool": {num(uint64(s.Pool)), t.pool}, "burned": {num(uint64(s.Burned)), t.burned}, "bonded": {num(uint64(s.Bonded)), bonded},
-		"outstanding": {num(uint64(s.Outstanding)), outstanding}, "supply": {num(uint64(s.Total)), t.total},
+		"held": {num(uint64(s.Held)), t.held()}, "outstanding": {num(uint64(s.Outstanding)), outstanding}, "supply": {num(uint64(s.Total)), t.total},
 	} {
 		if pair[0].Cmp(pair[1]) != 0 {
 			return fmt.Errorf("%s: %s, twin %s", what, pair[0], pair[1])
@@ -204,6 +210,9 @@ func (t *twin) agrees(out machine.Output, codes []string) error {
 		return err
 	}
 	if err := t.challengesAgree(); err != nil {
+		return err
+	}
+	if err := t.commitsAgree(); err != nil {
 		return err
 	}
 	return t.nodesAgree()

@@ -207,11 +207,15 @@ func (w *world) next(node string, e chain.Epoch) statement.Sequence {
 	return statement.NewSequence(e, w.seq[node])
 }
 
-// descriptor is node's for epoch e; variant changes its content.
+// descriptor is node's for epoch e; variant changes its content. That of variant
+// realKey names a key whose private half is known, from onionKey.
 func (w *world) descriptor(node string, seq statement.Sequence, variant byte) statement.Statement {
 	e := seq.Epoch()
 	d := statement.Descriptor{Version: "tunic/1", Endpoints: []string{"127.0.0.1:4000"},
 		Keys: []statement.OnionKey{{First: e, Last: e + 20, Key: [32]byte{1, variant}}}}
+	if variant == realKey {
+		_, d.Keys[0].Key = onionKey(node)
+	}
 	return statement.Sign(w.domain(), nodeKey(node), statement.LabelDescriptor, seq, d.Encode())
 }
 

@@ -94,6 +94,14 @@ type Limits struct {
 	WriteTimeout time.Duration
 }
 
+// DefaultLimits are those of a transport without any, but for QueueFrames, which
+// follow from the size of its frames.
+func DefaultLimits() Limits {
+	l := Limits{QueueFrames: 1}.withDefaults(1)
+	l.QueueFrames = 0
+	return l
+}
+
 func (l Limits) withDefaults(bodySize int) Limits {
 	if l.QueueFrames <= 0 {
 		l.QueueFrames = max(64, min(256, (1<<20)/FrameSize(bodySize)))

@@ -138,17 +138,26 @@ func (p *Pool) failed(pe *peer, start time.Time, wrong bool) bool {
 
 // giveUp drops what waits for pe, unless the peer has opened a link itself.
 func (p *Pool) giveUp(pe *peer, r Reason) {
+	if p.abandon(pe, r) {
+		p.cfg.OnLost(pe.id)
+	}
+}
+
+// abandon is giveUp but for the hook: true where something was dropped.
+func (p *Pool) abandon(pe *peer, r Reason) bool {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	pe.dialing = false
 	if pe.inUse != nil {
-		return
+		return false
 	}
+	lost := len(pe.pending) > 0
 	pe.down = true
 	p.dropPending(pe, r)
 	if r == NoEndpoint || pe.failures == 0 {
 		delete(p.peers, pe.id)
 	}
+	return lost
 }
 
 // dropPending gives up what waits for pe. Called with mu held.

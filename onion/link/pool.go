@@ -29,6 +29,9 @@ type PoolConfig struct {
 	OnFrame func(*Link, Frame)
 	// OnClose runs once after the last OnFrame of a link.
 	OnClose func(*Link)
+	// OnLost runs when frames that waited for a link to a peer are given up,
+	// because it cannot be opened.
+	OnLost func(chain.NodeID)
 
 	// IdleTimeout closes a link that this side dialed when no frame went either
 	// way for so long, or up to a quarter longer (2 min). AcceptIdleTimeout does
@@ -71,6 +74,9 @@ type PoolConfig struct {
 	// Stats receives the counts; nil for counts of its own.
 	Stats *Stats
 }
+
+// DefaultPool are the bounds that a PoolConfig without them has.
+func DefaultPool() PoolConfig { return PoolConfig{}.withDefaults() }
 
 func (c PoolConfig) withDefaults() PoolConfig {
 	num := func(p *int, v int) {
@@ -115,6 +121,9 @@ func (c PoolConfig) withDefaults() PoolConfig {
 	}
 	if c.OnClose == nil {
 		c.OnClose = func(*Link) {}
+	}
+	if c.OnLost == nil {
+		c.OnLost = func(chain.NodeID) {}
 	}
 	if c.Stats == nil {
 		c.Stats = new(Stats)

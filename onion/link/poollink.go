@@ -13,6 +13,10 @@ import (
 
 // Link is an open link of a Pool.
 type Link struct {
+	// Data is what the pool's owner keeps with the link: set in OnOpen, read in
+	// hooks.
+	Data any
+
 	pool      *Pool
 	conn      Conn
 	peer      chain.NodeID
@@ -40,6 +44,11 @@ type Link struct {
 
 // Peer is the identity that the other side has proven; false for a client.
 func (l *Link) Peer() (chain.NodeID, bool) { return l.peer, l.known }
+
+// Anonymous reports whether the limits for clients hold for what arrives on this
+// link. It may be called by OnOpen and OnFrame alone, and change between two
+// frames, when the directory has come to list the peer.
+func (l *Link) Anonymous() bool { return l.limiter != nil }
 
 // Dialed reports whether this side opened the link.
 func (l *Link) Dialed() bool { return l.dialed }

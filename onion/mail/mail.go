@@ -18,6 +18,7 @@ import (
 	"tunic/chain/statement"
 	"tunic/internal/merkle"
 	"tunic/internal/wire"
+	"tunic/onion"
 )
 
 // ID names a mailbox. Its first 8 bytes choose the swarm.
@@ -154,10 +155,18 @@ type Submit struct{ Tx []byte } // at most MaxTx bytes
 // Mailbox is the mailbox that the store is for.
 func (s Store) Mailbox() ID { return PairMailbox(s.ReadHash, s.Write) }
 
+// Root is the chunk root of the content, which stands for it in the signature,
+// the item's id and the receipt: whoever needs several of them reads the content
+// once.
+func (s Store) Root() chain.Hash { return ChunkRoot(s.Content) }
+
 // Item identifies the stored item: storing it again changes nothing.
-func (s Store) Item() chain.Hash {
+func (s Store) Item() chain.Hash { return s.ItemOf(s.Root()) }
+
+// ItemOf is Item for who has the content's root.
+func (s Store) ItemOf(root chain.Hash) chain.Hash {
 	id := s.Mailbox()
-	return chain.SHA256([]byte("tunic item"), id[:], s.Deleter[:], s.Content)
+	return chain.SHA256([]byte("tunic item"), id[:], s.Deleter[:], root[:])
 }
 
 // Mailbox is the mailbox that the poll is for.
@@ -171,13 +180,15 @@ func (p Poll) Mailbox() ID {
 
 func hash(k [32]byte) []byte { h := sha256.Sum256(k[:]); return h[:] }
 
-func (s Store) body() []byte {
-	b := append([]byte{byte(OpStore)}, s.ReadHash[:]...)
+// appendFields is what stands before a store's content.
+func (s Store) appendFields(b []byte) []byte {
+	b = append(append(b, byte(OpStore)), s.ReadHash[:]...)
 	b = append(b, s.Write[:]...)
 	b = wire.AppendUint64(b, uint64(s.Expiry))
-	b = append(b, s.Deleter[:]...)
-	return append(b, s.Content...)
+	return append(b, s.Deleter[:]...)
 }
+
+func (s Store) signed(root chain.Hash) []byte { return append(s.appendFields(nil), root[:]...) }
 
 func (p Poll) body() []byte {
 	b := []byte{byte(OpPoll), byte(p.Kind)}
@@ -210,12 +221,15 @@ func verify(label string, genesis chain.Hash, key [32]byte, body []byte, sig [64
 
 // Sign signs the store with the mailbox's write key.
 func (s *Store) Sign(genesis chain.Hash, write ed25519.PrivateKey) {
-	s.Sig = [64]byte(ed25519.Sign(write, signed(labelStore, genesis, s.body())))
+	s.Sig = [64]byte(ed25519.Sign(write, signed(labelStore, genesis, s.signed(s.Root()))))
 }
 
 // Verify checks the write key's signature.
-func (s Store) Verify(genesis chain.Hash) error {
-	return verify(labelStore, genesis, s.Write, s.body(), s.Sig)
+func (s Store) Verify(genesis chain.Hash) error { return s.VerifyRoot(genesis, s.Root()) }
+
+// VerifyRoot is Verify for who has the content's root.
+func (s Store) VerifyRoot(genesis, root chain.Hash) error {
+	return verify(labelStore, genesis, s.Write, s.signed(root), s.Sig)
 }
 
 // Sign signs the poll with the key that may read.
@@ -247,7 +261,9 @@ func (c Command) Encode() []byte {
 	var b []byte
 	switch {
 	case c.Store != nil:
-		b = append(c.Store.body(), c.Store.Sig[:]...)
+		s := c.Store
+		b = s.appendFields(make([]byte, 0, 169+len(s.Content)+len(c.Replies)*onion.SURBSize))
+		b = append(append(b, s.Content...), s.Sig[:]...)
 	case c.Request != nil:
 		b = append([]byte{byte(OpRequest)}, c.Request.Account[:]...)
 		b = wire.AppendUint64(b, uint64(c.Request.Epoch))
@@ -275,9 +291,21 @@ func (c Command) Encode() []byte {
 // Decode reads one command. What it returns aliases b.
 func (f Format) Decode(b []byte) (Command, error) {
 	r := wire.NewReader(b)
-	var c Command
-	replies := 1
-	switch op := Op(r.Uint8()); op {
+	c, replies := f.readCommand(r, Op(r.Uint8()))
+	for range replies {
+		c.Replies = append(c.Replies, r.Fixed(f.SURB))
+	}
+	if err := r.Done(); err != nil {
+		return Command{}, fmt.Errorf("%w: %w", ErrMalformed, err)
+	}
+	return c, nil
+}
+
+// readCommand reads what stands between a command's number and its reply
+// blocks, and says how many there are of these.
+func (f Format) readCommand(r *wire.Reader, op Op) (c Command, replies int) {
+	replies = 1
+	switch op {
 	case OpStore:
 		s := &Store{}
 		r.Copy(s.ReadHash[:])
@@ -320,13 +348,7 @@ func (f Format) Decode(b []byte) (Command, error) {
 	case OpSubmit:
 		c.Submit = &Submit{Tx: r.Bytes(MaxTx)}
 	default:
-		return c, fmt.Errorf("%w: command %d", ErrMalformed, op)
+		r.Fail(fmt.Errorf("%w: command %d", ErrMalformed, op))
 	}
-	for range replies {
-		c.Replies = append(c.Replies, r.Fixed(f.SURB))
-	}
-	if err := r.Done(); err != nil {
-		return Command{}, fmt.Errorf("%w: %w", ErrMalformed, err)
-	}
-	return c, nil
+	return c, replies
 }

@@ -243,15 +243,20 @@ func Why(n Node, now Now) (a Answer) {
 func (a *Answer) sentences() {
 	for _, lines := range [][]Line{a.Reasons, a.Actions} {
 		for i, l := range lines {
-			if c := l.Text[0]; 'a' <= c && c <= 'z' {
-				l.Text = string(c-'a'+'A') + l.Text[1:]
-			}
-			if !strings.HasSuffix(l.Text, ".") && !strings.HasSuffix(l.Text, "?") {
-				l.Text += "."
-			}
-			lines[i] = l
+			lines[i] = l.Sentence()
 		}
 	}
+}
+
+// Sentence is l as a sentence, with a capital and a full stop.
+func (l Line) Sentence() Line {
+	if c := l.Text[0]; 'a' <= c && c <= 'z' {
+		l.Text = string(c-'a'+'A') + l.Text[1:]
+	}
+	if !strings.HasSuffix(l.Text, ".") && !strings.HasSuffix(l.Text, "?") {
+		l.Text += "."
+	}
+	return l
 }
 
 // NotListed says in one sentence why n is not in the directory, and what to do;

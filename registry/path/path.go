@@ -14,6 +14,7 @@
 package path
 
 import (
+	"encoding/binary"
 	"errors"
 	"fmt"
 	"io"
@@ -69,17 +70,20 @@ func (s *Reader) N(n uint64) uint64 {
 	}
 	least := -n % n // 2^64 mod n
 	for s.err == nil {
-		var b [8]byte
-		if _, s.err = io.ReadFull(s.r, b[:]); s.err != nil {
-			break
-		}
-		v := uint64(b[0])<<56 | uint64(b[1])<<48 | uint64(b[2])<<40 | uint64(b[3])<<32 |
-			uint64(b[4])<<24 | uint64(b[5])<<16 | uint64(b[6])<<8 | uint64(b[7])
-		if v >= least {
+		if v := s.Uint64(); v >= least && s.err == nil {
 			return v % n
 		}
 	}
 	return 0
+}
+
+// Uint64 is a uniform word.
+func (s *Reader) Uint64() uint64 {
+	var b [8]byte
+	if s.err == nil {
+		_, s.err = io.ReadFull(s.r, b[:])
+	}
+	return binary.BigEndian.Uint64(b[:])
 }
 
 // Err is the stream's failure, nil if none.

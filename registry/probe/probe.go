@@ -18,6 +18,7 @@ import (
 	"encoding/binary"
 	"fmt"
 	"math/bits"
+	"sync"
 
 	"tunic/chain"
 	"tunic/chain/beacon"
@@ -64,7 +65,7 @@ func drawn(output *[beacon.OutputSize]byte, n, x int) bool {
 }
 
 // Net is one epoch as its probes see it: the list, with all weights equal.
-// It is immutable.
+// It does not change but for what it remembers; safe for concurrent use.
 type Net struct {
 	core    *genesis.Core
 	params  *genesis.Params // in force in the epoch
@@ -73,6 +74,15 @@ type Net struct {
 	before  chain.Hash // beacon of the epoch before
 	beacon  chain.Hash
 	picker  *path.Picker
+
+	mu     sync.Mutex
+	routes map[int]routed // by prober, the last that were asked for
+}
+
+// routed are the ways of a prober's probes: whoever counts asks for the same.
+type routed struct {
+	seed   chain.Hash
+	routes []Route
 }
 
 // NewNet makes the epoch of list ready; before and seed are the beacons of the
@@ -125,8 +135,23 @@ type Plan struct {
 }
 
 // Routes are the ways of the m probes of the node at a place. They are none
-// where the list has no path for it: too few operators or networks.
+// where the list has no path for it: too few operators or networks. Who asks
+// does not change them.
 func (n *Net) Routes(seed chain.Hash, prober, m int) []Route {
+	n.mu.Lock()
+	defer n.mu.Unlock()
+	if known, ok := n.routes[prober]; ok && known.seed == seed && len(known.routes) == m {
+		return known.routes
+	}
+	found := n.route(seed, prober, m)
+	if n.routes == nil {
+		n.routes = make(map[int]routed)
+	}
+	n.routes[prober] = routed{seed, found}
+	return found
+}
+
+func (n *Net) route(seed chain.Hash, prober, m int) []Route {
 	o := path.Options{Hops: Hops, Target: n.list.Entries[prober].Node}
 	out := make([]Route, 0, m)
 	for k := range m {
@@ -152,12 +177,24 @@ func (n *Net) Plans(seed chain.Hash, prober, m int) []Plan {
 		p.Route = r
 		d := beacon.NewDraw(seed, fmt.Sprintf("delay %d", k))
 		for i := range p.Delay {
-			p.Delay[i] = exponential(d.Uint64(), n.params.MixingMean)
+			p.Delay[i] = path.Delay(d.Uint64(), n.params.MixingMean)
 		}
-		window := uint64(n.params.EpochLength) * 3 / 4
-		p.At = n.core.EpochStart(n.list.Epoch) + chain.Time(beacon.NewDraw(seed, fmt.Sprintf("time %d", k)).N(max(1, window)))
+		p.At = n.core.EpochStart(n.list.Epoch) + chain.Time(beacon.NewDraw(seed, fmt.Sprintf("time %d", k)).N(uint64(n.window())))
 	}
 	return out
+}
+
+// late is what is left of an epoch after its last probe, beside the delays: time
+// for a clock that is a minute off, and for links that have to be opened. A relay
+// that commits to its tags in the next epoch's first block has them by then.
+const late = 90 * genesis.Second
+
+// window is the time from an epoch's beginning in which probes leave, above
+// zero. What is left over should be short: a relay that drops packets there alone
+// is not found.
+func (n *Net) window() chain.Duration {
+	longest := 10 * Hops * n.params.MixingMean
+	return max(1, n.params.EpochLength-min(n.params.EpochLength/4, late+longest))
 }
 
 // hops are the layers of a probe as its sender needs them.

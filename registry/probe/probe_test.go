@@ -5,8 +5,6 @@ import (
 	"slices"
 	"testing"
 
-	"pgregory.net/rapid"
-
 	"tunic/chain"
 	"tunic/chain/beacon"
 	"tunic/chain/genesis"
@@ -258,31 +256,36 @@ func TestPlan(t *testing.T) {
 	}
 }
 
-// TestExponential holds the integer delay against the formula and its bounds.
-func TestExponential(t *testing.T) {
-	rapid.Check(t, func(t *rapid.T) {
-		word, mean := rapid.Uint64().Draw(t, "word"), chain.Duration(rapid.Uint64Range(0, 100_000).Draw(t, "mean"))
-		got := float64(exponential(word, mean))
-		want := min(float64(mean)*(64*math.Ln2-math.Log(float64(word)+1)), 10*float64(mean))
-		if math.Abs(got-want) > 1+float64(mean)/1e5 {
-			t.Fatalf("%v of mean %d: %v, want %v", word, mean, got, want)
+// TestDelays: the delays of probes have the law that every sender draws by, and
+// their times fill the epoch but for its end.
+func TestDelays(t *testing.T) {
+	w := newWorld(t, 6)
+	w.core.Params.MixingMean = 100
+	for _, c := range []struct{ epoch, window chain.Duration }{
+		{10 * genesis.Second, 7500},
+		{10 * genesis.Minute, 10*genesis.Minute - 93*genesis.Second},
+		{genesis.Hour, genesis.Hour - 93*genesis.Second},
+	} {
+		w.core.Params.EpochLength = c.epoch
+		n := NewNet(&w.core, &w.core.Params, w.gen, w.list(5), beaconOf(4), beaconOf(5))
+		const plans = 4000
+		var below, whole int
+		start, last := w.core.EpochStart(5), chain.Time(0)
+		for _, p := range n.Plans(chain.Hash{9}, 2, plans) {
+			for _, d := range p.Delay {
+				whole++
+				if d < 69 { // half of an exponential of mean 100 lies below 69.3
+					below++
+				}
+			}
+			last = max(last, p.At-start)
 		}
-	})
-	for _, c := range []struct {
-		word uint64
-		mean chain.Duration
-		want uint32
-	}{{0, 100, 1000}, {math.MaxUint64, 100, 0}, {1<<63 - 1, 100, 69}, {0, genesis.MaxDuration, math.MaxUint32}, {5, 0, 0}} {
-		if got := exponential(c.word, c.mean); got != c.want {
-			t.Errorf("%#x of mean %d: %d, want %d", c.word, c.mean, got, c.want)
+		if d := 2*below - whole; d < -700 || d > 700 { // over six deviations
+			t.Errorf("%d of %d delays below the median", below, whole)
 		}
-	}
-	d, sum := beacon.NewDraw(chain.Hash{3}, "mean"), 0
-	for range 40000 {
-		sum += int(exponential(d.Uint64(), 1000))
-	}
-	if mean := sum / 40000; mean < 975 || mean > 1025 { // five deviations
-		t.Errorf("a mean of %d ms, not 1000", mean)
+		if last >= chain.Time(c.window) || last < chain.Time(c.window)*99/100 {
+			t.Errorf("epoch of %d ms: the last of %d probes leaves at %d; the window is %d", c.epoch, plans, last, c.window)
+		}
 	}
 }
 

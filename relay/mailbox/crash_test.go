@@ -40,7 +40,7 @@ func crash(dir string) {
 	die(err)
 	var seen atomic.Int64
 	m, err := mailbox.New(mailbox.Config{
-		Self: self, Genesis: network, Params: params(), Format: small, Store: l,
+		Self: self, Genesis: network, Start: begin, Params: params(), Format: small, Store: l,
 		Sign: func(r statement.Receipt) []byte {
 			return statement.Sign(statement.Domain{Genesis: network}, key(50), statement.LabelReceipt, 0, r.Encode()).Encode()
 		},

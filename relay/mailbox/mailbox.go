@@ -2,9 +2,10 @@
 // one member of a mailbox's swarm. It implements docs/spec/mail.md, sections
 // Rules and Store; the formats are package onion/mail's.
 //
-// Most callers make a Mailbox over a Store and pass each command to Handle,
-// which returns one reply for each of the command's reply blocks, and call
-// Sweep now and then. Time is an argument.
+// Most callers make a Mailbox over a Store and pass each command to Do, which
+// does not wait for the disk, or to Handle, which does; and call Sweep now and
+// then. Sums, List and Rows are what two members compare to find what one of
+// them lacks. Time is an argument.
 //
 // What it promises: a receipt is signed after the item is on stable storage;
 // an item with a receipt stays until its expiry or until its deletion token is
@@ -35,6 +36,7 @@ const (
 type Config struct {
 	Self    chain.NodeID
 	Genesis chain.Hash
+	Start   chain.Time // of epoch 0
 	Params  *genesis.Params
 	Format  mail.Format // of the network's packets
 	Store   Store
@@ -44,6 +46,9 @@ type Config struct {
 	// (1,048,576 and 65,536). Eight deletion tokens or mailboxes that are
 	// remembered take the place of one item.
 	MaxItems, MaxBundles int
+	// Flush is called after the commands of one group are done, so that what
+	// they answer can travel together (not called).
+	Flush func()
 	// Kill is called at named points, for tests that end the process there:
 	// before-commit, after-commit, after-receipt.
 	Kill func(point string)
@@ -52,21 +57,24 @@ type Config struct {
 // Mailbox is one member's share of all mailboxes. Its methods may be called
 // from several goroutines.
 type Mailbox struct {
-	cfg      Config
-	items    atomic.Int64
-	failures atomic.Uint64
+	cfg       Config
+	items     atomic.Int64
+	failures  atomic.Uint64
+	waiting   sync.WaitGroup // commands on their way through a group
+	finishing chan struct{}  // a token for each group that is being answered
 
 	mu      sync.Mutex
-	queue   []*op
+	queue   []op
 	leading bool
 
 	// Owned by whoever leads a group.
 	room    int // for items
 	bundles int
-	marks   int // tokens and mailboxes remembered
+	marks   int // tombstones and mailboxes remembered
+	heard   int // tombstones of items that were never here
 }
 
-// marksPerItem is how many tokens or empty mailboxes take as much as an item.
+// marksPerItem is how many tombstones or empty mailboxes take as much as an item.
 const marksPerItem = 8
 
 // New counts what the store holds and serves it.
@@ -80,7 +88,13 @@ func New(cfg Config) (*Mailbox, error) {
 	if cfg.Kill == nil {
 		cfg.Kill = func(string) {}
 	}
-	m := &Mailbox{cfg: cfg}
+	if cfg.Flush == nil {
+		cfg.Flush = func() {}
+	}
+	m := &Mailbox{cfg: cfg, finishing: make(chan struct{}, finishing)}
+	if err := checkVersion(cfg.Store); err != nil {
+		return nil, err
+	}
 	err := cfg.Store.Scan([]byte{rowBox}, nil, func(_, v []byte) bool {
 		b, _ := decodeBox(v)
 		m.items.Add(int64(b.count))
@@ -88,7 +102,15 @@ func New(cfg Config) (*Mailbox, error) {
 		return true
 	})
 	if err == nil {
-		err = cfg.Store.Scan([]byte{rowToken}, nil, func(_, _ []byte) bool { m.marks++; return true })
+		err = cfg.Store.Scan([]byte{rowState}, nil, func(_, v []byte) bool {
+			if s, ok := decodeState(v); ok && s.state == mail.RowDeleted {
+				m.marks++
+				if s.heard {
+					m.heard++
+				}
+			}
+			return true
+		})
 	}
 	if err == nil {
 		err = cfg.Store.Scan([]byte{rowBundle}, nil, func(_, _ []byte) bool { m.bundles++; return true })
@@ -105,86 +127,138 @@ func (m *Mailbox) Items() int { return int(m.items.Load()) }
 // Failures is how often the store failed.
 func (m *Mailbox) Failures() uint64 { return m.failures.Load() }
 
-// Handle carries out a command at the network's time now, in epoch, and returns
-// as many replies as the command has reply blocks.
+// Via is how a command came.
+type Via uint8
+
+// The ways. What another member passes on is asked the same questions as what a
+// client sends, but for what time and chance may have changed between the two.
+const (
+	ByClient Via = iota // through the onion
+	ByCopy              // from the member that has just got it
+	BySync              // from a member that has had it for some time; there is no receipt
+)
+
+// Outcome is what became of a command.
+type Outcome struct {
+	Reply   mail.Reply
+	Receipt []byte           // encoded; where the reply's code is CodeStored, but not BySync
+	Gone    []mail.Tombstone // of the items that a deletion removed
+}
+
+// Drain waits until no command is under way. Nobody may begin one meanwhile.
+func (m *Mailbox) Drain() { m.waiting.Wait() }
+
+// Handle carries out a command at the network's time now, in epoch, waits for
+// the disk, and returns as many replies as the command has reply blocks.
 func (m *Mailbox) Handle(now chain.Time, epoch chain.Epoch, c mail.Command) []mail.Reply {
-	var r mail.Reply
+	if c.Poll != nil {
+		return m.poll(now, c.Poll)
+	}
+	wait := make(chan mail.Reply, 1)
+	m.Do(now, epoch, c, ByClient, func(o Outcome) { wait <- o.Reply })
+	return []mail.Reply{<-wait}
+}
+
+// Do carries out a command other than a poll and calls done, which must not
+// wait, exactly once. It returns false where done was called already, because
+// the command was refused at sight or changes nothing; else done is called when
+// the disk has the command, on another goroutine, and what c aliases must stay
+// as it is until then.
+func (m *Mailbox) Do(now chain.Time, epoch chain.Epoch, c mail.Command, via Via, done func(Outcome)) bool {
 	switch {
 	case c.Store != nil:
-		r = m.store(now, c.Store)
+		return m.store(now, c.Store, via, done)
 	case c.Request != nil:
-		r = m.request(now, epoch, c.Request)
+		return m.request(now, epoch, c.Request, via, done)
 	case c.PutBundle != nil:
-		r = m.putBundle(now, c.PutBundle)
+		return m.putBundle(now, c.PutBundle, via, done)
 	case c.GetBundle != nil:
-		r = m.getBundle(now, c.GetBundle)
+		return say(done, m.getBundle(now, c.GetBundle))
 	case c.Delete != nil:
-		r = m.remove(now, c.Delete)
-	case c.Poll != nil:
-		return m.poll(now, c.Poll)
-	default:
-		r = refuse(mail.CodeMalformed)
+		return m.remove(c.Delete, done)
 	}
-	return []mail.Reply{r}
+	return say(done, refuse(mail.CodeMalformed))
 }
 
 func refuse(c mail.Code) mail.Reply { return mail.Reply{Code: c} }
 
-// store keeps an item for a pair. The signature is checked before anything else
-// is looked up, by the caller's goroutine.
-func (m *Mailbox) store(now chain.Time, s *mail.Store) mail.Reply {
+// say is done at sight.
+func say(done func(Outcome), r mail.Reply) bool {
+	done(Outcome{Reply: r})
+	return false
+}
+
+// slack is what clocks of members may be apart.
+func (v Via) slack() chain.Time {
+	if v == ByClient {
+		return 0
+	}
+	return chain.Time(PollSkew)
+}
+
+// store keeps an item for a pair. The signature is checked before anything is
+// looked up, by the caller's goroutine; the receipt is signed after the write.
+func (m *Mailbox) store(now chain.Time, s *mail.Store, via Via, done func(Outcome)) bool {
 	p := m.cfg.Params
-	if s.Expiry <= now || s.Expiry > now+chain.Time(p.MailboxMost) {
-		return refuse(mail.CodeStale)
+	if s.Expiry <= now || s.Expiry > now+chain.Time(p.MailboxMost)+via.slack() {
+		return say(done, refuse(mail.CodeStale))
 	}
-	if s.Verify(m.cfg.Genesis) != nil {
-		return refuse(mail.CodeSignature)
+	root := s.Root()
+	if s.VerifyRoot(m.cfg.Genesis, root) != nil {
+		return say(done, refuse(mail.CodeSignature))
 	}
-	id, at := s.Item(), s.Mailbox()
+	quota := p.MailboxQuota
+	if via == BySync {
+		// Each member may have taken its quota; of what a majority of them has
+		// confirmed together there can be twice that.
+		quota *= 2
+	}
+	id, at := s.ItemOf(root), s.Mailbox()
 	until := min(s.Expiry, now+chain.Time(p.ReceiptHorizon))
 	code := mail.CodeStored
 	var token []byte
-	err := m.commit(func(t *txn) {
+	m.enqueue(func(t *txn) {
 		if v := t.get(tokenKey(s.Deleter)); len(v) >= len(mail.Delete{}.Token) {
 			code, token = mail.CodeDeleted, v[:len(mail.Delete{}.Token)]
 			return
 		}
-		index := indexKey(s.Deleter, id)
-		if v := t.get(index); v != nil {
-			place, cursor, ok := decodePlace(v)
-			kept, ok2 := decodeItem(t.get(itemKey(place, cursor)))
-			if !ok || !ok2 {
-				t.fail(fmt.Errorf("%w: index without item", ErrStore))
-			}
+		if kept, ok := t.item(at, id); ok {
 			until = kept.until
 			return
 		}
 		b := m.box(t, at)
 		switch {
-		case b.count >= p.MailboxQuota:
+		case b.count >= quota:
 			code = mail.CodeFull
 			return
 		case m.room <= 0:
 			code = mail.CodeBusy
 			return
 		}
-		key := m.add(t, at, b, now, item{expiry: s.Expiry, until: until, deleter: s.Deleter, id: id, content: s.Content})
-		t.put(index, key[1:])
+		m.add(t, at, b, now, item{
+			expiry: s.Expiry, until: until, deleter: s.Deleter, id: id,
+			origin: origin{readHash: s.ReadHash, write: s.Write, sig: s.Sig}, content: s.Content,
+		})
+	}, func(err error) {
+		switch {
+		case err != nil:
+			done(Outcome{Reply: refuse(mail.CodeBusy)})
+			return
+		case code == mail.CodeDeleted:
+			// Without the token anyone could say so instead of keeping the item.
+			done(Outcome{Reply: mail.Reply{Code: code, Body: token}})
+			return
+		case code != mail.CodeStored || via == BySync:
+			done(Outcome{Reply: refuse(code)})
+			return
+		}
+		receipt := m.cfg.Sign(statement.Receipt{
+			Chunks: root, Class: uint8(m.cfg.Format.Chunks), Until: until, Deleter: s.Deleter,
+		})
+		m.cfg.Kill("after-receipt")
+		done(Outcome{Reply: mail.Reply{Code: mail.CodeStored, Body: mail.EncodeReceipts([][]byte{receipt})}, Receipt: receipt})
 	})
-	switch {
-	case err != nil:
-		return refuse(mail.CodeBusy)
-	case code == mail.CodeDeleted:
-		// Without the token anyone could say so instead of keeping the item.
-		return mail.Reply{Code: code, Body: token}
-	case code != mail.CodeStored:
-		return refuse(code)
-	}
-	receipt := m.cfg.Sign(statement.Receipt{
-		Chunks: mail.ChunkRoot(s.Content), Class: uint8(m.cfg.Format.Chunks), Until: until, Deleter: s.Deleter,
-	})
-	m.cfg.Kill("after-receipt")
-	return mail.Reply{Code: mail.CodeStored, Body: mail.EncodeReceipts([][]byte{receipt})}
+	return true
 }
 
 // box reads a mailbox's row, zero where there is none.
@@ -200,10 +274,10 @@ func (m *Mailbox) box(t *txn, id mail.ID) box {
 	return b
 }
 
-// add writes an item under the next cursor. A cursor is never below the time,
-// so that a mailbox whose row was swept goes on above the cursors that its
-// reader has seen.
-func (m *Mailbox) add(t *txn, id mail.ID, b box, now chain.Time, i item) []byte {
+// add writes an item or request under the next cursor. A cursor is never below
+// the time, so that a mailbox whose row was swept, and an item that comes late,
+// go on above the cursors that its reader has seen.
+func (m *Mailbox) add(t *txn, id mail.ID, b box, now chain.Time, i item) {
 	if b.touched == 0 {
 		t.marks++
 		t.put(expiryKey(now+chain.Time(m.cfg.Params.MailboxMost), boxKey(id)), []byte{})
@@ -212,12 +286,17 @@ func (m *Mailbox) add(t *txn, id mail.ID, b box, now chain.Time, i item) []byte 
 	b.count++
 	b.touched = max(now, 1)
 	key := itemKey(id, b.last)
-	i.content = bytes.Clone(i.content) // the caller's bytes may be a packet's
 	t.put(key, i.encode())
 	t.put(expiryKey(i.expiry, key), []byte{})
 	t.put(boxKey(id), b.encode())
+	if old, ok := t.state(id, i.id); ok && old.state == mail.RowDeleted {
+		t.forgetTombstone(old) // of something else: it was not this item's token
+	}
+	t.put(stateKey(id, i.id), state{state: i.state(), expiry: i.expiry, cursor: b.last}.encode())
+	if i.until != 0 {
+		t.put(indexKey(i.deleter, i.id), key[1:])
+	}
 	t.items++
-	return key
 }
 
 // drop removes an item and all that points to it.
@@ -225,6 +304,7 @@ func (m *Mailbox) drop(t *txn, id mail.ID, cursor uint64, i item) {
 	key := itemKey(id, cursor)
 	t.delete(key)
 	t.delete(expiryKey(i.expiry, key))
+	t.delete(stateKey(id, i.id))
 	if i.until != 0 {
 		t.delete(indexKey(i.deleter, i.id))
 	}
@@ -232,43 +312,6 @@ func (m *Mailbox) drop(t *txn, id mail.ID, cursor uint64, i item) {
 	b.count = max(b.count, 1) - 1
 	t.put(boxKey(id), b.encode())
 	t.items--
-}
-
-// remove deletes what the token names and keeps the token: it proves the
-// deletion for as long as somebody may ask for the item.
-func (m *Mailbox) remove(now chain.Time, d *mail.Delete) mail.Reply {
-	deleter := mail.Deleter(d.Token)
-	code := mail.CodeNone
-	err := m.commit(func(t *txn) {
-		var last chain.Time
-		for _, row := range t.scan(append([]byte{rowIndex}, deleter[:]...), maxGroup) {
-			id, cursor, ok := decodePlace(row.Value)
-			i, ok2 := decodeItem(t.get(itemKey(id, cursor)))
-			if !ok || !ok2 {
-				t.fail(fmt.Errorf("%w: index without item", ErrStore))
-				return
-			}
-			m.drop(t, id, cursor, i)
-			last = max(last, i.expiry)
-			code = mail.CodeDeleted
-		}
-		key := tokenKey(deleter)
-		switch {
-		case code == mail.CodeDeleted:
-			until := last + chain.Time(m.cfg.Params.ChallengeWindow)
-			if t.get(key) == nil {
-				t.marks++
-			}
-			t.put(key, append(bytes.Clone(d.Token[:]), appendTime(nil, until)...))
-			t.put(expiryKey(until, key), []byte{})
-		case t.get(key) != nil:
-			code = mail.CodeDeleted
-		}
-	})
-	if err != nil {
-		return refuse(mail.CodeBusy)
-	}
-	return refuse(code)
 }
 
 // poll answers with up to as many items as there are reply blocks, and fills

@@ -6,32 +6,40 @@ import (
 	"fmt"
 
 	"tunic/chain"
-	"tunic/internal/wire"
 	"tunic/onion/mail"
 )
 
-func appendTime(b []byte, t chain.Time) []byte { return wire.AppendUint64(b, uint64(t)) }
-
 // request keeps a contact request, which anyone may send who paid with work.
 // There is no receipt: a later one with more work may displace it.
-func (m *Mailbox) request(now chain.Time, epoch chain.Epoch, q *mail.Request) mail.Reply {
-	if q.Epoch != epoch && q.Epoch+1 != epoch {
-		return refuse(mail.CodeStale)
+func (m *Mailbox) request(now chain.Time, epoch chain.Epoch, q *mail.Request, via Via, done func(Outcome)) bool {
+	until := m.requestUntil(q.Epoch)
+	switch {
+	case via == ByClient && q.Epoch > epoch, q.Epoch > epoch+1: // a member may have seen the epoch begin before this one
+		return say(done, refuse(mail.CodeStale))
+	case via != BySync && q.Epoch+1 < epoch, until <= now:
+		return say(done, refuse(mail.CodeStale))
 	}
 	work := q.Bits()
 	// What was not worked for takes no place in a group.
 	wanted, err := m.wanted(q.Account)
+	if via == BySync {
+		// The owner may ask for more today than when it came.
+		wanted = min(wanted, mail.DefaultWork)
+	}
 	switch {
 	case err != nil:
 		m.failures.Add(1)
-		return refuse(mail.CodeBusy)
+		return say(done, refuse(mail.CodeBusy))
 	case work < wanted:
-		return refuse(mail.CodeWork)
+		return say(done, refuse(mail.CodeWork))
 	}
 	code := mail.CodeAccepted
-	err = m.commit(func(t *txn) {
+	m.enqueue(func(t *txn) {
 		id := mail.AccountMailbox(q.Account)
 		content := chain.SHA256(q.Content)
+		if _, ok := t.state(id, content); ok {
+			return // kept already
+		}
 		var cheapest *item
 		var at uint64
 		rows := t.scan(itemKey(id, 0)[:33], RequestLimit+1)
@@ -41,10 +49,7 @@ func (m *Mailbox) request(now chain.Time, epoch chain.Epoch, q *mail.Request) ma
 				t.fail(fmt.Errorf("%w: item", ErrStore))
 				return
 			}
-			if i.id == content {
-				return // kept already
-			}
-			if cheapest == nil || i.bits < cheapest.bits {
+			if cheapest == nil || i.bits < cheapest.bits || via == BySync && i.bits == cheapest.bits && bytes.Compare(i.id[:], cheapest.id[:]) < 0 {
 				cheapest, at = &i, cursorOf(row.Key)
 			}
 		}
@@ -56,17 +61,38 @@ func (m *Mailbox) request(now chain.Time, epoch chain.Epoch, q *mail.Request) ma
 		case work < int(cheapest.bits):
 			code = mail.CodeFull
 			return
+		case via == BySync && work == int(cheapest.bits) && bytes.Compare(content[:], cheapest.id[:]) < 0:
+			code = mail.CodeFull // all members must come to keep the same ones
+			return
 		default:
 			m.drop(t, id, at, *cheapest)
 		}
 		m.add(t, id, m.box(t, id), now, item{
-			expiry: now + chain.Time(m.cfg.Params.MailboxTTL), bits: uint16(work), id: content, content: q.Content,
+			expiry: until, bits: uint16(work), id: content,
+			origin: origin{account: q.Account, epoch: q.Epoch, nonce: q.Nonce}, content: q.Content,
 		})
-	})
-	if err != nil {
-		return refuse(mail.CodeBusy)
+	}, m.answer(&code, done))
+	return true
+}
+
+// answer is done for commands whose outcome is a code.
+func (m *Mailbox) answer(code *mail.Code, done func(Outcome)) func(error) {
+	return func(err error) {
+		if err != nil {
+			*code = mail.CodeBusy
+		}
+		done(Outcome{Reply: refuse(*code)})
 	}
-	return refuse(code)
+}
+
+// requestUntil is when a request of an epoch expires, by the work's epoch and
+// not by when it came, so that all members forget it together.
+func (m *Mailbox) requestUntil(e chain.Epoch) chain.Time {
+	p := m.cfg.Params
+	if uint64(e) >= uint64(1<<62)/uint64(max(1, p.EpochLength)) {
+		return 0
+	}
+	return m.cfg.Start + chain.Time(uint64(e+1)*uint64(p.EpochLength)) + chain.Time(p.MailboxTTL)
 }
 
 // wanted is the work that an account asks for.
@@ -81,21 +107,20 @@ func (m *Mailbox) wanted(a mail.AccountID) (int, error) {
 }
 
 // putBundle keeps an account's bundle unless a newer one is there.
-func (m *Mailbox) putBundle(now chain.Time, p *mail.PutBundle) mail.Reply {
+func (m *Mailbox) putBundle(now chain.Time, p *mail.PutBundle, via Via, done func(Outcome)) bool {
 	b, err := mail.DecodeBundle(p.Bundle)
 	if err != nil {
-		return refuse(mail.CodeMalformed)
+		return say(done, refuse(mail.CodeMalformed))
 	}
-	if b.Until <= now {
-		return refuse(mail.CodeStale)
+	if b.Until <= now || b.Until > now+chain.Time(m.cfg.Params.MailboxMost)+via.slack() {
+		return say(done, refuse(mail.CodeStale))
 	}
 	if b.Verify(m.cfg.Genesis) != nil {
-		return refuse(mail.CodeSignature)
+		return say(done, refuse(mail.CodeSignature))
 	}
-	until := min(b.Until, now+chain.Time(m.cfg.Params.MailboxMost))
-	key := bundleKey(b.Account())
+	key, id := bundleKey(b.Account()), mail.AccountMailbox(b.Account())
 	code := mail.CodeAccepted
-	err = m.commit(func(t *txn) {
+	m.enqueue(func(t *txn) {
 		old := t.get(key)
 		if len(old) > 8 {
 			had, err := mail.DecodeBundle(old[8:])
@@ -103,24 +128,34 @@ func (m *Mailbox) putBundle(now chain.Time, p *mail.PutBundle) mail.Reply {
 			case err != nil:
 				t.fail(fmt.Errorf("%w: bundle: %w", ErrStore, err))
 				return
-			case had.Serial > b.Serial, had.Serial == b.Serial && !bytes.Equal(old[8:], p.Bundle):
+			case bytes.Equal(old[8:], p.Bundle):
+				return
+			case had.Serial > b.Serial,
+				// Two of one serial: the first stays, but all members come to
+				// keep the same one.
+				had.Serial == b.Serial && (via != BySync || bytes.Compare(old[8:], p.Bundle) > 0):
 				code = mail.CodeOutdated
 				return
 			}
-			t.delete(expiryKey(chain.Time(binary.BigEndian.Uint64(old)), key))
+			m.dropBundle(t, key, id, old)
 		} else if m.bundles+t.bundles >= m.cfg.MaxBundles {
 			code = mail.CodeBusy
 			return
-		} else {
-			t.bundles++
 		}
-		t.put(key, append(appendTime(nil, until), p.Bundle...))
-		t.put(expiryKey(until, key), []byte{})
-	})
-	if err != nil {
-		return refuse(mail.CodeBusy)
-	}
-	return refuse(code)
+		t.bundles++
+		t.put(key, append(appendTime(nil, b.Until), p.Bundle...))
+		t.put(expiryKey(b.Until, key), []byte{})
+		t.put(stateKey(id, chain.SHA256(p.Bundle)), state{state: mail.RowBundle, expiry: b.Until, account: b.Account()}.encode())
+	}, m.answer(&code, done))
+	return true
+}
+
+// dropBundle removes a bundle and all that points to it.
+func (m *Mailbox) dropBundle(t *txn, key []byte, id mail.ID, row []byte) {
+	t.delete(key)
+	t.delete(expiryKey(timeOf(row), key))
+	t.delete(stateKey(id, chain.SHA256(row[8:])))
+	t.bundles--
 }
 
 func (m *Mailbox) getBundle(now chain.Time, g *mail.GetBundle) mail.Reply {
@@ -129,7 +164,7 @@ func (m *Mailbox) getBundle(now chain.Time, g *mail.GetBundle) mail.Reply {
 	case err != nil:
 		m.failures.Add(1)
 		return refuse(mail.CodeBusy)
-	case len(v) <= 8 || chain.Time(binary.BigEndian.Uint64(v)) <= now:
+	case len(v) <= 8 || timeOf(v) <= now:
 		return refuse(mail.CodeNone)
 	}
 	return mail.Reply{Code: mail.CodeFound, Body: v[8:]}
@@ -182,14 +217,17 @@ func (m *Mailbox) expire(t *txn, now chain.Time, key []byte) {
 			m.drop(t, mail.ID(key[1:33]), cursorOf(key), i)
 		}
 	case rowBundle:
-		if len(v) >= 8 && chain.Time(binary.BigEndian.Uint64(v)) <= now {
-			t.delete(key)
-			t.bundles--
+		if len(v) > 8 && timeOf(v) <= now {
+			m.dropBundle(t, key, mail.AccountMailbox(mail.AccountID(key[1:])), v)
 		}
 	case rowToken:
-		if len(v) == 40 && chain.Time(binary.BigEndian.Uint64(v[32:])) <= now {
+		if len(v) == 40 && timeOf(v[32:]) <= now {
 			t.delete(key)
-			t.marks--
+		}
+	case rowState:
+		if s, ok := decodeState(v); ok && s.state == mail.RowDeleted && s.expiry <= now {
+			t.delete(key)
+			t.forgetTombstone(s)
 		}
 	case rowBox:
 		b, _ := decodeBox(v)

@@ -13,7 +13,7 @@ type txn struct {
 	order []string          // keys of over, in the order of their first change
 	err   error             // the first failure of the store
 
-	items, bundles, marks int // changes in the numbers of the Mailbox
+	items, bundles, marks, heard int // changes in the numbers of the Mailbox
 }
 
 func (t *txn) get(key []byte) []byte {
@@ -66,78 +66,4 @@ func (t *txn) rows() []Row {
 		rows[i] = Row{[]byte(k), t.over[k]}
 	}
 	return rows
-}
-
-// op is one command on its way through a group.
-type op struct {
-	apply func(*txn)
-	turn  chan bool // true: lead the next group; false: the op is committed
-	err   error
-}
-
-// maxGroup bounds the commands that share one write.
-const maxGroup = 64
-
-// commit runs apply in a group with the other commands that wait, and returns
-// when the group's changes are on stable storage. Whoever finds no group under
-// way leads one; when it is done it hands the lead to the first that waits. So
-// there is no goroutine while nothing happens, and no wait for company.
-func (m *Mailbox) commit(apply func(*txn)) error {
-	o := &op{apply: apply, turn: make(chan bool, 1)}
-	m.mu.Lock()
-	m.queue = append(m.queue, o)
-	if m.leading {
-		m.mu.Unlock()
-		if lead := <-o.turn; !lead {
-			return o.err
-		}
-		m.mu.Lock()
-	}
-	m.leading = true
-	group := slices.Clone(m.queue[:min(len(m.queue), maxGroup)])
-	m.queue = slices.Delete(m.queue, 0, len(group))
-	m.mu.Unlock()
-
-	err := m.write(group)
-
-	m.mu.Lock()
-	if len(m.queue) > 0 {
-		m.queue[0].turn <- true
-	} else {
-		m.leading = false
-	}
-	m.mu.Unlock()
-	for _, other := range group {
-		other.err = err
-		if other != o {
-			other.turn <- false
-		}
-	}
-	return err
-}
-
-func (m *Mailbox) write(group []*op) error {
-	t := &txn{store: m.cfg.Store, over: make(map[string][]byte)}
-	base := int(m.items.Load())
-	for _, o := range group {
-		m.room = m.cfg.MaxItems - base - t.items - (m.marks+t.marks)/marksPerItem
-		o.apply(t)
-	}
-	if t.err != nil {
-		m.failures.Add(1)
-		return t.err
-	}
-	if len(t.order) == 0 {
-		return nil
-	}
-	m.cfg.Kill("before-commit")
-	if err := m.cfg.Store.Write(t.rows()); err != nil {
-		m.failures.Add(1)
-		return err
-	}
-	m.cfg.Kill("after-commit")
-	m.items.Add(int64(t.items))
-	m.bundles += t.bundles
-	m.marks += t.marks
-	return nil
 }

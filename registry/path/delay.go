@@ -1,4 +1,4 @@
-package probe
+package path
 
 import (
 	"math"
@@ -13,11 +13,13 @@ const fraction = 20
 // ln2 is the natural logarithm of 2, times 2^32.
 const ln2 = 2977044471
 
-// exponential turns a uniform word into a delay in milliseconds with the
-// exponential distribution of that mean, at most ten times the mean, as a
-// client draws it: mean * -ln((word + 1) / 2^64), in integers, so that all
-// machines agree.
-func exponential(word uint64, mean chain.Duration) uint32 {
+// Delay turns a uniform word into how long a hop is asked to hold a packet: an
+// exponential distribution of that mean, rounded down and at most ten times the
+// mean, mean * -ln((word + 1) / 2^64) in integers, so that all machines agree.
+// Every sender draws by it, probes and cover included: another law, or another
+// rounding, would tell packets apart. The unit is the mean's, milliseconds in a
+// packet. Rounding down takes half a unit off the mean.
+func Delay(word uint64, mean chain.Duration) uint32 {
 	if mean == 0 || word == math.MaxUint64 {
 		return 0
 	}

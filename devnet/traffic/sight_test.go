@@ -1,0 +1,118 @@
+package traffic
+
+import (
+	"cmp"
+	"fmt"
+	"slices"
+	"sort"
+	"strconv"
+)
+
+// sight is all that a relay sees of a packet that another relay sent it and that
+// it passes on to a third.
+type sight struct {
+	relay, prev, next string
+	size              int
+	selector, follows byte    // of the key it selects here, and at the next
+	delay             float64 // asked for, milliseconds
+	gap, gapPrev      float64 // since the last packet of all, and of the same relay; seconds
+	phase             float64 // part of the epoch that is over
+	before, after     []byte  // the packet without geometry and selector
+}
+
+// feature is one thing that a relay could go by: a number or a category.
+type feature struct {
+	name   string
+	number func(sight) float64
+	kind   func(sight) string
+}
+
+// The features. Bytes are compared besides: their frequencies, and at each place.
+var (
+	sizes = feature{name: "size", kind: func(s sight) string { return strconv.Itoa(s.size) }}
+	keys  = feature{name: "keys", kind: func(s sight) string { return fmt.Sprint(s.relay, s.selector, s.next, s.follows) }}
+	delay = feature{name: "delay", number: func(s sight) float64 { return s.delay }}
+	gap   = feature{name: "time since the last", number: func(s sight) float64 { return s.gap }}
+	gapOf = feature{name: "time since the last of the same relay", number: func(s sight) float64 { return s.gapPrev }}
+	phase = feature{name: "time in the epoch", number: func(s sight) float64 { return s.phase }}
+	mean  = feature{name: "mean byte", number: func(s sight) float64 { return meanByte(s.before) }}
+	mean2 = feature{name: "mean byte passed on", number: func(s sight) float64 { return meanByte(s.after) }}
+	from  = feature{name: "from", kind: func(s sight) string { return s.relay + s.prev }}
+	to    = feature{name: "to", kind: func(s sight) string { return s.relay + s.next }}
+	both  = feature{name: "from and to", kind: func(s sight) string { return s.relay + s.prev + s.next }}
+
+	packetFeatures = []feature{sizes, delay, gap, gapOf, phase, mean, mean2}
+	pathFeatures   = []feature{keys, from, to, both}
+)
+
+func meanByte(b []byte) float64 {
+	sum := 0
+	for _, v := range b {
+		sum += int(v)
+	}
+	return float64(sum) / float64(max(1, len(b)))
+}
+
+// binned makes a feature's values comparable: numbers fall into twelve bins with
+// as many of the given sights in each.
+func (f feature) binned(of []sight) func(sight) string {
+	if f.kind != nil {
+		return f.kind
+	}
+	var x []float64
+	for _, s := range of {
+		x = append(x, f.number(s))
+	}
+	slices.Sort(x)
+	var edges []float64
+	for i := 1; i < 12; i++ {
+		edges = append(edges, x[i*len(x)/12])
+	}
+	return func(s sight) string { return strconv.Itoa(sort.SearchFloat64s(edges, f.number(s))) }
+}
+
+// finding is what one comparison says.
+type finding struct {
+	what string
+	p    float64
+}
+
+// compare asks of two kinds of traffic whether anything tells them apart.
+func compare(a, b []sight, features []feature) (out []finding) {
+	for _, f := range features {
+		if f.number != nil {
+			out = append(out, finding{f.name, sameNumbers(numbers(a, f), numbers(b, f))})
+		} else {
+			out = append(out, finding{f.name, sameCounts(kinds(a, f), kinds(b, f))})
+		}
+	}
+	side := func(x []sight, f func(sight) []byte) (out [][]byte) {
+		for _, s := range x {
+			out = append(out, f(s))
+		}
+		return out
+	}
+	for name, f := range map[string]func(sight) []byte{
+		"bytes": func(s sight) []byte { return s.before }, "bytes passed on": func(s sight) []byte { return s.after },
+	} {
+		x, y := side(a, f), side(b, f)
+		out = append(out, finding{name, sameCounts(histogram(x), histogram(y))}, finding{name + ", by place", samePositions(x, y)})
+	}
+	slices.SortFunc(out, func(a, b finding) int { return cmp.Or(cmp.Compare(a.p, b.p), cmp.Compare(a.what, b.what)) })
+	return out
+}
+
+func numbers(x []sight, f feature) (out []float64) {
+	for _, s := range x {
+		out = append(out, f.number(s))
+	}
+	return out
+}
+
+func kinds(x []sight, f feature) map[string]int {
+	out := map[string]int{}
+	for _, s := range x {
+		out[f.kind(s)]++
+	}
+	return out
+}
