@@ -8,6 +8,7 @@ var kindMeanings = map[string]string{
 	"request-unlock": "begins to take a node and its stake out",
 	"withdraw":       "pays the rewards out, and stake that has come free",
 	"submit-proof":   "shows that a node has cheated, so that it is punished",
+	"challenge":      "asks a node in public for what one of its storage receipts promises",
 	"change-params":  "a council member's approval of other parameters",
 	"publish":        "a node's own signed statement; it costs no fee",
 	"dev":            "what was done by hand on this dev network",

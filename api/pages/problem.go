@@ -88,6 +88,8 @@ func advice(p httpx.Problem) string {
 		return "Lists of the last epochs are kept. Choose a later one."
 	case "offence_not_found":
 		return "Slashes are listed from the newest on; choose one there."
+	case "challenge_not_found":
+		return "Challenges that are open or have lapsed are listed below the slashes; choose one there."
 	case "invalid_cursor", "height_not_kept":
 		return "The list has gone on since. Begin at its first page."
 	case "invalid_request", "limit_too_large", "malformed_body":

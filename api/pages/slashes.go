@@ -26,6 +26,10 @@ type slashesView struct {
 	Figures     *slashFigures
 	First, Next string
 	Later       bool
+	// Challenges of storage receipts, on the first page alone: open, and lapsed as
+	// long as their loss can be punished.
+	Challenges []client.Challenge
+	Challenged int64 // how many there are in all
 }
 
 // Partial says that there are more offences than the figures are of.
@@ -60,6 +64,18 @@ func (s *Site) slashes(r *http.Request) (view, error) {
 		if d.Figures, err = s.slashFigures(r.Context(), status.Epoch); err != nil {
 			return view{}, err
 		}
+	}
+	if !d.Later {
+		limit := pageLimit
+		res, err := s.api.ListChallengesWithResponse(r.Context(), &client.ListChallengesParams{Limit: &limit})
+		if err != nil {
+			return view{}, err
+		}
+		open, err := read(res.JSON200, res.HTTPResponse, res.Body)
+		if err != nil {
+			return view{}, err
+		}
+		d.Challenges, d.Challenged = open.Items, open.Total
 	}
 	return view{Template: "slashes", Title: "Slashes", Nav: "/slashes", Live: "slash", status: status, Data: d}, nil
 }

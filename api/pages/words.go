@@ -21,6 +21,8 @@ var tones = map[string]string{
 	"fit": "good", "unfit": "bad", "absent": "warn", "loss": "warn", "unrevealed": "warn", "version": "warn",
 	// epochs
 	"running": "good",
+	// challenges
+	"waiting": "info", "open": "warn", "lapsed": "bad",
 }
 
 // badge is a state, result or basis in its colour.
@@ -55,6 +57,9 @@ func result(v any) template.HTML {
 
 // meanings are of the words in badges, in a line.
 var meanings = map[string]string{
+	"waiting":        "the first block of the next epoch says which chunk is asked for",
+	"open":           "the node has until its time to show what it promised to keep",
+	"lapsed":         "nothing was shown in time; this proves a lost message",
 	"registered":     "known to the ledger, waiting for its whole stake",
 	"active":         "fully staked; listed in each epoch for which it shows itself in time",
 	"decommissioned": "failed tests; not listed, and back when it passes them while its credit lasts",
