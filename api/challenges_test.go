@@ -25,12 +25,7 @@ func TestChallenges(t *testing.T) {
 	w.refused(w.get("/v1/challenges/"+strings.Repeat("0", 64)), http.StatusNotFound, "challenge_not_found")
 
 	r := w.relays[1]
-	promise := statement.Receipt{Chunks: chain.Hash{1}, Class: 5, Until: w.ledger.Head().Header.Time + 200_000, Deleter: chain.Hash{2}}
-	receipt := statement.Sign(w.ledger.Statements(), r.key, statement.LabelReceipt, 0, promise.Encode())
-	w.must(w.submit(sign(w, w.accounts[0], slashing.ChallengeType, func(h chain.Head) slashing.OpenChallenge {
-		return slashing.OpenChallenge{Head: h, Receipt: receipt.Encode(), Deposit: 20_000}
-	})))
-	w.seal()
+	receipt, promise := w.challenge(r)
 	w.ok("/v1/challenges?state=waiting&node="+r.id.String(), &page)
 	if page.Total != 1 {
 		t.Fatalf("%+v", page)
@@ -69,4 +64,16 @@ func TestChallenges(t *testing.T) {
 	if got := w.browse(http.MethodGet, "/slashes", ""); !strings.Contains(got.body, c.Id) {
 		t.Error("the page does not show it")
 	}
+}
+
+// challenge challenges a receipt of r, in a block of its own.
+func (w *world) challenge(r *relay) (statement.Statement, statement.Receipt) {
+	w.Helper()
+	promise := statement.Receipt{Chunks: chain.Hash{1}, Class: 5, Until: w.ledger.Head().Header.Time + 200_000, Deleter: chain.Hash{2}}
+	receipt := statement.Sign(w.ledger.Statements(), r.key, statement.LabelReceipt, 0, promise.Encode())
+	w.must(w.submit(sign(w, w.accounts[0], slashing.ChallengeType, func(h chain.Head) slashing.OpenChallenge {
+		return slashing.OpenChallenge{Head: h, Receipt: receipt.Encode(), Deposit: 20_000}
+	})))
+	w.seal()
+	return receipt, promise
 }

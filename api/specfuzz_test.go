@@ -117,6 +117,8 @@ func TestSpecificationFuzz(t *testing.T) {
 	w.seal()
 	f := &fuzz{world: w, ops: operations(t), codes: listedCodes(t), hit: map[string]map[int]int{}}
 	f.seedValues(offence)
+	receipt, _ := w.challenge(w.relays[2])
+	f.good["challenge"] = []string{slashing.ChallengeID(w.gen.Hash(), receipt).String()}
 	rapid.Check(t, func(rt *rapid.T) {
 		for range perCheck {
 			f.one(rt)
