@@ -58,8 +58,8 @@ func TestChallenges(t *testing.T) {
 	}
 	var st oas.Status
 	w.ok("/v1/status", &st)
-	if st.Deposits != "20000" {
-		t.Errorf("deposits %s", st.Deposits)
+	if st.Held != "20000" {
+		t.Errorf("held %s", st.Held)
 	}
 	if got := w.browse(http.MethodGet, "/slashes", ""); !strings.Contains(got.body, c.Id) {
 		t.Error("the page does not show it")

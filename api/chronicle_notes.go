@@ -204,6 +204,9 @@ func noteOf(raw []byte) note {
 		if st, err := statement.Decode(v.Receipt); err == nil {
 			n.node = st.Node
 		}
+	case chain.KindCommitDisclosure:
+		v, _ := slashing.CommitDisclosureType.Decode(tx.Payload)
+		n.amount = v.Deposit
 	case chain.KindDev:
 		v, _ := machine.DecodeDev(tx.Payload)
 		n.to, n.amount = v.To, v.Amount

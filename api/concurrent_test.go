@@ -17,7 +17,7 @@ func TestConcurrent(t *testing.T) {
 	paths := []string{"/healthz", "/readyz", "/v1/status", "/v1/network", "/v1/chain/eip712", "/v1/blocks", "/v1/blocks/latest", "/v1/headers/1",
 		"/v1/accounts", "/v1/accounts/" + w.accounts[0].at.String() + "?proof=true", "/v1/stakes", "/v1/nodes", "/v1/nodes/" + w.relays[0].id.String(),
 		"/v1/directory", "/v1/directory/delta?since=0", "/v1/directory/" + w.relays[0].id.String() + "/proof", "/v1/slashes", "/api/service_nodes",
-		"/v1/epochs", "/v1/epochs/latest", "/v1/epochs/latest/quorums", "/v1/transactions", "/v1/transactions?status=pending", "/v1/rewards", "/v1/unlocking",
+		"/v1/epochs", "/v1/epochs/latest", "/v1/epochs/latest/quorums", "/v1/transactions", "/v1/transactions?status=pending", "/v1/rewards", "/v1/unlocking", "/v1/disclosures",
 		"/v1/nodes/" + w.relays[0].id.String() + "/epochs", "/v1/nodes/" + w.relays[0].id.String() + "/explain"}
 	var readers sync.WaitGroup
 	stop := make(chan struct{})

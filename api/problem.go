@@ -67,7 +67,7 @@ var hopeless = map[string]bool{
 	slashing.ErrMalformed.Code: true, slashing.ErrUnsupportedKind.Code: true, slashing.ErrForeignNetwork.Code: true,
 	slashing.ErrWrongPair.Code: true, slashing.ErrSameContent.Code: true, slashing.ErrNotListed.Code: true,
 	slashing.ErrWrongStatement.Code: true, slashing.ErrBadState.Code: true, slashing.ErrVersionAllowed.Code: true, slashing.ErrInGrace.Code: true,
-	slashing.ErrWrongQuorum.Code: true, slashing.ErrTooFewVotes.Code: true,
+	slashing.ErrWrongQuorum.Code: true, slashing.ErrTooFewVotes.Code: true, slashing.ErrKeyNotInForce.Code: true, slashing.ErrEarlyBeacon.Code: true,
 }
 
 // answer is a problem with the Retry-After that goes with it, in seconds.

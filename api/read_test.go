@@ -32,7 +32,7 @@ func TestService(t *testing.T) {
 		t.Errorf("status %+v", st)
 	}
 	var sum chain.Amount
-	for _, part := range []oas.Amount{st.Circulating, st.Bonded, st.Burned, st.RewardPool, st.RewardsOutstanding, st.Deposits} {
+	for _, part := range []oas.Amount{st.Circulating, st.Bonded, st.Burned, st.RewardPool, st.RewardsOutstanding, st.Held} {
 		var a chain.Amount
 		w.must(a.UnmarshalText([]byte(part)))
 		sum += a

@@ -56,9 +56,10 @@ func (s *server) GetStatus(context.Context, oas.GetStatusRequestObject) (oas.Get
 				out.Listed++
 			}
 		}
-		bonded, burned, pool, due, down := st.Bonded(), st.Burned(), st.Pool(), st.Outstanding(), m.Slashing().Held()
-		out.Bonded, out.Burned, out.RewardPool, out.RewardsOutstanding, out.Deposits = amount(bonded), amount(burned), amount(pool), amount(due), amount(down)
-		out.Circulating = amount(s.supply - bonded - burned - pool - due - down)
+		bonded, burned, pool, due := st.Bonded(), st.Burned(), st.Pool(), st.Outstanding()
+		out.Bonded, out.Burned, out.RewardPool, out.RewardsOutstanding = amount(bonded), amount(burned), amount(pool), amount(due)
+		out.Held = amount(taken.held)
+		out.Circulating = amount(s.supply - bonded - burned - pool - due - taken.held)
 	})
 	return out, nil
 }
@@ -75,13 +76,14 @@ type losses struct {
 type taken struct {
 	count int          // offences, those that took nothing included
 	total chain.Amount // correlation included
+	held  chain.Amount // deposits, and reporters' parts that wait
 }
 
 func (l *losses) of(m *machine.Machine) taken {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	if head := m.HeadHash(); l.head != head {
-		l.head, l.sum = head, taken{}
+		l.head, l.sum = head, taken{held: m.Slashing().Held()}
 		for _, r := range m.Slashing().All() {
 			l.sum.count++
 			l.sum.total += r.Total

@@ -34,6 +34,12 @@ func slashOf(r slashing.Record) oas.Slash {
 	if j := r.Judged; j != nil {
 		out.Judged = &oas.Judged{All: texts(j.All.Names()), Any: texts(j.Any.Names()), Score: int(j.Score), Deregistered: j.Deregistered, Votes: j.Votes}
 	}
+	if r.Kind == slashing.KeyDisclosure {
+		if p, err := slashing.Decode(r.Proof); err == nil { // it was taken: it can be read
+			o := p.Opening
+			out.Disclosed = &oas.Disclosed{Key: oas.DisclosedKey(o.Key.String()), FirstEpoch: int64(o.First), CommittedEpoch: int64(o.Committed)}
+		}
+	}
 	return out
 }
 

@@ -30,7 +30,7 @@ import (
 
 // fuzzSeed makes a run of the fuzz the same each time; -rapid.seed draws another,
 // -rapid.checks more.
-const fuzzSeed = "20260101"
+const fuzzSeed = "20260104"
 
 // perCheck is how many requests one check of the fuzz sends.
 const perCheck = 100

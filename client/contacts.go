@@ -158,40 +158,6 @@ func (c *Client) introduce(ctx context.Context, id mail.AccountID) error {
 	return nil
 }
 
-// lookup fetches an account's bundle from its swarm.
-func (c *Client) lookup(ctx context.Context, id mail.AccountID) (mail.Bundle, error) {
-	members := c.ranked(mail.AccountMailbox(id))
-	if len(members) == 0 {
-		return mail.Bundle{}, waitPath
-	}
-	wait := waitBundle
-	for _, m := range members[:min(len(members), 3)] {
-		reply, err := c.roundTrip(ctx, m, mail.Command{GetBundle: &mail.GetBundle{Account: id}})
-		switch {
-		case errors.Is(err, ErrTimeout):
-			wait = waitAnswer
-			continue
-		case err != nil:
-			return mail.Bundle{}, err
-		case reply.Code != mail.CodeFound:
-			continue
-		}
-		b, err := mail.DecodeBundle(reply.Body)
-		if err == nil {
-			err = b.Verify(c.cfg.Genesis)
-		}
-		if err != nil || b.Account() != id {
-			c.log.Warn("a member answered with a bundle that is not the account's")
-			c.blame(m)
-			continue
-		}
-		if b.Until > c.now() {
-			return b, nil
-		}
-	}
-	return mail.Bundle{}, wait
-}
-
 // begin draws the secret of a pair and makes the contact request, unless the
 // peer began meanwhile.
 func (c *Client) begin(id mail.AccountID, b mail.Bundle) error {
@@ -240,7 +206,7 @@ func (c *Client) ask(ctx context.Context, id mail.AccountID) error {
 	var full bool
 	wait := waitPath
 	members := c.ranked(mail.AccountMailbox(id))
-	members = members[:min(len(members), pollRanks)]
+	members = members[:min(len(members), stagger)]
 	for i := range members {
 		// A member that takes requests and shows them to nobody is passed by
 		// the next time.

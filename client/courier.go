@@ -134,7 +134,7 @@ const sendTries = 3
 func (c *Client) roundTrip(ctx context.Context, member chain.NodeID, cmd mail.Command) (reply mail.Reply, err error) {
 	for range sendTries {
 		var replies []mail.Reply
-		if replies, err = c.try(ctx, member, cmd, 1); err == nil {
+		if replies, err = c.try(ctx, member, cmd, 1, true); err == nil {
 			return replies[0], nil
 		}
 		if !errors.Is(err, ErrTimeout) {
@@ -146,8 +146,8 @@ func (c *Client) roundTrip(ctx context.Context, member chain.NodeID, cmd mail.Co
 
 // try sends a command over one fresh path, with so many reply blocks, each over
 // a fresh path, and waits for the answers. Some of several answers are a
-// success; none is ErrTimeout.
-func (c *Client) try(ctx context.Context, member chain.NodeID, cmd mail.Command, replies int) ([]mail.Reply, error) {
+// success; none is ErrTimeout. wait as in turn.
+func (c *Client) try(ctx context.Context, member chain.NodeID, cmd mail.Command, replies int, wait bool) ([]mail.Reply, error) {
 	v := c.view.Load()
 	if v == nil {
 		return nil, fmt.Errorf("%w: no directory yet", ErrNoPath)
@@ -199,7 +199,7 @@ func (c *Client) try(ctx context.Context, member chain.NodeID, cmd mail.Command,
 	if err != nil {
 		return nil, fmt.Errorf("wrap packet: %w", err)
 	}
-	if err := c.turn(ctx); err != nil {
+	if err := c.turn(ctx, wait); err != nil {
 		return nil, err
 	}
 	sent := time.Now()
@@ -344,31 +344,4 @@ func (c *Client) missedLocked(guard, member chain.NodeID, sent time.Time, now ch
 		c.strikes.Add(guard, now)
 	}
 	c.log.Info("the guard does not answer; using another")
-}
-
-// blame counts a strike against a member that answers wrongly.
-func (c *Client) blame(member chain.NodeID) {
-	c.mu.Lock()
-	defer c.mu.Unlock()
-	c.strikes.Add(member, c.now())
-}
-
-// ranked are the members of a mailbox, those without strikes first.
-func (c *Client) ranked(mailbox mail.ID) []chain.NodeID {
-	v := c.view.Load()
-	if v == nil {
-		return nil
-	}
-	c.mu.Lock()
-	defer c.mu.Unlock()
-	now := c.nowAt(v)
-	var good, avoided []chain.NodeID
-	for _, id := range v.members(mailbox) {
-		if c.strikes.Avoided(id, now) {
-			avoided = append(avoided, id)
-		} else {
-			good = append(good, id)
-		}
-	}
-	return append(good, avoided...)
 }

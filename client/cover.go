@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 	"io"
+	"math"
 	"sync/atomic"
 	"time"
 
@@ -29,9 +30,14 @@ func (cfg *Config) covered() bool {
 	return cfg.Cover == CoverOn || cfg.Cover == CoverGenesis && cfg.Core.Params.Cover
 }
 
-// pollsApart is how many times slower than packets polls have to leave, so that
-// they leave room for the rest.
-const pollsApart = 4
+const (
+	// pollsApart is how many times slower than packets polls have to leave, so that
+	// they leave room for the rest.
+	pollsApart = 4
+	// pollLead is for how many ticks a poll is ready before it leaves: soon enough
+	// to be made, and late enough for what the one before has brought.
+	pollLead = 3
+)
 
 // loopsMost bounds the loops that are awaited; beyond it the oldest is given up.
 const loopsMost = 1024
@@ -60,13 +66,26 @@ const (
 // sendClock lets one packet leave at each tick of a Poisson clock: the command
 // that has waited longest or, where none waits, a loop. Who watches the client's
 // link, and its guard, see one process whatever the client does.
+//
+// Which ticks are polls is drawn, with the probability that gives them their rate:
+// they are a Poisson clock of their own, and the time before one says nothing. What
+// waits because its user has asked for it cannot be drawn; the longer a tick is in
+// coming, the more likely it finds something.
 func (c *Client) sendClock(ctx context.Context) {
 	var next *loop // made beforehand, so that it leaves as promptly as what waits
 	var away []*loop
 	t := time.NewTimer(time.Hour)
 	defer t.Stop()
 	at := time.Now()
+	poll, asked := c.ticksToPoll(), false
 	for {
+		if poll <= pollLead && !asked && c.pollsReady.Load() == 0 {
+			asked = true
+			select {
+			case c.pollNext <- struct{}{}:
+			default: // it was asked before, and has made none
+			}
+		}
 		if next == nil {
 			next = c.makeLoop()
 		}
@@ -81,9 +100,24 @@ func (c *Client) sendClock(ctx context.Context) {
 			return
 		case <-t.C:
 		}
+		var ready chan struct{}
+		if poll--; poll == 0 {
+			ready, poll, asked = c.pollTurns, c.ticksToPoll(), false
+		}
+		left := false
 		select {
-		case c.turns <- struct{}{}: // a command waits, and leaves now
+		case ready <- struct{}{}:
+			left = true
 		default:
+		}
+		if !left {
+			select {
+			case c.turns <- struct{}{}: // a command waits, and leaves now
+				left = true
+			default:
+			}
+		}
+		if !left {
 			if next != nil && next.v.picker != c.view.Load().picker {
 				next = c.makeLoop() // the list has changed
 			}
@@ -97,13 +131,44 @@ func (c *Client) sendClock(ctx context.Context) {
 	}
 }
 
-// turn waits until a command's packet may leave.
-func (c *Client) turn(ctx context.Context) error {
+// ticksToPoll draws in how many ticks the next poll leaves, one at least.
+func (c *Client) ticksToPoll() int {
+	chance := float64(c.cfg.Pace) / float64(c.cfg.Poll)
+	return 1 + int(c.exponential()/-math.Log1p(-chance)) // geometric
+}
+
+// pollDue waits until the next poll is to be made; false where ctx ended first.
+func (c *Client) pollDue(ctx context.Context) bool {
 	if c.turns == nil {
-		return c.limit.Wait(ctx)
+		return pass(ctx, time.Duration(c.exponential()*float64(c.cfg.Poll)))
 	}
 	select {
-	case <-c.turns:
+	case <-c.pollNext:
+		return true
+	case <-ctx.Done():
+		return false
+	}
+}
+
+// turn waits until a command's packet may leave. One that does not wait is a poll
+// of the clock: with cover it has ticks of its own; without, it leaves at once,
+// where the rate is reached too, and what leaves after it waits longer.
+func (c *Client) turn(ctx context.Context, wait bool) error {
+	switch {
+	case c.turns == nil && wait:
+		return c.limit.Wait(ctx)
+	case c.turns == nil:
+		c.limit.Reserve()
+		return nil
+	}
+	turns := c.turns
+	if !wait {
+		turns = c.pollTurns
+		c.pollsReady.Add(1)
+		defer c.pollsReady.Add(-1)
+	}
+	select {
+	case <-turns:
 		return nil
 	case <-ctx.Done():
 		return ctx.Err()

@@ -281,3 +281,24 @@ func TestSmallNetworkLoops(t *testing.T) {
 		}
 	})
 }
+
+// TestPollsAreDrawn: with cover polls have their rate, drawn from the ticks of the
+// one clock, and the time before one is like any other.
+func TestPollsAreDrawn(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		n := newFakeNet(t, 8)
+		var w watched
+		n.person("alice", covers(&w, 8), func(c *client.Config) { c.Pace = time.Second }).ready()
+		before, cameBefore := w.count()
+		time.Sleep(30 * time.Minute)
+		left, came := w.count()
+		// A poll brings two answers more than anything else.
+		polls := float64((came-cameBefore)-(left-before)) / 2
+		if want := 180.; math.Abs(polls-want) > 6*math.Sqrt(want) {
+			t.Errorf("%v polls in half an hour, want about %v", polls, want)
+		}
+		if got := fromLaw(w.gaps(before, left), time.Second); got > chance {
+			t.Errorf("gaps: %.2f from an exponential, which is no chance", got)
+		}
+	})
+}

@@ -30,6 +30,7 @@ type fakeNet struct {
 	genesis chain.Hash
 	sealer  ed25519.PrivateKey
 	mem     *link.Memory
+	format  mail.Format
 	relays  []*fakeRelay
 
 	mu      sync.Mutex
@@ -60,8 +61,11 @@ type fakeRelay struct {
 	brought  [][]byte                // answers that a meddling guard has kept
 	history  map[mail.ID][][]byte    // all that was ever stored
 	cursor   uint64
-	stores   int // stores taken
-	dropped  int // packets swallowed
+	lay      map[chain.Hash]mail.ID // in which mailbox an item lies, by deleter
+	stores   int                    // stores coordinated
+	held     int                    // stores held, also for another's
+	polls    map[mail.ID]int        // how often it was asked
+	dropped  int                    // packets swallowed
 	deletes  int
 	faults   fakeFaults
 }
@@ -79,6 +83,13 @@ type fakeFaults struct {
 	endless    bool                // polls always bring junk, with more behind it
 	meddle     bool                // as a guard: answers twice, old ones, and under other ids
 	replay     bool                // polls bring old items, read and deleted ones too, in any order
+	alone      bool                // as a coordinator: reaches no other member
+	unreached  bool                // no coordinator reaches it
+	mute       bool                // swallows deletions
+	silent     bool                // swallows what is for its own mailboxes, and forwards all else
+	twice      bool                // as a coordinator: shows its own receipt several times and copies nothing
+	strangers  bool                // as a coordinator: shows receipts of others than members, and copies nothing
+	forged     bool                // as a coordinator: makes up the others' receipts
 }
 
 type fakeItem struct {
@@ -89,7 +100,7 @@ type fakeItem struct {
 
 var small = mail.FormatOf(onion.Small)
 
-func newFakeNet(t testing.TB, relays int) *fakeNet {
+func newFakeNet(t testing.TB, relays int, change ...func(*fakeNet)) *fakeNet {
 	t.Helper()
 	p, err := genesis.For(genesis.Dev)
 	if err != nil {
@@ -102,7 +113,11 @@ func newFakeNet(t testing.TB, relays int) *fakeNet {
 		Sealers: []chain.NodeID{chain.NodeID(sealer.Public().(ed25519.PublicKey))}, Params: p}
 	n.core.Params.EpochLength = genesis.Hour // the test says when an epoch ends
 	n.genesis = chain.SHA256([]byte("test network"))
-	if n.mem, err = link.NewMemory(onion.Small.PacketSize(), link.Limits{}); err != nil {
+	for _, f := range change {
+		f(n)
+	}
+	n.format = mail.FormatOf(n.geometry())
+	if n.mem, err = link.NewMemory(n.geometry().PacketSize(), link.Limits{}); err != nil {
 		t.Fatal(err)
 	}
 	for i := range relays {
@@ -118,16 +133,18 @@ func newFakeNet(t testing.TB, relays int) *fakeNet {
 	return n
 }
 
+func (n *fakeNet) geometry() onion.Geometry { return onion.Geometry(0x10 | n.core.Params.Geometry) }
+
 func (n *fakeNet) addRelay(i int) {
 	seed := sha256.Sum256([]byte(fmt.Sprint("relay", i)))
 	r := &fakeRelay{net: n, key: ed25519.NewKeyFromSeed(seed[:]), served: make(chan struct{}),
-		clients: map[onion.Token]*link.Link{}, boxes: map[mail.ID][]*fakeItem{}, bundles: map[mail.AccountID]mail.Bundle{}, gone: map[chain.Hash][32]byte{}, history: map[mail.ID][][]byte{}}
+		clients: map[onion.Token]*link.Link{}, boxes: map[mail.ID][]*fakeItem{}, bundles: map[mail.AccountID]mail.Bundle{}, gone: map[chain.Hash][32]byte{}, history: map[mail.ID][][]byte{}, lay: map[chain.Hash]mail.ID{}, polls: map[mail.ID]int{}}
 	r.id = chain.NodeID(r.key.Public().(ed25519.PublicKey))
 	var err error
 	if r.onion, err = onion.NewKey(rand.Reader, 1); err != nil {
 		n.t.Fatal(err)
 	}
-	if r.keys, err = onion.NewKeys(onion.Small, n.genesis, r.onion); err != nil {
+	if r.keys, err = onion.NewKeys(n.geometry(), n.genesis, r.onion); err != nil {
 		n.t.Fatal(err)
 	}
 	endpoint := fmt.Sprintf("127.%d.0.1:9000", i+1)
@@ -156,6 +173,32 @@ func (n *fakeNet) endpoint(id chain.NodeID) (string, bool) {
 	return "", false
 }
 
+// swarm is who keeps a mailbox.
+func (n *fakeNet) swarm(id mail.ID) directory.Swarm {
+	n.mu.Lock()
+	defer n.mu.Unlock()
+	return n.lists[n.newest].Swarm(id, n.removed)
+}
+
+// others are the relays beside r that r reaches of those that keep a mailbox.
+func (r *fakeRelay) others(id mail.ID) (out []*fakeRelay) {
+	if r.faulty(func(f *fakeFaults) bool { return f.alone }) {
+		return nil
+	}
+	for _, id := range r.net.swarm(id).All() {
+		if o := r.net.relay(id); o != r && !o.faulty(func(f *fakeFaults) bool { return f.dead || f.silent || f.unreached }) {
+			out = append(out, o)
+		}
+	}
+	return out
+}
+
+func (r *fakeRelay) faulty(is func(*fakeFaults) bool) bool {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	return is(&r.faults)
+}
+
 func (n *fakeNet) relay(id chain.NodeID) *fakeRelay {
 	for _, r := range n.relays {
 		if r.id == id {
@@ -182,6 +225,9 @@ func (n *fakeNet) seal(epoch chain.Epoch, unlisted []chain.NodeID) {
 			n.t.Fatal(err)
 		}
 		n.lists[epoch] = l
+		for _, r := range n.relays {
+			r.entry.PreviousSwarm = r.entry.Swarm
+		}
 	}
 	n.newest = epoch
 	l := n.lists[epoch]
@@ -299,12 +345,12 @@ func (r *fakeRelay) packet(b []byte) {
 			l.Send(link.Frame{Type: link.Packet, Data: b})
 		}
 	case onion.Deliver:
-		cmd, err := small.Decode(out)
+		cmd, err := r.net.format.Decode(out)
 		if err != nil {
 			r.net.t.Error("member:", err)
 			return
 		}
-		for i, reply := range r.handle(cmd) {
+		for i, reply := range r.deliver(cmd) {
 			s, err := onion.ParseSURB(cmd.Replies[i])
 			if err != nil {
 				r.net.t.Error("member:", err)
@@ -330,35 +376,116 @@ func (r *fakeRelay) forward(epoch chain.Epoch, index uint32, packet []byte) {
 	r.pool.Send(next, link.Frame{Type: link.Packet, Data: packet})
 }
 
+// deliver is a mailbox member that passes on to the others what it takes.
+func (r *fakeRelay) deliver(cmd mail.Command) []mail.Reply {
+	if r.faulty(func(f *fakeFaults) bool { return cmd.Head == nil && f.silent || cmd.Delete != nil && f.mute }) {
+		return nil
+	}
+	if cmd.Store != nil {
+		return []mail.Reply{r.coordinate(cmd.Store)}
+	}
+	out := r.handle(cmd)
+	var box mail.ID
+	switch {
+	case r.faulty(func(f *fakeFaults) bool { return f.forget }):
+		return out
+	case out[0].Code != mail.CodeAccepted && out[0].Code != mail.CodeDeleted:
+		return out
+	case cmd.Request != nil:
+		box = mail.AccountMailbox(cmd.Request.Account)
+	case cmd.PutBundle != nil:
+		b, _ := mail.DecodeBundle(cmd.PutBundle.Bundle)
+		box = mail.AccountMailbox(b.Account())
+	case cmd.Delete != nil:
+		r.mu.Lock()
+		box = r.lay[mail.Deleter(cmd.Delete.Token)]
+		r.mu.Unlock()
+	}
+	for _, o := range r.others(box) {
+		o.handle(cmd)
+	}
+	return out
+}
+
+// coordinate stores at r and at the others, and shows all their receipts.
+func (r *fakeRelay) coordinate(s *mail.Store) mail.Reply {
+	own := r.hold(s)
+	if own.Code != mail.CodeStored {
+		return own
+	}
+	r.mu.Lock()
+	r.stores++
+	f := r.faults
+	r.mu.Unlock()
+	receipts := [][]byte{own.Body}
+	switch {
+	case f.twice:
+		for range 4 {
+			receipts = append(receipts, own.Body)
+		}
+	case f.strangers:
+		keepers := r.net.swarm(s.Mailbox()).All()
+		for _, o := range r.net.relays {
+			if !slices.Contains(keepers, o.id) && len(receipts) < mail.MaxReceipts {
+				o.mu.Lock()
+				receipts = append(receipts, o.sign(s))
+				o.mu.Unlock()
+			}
+		}
+	default:
+		for _, o := range r.others(s.Mailbox()) {
+			b := o.hold(s)
+			switch {
+			case b.Code == mail.CodeDeleted:
+				return b
+			case b.Code != mail.CodeStored || len(receipts) == mail.MaxReceipts:
+				continue
+			case f.forged:
+				b.Body[len(b.Body)-1] ^= 1
+			}
+			receipts = append(receipts, b.Body)
+		}
+	}
+	return mail.Reply{Code: mail.CodeStored, Body: mail.EncodeReceipts(receipts)}
+}
+
+// hold keeps an item and answers with one signed receipt.
+func (r *fakeRelay) hold(s *mail.Store) mail.Reply {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	if s.Verify(r.net.genesis) != nil {
+		return mail.Reply{Code: mail.CodeSignature}
+	}
+	if r.faults.full {
+		return mail.Reply{Code: mail.CodeFull}
+	}
+	if r.faults.lie != 0 {
+		return mail.Reply{Code: r.faults.lie, Body: r.faults.body}
+	}
+	if token, ok := r.gone[s.Deleter]; ok {
+		return mail.Reply{Code: mail.CodeDeleted, Body: token[:]}
+	}
+	r.held++
+	r.put(s.Mailbox(), &fakeItem{content: bytes.Clone(s.Content), deleter: s.Deleter})
+	r.lay[s.Deleter] = s.Mailbox()
+	return mail.Reply{Code: mail.CodeStored, Body: r.sign(s)}
+}
+
+func (r *fakeRelay) sign(s *mail.Store) []byte {
+	until := min(s.Expiry, chain.Time(time.Now().UnixMilli())+chain.Time(r.net.core.Params.ReceiptHorizon))
+	x := statement.Receipt{Chunks: mail.ChunkRoot(s.Content), Class: uint8(r.net.format.Chunks), Until: until, Deleter: s.Deleter}
+	if r.faults.badReceipt {
+		x.Chunks[0] ^= 1
+	}
+	return statement.Sign(statement.Domain{Genesis: r.net.genesis}, r.key, statement.LabelReceipt, 0, x.Encode()).Encode()
+}
+
 // handle is a mailbox member, without bounds and without disk.
 func (r *fakeRelay) handle(cmd mail.Command) []mail.Reply {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	one := func(c mail.Code) []mail.Reply { return []mail.Reply{{Code: c}} }
 	switch {
-	case cmd.Store != nil:
-		s := cmd.Store
-		if s.Verify(r.net.genesis) != nil {
-			return one(mail.CodeSignature)
-		}
-		if r.faults.full {
-			return one(mail.CodeFull)
-		}
-		if r.faults.lie != 0 {
-			return []mail.Reply{{Code: r.faults.lie, Body: r.faults.body}}
-		}
-		if token, ok := r.gone[s.Deleter]; ok {
-			return []mail.Reply{{Code: mail.CodeDeleted, Body: token[:]}}
-		}
-		r.stores++
-		r.put(s.Mailbox(), &fakeItem{content: bytes.Clone(s.Content), deleter: s.Deleter})
-		until := min(s.Expiry, chain.Time(time.Now().UnixMilli())+chain.Time(r.net.core.Params.ReceiptHorizon))
-		x := statement.Receipt{Chunks: mail.ChunkRoot(s.Content), Class: uint8(small.Chunks), Until: until, Deleter: s.Deleter}
-		if r.faults.badReceipt {
-			x.Chunks[0] ^= 1
-		}
-		st := statement.Sign(statement.Domain{Genesis: r.net.genesis}, r.key, statement.LabelReceipt, 0, x.Encode())
-		return []mail.Reply{{Code: mail.CodeStored, Body: mail.EncodeReceipts([][]byte{st.Encode()})}}
 	case cmd.Request != nil:
 		if cmd.Request.Bits() < mail.DefaultWork {
 			return one(mail.CodeWork)
@@ -393,6 +520,7 @@ func (r *fakeRelay) handle(cmd mail.Command) []mail.Reply {
 		return []mail.Reply{{Code: mail.CodeHead, Body: r.net.head.Encode()}}
 	}
 	p := cmd.Poll
+	r.polls[p.Mailbox()]++
 	if p.Verify(r.net.genesis) != nil || p.Member != r.id {
 		return []mail.Reply{{Code: mail.CodeSignature}, {Code: mail.CodeSignature}, {Code: mail.CodeSignature}}
 	}
@@ -400,7 +528,7 @@ func (r *fakeRelay) handle(cmd mail.Command) []mail.Reply {
 		var out []mail.Reply
 		for range mail.PollReplies {
 			r.cursor++
-			out = append(out, mail.Reply{Code: mail.CodeItem, Body: mail.Item{Cursor: max(r.cursor, p.After+r.cursor), More: 9, Content: make([]byte, small.Item())}.Encode()})
+			out = append(out, mail.Reply{Code: mail.CodeItem, Body: mail.Item{Cursor: max(r.cursor, p.After+r.cursor), More: 9, Content: make([]byte, r.net.format.Item())}.Encode()})
 		}
 		return out
 	}
@@ -448,12 +576,12 @@ func (r *fakeRelay) put(id mail.ID, it *fakeItem) {
 
 func (r *fakeRelay) remove(token [32]byte) mail.Code {
 	deleter := mail.Deleter(token)
+	r.gone[deleter] = token
 	for id, list := range r.boxes {
 		for i, it := range list {
 			if it.deleter == deleter {
 				r.boxes[id] = slices.Delete(list, i, i+1)
 				r.deletes++
-				r.gone[deleter] = token
 				return mail.CodeDeleted
 			}
 		}

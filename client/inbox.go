@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"slices"
 	"strings"
+	"time"
 
 	"tunic/chain"
 	"tunic/chain/genesis"
@@ -14,8 +15,6 @@ import (
 )
 
 const (
-	// pollRanks is among how many members of a mailbox a store may be.
-	pollRanks = 3
 	// maxFragments bounds the unfinished messages of one contact.
 	maxFragments = 64
 	// maxDeletes bounds the deletion tokens that wait to be revealed; an item
@@ -79,9 +78,9 @@ func (c *Client) boxesLocked(v *view) []box {
 	return all
 }
 
-// poll asks one member for one mailbox once and takes what comes. more says
-// that there is more behind it.
-func (c *Client) poll(ctx context.Context, b box, member chain.NodeID) (more bool, err error) {
+// poll asks one member for one mailbox once and takes what comes; wait says that
+// it may wait behind what else leaves. more says that there is more behind it.
+func (c *Client) poll(ctx context.Context, b box, member chain.NodeID, wait bool) (more bool, err error) {
 	key := cursorKey{b.id, member}
 	c.mu.Lock()
 	after := c.cursors[key]
@@ -93,7 +92,7 @@ func (c *Client) poll(ctx context.Context, b box, member chain.NodeID) (more boo
 		p.Kind, p.A, p.B = mail.KindPair, b.pair.readKey(), mail.KeyHash(b.pair.writeKey())
 		p.Sign(c.cfg.Genesis, b.pair.read)
 	}
-	replies, err := c.try(ctx, member, mail.Command{Poll: p}, mail.PollReplies)
+	replies, err := c.try(ctx, member, mail.Command{Poll: p}, mail.PollReplies, wait)
 	if err != nil {
 		return false, err
 	}
@@ -158,14 +157,14 @@ func (c *Client) take(b box, member chain.NodeID, content []byte) error {
 	if secret == nil {
 		return nil
 	}
-	s, err := ratchet.Load(c.cfg.Account.keys(), secret.Session)
+	s, err := ratchet.Load(c.cfg.Account.keys(), c.format.Item(), secret.Session)
 	if err != nil {
 		return fmt.Errorf("open message: %w", err)
 	}
 	plain, s, err := s.Open(content)
 	var m inner
 	if err == nil {
-		m, err = decodeInner(plain)
+		m, err = c.parts.decodeInner(plain)
 	}
 	if err != nil {
 		c.log.Debug("passed over an item that is not from the contact")
@@ -185,7 +184,7 @@ func (c *Client) take(b box, member chain.NodeID, content []byte) error {
 		}
 	}
 	if _, again := c.deletes[m.Token]; !again && len(c.deletes) < maxDeletes {
-		d := &deleteRecord{Token: m.Token, Member: member, Until: c.now() + chain.Time(c.cfg.Core.Params.MailboxTTL)}
+		d := &deleteRecord{Token: m.Token, Member: member, Mailbox: key32(b.id), Until: c.now() + chain.Time(c.cfg.Core.Params.MailboxTTL)}
 		c.deletes[d.Token] = d
 		rows = append(rows, d.row())
 	}
@@ -220,13 +219,13 @@ func (c *Client) confirmedLocked(from mail.AccountID, id MessageID) []row {
 func (c *Client) textReceivedLocked(r *contactRecord, seed key32, m inner) (rows []row, in *inRecord, taken bool) {
 	key := inKey{mail.AccountID(r.ID), m.ID}
 	if c.in[key] != nil {
-		return c.confirmLocked(r, seed, m.ID), nil, true // again: our confirmation was lost or is late
+		return c.confirmLocked(r, seed, m.ID), nil, true // from another member; or again, since our confirmation was lost or is late
 	}
 	// No honest member shows it so late, and its id may be forgotten.
 	if c.overLocked(m.Sent) {
 		return nil, nil, false
 	}
-	old, room := c.roomLocked(key.from, min(int(m.Parts)*partSize, MaxText))
+	old, room := c.roomLocked(key.from, min(int(m.Parts)*int(c.parts), MaxText))
 	if !room {
 		return nil, nil, false
 	}
@@ -283,12 +282,17 @@ func (c *Client) confirmLocked(r *contactRecord, seed key32, id MessageID) []row
 	if c.out[key] != nil || c.confirmsLocked(key.to) >= maxQueued {
 		return nil // what is not confirmed comes again
 	}
+	in := c.in[inKey{key.to, id}]
+	if in != nil && time.Since(in.lately) < c.cfg.Resend/2 {
+		return nil // several members show the same; nobody sends it again so soon
+	}
 	now := c.now()
 	o := &outRecord{Kind: kindConfirm, ID: id, Contact: r.ID, Seed: seed, Sent: now,
 		Expiry: now + chain.Time(c.cfg.Core.Params.MailboxTTL), State: uint8(Queued), Parts: 1}
-	if in := c.in[inKey{key.to, id}]; in != nil {
+	if in != nil {
 		o.rounds = in.confirmed
 		in.confirmed++
+		in.lately = time.Now()
 	}
 	c.out[key] = o
 	return []row{o.row()}

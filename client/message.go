@@ -9,6 +9,7 @@ import (
 	"tunic/chain"
 	"tunic/client/ratchet"
 	"tunic/internal/wire"
+	"tunic/onion/mail"
 )
 
 // Bounds of a message.
@@ -17,9 +18,16 @@ const (
 	MaxText = 64 << 10
 
 	innerHeader = 1 + 16 + 8 + 2 + 2 + 32
-	partSize    = ratchet.MaxPlaintext - innerHeader
-	maxParts    = (MaxText + partSize - 1) / partSize
 )
+
+// parts is how texts are cut in a network: into so many bytes each.
+type parts int
+
+// partsOf are those of a network's mail.
+func partsOf(f mail.Format) parts { return parts(ratchet.MaxPlaintext(f.Item()) - innerHeader) }
+
+// most is the number of parts of the longest text.
+func (p parts) most() int { return (MaxText + int(p) - 1) / int(p) }
 
 // errInner means that an authentic item holds no message: its sender's program
 // is broken.
@@ -58,7 +66,7 @@ func (m inner) encode() []byte {
 	return append(b, m.Text...)
 }
 
-func decodeInner(b []byte) (inner, error) {
+func (p parts) decodeInner(b []byte) (inner, error) {
 	r := wire.NewReader(b)
 	m := inner{Kind: kind(r.Uint8())}
 	r.Copy(m.ID[:])
@@ -71,23 +79,23 @@ func decodeInner(b []byte) (inner, error) {
 	}
 	last := m.Part+1 == m.Parts
 	switch {
-	case m.Parts < 1 || m.Parts > maxParts || m.Part >= m.Parts:
+	case m.Parts < 1 || int(m.Parts) > p.most() || m.Part >= m.Parts:
 	case m.Kind == kindConfirm && m.Parts == 1 && m.Text == "":
 		return m, nil
-	case m.Kind == kindText && (len(m.Text) == partSize || last && len(m.Text) > 0 && len(m.Text) < partSize):
+	case m.Kind == kindText && (len(m.Text) == int(p) || last && len(m.Text) > 0 && len(m.Text) < int(p)):
 		return m, nil
 	}
 	return m, errInner
 }
 
 // split cuts a text into parts; only the last may be shorter.
-func split(text string) []string {
-	var parts []string
-	for len(text) > partSize {
-		parts = append(parts, text[:partSize])
-		text = text[partSize:]
+func (p parts) split(text string) []string {
+	var all []string
+	for len(text) > int(p) {
+		all = append(all, text[:p])
+		text = text[p:]
 	}
-	return append(parts, text)
+	return append(all, text)
 }
 
 func checkText(text string) error {

@@ -15,16 +15,21 @@ import (
 
 // The ratchet may not import what defines these sizes.
 func TestSizesAgree(t *testing.T) {
-	if ratchet.ItemSize != mail.FormatOf(onion.Small).Item() || ratchet.RequestSize != mail.RequestSize || ratchet.ContactKeySize != mail.ContactKeySize {
+	if ratchet.RequestSize != mail.RequestSize || ratchet.ContactKeySize != mail.ContactKeySize {
 		t.Error("sizes of ratchet and mail differ")
 	}
-	if partSize != 1105 || maxParts != 60 {
-		t.Errorf("parts of %d bytes, at most %d; docs/spec/messenger.md says 1,105 and 60", partSize, maxParts)
+	for g, want := range map[onion.Geometry][2]int{onion.Small: {1105, 60}, onion.Large: {31_825, 3}} {
+		if p := partsOf(mail.FormatOf(g)); int(p) != want[0] || p.most() != want[1] {
+			t.Errorf("parts of %d bytes, at most %d; docs/spec/messenger.md says %v", p, p.most(), want)
+		}
 	}
 }
 
+// small is how texts are cut where packets are small.
+var small = partsOf(mail.FormatOf(onion.Small))
+
 func TestInner(t *testing.T) {
-	full := strings.Repeat("x", partSize)
+	full := strings.Repeat("x", int(small))
 	for name, c := range map[string]struct {
 		m  inner
 		ok bool
@@ -38,13 +43,13 @@ func TestInner(t *testing.T) {
 		"first of two is short":       {inner{Kind: kindText, Parts: 2, Text: "x"}, false},
 		"part beyond":                 {inner{Kind: kindText, Part: 2, Parts: 2, Text: "x"}, false},
 		"no parts":                    {inner{Kind: kindText, Text: "x"}, false},
-		"too many parts":              {inner{Kind: kindText, Parts: maxParts + 1, Text: full}, false},
+		"too many parts":              {inner{Kind: kindText, Parts: uint16(small.most()) + 1, Text: full}, false},
 		"confirmation with text":      {inner{Kind: kindConfirm, Parts: 1, Text: "x"}, false},
 		"confirmation of two parts":   {inner{Kind: kindConfirm, Parts: 2}, false},
 		"unknown kind":                {inner{Kind: 3, Parts: 1, Text: "x"}, false},
 		"text longer than a part can": {inner{Kind: kindText, Parts: 1, Text: full + "x"}, false},
 	} {
-		got, err := decodeInner(c.m.encode())
+		got, err := small.decodeInner(c.m.encode())
 		if c.ok && (err != nil || got != c.m) || !c.ok && !errors.Is(err, errInner) {
 			t.Errorf("%s: %v", name, err)
 		}
@@ -55,23 +60,25 @@ func FuzzInner(f *testing.F) {
 	f.Add(inner{Kind: kindText, Parts: 1, Text: "hello"}.encode())
 	f.Add(inner{Kind: kindConfirm, Parts: 1}.encode())
 	f.Fuzz(func(t *testing.T, b []byte) {
-		if m, err := decodeInner(b); err == nil && !bytes.Equal(m.encode(), b) {
+		if m, err := small.decodeInner(b); err == nil && !bytes.Equal(m.encode(), b) {
 			t.Error("two encodings of one message")
 		}
 	})
 }
 
 func TestSplit(t *testing.T) {
-	for _, n := range []int{1, partSize, partSize + 1, 3 * partSize, MaxText} {
-		text := strings.Repeat("y", n)
-		parts := split(text)
-		if strings.Join(parts, "") != text || len(parts) > maxParts {
-			t.Errorf("%d bytes: %d parts", n, len(parts))
-		}
-		for i, p := range parts {
-			m := inner{Kind: kindText, Part: uint16(i), Parts: uint16(len(parts)), Text: p}
-			if _, err := decodeInner(m.encode()); err != nil {
-				t.Errorf("%d bytes, part %d: %v", n, i, err)
+	for _, p := range []parts{small, partsOf(mail.FormatOf(onion.Large))} {
+		for _, n := range []int{1, int(p), int(p) + 1, MaxText} {
+			text := strings.Repeat("y", n)
+			all := p.split(text)
+			if strings.Join(all, "") != text || len(all) > p.most() {
+				t.Errorf("%d bytes: %d parts", n, len(all))
+			}
+			for i, part := range all {
+				m := inner{Kind: kindText, Part: uint16(i), Parts: uint16(len(all)), Text: part}
+				if _, err := p.decodeInner(m.encode()); err != nil {
+					t.Errorf("%d bytes, part %d: %v", n, i, err)
+				}
 			}
 		}
 	}

@@ -28,9 +28,15 @@ type view struct {
 
 func (v *view) epoch() chain.Epoch { return v.list.Epoch }
 
-// members are those who keep a mailbox, best first.
-func (v *view) members(mailbox [32]byte) []chain.NodeID {
-	return v.list.Swarm(mailbox, v.head.Header.Removals).Members
+// swarm is who keeps a mailbox, best first.
+func (v *view) swarm(mailbox mail.ID) directory.Swarm {
+	return v.list.Swarm(mailbox, v.head.Header.Removals)
+}
+
+// gone reports whether a node is not listed any more.
+func (v *view) gone(id chain.NodeID) bool {
+	_, listed := v.list.Find(id)
+	return !listed || slices.Contains(v.head.Header.Removals, id)
 }
 
 // TwoHeadsError is ErrTwoHeads with the evidence: two headers of one height, or
@@ -225,6 +231,11 @@ func (c *Client) refresh(ctx context.Context) error {
 				delete(c.silent, id)
 			}
 		}
+		for id := range c.conducts {
+			if _, listed := v.list.Find(id); !listed {
+				delete(c.conducts, id)
+			}
+		}
 		c.mu.Unlock()
 	}
 	changed := old == nil || v.picker != old.picker
@@ -235,15 +246,13 @@ func (c *Client) refresh(ctx context.Context) error {
 	return nil
 }
 
-// listChanged follows a new list or removal: what a member held that keeps the
-// mailbox no longer is stored elsewhere.
+// listChanged follows a new list or removal: receipts of who is gone count no
+// more, and what is not confirmed by those who keep it now is stored again, after
+// a time in which members pass it on among each other.
 func (c *Client) listChanged(v *view) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	gone := func(id chain.NodeID) bool {
-		_, listed := v.list.Find(id)
-		return !listed || slices.Contains(v.head.Header.Removals, id)
-	}
+	gone := v.gone
 	var rows []row
 	unheard := map[key32]bool{} // contacts whose request went with its member
 	for _, r := range c.contacts {
@@ -260,24 +269,12 @@ func (c *Client) listChanged(v *view) {
 		if unheard[o.Contact] {
 			o.due = time.Time{}
 		}
-		lost := false
-		for i := range o.Items {
-			it := &o.Items[i]
-			if it.Receipt == nil {
-				continue
-			}
-			if gone(it.Member) {
-				it.Receipt, it.Member, lost = nil, chain.NodeID{}, true
-			}
-		}
-		if lost {
-			o.due, o.tries, o.rounds, o.State, o.Reason = time.Time{}, 0, 0, uint8(Sent), ""
-			c.statusEvent(o)
+		if c.reviewLocked(v, o) {
 			rows = append(rows, o.row())
 		}
 	}
 	for k, d := range c.deletes {
-		if gone(d.Member) {
+		if gone(d.Member) && d.Mailbox == (key32{}) {
 			delete(c.deletes, k)
 			rows = append(rows, d.gone())
 		}

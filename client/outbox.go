@@ -52,7 +52,7 @@ func (c *Client) Send(ctx context.Context, to mail.AccountID, text string) (Mess
 		}
 	}
 	o := &outRecord{Kind: kindText, ID: id, Contact: key32(to), Text: text, Sent: now,
-		Expiry: now + chain.Time(c.cfg.Core.Params.MailboxTTL), State: uint8(Queued), Parts: len(split(text))}
+		Expiry: now + chain.Time(c.cfg.Core.Params.MailboxTTL), State: uint8(Queued), Parts: len(c.parts.split(text))}
 	if err := c.saveLocked(append(rows, o.row())...); err != nil {
 		return id, err
 	}
@@ -130,6 +130,8 @@ func explain(reason string) string {
 		return "nothing is published for this account id; check the id, or wait until its owner was online"
 	case string(waitAnswer):
 		return "no answer came over several paths; check that the network runs"
+	case string(waitFew):
+		return "too few members of the recipient's mailbox have signed for it yet; others are asked"
 	case string(waitPath):
 		return "the directory has too few usable relays for a path"
 	case "":
@@ -174,8 +176,8 @@ func (o *outRecord) status() Status {
 	s := Status{ID: o.ID, Contact: mail.AccountID(o.Contact), Text: o.Text, Sent: o.Sent, Expiry: o.Expiry,
 		State: State(o.State), Reason: o.Reason, Parts: o.Parts}
 	for _, it := range o.Items {
-		if it.Receipt != nil {
-			s.Receipts = append(s.Receipts, bytes.Clone(it.Receipt))
+		for _, r := range it.Signed {
+			s.Receipts = append(s.Receipts, bytes.Clone(r.Receipt))
 		}
 	}
 	return s

@@ -111,7 +111,7 @@ func (r *contactRecord) secret(seed key32) *secretRecord {
 // newSecret begins a session under seed.
 func (c *Client) newSecret(r *contactRecord, seed key32, created chain.Time) (*secretRecord, error) {
 	peer := ratchet.Peer{Account: r.ID, Ed: r.Ed, X: r.X}
-	s, err := ratchet.New(c.cfg.Account.keys(), c.cfg.Genesis, peer, seed)
+	s, err := ratchet.New(c.cfg.Account.keys(), c.format.Item(), c.cfg.Genesis, peer, seed)
 	if err != nil {
 		return nil, err
 	}

@@ -8,10 +8,13 @@ import (
 
 	"tunic/chain"
 	"tunic/onion/mail"
+	"tunic/registry/directory"
 )
 
 // PollNow asks for all mailboxes at once and returns when everything that was
-// there is taken. It tells the network that somebody looks now.
+// there is taken, as far as members answer: of each mailbox it asks so many that
+// one of them is of the majority that confirmed any message. It tells the network
+// that somebody looks now.
 func (c *Client) PollNow(ctx context.Context) error {
 	if err := c.Ready(ctx); err != nil {
 		return err
@@ -32,37 +35,62 @@ func (c *Client) PollNow(ctx context.Context) error {
 	return nil
 }
 
+// pollBox asks as many members as a reader has to, and as many of the former
+// ones where there are any; others where one does not answer.
 func (c *Client) pollBox(ctx context.Context, b box) error {
+	sw := c.swarm(b.id)
 	var failed error
-	answered := false
-	members := c.ranked(b.id)
-	for _, m := range members[:min(len(members), pollRanks)] {
-		for misses, n := 0, 0; n < maxPollNow; n++ {
-			more, err := c.poll(ctx, b, m)
-			if errors.Is(err, ErrTimeout) && misses < 1 {
-				misses++
-				continue
-			}
-			if err != nil {
-				failed = err
-				break
-			}
-			answered = true
-			if !more {
-				break
+	answered := 0
+	asked := map[chain.NodeID]bool{}
+	for _, set := range [][]chain.NodeID{sw.Members, sw.Former} {
+		answers := 0 // of this set, which may share members with the other
+		for _, m := range set {
+			if asked[m] {
+				answers++
 			}
 		}
-		if ctx.Err() != nil {
-			return ctx.Err()
+		for _, m := range c.usable(set) {
+			if answers >= directory.Reads(len(set)) {
+				break
+			}
+			if asked[m] {
+				continue
+			}
+			if err := c.pollAll(ctx, b, m); err != nil {
+				failed = err
+			} else {
+				asked[m] = true
+				answers++
+				answered++
+			}
+			if ctx.Err() != nil {
+				return ctx.Err()
+			}
 		}
 	}
 	switch {
-	case answered:
+	case answered > 0:
 		return nil
 	case failed != nil:
 		return failed
 	}
 	return fmt.Errorf("%w: nobody keeps this mailbox", ErrNoPath)
+}
+
+// pollAll takes what one member has, once more over another path where no answer
+// comes.
+func (c *Client) pollAll(ctx context.Context, b box, member chain.NodeID) error {
+	for misses, n := 0, 0; n < maxPollNow; n++ {
+		more, err := c.poll(ctx, b, member, true)
+		if errors.Is(err, ErrTimeout) && misses < 1 {
+			misses++
+			continue
+		}
+		if err != nil || !more {
+			return err
+		}
+	}
+	return nil
 }
 
 // pollClock polls one mailbox at a time, at moments that depend on nothing.
@@ -73,12 +101,8 @@ func (c *Client) pollClock(ctx context.Context) {
 	full := make(chan fullBox, 4)
 	extra := false // the last poll was for a mailbox with more behind
 	for {
-		t := time.NewTimer(time.Duration(c.exponential() * float64(c.cfg.Poll)))
-		select {
-		case <-ctx.Done():
-			t.Stop()
+		if !c.pollDue(ctx) {
 			return
-		case <-t.C:
 		}
 		v := c.view.Load()
 		if v == nil {
@@ -104,19 +128,18 @@ func (c *Client) pollClock(ctx context.Context) {
 		if !extra {
 			turn++
 			b = boxes[turn%len(boxes)]
-			members := c.ranked(b.id)
+			members := c.usable(v.swarm(b.id).All())
 			if len(members) == 0 {
 				continue
 			}
-			n := visits[b.id]
+			member = members[visits[b.id]%len(members)]
 			visits[b.id]++
-			member = members[min(rankOf(n), len(members)-1)]
 		}
 		select {
 		case slots <- struct{}{}:
 			c.wg.Go(func() {
 				defer func() { <-slots }()
-				more, err := c.poll(ctx, b, member)
+				more, err := c.poll(ctx, b, member, false)
 				if err != nil && ctx.Err() == nil {
 					c.log.Debug("a poll failed", "code", codeOf(err))
 				}
@@ -138,26 +161,27 @@ type fullBox struct {
 	member chain.NodeID
 }
 
-// rankOf is which member the nth poll of a mailbox asks: mostly the first.
-func rankOf(n int) int {
-	switch {
-	case n%16 == 15:
-		return 2
-	case n%4 == 3:
-		return 1
-	}
-	return 0
-}
-
-// deleteItem reveals one deletion token to the member that holds the item.
+// deleteItem reveals one deletion token: to the member that showed the item, which
+// passes it on, or to others while that one does not answer.
 func (c *Client) deleteItem(ctx context.Context, d *deleteRecord) {
-	reply, err := c.roundTrip(ctx, d.Member, mail.Command{Delete: &mail.Delete{Token: d.Token}})
+	c.mu.Lock()
+	tries := d.tries
+	c.mu.Unlock()
+	member := d.Member
+	if v := c.view.Load(); d.Mailbox != (key32{}) && (tries > 0 || v.gone(member)) {
+		if others := c.ranked(mail.ID(d.Mailbox)); len(others) > 0 {
+			member = others[tries%len(others)]
+		}
+	}
+	reply, err := c.roundTrip(ctx, member, mail.Command{Delete: &mail.Delete{Token: d.Token}})
 	if ctx.Err() != nil {
 		return
 	}
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	if d.tries++; err == nil && !reply.Code.Refused() || d.tries >= 5 {
+	// Who showed it and has it no more has deleted it; another may not have it yet.
+	done := err == nil && (reply.Code == mail.CodeDeleted || reply.Code == mail.CodeNone && member == d.Member)
+	if d.tries++; done || d.tries >= 5 {
 		delete(c.deletes, d.Token)
 		c.persistLocked(d.gone())
 		c.changedLocked()

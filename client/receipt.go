@@ -1,35 +1,63 @@
 package client
 
 import (
+	"bytes"
 	"errors"
 	"fmt"
+	"slices"
 
 	"tunic/chain"
 	"tunic/chain/genesis"
 	"tunic/chain/statement"
 	"tunic/onion/mail"
+	"tunic/registry/directory"
 )
 
 // errReceipt means that what a member sent for a store is no promise to keep it.
 var errReceipt = errors.New("client: invalid receipt")
 
-// receiptIn is the answering member's own receipt in what came for a store.
-func (c *Client) receiptIn(body []byte, member chain.NodeID, store *mail.Store, sent chain.Time) ([]byte, error) {
+// receiptsIn are the receipts in what a member answered to a store that are new
+// and count: of the swarm that the item belongs to, each node's once. The error,
+// which may come with some, means that the answer is not what it has to be: the
+// member's own receipt first, then one of each of some others, all valid. Those of
+// nodes outside of the swarm may follow from another list than ours; they are
+// passed over.
+func (c *Client) receiptsIn(body []byte, member chain.NodeID, store *mail.Store, sent chain.Time, sw directory.Swarm, it *outItem) (fresh []signed, bad error) {
 	all, err := c.format.DecodeReceipts(body)
 	if err != nil {
 		return nil, fmt.Errorf("%w: %w", errReceipt, err)
 	}
-	return all[0], c.checkReceipt(all[0], member, store, sent)
+	keepers := sw.All()
+	var seen []chain.NodeID
+	for n, b := range all {
+		s, err := statement.Decode(b)
+		switch {
+		case err != nil:
+			bad = fmt.Errorf("%w: %w", errReceipt, err)
+			continue
+		case n == 0 && s.Node != member:
+			bad = fmt.Errorf("%w: the member's own is not the first", errReceipt)
+		case slices.Contains(seen, s.Node):
+			bad = fmt.Errorf("%w: two of one node", errReceipt)
+			continue
+		}
+		seen = append(seen, s.Node)
+		if it.by(s.Node) || !slices.Contains(keepers, s.Node) {
+			continue
+		}
+		if err := c.checkReceipt(s, store, sent); err != nil {
+			bad = err
+			continue
+		}
+		fresh = append(fresh, signed{s.Node, bytes.Clone(b)})
+	}
+	return fresh, bad
 }
 
-// checkReceipt asks of a receipt, cheap questions first: is it a receipt of
-// this member, for these bytes and this deletion token, for long enough (of a
-// message queued at sent), and signed for this network and fork?
-func (c *Client) checkReceipt(b []byte, member chain.NodeID, store *mail.Store, sent chain.Time) error {
-	s, err := statement.Decode(b)
-	if err != nil {
-		return fmt.Errorf("%w: %w", errReceipt, err)
-	}
+// checkReceipt asks of a receipt, cheap questions first: is it one for these
+// bytes and this deletion token, for long enough (of a message queued at sent),
+// and signed by its node for this network and fork?
+func (c *Client) checkReceipt(s statement.Statement, store *mail.Store, sent chain.Time) error {
 	x, err := statement.DecodeReceipt(s.Body)
 	if err != nil {
 		return fmt.Errorf("%w: %w", errReceipt, err)
@@ -40,8 +68,8 @@ func (c *Client) checkReceipt(b []byte, member chain.NodeID, store *mail.Store, 
 	p := &c.cfg.Core.Params
 	slack := chain.Time(max(p.EpochLength, genesis.Minute))
 	switch {
-	case s.Label != statement.LabelReceipt || s.Node != member || s.Sequence != 0:
-		return fmt.Errorf("%w: of another kind or node", errReceipt)
+	case s.Label != statement.LabelReceipt || s.Sequence != 0:
+		return fmt.Errorf("%w: of another kind", errReceipt)
 	case x.Chunks != mail.ChunkRoot(store.Content) || int(x.Class) != c.format.Chunks:
 		return fmt.Errorf("%w: for other bytes", errReceipt)
 	case x.Deleter != store.Deleter:

@@ -5,6 +5,7 @@ import (
 	"encoding/hex"
 	"encoding/json"
 	"fmt"
+	"slices"
 	"time"
 
 	"tunic/chain"
@@ -85,14 +86,30 @@ type outRecord struct {
 	due    time.Time
 }
 
-// outItem is one part: the same bytes each time that it is stored.
+// outItem is one part: the same bytes each time that it is stored, in the same
+// mailbox.
 type outItem struct {
 	Seed    key32
 	Token   key32
 	Content []byte
-	Receipt []byte // nil until a member signed
-	Done    bool   // a member says that the recipient has deleted it
+	Bucket  *uint64  `json:",omitempty"` // of its mailbox; nil until it was to be stored
+	Signed  []signed `json:",omitempty"` // by members that are listed; replaced, never changed
+	Done    bool     // a member shows that the recipient has deleted it
+
+	// Receipt is the only one in records of earlier versions, by Member.
+	Receipt []byte       `json:",omitempty"`
+	Member  chain.NodeID `json:",omitzero"`
+}
+
+// signed is a member's receipt.
+type signed struct {
 	Member  chain.NodeID
+	Receipt []byte // the encoded statement
+}
+
+// by reports whether a member has signed for the item.
+func (it *outItem) by(member chain.NodeID) bool {
+	return slices.ContainsFunc(it.Signed, func(s signed) bool { return s.Member == member })
 }
 
 type inRecord struct {
@@ -103,7 +120,8 @@ type inRecord struct {
 	Received chain.Time
 	Order    uint64
 
-	confirmed int // how often, so that each goes to another member
+	confirmed int       // how often, so that each goes to another member
+	lately    time.Time // when it was confirmed last
 }
 
 // fragmentRecord collects the parts of a message.
@@ -118,9 +136,10 @@ type fragmentRecord struct {
 }
 
 type deleteRecord struct {
-	Token  key32
-	Member chain.NodeID
-	Until  chain.Time
+	Token   key32
+	Member  chain.NodeID // that showed the item
+	Mailbox key32        // that it was in; zero in records of earlier versions
+	Until   chain.Time
 
 	tries int
 	due   time.Time
@@ -227,6 +246,11 @@ func (s *state) loadRow(r row) error {
 	case rowOut:
 		v := &outRecord{}
 		err := json.Unmarshal(r.value, v)
+		for i := range v.Items {
+			if it := &v.Items[i]; it.Receipt != nil {
+				it.Signed, it.Receipt, it.Member = []signed{{it.Member, it.Receipt}}, nil, chain.NodeID{}
+			}
+		}
 		s.out[v.key()] = v
 		return err
 	case rowIn:

@@ -23,7 +23,7 @@ func bare(t *testing.T, now chain.Time) *Client {
 	if err != nil {
 		t.Fatal(err)
 	}
-	c := &Client{state: newState(), store: &store{}, log: slog.New(slog.DiscardHandler), heads: map[headKey]chain.SealedHeader{}}
+	c := &Client{state: newState(), store: &store{}, parts: small, log: slog.New(slog.DiscardHandler), heads: map[headKey]chain.SealedHeader{}}
 	c.cfg.Core.Params, c.cfg.Clock = p, fixedClock(now)
 	return c
 }
@@ -89,9 +89,9 @@ func TestInboxBytesOfOneContactAreBounded(t *testing.T) {
 		c.keepLocked(&inRecord{ID: MessageID{byte(i), byte(i >> 8)}, Contact: r.ID, Text: long, Sent: start})
 	}
 	for ; ; n++ {
-		part := inner{Kind: kindText, ID: MessageID{byte(n), byte(n >> 8)}, Sent: start, Parts: maxParts}
+		part := inner{Kind: kindText, ID: MessageID{byte(n), byte(n >> 8)}, Sent: start, Parts: uint16(small.most())}
 		taken := true
-		for i, s := range split(long) {
+		for i, s := range small.split(long) {
 			part.Part, part.Text = uint16(i), s
 			if _, _, taken = c.textReceivedLocked(r, key32{}, part); !taken {
 				break

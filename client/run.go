@@ -31,9 +31,13 @@ type Client struct {
 	rand     io.Reader
 	geometry onion.Geometry
 	format   mail.Format
+	parts    parts
 	store    *store
 	limit    *rate.Limiter
-	turns    chan struct{} // one for each packet that may leave; nil without cover
+	// One for each packet that may leave, and of these for each of the poll clock;
+	// pollNext asks it for its next. Nil without cover.
+	turns, pollTurns, pollNext chan struct{}
+	pollsReady                 atomic.Int32 // polls of the clock that wait for their turn
 	// greetings bounds the work that guards' greetings can make.
 	greetings *rate.Limiter
 
@@ -58,14 +62,15 @@ type Client struct {
 
 	mu sync.Mutex // guards what follows, and the order of commits
 	state
-	strikes path.Strikes
-	silent  map[chain.NodeID]silence // guards
-	busy    map[mail.AccountID]bool
-	erasing int           // deletions under way
-	changed chan struct{} // closed and replaced at every change
-	subs    map[chan Event]struct{}
-	halted  error
-	broken  error // of the store: nothing may leave any more
+	strikes  path.Strikes
+	silent   map[chain.NodeID]silence // guards
+	conducts map[chain.NodeID]conduct // members
+	busy     map[mail.AccountID]bool
+	erasing  int           // deletions under way
+	changed  chan struct{} // closed and replaced at every change
+	subs     map[chan Event]struct{}
+	halted   error
+	broken   error // of the store: nothing may leave any more
 }
 
 // New opens the account's state. A client that was halted stays so: ErrTwoHeads.
@@ -80,17 +85,18 @@ func New(cfg Config) (*Client, error) {
 		limit:    rate.NewLimiter(rate.Limit(cfg.Rate), sendBurst), greetings: rate.NewLimiter(1, 16),
 		ready: make(chan struct{}), relisted: make(chan struct{}, 1), wake: make(chan struct{}, 1),
 		heads: map[headKey]chain.SealedHeader{}, waits: map[onion.SURBID]*waiting{},
-		state: newState(), strikes: path.Strikes{}, silent: map[chain.NodeID]silence{}, busy: map[mail.AccountID]bool{},
+		state: newState(), strikes: path.Strikes{}, silent: map[chain.NodeID]silence{}, conducts: map[chain.NodeID]conduct{}, busy: map[mail.AccountID]bool{},
 		changed: make(chan struct{}), subs: map[chan Event]struct{}{},
 		stop: func(error) {},
 	}
+	c.parts = partsOf(c.format)
 	s, rows, err := openStore(cfg.Dir, cfg.Account.storage, cfg.Genesis, c.rand)
 	if err != nil {
 		return nil, fmt.Errorf("new client: %w", err)
 	}
 	c.store = s
 	if cfg.covered() {
-		c.turns = make(chan struct{})
+		c.turns, c.pollTurns, c.pollNext = make(chan struct{}), make(chan struct{}), make(chan struct{}, 1)
 	}
 	if err = c.load(rows); err == nil {
 		err = haltedBefore(c.meta)

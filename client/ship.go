@@ -1,17 +1,14 @@
 package client
 
 import (
-	"bytes"
 	"cmp"
 	"context"
-	"crypto/subtle"
 	"errors"
 	"fmt"
 	"io"
 	"slices"
 	"time"
 
-	"tunic/chain"
 	"tunic/client/ratchet"
 	"tunic/onion/mail"
 )
@@ -51,8 +48,7 @@ var errOver = errors.New("client: message is over")
 // shippedLocked records the outcome of one round; the error is the store's.
 func (c *Client) shippedLocked(o *outRecord, err error) error {
 	switch {
-	case State(o.State) == Stored:
-		// It was sent again; whatever came of it, a member has it already.
+	case State(o.State) == Stored && err == nil:
 		c.restLocked(o)
 		return nil
 	case err == nil && o.Kind == kindConfirm:
@@ -63,13 +59,15 @@ func (c *Client) shippedLocked(o *outRecord, err error) error {
 		c.restLocked(o)
 		return c.setLocked(o, Stored, "")
 	}
-	code := codeOf(err)
-	if final(code) {
-		return c.setLocked(o, Failed, code)
-	}
 	o.due = time.Now().Add(c.pause(o.tries))
 	o.tries++
-	return c.setLocked(o, State(o.State), code)
+	if State(o.State) == Stored {
+		return nil // enough members had it once, and pass it on
+	}
+	if refused := (errRefused)(""); errors.As(err, &refused) {
+		return c.setLocked(o, Failed, string(refused))
+	}
+	return c.setLocked(o, State(o.State), codeOf(err))
 }
 
 // codeOf is the stable code of what went wrong. It names nobody, so that it may
@@ -96,51 +94,60 @@ func (c *Client) restLocked(o *outRecord) {
 	o.rounds++
 }
 
-// final reports whether sending the same again is pointless.
-func final(code string) bool {
-	switch code {
-	case mail.CodeFull.String(), mail.CodeSignature.String(), mail.CodeMalformed.String():
-		return true
-	}
-	return false
-}
-
-// ship brings every part of one message to members; nil means that all have a
-// receipt.
+// ship brings every part of one message to the members of its mailbox; nil means
+// that each is confirmed. What is confirmed already is stored once more where a
+// message waits long for its recipient's confirmation.
 func (c *Client) ship(ctx context.Context, to mail.AccountID, o *outRecord) error {
+	c.mu.Lock()
+	again, turn := State(o.State) == Stored, o.rounds+o.tries
+	if again && o.rounds >= 2 {
+		c.askAgainLocked(to)
+		if !slices.ContainsFunc(o.Items, func(it outItem) bool { return !it.Done }) {
+			// Its recipient has all of it, and what it said is lost: it says so
+			// again when the same message comes anew.
+			o.Items = nil
+		}
+	}
+	c.mu.Unlock()
 	items, err := c.seal(o)
 	if err != nil {
 		return err
 	}
-	c.mu.Lock()
-	again := State(o.State) == Stored
-	rank := o.rounds
-	if !again {
-		rank += o.tries / 2
+	v := c.view.Load()
+	if v == nil {
+		return waitPath
 	}
-	if again && o.rounds >= 2 {
-		c.askAgainLocked(to)
-	}
-	c.mu.Unlock()
-	errs := make(chan error, len(items))
-	slots := make(chan struct{}, 4)
-	for n, it := range items {
-		if (it.Receipt != nil || it.Done) && !again {
-			errs <- nil
-			continue
+	var open []int // parts that are not confirmed
+	for n := range items {
+		if !c.confirmed(v, to, &items[n]) {
+			open = append(open, n)
 		}
+	}
+	repeat := len(open) == 0 && again
+	for n := range items {
+		if repeat && !items[n].Done {
+			open = append(open, n)
+		}
+	}
+	errs := make(chan error, len(open))
+	slots := make(chan struct{}, 4)
+	for _, n := range open {
 		slots <- struct{}{}
 		go func() {
 			defer func() { <-slots }()
-			errs <- c.storeItem(ctx, to, o, n, it, rank)
+			errs <- c.storeItem(ctx, to, o, n, items[n], turn, repeat)
 		}()
 	}
 	var first error
-	for range items {
+	for range open {
 		// What ends the message weighs more than what lets it wait.
-		if err := <-errs; err != nil && (first == nil || final(err.Error())) {
+		err := <-errs
+		if ends := (errRefused)(""); err != nil && (first == nil || errors.As(err, &ends)) {
 			first = err
 		}
+	}
+	if repeat {
+		return nil // members have it, whatever came of that
 	}
 	return first
 }
@@ -174,12 +181,12 @@ func (c *Client) seal(o *outRecord) ([]outItem, error) {
 	if o.Kind == kindConfirm {
 		secret = cmp.Or(r.secret(o.Seed), secret)
 	} else {
-		parts = split(o.Text)
+		parts = c.parts.split(o.Text)
 	}
 	if secret == nil {
 		return nil, waitBundle
 	}
-	s, err := ratchet.Load(c.cfg.Account.keys(), secret.Session)
+	s, err := ratchet.Load(c.cfg.Account.keys(), c.format.Item(), secret.Session)
 	if err != nil {
 		return nil, fmt.Errorf("seal message: %w", err)
 	}
@@ -202,69 +209,3 @@ func (c *Client) seal(o *outRecord) ([]outItem, error) {
 	}
 	return slices.Clone(items), nil
 }
-
-// storeItem brings one part to the member of the given rank and keeps its
-// receipt.
-func (c *Client) storeItem(ctx context.Context, to mail.AccountID, o *outRecord, n int, it outItem, rank int) error {
-	v := c.view.Load()
-	if v == nil {
-		return waitPath
-	}
-	box := newPairBox(it.Seed, c.cfg.Genesis, c.cfg.Account.id, to, bucketOf(&c.cfg.Core, v.epoch()))
-	members := c.ranked(box.id)
-	if len(members) == 0 {
-		return waitPath
-	}
-	store := &mail.Store{ReadHash: box.readHash, Write: box.writeKey(), Expiry: o.Expiry, Deleter: mail.Deleter(it.Token), Content: it.Content}
-	store.Sign(c.cfg.Genesis, box.write)
-	var member chain.NodeID
-	var reply mail.Reply
-	of := min(len(members), pollRanks)
-	for i := range of {
-		member = members[(rank+i)%of]
-		var err error
-		if reply, err = c.roundTrip(ctx, member, mail.Command{Store: store}); err != nil {
-			return err
-		}
-		// One member's word does not end a message.
-		if !final(reply.Code.String()) {
-			break
-		}
-		if reply.Code != mail.CodeFull {
-			c.blame(member) // what we send is well formed and signed
-		}
-	}
-	deleted := reply.Code == mail.CodeDeleted // its recipient was faster than our receipt
-	var receipt []byte
-	var err error
-	switch {
-	case reply.Code == mail.CodeStored:
-		receipt, err = c.receiptIn(reply.Body, member, store, o.Sent)
-	case !deleted:
-		return errWait(reply.Code.String())
-	case subtle.ConstantTimeCompare(reply.Body, it.Token[:]) != 1:
-		err = errReceipt // only the token shows that the recipient has read it
-	}
-	if err != nil {
-		c.log.Warn("a member's receipt is not valid; storing elsewhere")
-		c.blame(member)
-		return waitReceipt
-	}
-	c.mu.Lock()
-	defer c.mu.Unlock()
-	if c.out[o.key()] != o || n >= len(o.Items) || o.Items[n].Token != it.Token {
-		return nil // final or sealed anew meanwhile
-	}
-	if deleted {
-		o.Items[n].Done, o.Items[n].Receipt = true, nil
-	} else {
-		o.Items[n].Receipt = bytes.Clone(receipt)
-	}
-	o.Items[n].Member = member
-	if State(o.State) == Queued {
-		return c.setLocked(o, Sent, "")
-	}
-	return c.saveLocked(o.row())
-}
-
-const waitReceipt errWait = "invalid_receipt"

@@ -174,6 +174,10 @@ func (f *Follower) Next() (chain.SealedHeader, bool, error) {
 		f.next++
 		return l.head, true, nil
 	}
+	if e, ok := l.feed.at(f.next); ok {
+		f.next++
+		return e.SealedHeader, true, nil
+	}
 	s, err := l.db.header(f.next)
 	if err != nil {
 		return s, false, err
@@ -212,7 +216,9 @@ func (l *Ledger) stands(s chain.SealedHeader) error {
 		return err
 	}
 	now := l.head
-	if h != now.Header.Height {
+	if e, ok := l.feed.at(h); ok {
+		now = e.SealedHeader
+	} else if h != now.Header.Height {
 		var err error
 		if now, err = l.db.header(h); err != nil {
 			return err
@@ -227,10 +233,16 @@ func (l *Ledger) stands(s chain.SealedHeader) error {
 // read is the event of a block as it was read while its epoch was the head's, if
 // it is among those kept.
 func (f *feed) read(head chain.SealedHeader) (Event, bool) {
+	e, ok := f.at(head.Header.Height)
+	return e, ok && e.Seal == head.Seal
+}
+
+// at is the kept event of a height of the present history.
+func (f *feed) at(h chain.Height) (Event, bool) {
 	f.mu.Lock()
 	defer f.mu.Unlock()
-	e := f.recent[head.Header.Height%keptEvents]
-	return e, e.Header.Height > 0 && e.Seal == head.Seal
+	e := f.recent[h%keptEvents]
+	return e, h > 0 && e.Header.Height == h
 }
 
 // keep remembers an event in the place of an older one.

@@ -9,6 +9,7 @@ import (
 	"net/netip"
 	"os"
 	"path/filepath"
+	"runtime"
 	"sync"
 
 	"tunic/api/feed"
@@ -67,8 +68,8 @@ func RunRelay(ctx context.Context, cfg RelayConfig) error {
 		Identity: keys.Identity, VRF: keys.VRF, Core: cfg.Network.Core, Genesis: cfg.Network.Genesis,
 		Ledger: RelayLedger(f), Transport: t, Listen: cfg.Listen, Endpoints: cfg.endpoints(),
 		Family: cfg.Family, Version: Version, Dir: cfg.Dir, Signer: signer, Logger: cfg.Logger,
-		Links: cfg.Links.pool(), Workers: cfg.Workers, Queue: cfg.Queue, Delayed: cfg.Delayed, ReplayTags: cfg.ReplayTags,
-		Clients: cfg.Clients, Mailers: cfg.Mail.Commands, MailItems: cfg.Mail.Items, MailBundles: cfg.Mail.Bundles,
+		Links: cfg.Links.pool(), Workers: cfg.Workers, OwnThreads: runtime.GOMAXPROCS(0) > cfg.Workers, Queue: cfg.Queue, Delayed: cfg.Delayed, ReplayTags: cfg.ReplayTags,
+		Clients: cfg.Clients, Mailers: cfg.Mail.Commands, Stores: cfg.Mail.Stores, MailItems: cfg.Mail.Items, MailBundles: cfg.Mail.Bundles,
 		StoreBuffer: cfg.Mail.StoreBuffer, Drain: cfg.Drain,
 		OnSynced: func(chain.Height) {
 			synced.Do(func() {

@@ -52,6 +52,7 @@ type RelayConfig struct {
 // MailSettings bound a relay's mailboxes.
 type MailSettings struct {
 	Commands    int `yaml:"commands" help:"mailbox commands that may be under way"`
+	Stores      int `yaml:"stores" help:"messages that are on disk here and wait for other members of their swarm"`
 	Items       int `yaml:"items" help:"messages kept for all mailboxes together, about 2 KiB each (32 KiB with large packets)"`
 	Bundles     int `yaml:"bundles" help:"mailboxes of which a prekey bundle is kept"`
 	StoreBuffer int `yaml:"store_buffer" help:"write buffer of the database, in bytes; twice that is in memory at most"`
@@ -82,7 +83,7 @@ func DefaultRelay() RelayConfig {
 		Listen: []string{}, Advertise: []string{}, Family: []chain.NodeID{},
 		Log: "warn", Drain: defaultDrain,
 		Workers: r.Workers, Queue: r.Queue, Delayed: r.Delayed, ReplayTags: r.ReplayTags, Clients: r.Clients,
-		Mail: MailSettings{r.Mailers, r.MailItems, r.MailBundles, r.StoreBuffer},
+		Mail: MailSettings{Commands: r.Mailers, Stores: r.Stores, Items: r.MailItems, Bundles: r.MailBundles, StoreBuffer: r.StoreBuffer},
 		Links: LinkSettings{
 			Most: p.MaxLinks, Anonymous: p.MaxAnonymous, AnonymousRate: float64(p.AnonymousRate), AnonymousBurst: p.AnonymousBurst,
 			PuzzleAbove: p.PuzzleAbove, PuzzleBits: p.PuzzleBits, Dials: p.MaxDials, Idle: 0, IdleAccepted: p.AcceptIdleTimeout,
@@ -150,7 +151,7 @@ func (c *RelayConfig) Validate() error {
 		{"drain", int64(c.Drain / time.Millisecond), 0, 60_000},
 		{"workers", int64(c.Workers), 1, 1024}, {"queue", int64(c.Queue), 1, 1 << 20}, {"delayed", int64(c.Delayed), 1, 1 << 22},
 		{"replay_tags", int64(c.ReplayTags), 1 << 10, 1 << 30}, {"clients", int64(c.Clients), 1, 1 << 20},
-		{"mail.commands", int64(m.Commands), 1, 1 << 16}, {"mail.items", int64(m.Items), 1, 1 << 30}, {"mail.bundles", int64(m.Bundles), 1, 1 << 30},
+		{"mail.commands", int64(m.Commands), 1, 1 << 16}, {"mail.stores", int64(m.Stores), 1, 1 << 20}, {"mail.items", int64(m.Items), 1, 1 << 30}, {"mail.bundles", int64(m.Bundles), 1, 1 << 30},
 		{"mail.store_buffer", int64(m.StoreBuffer), 1 << 16, 1 << 30},
 		{"links.most", int64(l.Most), 8, 1 << 20}, {"links.anonymous", int64(l.Anonymous), 0, int64(l.Most)},
 		{"links.anonymous_burst", int64(l.AnonymousBurst), 1, 1 << 20}, {"links.puzzle_above", int64(l.PuzzleAbove), -1, 1 << 20},

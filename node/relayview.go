@@ -201,32 +201,56 @@ func (v *relayView) routes() *http.ServeMux {
 	return mux
 }
 
-// metrics are in the text format of Prometheus. The state of the node is as the
-// ledger shows it to everybody, and exact.
+// stateMetric is what the ledger shows everybody of the node, or its operator has
+// set: exact.
+type stateMetric struct {
+	name, help string
+	value      func(RelayReport, *RelayConfig) int64
+}
+
+func truth(x bool) int64 {
+	if x {
+		return 1
+	}
+	return 0
+}
+
+var stateMetrics = []stateMetric{
+	{"tunic_relay_ready", "1 while the relay works: it follows a ledger and listens.", func(r RelayReport, _ *RelayConfig) int64 { return truth(r.Ready) }},
+	{"tunic_relay_listed", "1 while the list of the present epoch names the relay.", func(r RelayReport, _ *RelayConfig) int64 { return truth(r.Listed) }},
+	{"tunic_relay_epoch", "Epoch of the head that the relay acted on last.", func(r RelayReport, _ *RelayConfig) int64 { return int64(r.Epoch) }},
+	{"tunic_relay_height", "Height of that head.", func(r RelayReport, _ *RelayConfig) int64 { return int64(r.Height) }},
+	{"tunic_relay_head_time_seconds", "Time of that head, in seconds since the Unix epoch.", func(r RelayReport, _ *RelayConfig) int64 { return int64(r.HeadMS) / 1000 }},
+	{"tunic_relay_start_time_seconds", "When the process started, in seconds since the Unix epoch.", func(r RelayReport, _ *RelayConfig) int64 { return r.StartMS / 1000 }},
+	{"tunic_relay_replay_limit", "How many packets can be remembered.", func(_ RelayReport, c *RelayConfig) int64 { return int64(c.ReplayTags) }},
+	{"tunic_relay_mailbox_limit", "How many messages can be kept.", func(_ RelayReport, c *RelayConfig) int64 { return int64(c.Mail.Items) }},
+}
+
+// buildMetric has the version as its label.
+const buildMetric = "tunic_build_info"
+
+// RelayMetrics are the names of all metrics of a relay.
+func RelayMetrics() []string {
+	names := []string{buildMetric}
+	for _, m := range stateMetrics {
+		names = append(names, m.name)
+	}
+	for _, m := range loadMetrics {
+		names = append(names, m.name)
+	}
+	return names
+}
+
+// metrics are in the text format of Prometheus.
 func (v *relayView) metrics() []byte {
 	var b bytes.Buffer
-	put := func(name, kind, help, value string) {
-		fmt.Fprintf(&b, "# HELP %s %s\n# TYPE %s %s\n%s %s\n", name, help, name, kind, name, value)
-	}
-	truth := func(x bool) string {
-		if x {
-			return "1"
-		}
-		return "0"
-	}
 	r := v.report()
-	put("tunic_relay_ready", "gauge", "1 while the relay works: it follows a ledger and listens.", truth(r.Ready))
-	put("tunic_relay_listed", "gauge", "1 while the list of the present epoch names the relay.", truth(r.Listed))
-	put("tunic_relay_epoch", "gauge", "Epoch of the head that the relay acted on last.", strconv.FormatUint(uint64(r.Epoch), 10))
-	put("tunic_relay_height", "gauge", "Height of that head.", strconv.FormatUint(uint64(r.Height), 10))
-	put("tunic_relay_head_time_seconds", "gauge", "Time of that head, in seconds since the Unix epoch.", strconv.FormatInt(int64(r.HeadMS)/1000, 10))
-	put("tunic_relay_start_time_seconds", "gauge", "When the process started, in seconds since the Unix epoch.", strconv.FormatInt(r.StartMS/1000, 10))
-	put("tunic_relay_replay_limit", "gauge", "How many packets can be remembered.", strconv.Itoa(v.cfg.ReplayTags))
-	put("tunic_relay_mailbox_limit", "gauge", "How many messages can be kept.", strconv.Itoa(v.cfg.Mail.Items))
-	fmt.Fprintf(&b, "# HELP tunic_build_info The version that runs.\n# TYPE tunic_build_info gauge\ntunic_build_info{version=%q} 1\n", Version)
+	fmt.Fprintf(&b, "# HELP %[1]s The version that runs.\n# TYPE %[1]s gauge\n%[1]s{version=%[2]q} 1\n", buildMetric, Version)
+	for _, m := range stateMetrics {
+		fmt.Fprintf(&b, "# HELP %[1]s %[2]s\n# TYPE %[1]s gauge\n%[1]s %[3]d\n", m.name, m.help, m.value(r, v.cfg))
+	}
 	for _, m := range loadMetrics {
-		help := fmt.Sprintf("%s Read once a minute, in steps of %d.", m.help, m.step)
-		put(m.name, m.kind, help, strconv.FormatUint(r.Load[m.name], 10))
+		fmt.Fprintf(&b, "# HELP %[1]s %[2]s Read once a minute, in steps of %[3]d.\n# TYPE %[1]s %[4]s\n%[1]s %[5]d\n", m.name, m.help, m.step, m.kind, r.Load[m.name])
 	}
 	return b.Bytes()
 }

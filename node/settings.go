@@ -49,6 +49,9 @@ func readSettings(b []byte, into any) error {
 	if plain == nil {
 		return nil // nothing but comments
 	}
+	if _, ok := plain.(map[string]any); !ok {
+		return errors.New("it is no YAML of keys and values, such as dir: relay1")
+	}
 	if key := emptySetting(plain); key != "" {
 		return fmt.Errorf("the key %q has no value; give it one, or leave it out", key)
 	}
@@ -76,6 +79,12 @@ func emptySetting(v any) string {
 // quoted finds the first value that an error quotes.
 var quoted = regexp.MustCompile(`"([^"]+)"`)
 
+// expected says in an operator's words what the parser does in its own.
+var expected = strings.NewReplacer(
+	"string was used where sequence is expected", "a list is expected, such as [a, b]",
+	"string was used where mapping is expected", "keys and values are expected, indented below",
+	"cannot unmarshal string into Go", "a number is expected, not text, for")
+
 // settingsWords says in one line what is wrong.
 func settingsWords(err error, file []byte, into any) string {
 	var at yaml.Error
@@ -91,7 +100,7 @@ func settingsWords(err error, file []byte, into any) string {
 	line := fmt.Sprintf("line %d: ", token.Position.Line)
 	var unknown *yaml.UnknownFieldError
 	if !errors.As(err, &unknown) {
-		return line + at.GetMessage()
+		return line + expected.Replace(at.GetMessage())
 	}
 	keys := settingsKeys(reflect.TypeOf(into).Elem(), nil)
 	if near := nearest(token.Value, keys); near != "" {

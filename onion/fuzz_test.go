@@ -97,6 +97,7 @@ func FuzzSlot(f *testing.F) {
 	f.Add(bytes.Repeat([]byte{1}, SlotSize))
 	f.Add(append([]byte{byte(Deliver)}, make([]byte, SlotSize-1)...))
 	f.Add(append([]byte{byte(Client)}, make([]byte, SlotSize-1)...))
+	f.Add(append([]byte{byte(Forward), 7, 0, 0, 0, 3}, make([]byte, SlotSize-6)...))
 	f.Fuzz(func(t *testing.T, in []byte) {
 		var b [SlotSize]byte
 		copy(b[:], in)

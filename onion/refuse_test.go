@@ -2,7 +2,6 @@ package onion_test
 
 import (
 	"bytes"
-	"encoding/binary"
 	"errors"
 	"fmt"
 	"io"
@@ -94,93 +93,6 @@ func TestNonCanonicalEphemeral(t *testing.T) {
 		if d.MAC == plain.MAC || d.Stream == plain.Stream || d.Wide == plain.Wide || d.Tag == plain.Tag {
 			t.Errorf("%x gives the secrets of 9", other)
 		}
-	}
-}
-
-// TestRoutingRefusals sends authentic headers with malformed slots.
-func TestRoutingRefusals(t *testing.T) {
-	deliver := [SlotSize]byte{0: byte(Deliver), 13: 9}
-	client := [SlotSize]byte{0: byte(Client), 13: 9, 16: 1, 47: 1}
-	forward := [SlotSize]byte{0: byte(Forward), 1: 7, 5: 1, 13: 9, 16: 1, 63: 1}
-	key := LoadKey([32]byte{3: 1}, 77)
-	keys, err := NewKeys(Small, genesis, key)
-	if err != nil {
-		t.Fatal(err)
-	}
-	for _, row := range []struct {
-		name string
-		slot [SlotSize]byte
-		at   int
-		to   byte
-		want error
-	}{
-		{"deliver", deliver, 63, 0, nil},
-		{"client", client, 63, 0, nil},
-		{"forward", forward, 63, 0, nil},
-		{"no flag", deliver, 0, 0, ErrRouting},
-		{"forward and deliver", deliver, 0, 3, ErrRouting},
-		{"deliver and client", client, 0, 6, ErrRouting},
-		{"all three", client, 0, 7, ErrRouting},
-		{"unknown flag", deliver, 0, 8, ErrRouting},
-		{"known and unknown flag", forward, 0, 0x81, ErrRouting},
-		{"reserved, first", forward, 14, 1, ErrRouting},
-		{"reserved, second", deliver, 15, 1, ErrRouting},
-		{"deliver with a selector", deliver, 1, 1, ErrRouting},
-		{"deliver with an index", deliver, 5, 1, ErrRouting},
-		{"deliver with a body", deliver, 16, 1, ErrRouting},
-		{"deliver with the end of a body", deliver, 63, 1, ErrRouting},
-		{"client with a selector", client, 1, 1, ErrRouting},
-		{"client with an index", client, 2, 1, ErrRouting},
-		{"client with bytes after the id", client, 48, 1, ErrRouting},
-		{"client with a last byte", client, 63, 1, ErrRouting},
-	} {
-		t.Run(row.name, func(t *testing.T) {
-			b := row.slot
-			b[row.at] = row.to
-			if _, err := keys.OpenHeader(Small.WrapSlot(key, genesis, bytes.NewReader(make([]byte, 32)), b)); !errors.Is(err, row.want) {
-				t.Errorf("OpenHeader: %v, want %v", err, row.want)
-			}
-			again, err := DecodeSlot(b)
-			if !errors.Is(err, row.want) || (err == nil && again != b) {
-				t.Errorf("decode: %v, want %v; written again as %x", err, row.want, again)
-			}
-		})
-	}
-}
-
-// TestPayloadRefusals sends payloads that are sealed properly and wrong inside.
-func TestPayloadRefusals(t *testing.T) {
-	rand := seeded("payloads")
-	r := newRoute(t, Small, rand, 1)
-	good := r.wrap(t, rand, []byte("hello"))
-	derived := Derive(r.keys[0], genesis, good[2:34])
-	for _, row := range []struct {
-		name   string
-		change func(payload []byte)
-		want   error
-	}{
-		{"as it is", func([]byte) {}, nil},
-		{"tag, first bit", func(p []byte) { p[0] = 0x80 }, ErrPayload},
-		{"tag, last bit", func(p []byte) { p[TagSize-1] = 1 }, ErrPayload},
-		{"length beyond the payload", func(p []byte) { binary.BigEndian.PutUint32(p[TagSize:], 2013) }, ErrPayload},
-		{"length beyond all", func(p []byte) { binary.BigEndian.PutUint32(p[TagSize:], 1<<32-1) }, ErrPayload},
-		{"length too short, so padding not zero", func(p []byte) { p[TagSize+3]-- }, ErrPayload},
-		{"last byte of padding", func(p []byte) { p[len(p)-1] = 1 }, ErrPayload},
-	} {
-		t.Run(row.name, func(t *testing.T) {
-			packet := bytes.Clone(good)
-			payload := packet[HeaderSize:]
-			OpenWide(payload, derived.Wide)
-			row.change(payload)
-			SealWide(payload, derived.Wide)
-			o, err := r.table(t, 0).OpenHeader(packet)
-			if err != nil {
-				t.Fatal(err)
-			}
-			if _, err := o.Finish(); !errors.Is(err, row.want) {
-				t.Errorf("Finish: %v, want %v", err, row.want)
-			}
-		})
 	}
 }
 

@@ -14,6 +14,8 @@ import (
 	"testing"
 
 	"golang.org/x/crypto/poly1305" //nolint:staticcheck // the bare primitive is what the specification names
+
+	. "tunic/onion"
 )
 
 // The twin is a second hand: the steps of docs/spec/onion.md as they are written
@@ -261,4 +263,55 @@ func (w twin) open(block []byte, keys []twinKeys, payload []byte) []byte {
 		payload = twinWide(keys[i][64:96], payload, false)
 	}
 	return twinWide(block[len(block)-32:], payload, true)
+}
+
+// checkTwin makes the packet and takes its layers off by the second hand.
+func (v *vector) checkTwin(t *testing.T) {
+	t.Helper()
+	g, _, _, _ := v.tables(t)
+	w := newTwin(byte(g), v.Genesis[:])
+	var path []twinHop
+	for _, n := range v.Nodes {
+		path = append(path, twinHop{n.Public, uint64(n.FirstEpoch), n.Index, n.Delay})
+	}
+	var packet, block []byte
+	var keys []twinKeys
+	if v.Token == nil {
+		packet = w.wrap(t, v.Random, uint32(v.Expiry), path, v.Message)
+	} else {
+		block, keys = w.surb(t, v.Random, uint32(v.Expiry), path, v.Token, v.SURBID)
+		if !bytes.Equal(block, v.SURB) {
+			t.Fatal("twin: another reply block")
+		}
+		packet = w.answer(block, v.Message)
+	}
+	for i, n := range v.Nodes {
+		l := v.Layers[i]
+		sum, payload := sha256.Sum256(packet[:w.header()]), sha256.Sum256(packet[w.header():])
+		if (l.Header != nil && !bytes.Equal(l.Header, packet[:w.header()])) || (l.Header == nil && !bytes.Equal(l.HeaderSHA256, sum[:])) ||
+			!bytes.Equal(l.PayloadSHA256, payload[:]) {
+			t.Fatalf("twin, layer %d: another packet", i)
+		}
+		slot, next, keys := w.peel(t, n.Private, uint64(n.FirstEpoch), packet)
+		if keys == nil {
+			t.Fatalf("twin, layer %d: another MAC", i)
+		}
+		if !bytes.Equal(keys[:32], l.MAC) || !bytes.Equal(keys[32:64], l.Stream) || !bytes.Equal(keys[64:96], l.Wide) || !bytes.Equal(keys[96:112], l.Tag) {
+			t.Fatalf("twin, layer %d: other keys", i)
+		}
+		if kind := Kind(slot[0]); kind.String() != l.Kind || binary.BigEndian.Uint32(slot[2:]) != l.NextIndex {
+			t.Fatalf("twin, layer %d: another slot, %x", i, slot[:16])
+		}
+		packet = next
+	}
+	plain := packet[w.header():]
+	if v.Token != nil {
+		if sum := sha256.Sum256(plain); !bytes.Equal(sum[:], v.Answer) {
+			t.Fatal("twin: another answer reaches the client")
+		}
+		plain = w.open(block, keys, plain)
+	}
+	if !bytes.Equal(plain, w.plain(v.Message)) {
+		t.Fatalf("twin: the payload ends as %.80x", plain)
+	}
 }

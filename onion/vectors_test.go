@@ -3,7 +3,6 @@ package onion_test
 import (
 	"bytes"
 	"crypto/sha256"
-	"encoding/binary"
 	"encoding/hex"
 	"encoding/json"
 	"fmt"
@@ -357,56 +356,5 @@ func (v *vector) check(t *testing.T) {
 		if err == nil || err.Error() != x.Error {
 			t.Errorf("layer %d, byte %d: %v, want %s", x.Layer, x.Offset, err, x.Error)
 		}
-	}
-}
-
-// checkTwin makes the packet and takes its layers off by the second hand.
-func (v *vector) checkTwin(t *testing.T) {
-	t.Helper()
-	g, _, _, _ := v.tables(t)
-	w := newTwin(byte(g), v.Genesis[:])
-	var path []twinHop
-	for _, n := range v.Nodes {
-		path = append(path, twinHop{n.Public, uint64(n.FirstEpoch), n.Index, n.Delay})
-	}
-	var packet, block []byte
-	var keys []twinKeys
-	if v.Token == nil {
-		packet = w.wrap(t, v.Random, uint32(v.Expiry), path, v.Message)
-	} else {
-		block, keys = w.surb(t, v.Random, uint32(v.Expiry), path, v.Token, v.SURBID)
-		if !bytes.Equal(block, v.SURB) {
-			t.Fatal("twin: another reply block")
-		}
-		packet = w.answer(block, v.Message)
-	}
-	for i, n := range v.Nodes {
-		l := v.Layers[i]
-		sum, payload := sha256.Sum256(packet[:w.header()]), sha256.Sum256(packet[w.header():])
-		if (l.Header != nil && !bytes.Equal(l.Header, packet[:w.header()])) || (l.Header == nil && !bytes.Equal(l.HeaderSHA256, sum[:])) ||
-			!bytes.Equal(l.PayloadSHA256, payload[:]) {
-			t.Fatalf("twin, layer %d: another packet", i)
-		}
-		slot, next, keys := w.peel(t, n.Private, uint64(n.FirstEpoch), packet)
-		if keys == nil {
-			t.Fatalf("twin, layer %d: another MAC", i)
-		}
-		if !bytes.Equal(keys[:32], l.MAC) || !bytes.Equal(keys[32:64], l.Stream) || !bytes.Equal(keys[64:96], l.Wide) || !bytes.Equal(keys[96:112], l.Tag) {
-			t.Fatalf("twin, layer %d: other keys", i)
-		}
-		if kind := Kind(slot[0]); kind.String() != l.Kind || binary.BigEndian.Uint32(slot[2:]) != l.NextIndex {
-			t.Fatalf("twin, layer %d: another slot, %x", i, slot[:16])
-		}
-		packet = next
-	}
-	plain := packet[w.header():]
-	if v.Token != nil {
-		if sum := sha256.Sum256(plain); !bytes.Equal(sum[:], v.Answer) {
-			t.Fatal("twin: another answer reaches the client")
-		}
-		plain = w.open(block, keys, plain)
-	}
-	if !bytes.Equal(plain, w.plain(v.Message)) {
-		t.Fatalf("twin: the payload ends as %.80x", plain)
 	}
 }

@@ -89,7 +89,7 @@ func (r *Relay) obey(c command) {
 	case c.cmd.Store != nil:
 		r.store(v, c)
 	default:
-		r.mail.Do(r.now(), v.epoch, c.cmd, mailbox.ByClient, func(o mailbox.Outcome) {
+		r.keep(r.now(), v.epoch, mail.Copy{Command: c.cmd}, mailbox.ByClient, func(o mailbox.Outcome) {
 			r.answer(c.epoch, c.cmd.Replies[0], o.Reply)
 			r.passOn(c.cmd, o)
 			r.free(c)
@@ -109,7 +109,7 @@ func (r *Relay) store(v *view, c command) {
 	copies := mail.SwarmMessage{
 		Kind: mail.SwarmCopies, Copies: []mail.Copy{{Serial: serial, Command: mail.Command{Store: s}}},
 	}.Encode() // before c may be freed
-	begun := r.mail.Do(r.now(), v.epoch, c.cmd, mailbox.ByClient, func(o mailbox.Outcome) {
+	begun := r.keep(r.now(), v.epoch, mail.Copy{Command: c.cmd}, mailbox.ByClient, func(o mailbox.Outcome) {
 		if waits {
 			r.stores.settle(r, serial, o, s.Content)
 		} else {
@@ -127,6 +127,7 @@ func (r *Relay) store(v *view, c command) {
 			r.stores.change(serial, false, func(w *waitingStore) { w.answered(id) })
 		}
 	}
+	r.cfg.Kill("after-copies")
 }
 
 // passOn tells the other members of a request, a bundle or a deletion.

@@ -23,6 +23,14 @@ func (c *client) do(member int, cmd mail.Command) mail.Reply {
 	return c.reply()
 }
 
+// direct is do over two hops: the guard, which is relay 0, and the member.
+func (c *client) direct(member int, cmd mail.Command) mail.Reply {
+	c.n.t.Helper()
+	cmd.Replies = [][]byte{c.surb(0)}
+	c.send(c.n.wrap(c.n.path(0, member), cmd.Encode()))
+	return c.reply()
+}
+
 // signers are the nodes whose receipts for s are in a reply, each verified.
 func (n *network) signers(s *mail.Store, r mail.Reply) (out []chain.NodeID) {
 	n.t.Helper()
@@ -73,6 +81,13 @@ func (n *network) rest(nodes ...*node) {
 	})
 }
 
+// standing is a clock that stands still between blocks: what is due in an epoch
+// is done at its beginning, and who cannot be reached is tried each time.
+func standing(_ int, c *relay.Config) {
+	c.StandingClock = true
+	c.Links = link.PoolConfig{BackoffMin: 1, BackoffMax: 1, GiveUp: 1, AnonymousBurst: 1 << 20}
+}
+
 func (n *network) items() (out []int) {
 	for _, nd := range n.nodes {
 		out = append(out, nd.Status().Items)
@@ -81,7 +96,7 @@ func (n *network) items() (out []int) {
 }
 
 func TestAStoreIsOnAMajorityBeforeItIsAnswered(t *testing.T) {
-	n := newNetwork(t, 5, nil, nil)
+	n := newNetwork(t, 5, nil, standing)
 	n.epoch()
 	c := n.client(0)
 	s, token, _ := storeCommand(n, genesis.Hour, 7)
@@ -112,14 +127,25 @@ func TestAStoreIsOnAMajorityBeforeItIsAnswered(t *testing.T) {
 	}
 	n.settled()
 	for i, nd := range n.nodes {
-		if x := nd.Counters(); len(x.CopiesRefused) > 0 || x.CopiesIn == 0 || x.AcksOut == 0 {
+		if x := nd.Counters(); refusals(x) > 0 || x.CopiesIn == 0 || x.AcksOut == 0 {
 			t.Errorf("member %d: %+v", i, x)
 		}
 	}
 }
 
+// refusals are those that honest relays do not see; at the beginning of an epoch
+// one may be asked by another that it does not know yet.
+func refusals(x relay.Counters) (n uint64) {
+	for why, v := range x.CopiesRefused {
+		if why != "stranger" && why != "outsider" {
+			n += v
+		}
+	}
+	return n
+}
+
 func TestRequestsAndBundlesReachAllMembers(t *testing.T) {
-	n := newNetwork(t, 5, nil, nil)
+	n := newNetwork(t, 5, nil, standing)
 	n.epoch()
 	c := n.client(0)
 	b := mail.Bundle{Ed: [32]byte(idOf(keyOf(210))), X: [32]byte{1}, Serial: 1, Until: n.l.at().Time + 100_000, Work: 4}
@@ -151,7 +177,7 @@ func TestMembersThatAreDown(t *testing.T) {
 	n := newNetwork(t, 5, nil, func(i int, c *relay.Config) {
 		disks[i] = &fullDisk{}
 		c.Store = disks[i]
-		c.Links = link.PoolConfig{BackoffMin: 1, BackoffMax: 1, GiveUp: 1}
+		standing(i, c)
 	})
 	n.epoch()
 	c := n.client(0)
@@ -185,7 +211,7 @@ func TestMembersThatAreDown(t *testing.T) {
 // What is not a listed node's, not of the form, forged or too much changes
 // nothing and is counted.
 func TestCopiesThatAreRefused(t *testing.T) {
-	n := newNetwork(t, 5, nil, nil)
+	n := newNetwork(t, 5, nil, standing)
 	n.epoch()
 	target := n.nodes[0]
 	refused := func(reason string, least uint64) {
@@ -239,6 +265,7 @@ func TestCopiesThatAreRefused(t *testing.T) {
 // its are.
 func TestFalseReceiptsAreFoundOut(t *testing.T) {
 	n := newNetwork(t, 3, nil, func(i int, c *relay.Config) {
+		standing(i, c)
 		if i == 2 {
 			c.Signer = liar{relay.NewSigner(c.Identity)}
 		}

@@ -83,6 +83,10 @@ type Counters struct {
 	CopiesIn      uint64            `json:"copies_in"`
 	AcksOut       uint64            `json:"acks_out"`
 	AcksIn        uint64            `json:"acks_in"`
+	Syncs         uint64            `json:"syncs"`          // sessions of anti-entropy that this node led
+	SyncsFailed   uint64            `json:"syncs_failed"`   // of these, those that did not come to their end
+	SyncGained    uint64            `json:"sync_gained"`    // rows that this node lacked
+	SyncGiven     uint64            `json:"sync_given"`     // and that others lacked
 	CopiesRefused map[string]uint64 `json:"copies_refused"` // frames, copies and acks, by reason; those that are zero are left out
 }
 
@@ -110,6 +114,8 @@ type counters struct {
 	dropped                            [drops]atomic.Uint64
 
 	copiesOut, copiesIn, acksOut, acksIn atomic.Uint64
+	syncs, syncsFailed                   atomic.Uint64
+	syncGained, syncGiven                atomic.Uint64
 	refused                              [refusedCopies]atomic.Uint64
 }
 
@@ -124,6 +130,7 @@ func (c *counters) snapshot() Counters {
 		Answers: c.answers.Load(), AnswersLost: c.answersLost.Load(),
 		BadHello: c.badHello.Load(), BadControl: c.badControl.Load(),
 		CopiesOut: c.copiesOut.Load(), CopiesIn: c.copiesIn.Load(), AcksOut: c.acksOut.Load(), AcksIn: c.acksIn.Load(),
+		Syncs: c.syncs.Load(), SyncsFailed: c.syncsFailed.Load(), SyncGained: c.syncGained.Load(), SyncGiven: c.syncGiven.Load(),
 		CopiesRefused: map[string]uint64{},
 	}
 	for why := range refusedCopies {

@@ -173,3 +173,37 @@ func TestProbesLeaveAtTheirTimes(t *testing.T) {
 		}
 	})
 }
+
+// TestAnswersOfOneCommandLeaveOneByOne: the answers to a poll do not leave their
+// member at one moment.
+func TestAnswersOfOneCommandLeaveOneByOne(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		n := newNetwork(t, 5, func(c *genesis.Core) { c.Params.MixingMean = 100 }, nil)
+		n.epoch()
+		c := n.client(0)
+		poll := &mail.Poll{Kind: mail.KindPair, At: n.l.at().Time, Member: n.nodes[1].ID()} // unsigned: refused, and answered all the same
+		var gaps []time.Duration
+		for range 20 {
+			c.send(n.wrap(n.path(0, 1), mail.Command{Poll: poll, Replies: [][]byte{c.surb(2, 0), c.surb(3, 0), c.surb(4, 0)}}.Encode()))
+			c.reply()
+			first := time.Now()
+			for range 2 {
+				c.reply()
+				gaps = append(gaps, time.Since(first))
+			}
+		}
+		var sum time.Duration
+		together := 0
+		for _, g := range gaps {
+			sum += g
+			if g < time.Millisecond {
+				together++
+			}
+		}
+		// One in a hundred is drawn below a millisecond.
+		if mean := sum / time.Duration(len(gaps)); together > 5 || mean < 50*time.Millisecond || mean > 200*time.Millisecond {
+			t.Errorf("%d of %d answers came with the first, %v after it on average", together, len(gaps), mean)
+		}
+		n.settled()
+	})
+}

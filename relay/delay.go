@@ -1,8 +1,8 @@
 package relay
 
 import (
-	"container/heap"
 	"context"
+	"math"
 	"sync"
 	"time"
 
@@ -23,33 +23,28 @@ type held struct {
 	packet *[]byte
 }
 
-// heldHeap orders packets by the time when they leave.
-type heldHeap []held
-
-func (h heldHeap) Len() int           { return len(h) }
-func (h heldHeap) Less(i, j int) bool { return h[i].at.Before(h[j].at) }
-func (h heldHeap) Swap(i, j int)      { h[i], h[j] = h[j], h[i] }
-func (h *heldHeap) Push(x any)        { *h = append(*h, x.(held)) }
-func (h *heldHeap) Pop() any {
-	old := *h
-	x := old[len(old)-1]
-	old[len(old)-1] = held{}
-	*h = old[:len(old)-1]
-	return x
+// due is the place of a packet in the heap.
+type due struct {
+	at   time.Duration // since the queue was made
+	slot int32
 }
 
-// delayQueue holds packets, all with one timer.
+// delayQueue holds packets, all with one timer, in a heap by the time when they
+// leave. What moves in the heap is small; the packets stay in their slots.
 type delayQueue struct {
 	limit int
 	wake  chan struct{} // one token when the earliest packet has changed
+	base  time.Time
 
 	mu     sync.Mutex
-	heap   heldHeap
+	heap   []due
+	slots  []held
+	free   []int32 // slots without a packet
 	closed bool
 }
 
 func newDelayQueue(limit int) *delayQueue {
-	return &delayQueue{limit: limit, wake: make(chan struct{}, 1)}
+	return &delayQueue{limit: limit, wake: make(chan struct{}, 1), base: time.Now()}
 }
 
 // put takes a packet; false where the queue is full, and stopped where it is
@@ -60,8 +55,16 @@ func (q *delayQueue) put(h held) (ok, stopped bool) {
 	if q.closed || len(q.heap) >= q.limit {
 		return false, q.closed
 	}
-	heap.Push(&q.heap, h)
-	if q.heap[0].packet == h.packet {
+	d := due{at: h.at.Sub(q.base)}
+	if n := len(q.free); n > 0 {
+		d.slot, q.free = q.free[n-1], q.free[:n-1]
+		q.slots[d.slot] = h
+	} else {
+		d.slot = int32(len(q.slots))
+		q.slots = append(q.slots, h)
+	}
+	q.heap = append(q.heap, d)
+	if q.up(len(q.heap) - 1); q.heap[0].slot == d.slot {
 		select {
 		case q.wake <- struct{}{}:
 		default:
@@ -70,34 +73,79 @@ func (q *delayQueue) put(h held) (ok, stopped bool) {
 	return true, false
 }
 
+// up and down put the packet at i of the heap into its place, towards the front
+// or the end.
+func (q *delayQueue) up(i int) {
+	d := q.heap[i]
+	for i > 0 && d.at < q.heap[(i-1)/2].at {
+		q.heap[i] = q.heap[(i-1)/2]
+		i = (i - 1) / 2
+	}
+	q.heap[i] = d
+}
+
+func (q *delayQueue) down(i int) {
+	d := q.heap[i]
+	for {
+		child := 2*i + 1
+		if child+1 < len(q.heap) && q.heap[child+1].at < q.heap[child].at {
+			child++
+		}
+		if child >= len(q.heap) || d.at <= q.heap[child].at {
+			break
+		}
+		q.heap[i] = q.heap[child]
+		i = child
+	}
+	q.heap[i] = d
+}
+
+// pop takes the earliest packet out.
+func (q *delayQueue) pop() held {
+	slot, last := q.heap[0].slot, len(q.heap)-1
+	q.heap[0] = q.heap[last]
+	if q.heap = q.heap[:last]; last > 0 {
+		q.down(0)
+	}
+	h := q.slots[slot]
+	q.slots[slot] = held{}
+	q.free = append(q.free, slot)
+	return h
+}
+
 // hurry makes the packets due that wait for a directory: there is a new one.
 func (q *delayQueue) hurry() {
 	q.mu.Lock()
 	defer q.mu.Unlock()
 	for i := range q.heap {
-		if q.heap[i].early != nil {
-			q.heap[i].at = time.Time{}
+		if q.slots[q.heap[i].slot].early != nil {
+			q.heap[i].at = math.MinInt64 / 2
+			q.up(i) // those before it are in order, and it is the first of them now
 		}
 	}
-	heap.Init(&q.heap)
 	select {
 	case q.wake <- struct{}{}:
 	default:
 	}
 }
 
-// due removes the packets whose time has come and says how long the next waits;
-// negative where there is none.
+// dueBatch is how many packets leave the queue while those who put others into it
+// wait.
+const dueBatch = 64
+
+// due removes packets whose time has come, a batch of them at most, and says how
+// long the next waits; negative where there is none.
 func (q *delayQueue) due(now time.Time, out []held) ([]held, time.Duration) {
 	q.mu.Lock()
 	defer q.mu.Unlock()
-	for len(q.heap) > 0 && !q.heap[0].at.After(now) {
-		out = append(out, heap.Pop(&q.heap).(held))
+	at := now.Sub(q.base)
+	for len(q.heap) > 0 && q.heap[0].at <= at && len(out) < dueBatch {
+		out = append(out, q.pop())
 	}
 	if len(q.heap) == 0 {
 		return out, -1
 	}
-	return out, q.heap[0].at.Sub(now)
+	return out, max(0, q.heap[0].at-at)
 }
 
 // run hands packets to release when they are due, until ctx ends; what is left
@@ -109,8 +157,9 @@ func (q *delayQueue) run(ctx context.Context, release, drop func(held)) {
 	for ctx.Err() == nil {
 		var wait time.Duration
 		out, wait = q.due(time.Now(), out[:0])
-		for _, h := range out {
+		for i, h := range out {
 			release(h)
+			out[i] = held{}
 		}
 		if len(out) > 0 {
 			continue
@@ -127,8 +176,11 @@ func (q *delayQueue) run(ctx context.Context, release, drop func(held)) {
 	}
 	q.mu.Lock()
 	q.closed = true
-	left := q.heap
-	q.heap = nil
+	var left []held
+	for _, d := range q.heap {
+		left = append(left, q.slots[d.slot])
+	}
+	q.heap, q.slots, q.free = nil, nil, nil
 	q.mu.Unlock()
 	for _, h := range left {
 		drop(h)

@@ -40,6 +40,8 @@ type owner struct {
 	sealed    chain.SealedHeader
 	lists     map[chain.Epoch]*directory.List
 	rings     *rings                             // of the newest of lists that was the head's epoch's
+	past      []*rings                           // and of those before, the newest first
+	planned   chain.Epoch                        // the epoch of the last plan
 	listed    map[chain.Epoch]chain.SealedHeader // a header of each list
 	unknown   bool                               // the ledger does not know this node
 
@@ -253,6 +255,11 @@ func (o *owner) act(ctx context.Context, e Event) error {
 	if newEpoch || first {
 		o.hellos.begin(h.DirEpoch, o.view.Load().hello())
 		o.greet()
+		o.stores.forgive()
+	}
+	if l := o.rings.list; l.Epoch == h.DirEpoch && (first || o.planned != l.Epoch) {
+		o.planned = l.Epoch
+		o.plan(o.rings)
 	}
 	o.cfg.OnSynced(h.Height)
 	return nil
@@ -269,6 +276,7 @@ func (o *owner) revert(h chain.Header) {
 	o.ballots.reset()
 	clear(o.lists)
 	clear(o.listed)
+	o.past = nil
 	// Keys whose first epoch is now far ahead would share selectors with new ones.
 	if _, err := o.keys.retire(h.Time, func(k onionKey) bool { return k.FirstEpoch() > h.DirEpoch+1 }); err != nil {
 		o.log.Error("cannot change onion keys", "error", err)

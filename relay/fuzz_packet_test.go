@@ -120,6 +120,7 @@ func FuzzPacket(f *testing.F) {
 	f.Add(uint8(0), uint8(0), uint32(0), uint16(434), uint8(1), []byte("payload"))
 	f.Add(uint8(2), uint8(1), uint32(0), uint16(0), uint8(0), []byte("client"))
 	f.Add(uint8(1), uint8(3), uint32(0), uint16(0), uint8(0), []byte("too early"))
+	f.Add(uint8(1), uint8(131), uint32(1), uint16(0), uint8(0), []byte("too long")) // epoch + 1
 
 	f.Fuzz(func(t *testing.T, kind, later uint8, index uint32, at uint16, xor uint8, msg []byte) {
 		g, expiry := onion.Small, z.epoch+chain.Epoch(later%5)
@@ -127,6 +128,10 @@ func FuzzPacket(f *testing.F) {
 			expiry-- // it would be held until it is counted
 		}
 		hops := append([]onion.Hop{}, z.hops...)
+		late := later >= 128 // asks to be held for longer than anyone may
+		if late {
+			hops[0].Delay = 1 << 31
+		}
 		var packet []byte
 		var err error
 		switch kind % 3 {
@@ -160,11 +165,15 @@ func FuzzPacket(f *testing.F) {
 		case expiry > z.epoch+2:
 			want = []string{"no-list"}
 		case kind%3 == 1 && expiry != z.epoch+1:
-			want = []string{"no-list", "next-hop", "forwarded"} // of another epoch's list
+			want = []string{"no-list", "next-hop", "forwarded", "delay-bound"} // of another epoch's list
 		case kind%3 == 1 && int64(index) >= int64(z.entries):
 			want = []string{"next-hop"}
+		case kind%3 == 1 && late:
+			want = []string{"delay-bound"}
 		case kind%3 == 1:
 			want = []string{"forwarded", "link"}
+		case kind%3 == 2 && late:
+			want = []string{"delay-bound"}
 		case kind%3 == 2:
 			want = []string{"client"}
 		case changed:

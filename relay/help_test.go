@@ -8,6 +8,7 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"os"
 	"slices"
 	"sync"
 	"testing"
@@ -29,6 +30,10 @@ import (
 var small = mail.FormatOf(onion.Small)
 
 func TestMain(m *testing.M) {
+	if dir := os.Getenv(crashDir); dir != "" {
+		crash(dir)
+		return
+	}
 	// goleveldb's pool of buffers outlives Close by up to a second.
 	goleak.VerifyTestMain(m, goleak.IgnoreTopFunction("github.com/syndtr/goleveldb/leveldb.(*DB).mpoolDrain"))
 }
@@ -61,9 +66,10 @@ type ledger struct {
 	away    bool             // cannot be asked
 	params  *genesis.InForce // for the next block's event
 	vrf     map[chain.NodeID][32]byte
-	judged  []relay.Unlisted  // in every epoch
-	asks    []relay.Challenge // in every epoch
-	passed  [][]byte          // transactions
+	judged  []relay.Unlisted                     // in every epoch
+	asks    []relay.Challenge                    // in every epoch
+	passed  [][]byte                             // transactions
+	place   func(chain.Epoch, []directory.Entry) // into swarms; all are in one
 }
 
 func newLedger(t testing.TB, change func(*genesis.Core)) *ledger {
@@ -120,6 +126,9 @@ func (l *ledger) seal(now chain.Time, change func(*chain.Header)) chain.SealedHe
 					Onion: directory.Key{First: key.First, Key: key.Key}, OnionNext: directory.Key{First: next.First, Key: next.Key}, Performance: 1000,
 				})
 			}
+		}
+		if l.place != nil {
+			l.place(epoch, entries)
 		}
 		l.lists[epoch], _ = directory.NewList(epoch, entries)
 	}
@@ -440,7 +449,7 @@ func (c *client) receive(body []byte) {
 	if err != nil {
 		return
 	}
-	if r, err := small.DecodeReply(message); err == nil {
+	if r, err := mail.FormatOf(relay.Geometry(c.n.l.core)).DecodeReply(message); err == nil {
 		c.got <- mail.Reply{Code: r.Code, Body: bytes.Clone(r.Body)}
 	}
 }

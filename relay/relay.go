@@ -186,6 +186,9 @@ type Config struct {
 	Shared *Shared
 	// Rand is the source of onion keys (crypto/rand).
 	Rand io.Reader
+	// Kill is called at named points, for tests that end the process there: those
+	// of mailbox.Config, after-copies and before-answer (not called).
+	Kill func(point string)
 	// BootID names the machine's present boot, so that a machine crash can be
 	// told from a crash of the process (the kernel's).
 	BootID string
@@ -196,6 +199,11 @@ type Config struct {
 	// (1,024), Delayed be held for their delay (16,384), and ReplayTags be
 	// remembered for as long as their onion keys live (4,194,304).
 	Workers, Queue, Delayed, ReplayTags int
+	// OwnThreads gives each worker a thread of the system, which others may
+	// interrupt, so that a flood of packets to peel does not keep what comes in
+	// on quiet links waiting. It is for a process that runs one relay, with
+	// GOMAXPROCS above Workers (false).
+	OwnThreads bool
 	// Clients is how many client tokens may be attached (4,096), Mailers how
 	// many mailbox commands may be under way (256), Stores how many stores that
 	// are on disk here may wait for other members (4,096).
@@ -260,6 +268,9 @@ func (c Config) withDefaults() Config {
 	if c.Verified == nil {
 		c.Verified = statement.NewVerified()
 	}
+	if c.Kill == nil {
+		c.Kill = func(string) {}
+	}
 	if c.OnSynced == nil {
 		c.OnSynced = func(chain.Height) {}
 	}
@@ -315,13 +326,16 @@ type Relay struct {
 	copies    chan copied   // of members, to the mailers
 	stores    *stores
 	members   *members
+	asking    *asking
+	talk      *talk
+	errands   *errands
 	sweeping  atomic.Bool
 	draining  atomic.Bool // Run's context has ended
 	buffers   sync.Pool   // of *[]byte, one packet each
 	wg        sync.WaitGroup
 	mailers   sync.WaitGroup
 
-	acksPerFrame int
+	acksPerFrame, frameRoom int
 
 	mu      sync.Mutex
 	running bool // what Run makes is there

@@ -1,11 +1,13 @@
 package relay
 
 import (
+	"bytes"
 	"encoding/binary"
 	"math"
 	"slices"
 
 	"tunic/chain"
+	"tunic/onion/mail"
 	"tunic/registry/directory"
 )
 
@@ -112,4 +114,35 @@ func (r *rings) of(mailbox [32]byte) (s directory.Swarm) {
 		s.Former = r.before.members[i]
 	}
 	return s
+}
+
+// overlapping are the numbers of the swarms that keep any of the mailboxes of
+// spans.
+func (r *ring) overlapping(spans []span) (out []int) {
+	for i := range r.ids {
+		if slices.ContainsFunc(r.spans(i), func(a span) bool { return slices.ContainsFunc(spans, a.overlaps) }) {
+			out = append(out, i)
+		}
+	}
+	return out
+}
+
+func (a span) overlaps(b span) bool {
+	return (a.upper == nil || bytes.Compare(b.lower, a.upper) < 0) && (b.upper == nil || bytes.Compare(a.lower, b.upper) < 0)
+}
+
+// has reports whether the rows of a mailbox lie in the span.
+func (a span) has(id mail.ID) bool {
+	return bytes.Compare(id[:], a.lower) >= 0 && (a.upper == nil || bytes.Compare(id[:], a.upper) < 0)
+}
+
+// and is what two spans have in common, which is not nothing.
+func (a span) and(b span) span {
+	if bytes.Compare(b.lower, a.lower) > 0 {
+		a.lower = b.lower
+	}
+	if a.upper == nil || b.upper != nil && bytes.Compare(b.upper, a.upper) < 0 {
+		a.upper = b.upper
+	}
+	return a
 }

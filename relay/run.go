@@ -90,8 +90,8 @@ func (r *Relay) open(f *folder) (_ *owner, closeState func() error, err error) {
 		store = r.cfg.WrapStore(store)
 	}
 	r.mail, err = mailbox.New(mailbox.Config{
-		Self: r.id, Genesis: r.cfg.Genesis, Start: r.cfg.Core.Time, Params: r.params, Format: r.format, Store: store, Sign: r.signReceipt, Flush: r.flushAcks,
-		MaxItems: r.cfg.MailItems, MaxBundles: r.cfg.MailBundles,
+		Self: r.id, Genesis: r.cfg.Genesis, Start: r.cfg.Core.Time, Params: r.params, Format: r.format, Store: store, Sign: r.signReceipt,
+		MaxItems: r.cfg.MailItems, MaxBundles: r.cfg.MailBundles, Flush: r.flushAcks, Kill: r.cfg.Kill,
 	})
 	if err == nil {
 		err = f.mark("running")
@@ -140,8 +140,13 @@ func (r *Relay) serve(ctx context.Context, o *owner) error {
 	r.commands = make(chan command, r.cfg.Mailers)
 	r.members = newMembers(BodySize(r.cfg.Core))
 	r.copies = make(chan copied, r.members.limit)
-	r.acksPerFrame = min(mail.MaxAcks, (link.MaxData(BodySize(r.cfg.Core))-3)/mail.AckSize)
-	r.stores = newStores(r.cfg.Stores, func(w *waitingStore, reply mail.Reply) { r.answer(w.epoch, w.block, reply) })
+	r.asking, r.talk, r.errands = newAsking(), newTalk(), newErrands()
+	r.frameRoom = link.MaxData(BodySize(r.cfg.Core)) - mail.SwarmOverhead
+	r.acksPerFrame = min(mail.MaxAcks, r.frameRoom/mail.AckSize)
+	r.stores = newStores(r.cfg.Stores, func(w *waitingStore, reply mail.Reply) {
+		r.cfg.Kill("before-answer")
+		r.answer(w.epoch, w.block, reply)
+	})
 	r.reports = make(chan report, 256)
 	r.passing = &passing{ctx: ctx}
 
@@ -158,12 +163,12 @@ func (r *Relay) serve(ctx context.Context, o *owner) error {
 		r.hellos.open(l, r.view.Load().hello())
 	}
 	pool.OnFrame = r.onFrame
-	pool.OnLost = r.stores.lost
+	pool.OnLost = r.lost
 	pool.OnClose = func(l *link.Link) {
 		r.hellos.close(l)
 		r.clients.detach(l)
-		if id, known := l.Peer(); known {
-			r.stores.lost(id)
+		if id, known := l.Peer(); known && !r.pool.Connected(id) {
+			r.lost(id)
 		}
 	}
 	r.pool = link.NewPool(r.cfg.Transport, r.resolve, pool)
@@ -181,6 +186,8 @@ func (r *Relay) serve(ctx context.Context, o *owner) error {
 		r.wg.Go(func() { r.mailer(work) })
 	}
 	r.wg.Go(func() { r.stores.run(work) })
+	r.wg.Go(func() { r.answerer(work) })
+	r.wg.Go(func() { r.syncer(ctx) })
 	r.wg.Go(func() {
 		r.delay.run(work,
 			r.release,
@@ -211,6 +218,9 @@ func (r *Relay) serve(ctx context.Context, o *owner) error {
 			continue
 		case c := <-r.copies:
 			r.members.end(c.from)
+			continue
+		case c := <-r.asking.queue:
+			r.asking.end(c.from, 0)
 			continue
 		default:
 		}

@@ -4,6 +4,7 @@ import (
 	"encoding/binary"
 	"io"
 	"maps"
+	"slices"
 	"sync"
 
 	"tunic/chain"
@@ -12,14 +13,28 @@ import (
 
 // show makes the present state visible to the workers and to Status.
 func (o *owner) show() {
-	if l := o.lists[o.head.DirEpoch]; l != nil && (o.rings == nil || o.rings.list != l || o.rings.removed != len(o.head.Removals)) {
-		o.rings = newRings(o.id, l, o.head.Removals)
-	}
+	o.turn()
 	v := &view{
 		synced: o.synced, state: o.describeState(), fork: o.head.Fork, epoch: o.head.DirEpoch, height: o.head.Height, time: o.head.Time,
-		lists: maps.Clone(o.lists), hello: o.hello(), sealed: o.headShown(), committed: o.committed, removed: o.head.Removals, rings: o.rings,
+		lists: maps.Clone(o.lists), hello: o.hello(), sealed: o.headShown(), committed: o.committed, removed: o.head.Removals,
+		rings: o.rings, past: o.past,
 	}
 	o.view.Store(v)
+}
+
+// turn makes the rings of the head's list, where it is there and they are not.
+func (o *owner) turn() {
+	l := o.lists[o.head.DirEpoch]
+	if l == nil || o.rings.list == l && o.rings.removed == len(o.head.Removals) {
+		return
+	}
+	before := o.past
+	if len(before) > 0 && before[0].list.Epoch == l.Epoch {
+		before = before[1:] // somebody was removed since
+	}
+	o.rings = newRings(o.id, l, o.head.Removals)
+	o.past = slices.Concat([]*rings{o.rings}, before)
+	o.past = o.past[:min(len(o.past), keptLists)]
 }
 
 // headShown makes the encoded head where somebody asks for it; nil while there is

@@ -78,7 +78,7 @@ func (r *Relay) Motion() (now int64, total uint64) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	if r.running {
-		now += int64(r.pool.Pending() + len(r.mailing) + r.stores.count() + r.members.busy())
+		now += int64(r.pool.Pending() + len(r.mailing) + r.stores.count() + r.members.busy() + r.asking.busy() + r.errands.busy())
 	}
 	return now, total
 }

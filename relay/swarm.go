@@ -1,6 +1,7 @@
 package relay
 
 import (
+	"encoding/binary"
 	"fmt"
 	"math/rand/v2"
 	"slices"
@@ -25,10 +26,11 @@ const (
 	CopyForged                       // a signature, work or token that is not good
 	CopyStale                        // of a time, an epoch or a serial that is over
 	CopyFull                         // no room, or the disk failed
+	CopyOutsider                     // a question about mailboxes that are not the sender's to ask about
 	refusedCopies
 )
 
-var refusedCopyNames = [refusedCopies]string{"stranger", "malformed", "flood", "forged", "stale", "full"}
+var refusedCopyNames = [refusedCopies]string{"stranger", "malformed", "flood", "forged", "stale", "full", "outsider"}
 
 func (c RefusedCopy) String() string {
 	if c < refusedCopies {
@@ -138,26 +140,45 @@ func (r *Relay) onSwarm(l *link.Link, data []byte) {
 	if known {
 		_, known = r.view.Load().find(from)
 	}
-	if !known {
-		r.count.refuse(CopyStranger)
-		return
-	}
 	kind := mail.SwarmKind(0)
 	if len(data) > 1 {
 		kind = mail.SwarmKind(data[1])
 	}
+	if !known {
+		r.count.refuse(CopyStranger)
+		if kind == mail.SwarmAsk && len(data) >= 10 {
+			// It may see the new list a moment before this node; it asks again.
+			_ = l.Send(link.Frame{Type: link.Swarm, Data: mail.SwarmMessage{Kind: mail.SwarmSums, ID: binary.BigEndian.Uint64(data[2:])}.Encode()})
+		}
+		return
+	}
+	// The channels have room for all that may be under way.
 	switch kind {
 	case mail.SwarmAcks:
 		r.onAcks(from, data)
-	default:
+	case mail.SwarmCopies, mail.SwarmPush:
 		if !r.members.begin(from) {
 			r.count.refuse(CopyFlood)
 			return
 		}
-		buf := r.buffers.Get().(*[]byte)
-		n := copy(*buf, data)
-		r.copies <- copied{from, buf, (*buf)[:n]} // has room for all that may be under way
+		r.copies <- r.copied(from, data)
+	case mail.SwarmAsk, mail.SwarmList, mail.SwarmWant:
+		if !r.asking.begin(from) {
+			r.count.refuse(CopyFlood)
+			return
+		}
+		r.asking.queue <- r.copied(from, data)
+	default:
+		if len(data) < 10 || !r.talk.answered(from, binary.BigEndian.Uint64(data[2:]), data) {
+			r.count.refuse(CopyMalformed)
+		}
 	}
+}
+
+func (r *Relay) copied(from chain.NodeID, data []byte) copied {
+	buf := r.buffers.Get().(*[]byte)
+	n := copy(*buf, data)
+	return copied{from, buf, (*buf)[:n]}
 }
 
 // carry works on a frame of a member.
@@ -167,28 +188,66 @@ func (r *Relay) carry(c copied) {
 		r.members.end(c.from)
 	}
 	m, err := r.format.DecodeSwarm(c.data)
-	if err != nil || m.Kind != mail.SwarmCopies || len(m.Copies) == 0 {
+	if err != nil || len(m.Copies) == 0 {
 		r.count.refuse(CopyMalformed)
 		end()
 		return
+	}
+	via := mailbox.ByCopy
+	if m.Kind == mail.SwarmPush {
+		via = mailbox.BySync
 	}
 	left := newCountdown(len(m.Copies), end)
 	now, epoch := r.now(), r.view.Load().epoch
 	var atSight bool
 	for _, x := range m.Copies {
 		r.count.copiesIn.Add(1)
-		done := func(o mailbox.Outcome) {
+		atSight = !r.keep(now, epoch, x, via, func(o mailbox.Outcome) {
 			r.taken(c.from, x, o)
 			left.done()
-		}
-		if t := x.Tombstone; t != nil {
-			atSight = !r.mail.Bury(now, *t, done) || atSight
-			continue
-		}
-		atSight = !r.mail.Do(now, epoch, x.Command, mailbox.ByCopy, done) || atSight
+		}) || atSight
 	}
 	if atSight {
 		r.flushAcks()
+	}
+}
+
+// keep does what a copy asks for, as mailbox.Do does.
+func (r *Relay) keep(now chain.Time, epoch chain.Epoch, c mail.Copy, via mailbox.Via, done func(mailbox.Outcome)) bool {
+	kept := func(o mailbox.Outcome) {
+		if o.Reply.Code == mail.CodeStored || o.Reply.Code == mail.CodeAccepted {
+			r.noteStray(c)
+		}
+		done(o)
+	}
+	if c.Tombstone != nil {
+		return r.mail.Bury(now, *c.Tombstone, kept)
+	}
+	return r.mail.Do(now, epoch, c.Command, via, kept)
+}
+
+// noteStray has what another swarm keeps handed over to it.
+func (r *Relay) noteStray(c mail.Copy) {
+	rs := r.view.Load().rings
+	var id mail.ID
+	switch x := c.Command; {
+	case c.Tombstone != nil:
+		id = c.Tombstone.Mailbox
+	case x.Store != nil:
+		id = x.Store.Mailbox()
+	case x.Request != nil:
+		id = mail.AccountMailbox(x.Request.Account)
+	case x.PutBundle != nil:
+		b, err := mail.DecodeBundle(x.PutBundle.Bundle)
+		if err != nil {
+			return
+		}
+		id = mail.AccountMailbox(b.Account())
+	default:
+		return
+	}
+	if rs.now.at(binary.BigEndian.Uint64(id[:8])) != rs.swarm {
+		r.errands.stray()
 	}
 }
 
@@ -203,7 +262,9 @@ func (r *Relay) taken(from chain.NodeID, c mail.Copy, o mailbox.Outcome) {
 	}
 	a := mail.Ack{Serial: c.Serial, Code: code}
 	switch {
-	case code == mail.CodeStored && o.Receipt != nil:
+	case code == mail.CodeStored && o.Receipt == nil:
+		a.Code = mail.CodeAccepted // no receipt was asked for
+	case code == mail.CodeStored:
 		s, err := statement.Decode(o.Receipt)
 		x, err2 := statement.DecodeReceipt(s.Body)
 		if err != nil || err2 != nil {
@@ -236,6 +297,13 @@ func (r *Relay) flushAcks() {
 	}
 }
 
+// lost ends the waits for a member that cannot be reached, or whose link has
+// closed.
+func (r *Relay) lost(id chain.NodeID) {
+	r.stores.lost(id)
+	r.talk.lost(id)
+}
+
 // tell sends a message to a member.
 func (r *Relay) tell(to chain.NodeID, message []byte) error {
 	return r.pool.Send(to, link.Frame{Type: link.Swarm, Data: message})
@@ -250,7 +318,9 @@ func (r *Relay) onAcks(from chain.NodeID, data []byte) {
 	}
 	for _, a := range m.Acks {
 		r.count.acksIn.Add(1)
-		r.stores.ack(r, from, a) // most come when the store has been answered
+		if !r.talk.ack(from, a) {
+			r.stores.ack(r, from, a) // most come when the store has been answered
+		}
 	}
 }
 

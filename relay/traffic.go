@@ -1,6 +1,7 @@
 package relay
 
 import (
+	"runtime"
 	"sync/atomic"
 	"time"
 
@@ -26,6 +27,7 @@ type view struct {
 	removed   []chain.NodeID                  // since the epoch began, ascending
 	sealed    func() []byte                   // the encoded head; nil while there is none, or where no reply holds it
 	rings     *rings                          // of the epoch's list, or the newest before that is there
+	past      []*rings                        // and of the few before, the newest first
 }
 
 // find is the entry of a node in the newest list that has it.
@@ -117,6 +119,10 @@ func (r *Relay) drop(why Drop, buf *[]byte) {
 
 // worker peels packets until the queue closes.
 func (r *Relay) worker() {
+	if r.cfg.OwnThreads {
+		ownThread()
+		defer runtime.UnlockOSThread()
+	}
 	var from *lane
 	junk := false
 	for {

@@ -58,6 +58,24 @@ func (e BallotReasons) Valid() bool {
 	}
 }
 
+// Defines values for DisclosedKey.
+const (
+	Identity DisclosedKey = "identity"
+	Onion    DisclosedKey = "onion"
+)
+
+// Valid indicates whether the value is a known member of the DisclosedKey enum.
+func (e DisclosedKey) Valid() bool {
+	switch e {
+	case Identity:
+		return true
+	case Onion:
+		return true
+	default:
+		return false
+	}
+}
+
 // Defines values for HealthStatus.
 const (
 	Ok HealthStatus = "ok"
@@ -628,6 +646,61 @@ type DirectoryRoot struct {
 	// Root Example: 9f86d081884c7d659a2feaa0c55ad015a3bf4f1b2b0b822cd15d6c15b0f00a08
 	Root   Hash  `json:"root"`
 	TimeMs int64 `json:"time_ms"`
+}
+
+// Disclosed which key somebody has shown to know
+type Disclosed struct {
+	// CommittedEpoch in which the commit was made that the proof opens
+	CommittedEpoch int64 `json:"committed_epoch"`
+
+	// FirstEpoch of the onion key, by which it is named; 0 for the identity key
+	FirstEpoch int64        `json:"first_epoch"`
+	Key        DisclosedKey `json:"key"`
+}
+
+// DisclosedKey defines model for Disclosed.Key.
+type DisclosedKey string
+
+// Disclosure a live commit to disclose a node's key
+type Disclosure struct {
+	// Account EIP-55 in answers
+	//
+	// Example: 0xd8dA6BF26964aF9D7eEd9e03E53415D37aA96045
+	Account Address `json:"account"`
+
+	// Commitment Example: 9f86d081884c7d659a2feaa0c55ad015a3bf4f1b2b0b822cd15d6c15b0f00a08
+	Commitment Hash `json:"commitment"`
+
+	// Deposit units; 10^9 are 1 TUN
+	//
+	// Example: 12500000000
+	Deposit Amount `json:"deposit"`
+
+	// Epoch in which it was made; it can be opened in later ones
+	Epoch  int64 `json:"epoch"`
+	Height int64 `json:"height"`
+
+	// Held units; 10^9 are 1 TUN
+	//
+	// Example: 12500000000
+	Held Amount `json:"held"`
+
+	// LapsesHeight the first block in which it is gone; absent until the next epoch has begun
+	LapsesHeight *int64 `json:"lapses_height,omitempty"`
+
+	// Number within its epoch: lower is older
+	Number int64 `json:"number"`
+
+	// Offence Example: 9f86d081884c7d659a2feaa0c55ad015a3bf4f1b2b0b822cd15d6c15b0f00a08
+	Offence *Hash `json:"offence,omitempty"`
+}
+
+// DisclosurePage defines model for DisclosurePage.
+type DisclosurePage struct {
+	Height     int64        `json:"height"`
+	Items      []Disclosure `json:"items"`
+	NextCursor *string      `json:"next_cursor,omitempty"`
+	Total      int64        `json:"total"`
 }
 
 // Eip712 defines model for Eip712.
@@ -1262,7 +1335,7 @@ type Settlement struct {
 
 // SignedMessage Example: {"kind":"transfer","message":{"amount":"12500000000","fee":"1000","nonce":"0","to":"0xd8dA6BF26964aF9D7eEd9e03E53415D37aA96045","validUntil":"500"},"signature":"0x8f1c5b1a6f0d3e9b7c2a4d6e8f0a1b3c5d7e9f1a2b4c6d8e0f2a4b6c8d0e2f4a1b3d5f7a9c1e3f5b7d9f1a3c5e7f9b1d3f5a7c9e1f3b5d7f9a1c3e5f7b9d1f3a1b"}
 type SignedMessage struct {
-	// Kind transfer, register, contribute, request-unlock, withdraw, submit-proof, change-params, challenge
+	// Kind transfer, register, contribute, request-unlock, withdraw, submit-proof, change-params, challenge, commit-disclosure
 	Kind string `json:"kind"`
 
 	// Message the EIP-712 message; integers as decimal strings, bytes as 0x hex, nothing left out
@@ -1283,8 +1356,11 @@ type Slash struct {
 
 	// Correlation the further loss where many are punished in one window
 	Correlation *Correlation `json:"correlation,omitempty"`
-	Epoch       int64        `json:"epoch"`
-	Height      int64        `json:"height"`
+
+	// Disclosed which key somebody has shown to know
+	Disclosed *Disclosed `json:"disclosed,omitempty"`
+	Epoch     int64      `json:"epoch"`
+	Height    int64      `json:"height"`
 
 	// Judged what a quorum found
 	Judged *Judged        `json:"judged,omitempty"`
@@ -1436,13 +1512,8 @@ type Status struct {
 
 	// Claim what traffic is protected against
 	Claim string `json:"claim"`
-
-	// Deposits units; 10^9 are 1 TUN
-	//
-	// Example: 12500000000
-	Deposits Amount `json:"deposits"`
-	Dev      bool   `json:"dev"`
-	Epoch    int64  `json:"epoch"`
+	Dev   bool   `json:"dev"`
+	Epoch int64  `json:"epoch"`
 
 	// EpochEndsMs when the next epoch is due
 	EpochEndsMs int64 `json:"epoch_ends_ms"`
@@ -1454,7 +1525,10 @@ type Status struct {
 	// Head Example: 9f86d081884c7d659a2feaa0c55ad015a3bf4f1b2b0b822cd15d6c15b0f00a08
 	Head   Hash  `json:"head"`
 	Height int64 `json:"height"`
-	Listed int   `json:"listed"`
+
+	// Held deposits of challenges and of commits to disclosures, and reporters' parts that wait for these
+	Held   string `json:"held"`
+	Listed int    `json:"listed"`
 
 	// Nodes count by state
 	Nodes map[string]int `json:"nodes"`
@@ -1829,6 +1903,21 @@ type GetDirectoryRootParams struct {
 type GetDirectoryProofParams struct {
 	// Epoch default is the head's epoch
 	Epoch *int64 `form:"epoch,omitempty" json:"epoch,omitempty"`
+}
+
+// ListDisclosuresParams defines parameters for ListDisclosures.
+type ListDisclosuresParams struct {
+	// Height the state after this block, one of the last that are kept; default is the head. 404 height_not_found above the head, 410 height_not_kept below the kept ones
+	Height *ParamHeight `form:"height,omitempty" json:"height,omitempty"`
+
+	// Limit default 100; over 1000 is refused
+	Limit *ParamLimit `form:"limit,omitempty" json:"limit,omitempty"`
+
+	// Cursor next_cursor of the page before: the list goes on as it was at the height of its first page; a height beside it must be that one
+	Cursor *ParamCursor `form:"cursor,omitempty" json:"cursor,omitempty"`
+
+	// Account only commits of this account
+	Account *Address `form:"account,omitempty" json:"account,omitempty"`
 }
 
 // ListEpochsParams defines parameters for ListEpochs.
@@ -2359,6 +2448,13 @@ type ClientInterface interface {
 	//
 	// Corresponds with GET /v1/directory/{node}/proof (the `GetDirectoryProof` operationId).
 	GetDirectoryProof(ctx context.Context, node ParamNode, params *GetDirectoryProofParams, reqEditors ...RequestEditorFn) (*http.Response, error)
+
+	// ListDisclosures Live commits to disclose a node's key, oldest first
+	//
+	// A commit names no node before it is opened.
+	//
+	// Corresponds with GET /v1/disclosures (the `ListDisclosures` operationId).
+	ListDisclosures(ctx context.Context, params *ListDisclosuresParams, reqEditors ...RequestEditorFn) (*http.Response, error)
 
 	// ListEpochs The last epochs, newest first
 	//
@@ -3026,6 +3122,23 @@ func (c *Client) GetDirectoryRoot(ctx context.Context, params *GetDirectoryRootP
 // Corresponds with GET /v1/directory/{node}/proof (the `GetDirectoryProof` operationId).
 func (c *Client) GetDirectoryProof(ctx context.Context, node ParamNode, params *GetDirectoryProofParams, reqEditors ...RequestEditorFn) (*http.Response, error) {
 	req, err := NewGetDirectoryProofRequest(c.Server, node, params)
+	if err != nil {
+		return nil, err
+	}
+	req = req.WithContext(ctx)
+	if err := c.applyEditors(ctx, req, reqEditors); err != nil {
+		return nil, err
+	}
+	return c.Client.Do(req)
+}
+
+// ListDisclosures Live commits to disclose a node's key, oldest first
+//
+// A commit names no node before it is opened.
+//
+// Corresponds with GET /v1/disclosures (the `ListDisclosures` operationId).
+func (c *Client) ListDisclosures(ctx context.Context, params *ListDisclosuresParams, reqEditors ...RequestEditorFn) (*http.Response, error) {
+	req, err := NewListDisclosuresRequest(c.Server, params)
 	if err != nil {
 		return nil, err
 	}
@@ -4713,6 +4826,96 @@ func NewGetDirectoryProofRequest(server string, node ParamNode, params *GetDirec
 		if params.Epoch != nil {
 
 			if queryFrag, err := runtime.StyleParamWithOptions("form", true, "epoch", *params.Epoch, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationQuery, Type: "integer", Format: "int64"}); err != nil {
+				return nil, err
+			} else {
+				for _, qp := range strings.Split(queryFrag, "&") {
+					rawQueryFragments = append(rawQueryFragments, qp)
+				}
+			}
+
+		}
+
+		if encoded := queryValues.Encode(); encoded != "" {
+			rawQueryFragments = append(rawQueryFragments, encoded)
+		}
+		queryURL.RawQuery = strings.Join(rawQueryFragments, "&")
+	}
+
+	req, err := http.NewRequest(http.MethodGet, queryURL.String(), nil)
+	if err != nil {
+		return nil, err
+	}
+
+	return req, nil
+}
+
+// NewListDisclosuresRequest constructs an http.Request for the ListDisclosures method
+func NewListDisclosuresRequest(server string, params *ListDisclosuresParams) (*http.Request, error) {
+	var err error
+
+	serverURL, err := url.Parse(server)
+	if err != nil {
+		return nil, err
+	}
+
+	operationPath := fmt.Sprintf("/v1/disclosures")
+	if operationPath[0] == '/' {
+		operationPath = "." + operationPath
+	}
+
+	queryURL, err := serverURL.Parse(operationPath)
+	if err != nil {
+		return nil, err
+	}
+
+	if params != nil {
+		// queryValues collects non-styled parameters (passthrough, JSON)
+		// that are safe to round-trip through url.Values.Encode().
+		queryValues := queryURL.Query()
+		// rawQueryFragments collects pre-encoded query fragments from
+		// styled parameters, preserving literal commas as delimiters
+		// per the OpenAPI spec (e.g. "color=blue,black,brown").
+		var rawQueryFragments []string
+
+		if params.Height != nil {
+
+			if queryFrag, err := runtime.StyleParamWithOptions("form", true, "height", *params.Height, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationQuery, Type: "integer", Format: "int64"}); err != nil {
+				return nil, err
+			} else {
+				for _, qp := range strings.Split(queryFrag, "&") {
+					rawQueryFragments = append(rawQueryFragments, qp)
+				}
+			}
+
+		}
+
+		if params.Limit != nil {
+
+			if queryFrag, err := runtime.StyleParamWithOptions("form", true, "limit", *params.Limit, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationQuery, Type: "integer", Format: ""}); err != nil {
+				return nil, err
+			} else {
+				for _, qp := range strings.Split(queryFrag, "&") {
+					rawQueryFragments = append(rawQueryFragments, qp)
+				}
+			}
+
+		}
+
+		if params.Cursor != nil {
+
+			if queryFrag, err := runtime.StyleParamWithOptions("form", true, "cursor", *params.Cursor, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationQuery, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			} else {
+				for _, qp := range strings.Split(queryFrag, "&") {
+					rawQueryFragments = append(rawQueryFragments, qp)
+				}
+			}
+
+		}
+
+		if params.Account != nil {
+
+			if queryFrag, err := runtime.StyleParamWithOptions("form", true, "account", *params.Account, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationQuery, Type: "string", Format: ""}); err != nil {
 				return nil, err
 			} else {
 				for _, qp := range strings.Split(queryFrag, "&") {
@@ -6518,6 +6721,15 @@ type ClientWithResponsesInterface interface {
 	// Corresponds with GET /v1/directory/{node}/proof (the `GetDirectoryProof` operationId).
 	GetDirectoryProofWithResponse(ctx context.Context, node ParamNode, params *GetDirectoryProofParams, reqEditors ...RequestEditorFn) (*GetDirectoryProofResponse, error)
 
+	// ListDisclosuresWithResponse Live commits to disclose a node's key, oldest first
+	//
+	// A commit names no node before it is opened.
+	//
+	// Returns a wrapper object for the known response body format(s).
+	//
+	// Corresponds with GET /v1/disclosures (the `ListDisclosures` operationId).
+	ListDisclosuresWithResponse(ctx context.Context, params *ListDisclosuresParams, reqEditors ...RequestEditorFn) (*ListDisclosuresResponse, error)
+
 	// ListEpochsWithResponse The last epochs, newest first
 	//
 	// At most 64 are remembered; after a start of the server the older ones appear bit by bit. Any other is found by its number.
@@ -7963,6 +8175,54 @@ func (r GetDirectoryProofResponse) StatusCode() int {
 
 // ContentType is a convenience method to retrieve the Content-Type value from the HTTP response headers
 func (r GetDirectoryProofResponse) ContentType() string {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.Header.Get("Content-Type")
+	}
+	return ""
+}
+
+type ListDisclosuresResponse struct {
+	Body         []byte
+	HTTPResponse *http.Response
+	// JSON200 the response for an HTTP 200 `application/json` response
+	JSON200 *DisclosurePage
+	// ApplicationproblemJSONDefault the response for an HTTP default `application/problem+json` response
+	ApplicationproblemJSONDefault *ProblemResponse
+}
+
+// GetJSON200 returns the response for an HTTP 200 `application/json` response
+func (r ListDisclosuresResponse) GetJSON200() *DisclosurePage {
+	return r.JSON200
+}
+
+// GetApplicationproblemJSONDefault returns the response for an HTTP default `application/problem+json` response
+func (r ListDisclosuresResponse) GetApplicationproblemJSONDefault() *ProblemResponse {
+	return r.ApplicationproblemJSONDefault
+}
+
+// GetBody returns the raw response body bytes
+func (r ListDisclosuresResponse) GetBody() []byte {
+	return r.Body
+}
+
+// Status returns HTTPResponse.Status
+func (r ListDisclosuresResponse) Status() string {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.Status
+	}
+	return http.StatusText(0)
+}
+
+// StatusCode returns HTTPResponse.StatusCode
+func (r ListDisclosuresResponse) StatusCode() int {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.StatusCode
+	}
+	return 0
+}
+
+// ContentType is a convenience method to retrieve the Content-Type value from the HTTP response headers
+func (r ListDisclosuresResponse) ContentType() string {
 	if r.HTTPResponse != nil {
 		return r.HTTPResponse.Header.Get("Content-Type")
 	}
@@ -9582,6 +9842,21 @@ func (c *ClientWithResponses) GetDirectoryProofWithResponse(ctx context.Context,
 	return ParseGetDirectoryProofResponse(rsp)
 }
 
+// ListDisclosuresWithResponse Live commits to disclose a node's key, oldest first
+//
+// A commit names no node before it is opened.
+//
+// Returns a wrapper object for the known response body format(s).
+//
+// Corresponds with GET /v1/disclosures (the `ListDisclosures` operationId).
+func (c *ClientWithResponses) ListDisclosuresWithResponse(ctx context.Context, params *ListDisclosuresParams, reqEditors ...RequestEditorFn) (*ListDisclosuresResponse, error) {
+	rsp, err := c.ListDisclosures(ctx, params, reqEditors...)
+	if err != nil {
+		return nil, err
+	}
+	return ParseListDisclosuresResponse(rsp)
+}
+
 // ListEpochsWithResponse The last epochs, newest first
 //
 // At most 64 are remembered; after a start of the server the older ones appear bit by bit. Any other is found by its number.
@@ -10889,6 +11164,39 @@ func ParseGetDirectoryProofResponse(rsp *http.Response) (*GetDirectoryProofRespo
 			headers.ETag = &value
 		}
 		response.Headers200 = &headers
+	}
+
+	return response, nil
+}
+
+// ParseListDisclosuresResponse parses an HTTP response from a ListDisclosuresWithResponse call
+func ParseListDisclosuresResponse(rsp *http.Response) (*ListDisclosuresResponse, error) {
+	bodyBytes, err := io.ReadAll(rsp.Body)
+	defer func() { _ = rsp.Body.Close() }()
+	if err != nil {
+		return nil, err
+	}
+
+	response := &ListDisclosuresResponse{
+		Body:         bodyBytes,
+		HTTPResponse: rsp,
+	}
+
+	switch {
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 200:
+		var dest DisclosurePage
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.JSON200 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && true:
+		var dest ProblemResponse
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationproblemJSONDefault = &dest
+
 	}
 
 	return response, nil

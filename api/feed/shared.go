@@ -1,7 +1,9 @@
 package feed
 
 import (
+	"bytes"
 	"context"
+	"slices"
 	"sync"
 
 	"tunic/chain"
@@ -25,9 +27,14 @@ type Shared struct {
 
 	mu     sync.Mutex
 	lists  map[listKey]*shelf
-	order  []listKey // of lists, oldest first
-	blocks map[chain.Hash]parsed
-	recent []chain.Hash // of blocks, oldest first
+	order  []listKey    // of lists, oldest first
+	blocks []parsedData // the newest, oldest first
+}
+
+// parsedData is an event and the bytes that it was parsed from.
+type parsedData struct {
+	data []byte
+	parsed
 }
 
 // listKey is what a header says of its list.
@@ -46,7 +53,7 @@ type shelf struct {
 
 // NewShared makes one for any number of feeds. It remembers in seals.
 func NewShared(seals *statement.Verified) *Shared {
-	return &Shared{seals: seals, lists: map[listKey]*shelf{}, blocks: map[chain.Hash]parsed{}}
+	return &Shared{seals: seals, lists: map[listKey]*shelf{}}
 }
 
 // list gives the list that h names, or the one turn to fetch it: put must then
@@ -81,25 +88,35 @@ func (s *Shared) list(ctx context.Context, h chain.Header) (l *directory.List, p
 
 // block is parseBlock of what was not parsed before.
 func (s *Shared) block(data []byte) (parsed, error) {
-	k := chain.SHA256(data)
-	s.mu.Lock()
-	e, ok := s.blocks[k]
-	s.mu.Unlock()
-	if ok {
+	if e, ok := s.parsed(data); ok {
 		return e, nil
 	}
 	e, err := parseBlock(data)
 	if err != nil {
 		return parsed{}, err
 	}
+	if _, ok := s.parsed(data); ok {
+		return e, nil
+	}
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	if _, ok := s.blocks[k]; !ok {
-		s.blocks[k] = e
-		if s.recent = append(s.recent, k); len(s.recent) > sharedBlocks {
-			delete(s.blocks, s.recent[0])
-			s.recent = s.recent[1:]
+	if len(s.blocks) == sharedBlocks {
+		s.blocks = slices.Delete(s.blocks, 0, 1)
+	}
+	s.blocks = append(s.blocks, parsedData{bytes.Clone(data), e})
+	return e, nil
+}
+
+// parsed finds an event by its bytes: nearly all that are compared differ in
+// length, or in their first few.
+func (s *Shared) parsed(data []byte) (parsed, bool) {
+	s.mu.Lock()
+	kept := slices.Clone(s.blocks)
+	s.mu.Unlock()
+	for _, k := range slices.Backward(kept) {
+		if bytes.Equal(k.data, data) {
+			return k.parsed, true
 		}
 	}
-	return e, nil
+	return parsed{}, false
 }

@@ -59,6 +59,24 @@ func (e BallotReasons) Valid() bool {
 	}
 }
 
+// Defines values for DisclosedKey.
+const (
+	Identity DisclosedKey = "identity"
+	Onion    DisclosedKey = "onion"
+)
+
+// Valid indicates whether the value is a known member of the DisclosedKey enum.
+func (e DisclosedKey) Valid() bool {
+	switch e {
+	case Identity:
+		return true
+	case Onion:
+		return true
+	default:
+		return false
+	}
+}
+
 // Defines values for HealthStatus.
 const (
 	Ok HealthStatus = "ok"
@@ -629,6 +647,61 @@ type DirectoryRoot struct {
 	// Root Example: 9f86d081884c7d659a2feaa0c55ad015a3bf4f1b2b0b822cd15d6c15b0f00a08
 	Root   Hash  `json:"root"`
 	TimeMs int64 `json:"time_ms"`
+}
+
+// Disclosed which key somebody has shown to know
+type Disclosed struct {
+	// CommittedEpoch in which the commit was made that the proof opens
+	CommittedEpoch int64 `json:"committed_epoch"`
+
+	// FirstEpoch of the onion key, by which it is named; 0 for the identity key
+	FirstEpoch int64        `json:"first_epoch"`
+	Key        DisclosedKey `json:"key"`
+}
+
+// DisclosedKey defines model for Disclosed.Key.
+type DisclosedKey string
+
+// Disclosure a live commit to disclose a node's key
+type Disclosure struct {
+	// Account EIP-55 in answers
+	//
+	// Example: 0xd8dA6BF26964aF9D7eEd9e03E53415D37aA96045
+	Account Address `json:"account"`
+
+	// Commitment Example: 9f86d081884c7d659a2feaa0c55ad015a3bf4f1b2b0b822cd15d6c15b0f00a08
+	Commitment Hash `json:"commitment"`
+
+	// Deposit units; 10^9 are 1 TUN
+	//
+	// Example: 12500000000
+	Deposit Amount `json:"deposit"`
+
+	// Epoch in which it was made; it can be opened in later ones
+	Epoch  int64 `json:"epoch"`
+	Height int64 `json:"height"`
+
+	// Held units; 10^9 are 1 TUN
+	//
+	// Example: 12500000000
+	Held Amount `json:"held"`
+
+	// LapsesHeight the first block in which it is gone; absent until the next epoch has begun
+	LapsesHeight *int64 `json:"lapses_height,omitempty"`
+
+	// Number within its epoch: lower is older
+	Number int64 `json:"number"`
+
+	// Offence Example: 9f86d081884c7d659a2feaa0c55ad015a3bf4f1b2b0b822cd15d6c15b0f00a08
+	Offence *Hash `json:"offence,omitempty"`
+}
+
+// DisclosurePage defines model for DisclosurePage.
+type DisclosurePage struct {
+	Height     int64        `json:"height"`
+	Items      []Disclosure `json:"items"`
+	NextCursor *string      `json:"next_cursor,omitempty"`
+	Total      int64        `json:"total"`
 }
 
 // Eip712 defines model for Eip712.
@@ -1263,7 +1336,7 @@ type Settlement struct {
 
 // SignedMessage Example: {"kind":"transfer","message":{"amount":"12500000000","fee":"1000","nonce":"0","to":"0xd8dA6BF26964aF9D7eEd9e03E53415D37aA96045","validUntil":"500"},"signature":"0x8f1c5b1a6f0d3e9b7c2a4d6e8f0a1b3c5d7e9f1a2b4c6d8e0f2a4b6c8d0e2f4a1b3d5f7a9c1e3f5b7d9f1a3c5e7f9b1d3f5a7c9e1f3b5d7f9a1c3e5f7b9d1f3a1b"}
 type SignedMessage struct {
-	// Kind transfer, register, contribute, request-unlock, withdraw, submit-proof, change-params, challenge
+	// Kind transfer, register, contribute, request-unlock, withdraw, submit-proof, change-params, challenge, commit-disclosure
 	Kind string `json:"kind"`
 
 	// Message the EIP-712 message; integers as decimal strings, bytes as 0x hex, nothing left out
@@ -1284,8 +1357,11 @@ type Slash struct {
 
 	// Correlation the further loss where many are punished in one window
 	Correlation *Correlation `json:"correlation,omitempty"`
-	Epoch       int64        `json:"epoch"`
-	Height      int64        `json:"height"`
+
+	// Disclosed which key somebody has shown to know
+	Disclosed *Disclosed `json:"disclosed,omitempty"`
+	Epoch     int64      `json:"epoch"`
+	Height    int64      `json:"height"`
 
 	// Judged what a quorum found
 	Judged *Judged        `json:"judged,omitempty"`
@@ -1437,13 +1513,8 @@ type Status struct {
 
 	// Claim what traffic is protected against
 	Claim string `json:"claim"`
-
-	// Deposits units; 10^9 are 1 TUN
-	//
-	// Example: 12500000000
-	Deposits Amount `json:"deposits"`
-	Dev      bool   `json:"dev"`
-	Epoch    int64  `json:"epoch"`
+	Dev   bool   `json:"dev"`
+	Epoch int64  `json:"epoch"`
 
 	// EpochEndsMs when the next epoch is due
 	EpochEndsMs int64 `json:"epoch_ends_ms"`
@@ -1455,7 +1526,10 @@ type Status struct {
 	// Head Example: 9f86d081884c7d659a2feaa0c55ad015a3bf4f1b2b0b822cd15d6c15b0f00a08
 	Head   Hash  `json:"head"`
 	Height int64 `json:"height"`
-	Listed int   `json:"listed"`
+
+	// Held deposits of challenges and of commits to disclosures, and reporters' parts that wait for these
+	Held   string `json:"held"`
+	Listed int    `json:"listed"`
 
 	// Nodes count by state
 	Nodes map[string]int `json:"nodes"`
@@ -1832,6 +1906,21 @@ type GetDirectoryProofParams struct {
 	Epoch *int64 `form:"epoch,omitempty" json:"epoch,omitempty"`
 }
 
+// ListDisclosuresParams defines parameters for ListDisclosures.
+type ListDisclosuresParams struct {
+	// Height the state after this block, one of the last that are kept; default is the head. 404 height_not_found above the head, 410 height_not_kept below the kept ones
+	Height *ParamHeight `form:"height,omitempty" json:"height,omitempty"`
+
+	// Limit default 100; over 1000 is refused
+	Limit *ParamLimit `form:"limit,omitempty" json:"limit,omitempty"`
+
+	// Cursor next_cursor of the page before: the list goes on as it was at the height of its first page; a height beside it must be that one
+	Cursor *ParamCursor `form:"cursor,omitempty" json:"cursor,omitempty"`
+
+	// Account only commits of this account
+	Account *Address `form:"account,omitempty" json:"account,omitempty"`
+}
+
 // ListEpochsParams defines parameters for ListEpochs.
 type ListEpochsParams struct {
 	// Limit default 100; over 1000 is refused
@@ -2169,6 +2258,9 @@ type ServerInterface interface {
 	// GetDirectoryProof Proof that a node is, or is not, in an epoch's list
 	// (GET /v1/directory/{node}/proof)
 	GetDirectoryProof(c *gin.Context, node ParamNode, params GetDirectoryProofParams)
+	// ListDisclosures Live commits to disclose a node's key, oldest first
+	// (GET /v1/disclosures)
+	ListDisclosures(c *gin.Context, params ListDisclosuresParams)
 	// ListEpochs The last epochs, newest first
 	// (GET /v1/epochs)
 	ListEpochs(c *gin.Context, params ListEpochsParams)
@@ -2913,6 +3005,57 @@ func (siw *ServerInterfaceWrapper) GetDirectoryProof(c *gin.Context) {
 	}
 
 	siw.Handler.GetDirectoryProof(c, node, params)
+}
+
+// ListDisclosures operation middleware
+func (siw *ServerInterfaceWrapper) ListDisclosures(c *gin.Context) {
+
+	var err error
+	_ = err
+
+	// Parameter object where we will unmarshal all parameters from the context
+	var params ListDisclosuresParams
+
+	// ------------- Optional query parameter "height" -------------
+
+	err = runtime.BindQueryParameterWithOptions("form", true, false, "height", c.Request.URL.Query(), &params.Height, runtime.BindQueryParameterOptions{Type: "integer", Format: "int64"})
+	if err != nil {
+		siw.ErrorHandler(c, fmt.Errorf("Invalid format for parameter height: %w", err), http.StatusBadRequest)
+		return
+	}
+
+	// ------------- Optional query parameter "limit" -------------
+
+	err = runtime.BindQueryParameterWithOptions("form", true, false, "limit", c.Request.URL.Query(), &params.Limit, runtime.BindQueryParameterOptions{Type: "integer", Format: ""})
+	if err != nil {
+		siw.ErrorHandler(c, fmt.Errorf("Invalid format for parameter limit: %w", err), http.StatusBadRequest)
+		return
+	}
+
+	// ------------- Optional query parameter "cursor" -------------
+
+	err = runtime.BindQueryParameterWithOptions("form", true, false, "cursor", c.Request.URL.Query(), &params.Cursor, runtime.BindQueryParameterOptions{Type: "string", Format: ""})
+	if err != nil {
+		siw.ErrorHandler(c, fmt.Errorf("Invalid format for parameter cursor: %w", err), http.StatusBadRequest)
+		return
+	}
+
+	// ------------- Optional query parameter "account" -------------
+
+	err = runtime.BindQueryParameterWithOptions("form", true, false, "account", c.Request.URL.Query(), &params.Account, runtime.BindQueryParameterOptions{Type: "string", Format: ""})
+	if err != nil {
+		siw.ErrorHandler(c, fmt.Errorf("Invalid format for parameter account: %w", err), http.StatusBadRequest)
+		return
+	}
+
+	for _, middleware := range siw.HandlerMiddlewares {
+		middleware(c)
+		if c.IsAborted() {
+			return
+		}
+	}
+
+	siw.Handler.ListDisclosures(c, params)
 }
 
 // ListEpochs operation middleware
@@ -3871,6 +4014,7 @@ func RegisterHandlersWithOptions(router gin.IRouter, si ServerInterface, options
 	router.GET(options.BaseURL+"/v1/slashes/:offence/proof", wrapper.GetSlashProof)
 	router.GET(options.BaseURL+"/v1/challenges", wrapper.ListChallenges)
 	router.GET(options.BaseURL+"/v1/challenges/:challenge", wrapper.GetChallenge)
+	router.GET(options.BaseURL+"/v1/disclosures", wrapper.ListDisclosures)
 	router.GET(options.BaseURL+"/v1/state/:part/:key", wrapper.GetStateProof)
 	router.POST(options.BaseURL+"/v1/proofs", wrapper.JudgeProof)
 	router.GET(options.BaseURL+"/api/service_nodes", wrapper.GetServiceNodes)
@@ -5135,6 +5279,45 @@ func (response GetDirectoryProofdefaultApplicationProblemPlusJSONResponse) Visit
 	return err
 }
 
+type ListDisclosuresRequestObject struct {
+	Params ListDisclosuresParams
+}
+
+type ListDisclosuresResponseObject interface {
+	VisitListDisclosuresResponse(w http.ResponseWriter) error
+}
+
+type ListDisclosures200JSONResponse DisclosurePage
+
+func (response ListDisclosures200JSONResponse) VisitListDisclosuresResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	w.WriteHeader(200)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type ListDisclosuresdefaultApplicationProblemPlusJSONResponse struct {
+	Body       Problem
+	StatusCode int
+}
+
+func (response ListDisclosuresdefaultApplicationProblemPlusJSONResponse) VisitListDisclosuresResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(response.StatusCode)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
 type ListEpochsRequestObject struct {
 	Params ListEpochsParams
 }
@@ -6317,6 +6500,9 @@ type StrictServerInterface interface {
 	// GetDirectoryProof Proof that a node is, or is not, in an epoch's list
 	// (GET /v1/directory/{node}/proof)
 	GetDirectoryProof(ctx context.Context, request GetDirectoryProofRequestObject) (GetDirectoryProofResponseObject, error)
+	// ListDisclosures Live commits to disclose a node's key, oldest first
+	// (GET /v1/disclosures)
+	ListDisclosures(ctx context.Context, request ListDisclosuresRequestObject) (ListDisclosuresResponseObject, error)
 	// ListEpochs The last epochs, newest first
 	// (GET /v1/epochs)
 	ListEpochs(ctx context.Context, request ListEpochsRequestObject) (ListEpochsResponseObject, error)
@@ -7179,6 +7365,32 @@ func (sh *strictHandler) GetDirectoryProof(ctx *gin.Context, node ParamNode, par
 		sh.options.HandlerErrorFunc(ctx, err)
 	} else if validResponse, ok := response.(GetDirectoryProofResponseObject); ok {
 		if err := validResponse.VisitGetDirectoryProofResponse(ctx.Writer); err != nil {
+			sh.options.ResponseErrorHandlerFunc(ctx, err)
+		}
+	} else if response != nil {
+		sh.options.ResponseErrorHandlerFunc(ctx, fmt.Errorf("unexpected response type: %T", response))
+	}
+}
+
+// ListDisclosures operation middleware
+func (sh *strictHandler) ListDisclosures(ctx *gin.Context, params ListDisclosuresParams) {
+	var request ListDisclosuresRequestObject
+
+	request.Params = params
+
+	handler := func(ctx *gin.Context, request interface{}) (interface{}, error) {
+		return sh.ssi.ListDisclosures(ctx, request.(ListDisclosuresRequestObject))
+	}
+	for _, middleware := range sh.middlewares {
+		handler = middleware(handler, "ListDisclosures")
+	}
+
+	response, err := handler(ctx, request)
+
+	if err != nil {
+		sh.options.HandlerErrorFunc(ctx, err)
+	} else if validResponse, ok := response.(ListDisclosuresResponseObject); ok {
+		if err := validResponse.VisitListDisclosuresResponse(ctx.Writer); err != nil {
 			sh.options.ResponseErrorHandlerFunc(ctx, err)
 		}
 	} else if response != nil {

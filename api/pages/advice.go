@@ -2,16 +2,17 @@ package pages
 
 // kindMeanings say in a line what a kind of transaction does.
 var kindMeanings = map[string]string{
-	"transfer":       "moves an amount from one account to another",
-	"register":       "makes a node known, with the operator's part of its stake",
-	"contribute":     "adds stake to a node that lacks some",
-	"request-unlock": "begins to take a node and its stake out",
-	"withdraw":       "pays the rewards out, and stake that has come free",
-	"submit-proof":   "shows that a node has cheated, so that it is punished",
-	"challenge":      "asks a node in public for what one of its storage receipts promises",
-	"change-params":  "a council member's approval of other parameters",
-	"publish":        "a node's own signed statement; it costs no fee",
-	"dev":            "what was done by hand on this dev network",
+	"transfer":          "moves an amount from one account to another",
+	"register":          "makes a node known, with the operator's part of its stake",
+	"contribute":        "adds stake to a node that lacks some",
+	"request-unlock":    "begins to take a node and its stake out",
+	"withdraw":          "pays the rewards out, and stake that has come free",
+	"submit-proof":      "shows that a node has cheated, so that it is punished",
+	"challenge":         "asks a node in public for what one of its storage receipts promises",
+	"change-params":     "a council member's approval of other parameters",
+	"commit-disclosure": "commits to show that a node's key is known, without saying whose",
+	"publish":           "a node's own signed statement; it costs no fee",
+	"dev":               "what was done by hand on this dev network",
 }
 
 // refusalAdvices say what whoever sent a refused transaction can do. Codes that
@@ -22,7 +23,7 @@ var refusalAdvices = map[string]string{
 	"expired":                 "It came too late for its validUntil. Sign it again with a later height.",
 	"fee_too_low":             "Sign it again with at least min_fee, see the parameters.",
 	"insufficient_funds":      "The account does not hold amount and fee. Fund it, or send less.",
-	"insufficient_balance":    "After the fee the account does not hold the stake. Fund it, or stake less.",
+	"insufficient_balance":    "After the fee the account does not hold the stake or deposit. Fund it, or bring less.",
 	"zero_amount":             "Send more than nothing.",
 	"zero_address":            "Nobody can spend from the zero address. Check whom it is meant for.",
 	"bad_signature":           "The signature does not belong to these bytes. Check chain id and genesis hash of the wallet, then sign again.",
@@ -56,7 +57,13 @@ var refusalAdvices = map[string]string{
 	"stale_sequence":          "A newer statement of this node was published. Nothing has to be done.",
 	"too_soon":                "The node published one of this kind a moment ago. It will again when the next is due.",
 	"already_punished":        "This offence was punished before: one offence, one punishment.",
-	"proof_expired":           "The offence is older than evidence_age_ms, and cannot be punished any more.",
+	"deposit_too_small":       "Sign it again with a deposit of a thousandth of staking_requirement.",
+	"commit_exists":           "This commit stands already. Nothing has to be done before the next epoch.",
+	"commit_lapsed":           "Commit anew, and reveal within twenty blocks of the first block of the next epoch.",
+	"early_beacon":            "Wait for the next epoch, and sign over its beacon.",
+	"key_not_in_force":        "The node has rotated this key. One that it does not use any more is no offence.",
+	"wrong_reporter":          "Only the account that the disclosure is signed for can submit it.",
+	"proof_expired":           "The offence is older than evidence_age_ms, and cannot be punished any more. A disclosure has to be signed in the epoch in which it is revealed.",
 }
 
 func refusalAdvice(code string) string {

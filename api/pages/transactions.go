@@ -16,7 +16,7 @@ import (
 var kindOptions = map[string]string{"signed": "by accounts", "publish": "statements of nodes", "dev": "by hand, on dev networks"}
 
 // kinds are those that the list can be narrowed to.
-var kinds = []string{"signed", "transfer", "register", "contribute", "request-unlock", "withdraw", "submit-proof", "challenge", "change-params", "publish", "dev"}
+var kinds = []string{"signed", "transfer", "register", "contribute", "request-unlock", "withdraw", "submit-proof", "challenge", "change-params", "commit-disclosure", "publish", "dev"}
 
 // txList is a page of transactions, or why there is none.
 type txList struct {

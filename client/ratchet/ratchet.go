@@ -32,16 +32,18 @@ import (
 
 // Sizes in bytes.
 const (
-	// ItemSize is the size of every sealed item.
-	ItemSize = 1280
-	// MaxPlaintext is the most that one item carries.
-	MaxPlaintext = ItemSize - encSize - tagSize - lengthSize - ed25519.SignatureSize
-
 	encSize    = 32 // HPKE: encapsulated X25519 key
 	tagSize    = 16
 	lengthSize = 2
-	innerSize  = ItemSize - encSize - tagSize
+
+	// overhead is what an item holds beside its plaintext and zeros.
+	overhead = encSize + tagSize + lengthSize + ed25519.SignatureSize
+	// maxItem is the largest item whose plaintext's length fits its field.
+	maxItem = 1<<16 - 1 + overhead
 )
+
+// MaxPlaintext is the most bytes that an item of a size carries.
+func MaxPlaintext(item int) int { return item - overhead }
 
 var (
 	// ErrTooLong means that a plaintext or note does not fit.
@@ -74,7 +76,7 @@ type Peer struct {
 // methods return the one to use next, whose State must be stored before a
 // ciphertext leaves or a plaintext is acted on.
 type Session interface {
-	// Seal encrypts at most MaxPlaintext bytes into exactly ItemSize. Error:
+	// Seal encrypts at most MaxPlaintext bytes into exactly one item. Error:
 	// ErrTooLong.
 	Seal(plaintext []byte) (ciphertext []byte, next Session, err error)
 	// Open decrypts. After an error, ErrDecrypt, ErrSignature or ErrMalformed,
@@ -91,6 +93,7 @@ const stateVersion = 1
 // pair's secret, and a signature inside.
 type session struct {
 	keys           Keys
+	item           int // bytes of one
 	genesis        [32]byte
 	secret         [32]byte
 	peer           Peer
@@ -99,12 +102,16 @@ type session struct {
 	sealed, opened uint64
 }
 
-// New begins the session of a pair with a fresh secret.
-func New(k Keys, genesis [32]byte, peer Peer, secret [32]byte) (Session, error) {
-	return newSession(k, genesis, peer, secret)
+// New begins the session of a pair with a fresh secret. item is the size of the
+// network's items in bytes.
+func New(k Keys, item int, genesis [32]byte, peer Peer, secret [32]byte) (Session, error) {
+	return newSession(k, item, genesis, peer, secret)
 }
 
-func newSession(k Keys, genesis [32]byte, peer Peer, secret [32]byte) (*session, error) {
+func newSession(k Keys, item int, genesis [32]byte, peer Peer, secret [32]byte) (*session, error) {
+	if item <= overhead || item > maxItem {
+		return nil, fmt.Errorf("%w: items of %d bytes", ErrKey, item)
+	}
 	if k.X == nil || k.X.Curve() != ecdh.X25519() || len(k.Ed) != ed25519.PrivateKeySize {
 		return nil, fmt.Errorf("%w: own identity", ErrKey)
 	}
@@ -116,11 +123,11 @@ func newSession(k Keys, genesis [32]byte, peer Peer, secret [32]byte) (*session,
 	if err != nil {
 		return nil, fmt.Errorf("%w: own X25519 key", ErrKey)
 	}
-	return &session{keys: k, genesis: genesis, secret: secret, peer: peer, theirs: theirs, mine: mine}, nil
+	return &session{keys: k, item: item, genesis: genesis, secret: secret, peer: peer, theirs: theirs, mine: mine}, nil
 }
 
-// Load restores a session from what State returned.
-func Load(k Keys, state []byte) (Session, error) {
+// Load restores a session from what State returned; item as for New.
+func Load(k Keys, item int, state []byte) (Session, error) {
 	r := wire.NewReader(state)
 	if v := r.Uint8(); r.Err() == nil && v != stateVersion {
 		return nil, fmt.Errorf("%w: state version %d", ErrMalformed, v)
@@ -134,7 +141,7 @@ func Load(k Keys, state []byte) (Session, error) {
 	if err := r.Done(); err != nil {
 		return nil, fmt.Errorf("%w: state: %w", ErrMalformed, err)
 	}
-	s, err := newSession(k, genesis, p, secret)
+	s, err := newSession(k, item, genesis, p, secret)
 	if err != nil {
 		return nil, err
 	}
@@ -170,15 +177,15 @@ func (s *session) signed(from, to *[32]byte, plaintext []byte) []byte {
 }
 
 func (s *session) Seal(plaintext []byte) ([]byte, Session, error) {
-	if len(plaintext) > MaxPlaintext {
-		return nil, nil, fmt.Errorf("%w: %d bytes, %d fit", ErrTooLong, len(plaintext), MaxPlaintext)
+	if most := MaxPlaintext(s.item); len(plaintext) > most {
+		return nil, nil, fmt.Errorf("%w: %d bytes, %d fit", ErrTooLong, len(plaintext), most)
 	}
 	from, to := &s.keys.Account, &s.peer.Account
-	inner := make([]byte, innerSize)
+	inner := make([]byte, s.item-encSize-tagSize)
 	defer clear(inner)
 	binary.BigEndian.PutUint16(inner, uint16(len(plaintext)))
 	copy(inner[lengthSize:], plaintext)
-	copy(inner[innerSize-ed25519.SignatureSize:], ed25519.Sign(s.keys.Ed, s.signed(from, to, plaintext)))
+	copy(inner[len(inner)-ed25519.SignatureSize:], ed25519.Sign(s.keys.Ed, s.signed(from, to, plaintext)))
 	ct, err := hpke.Seal(s.theirs, hpke.HKDFSHA256(), hpke.ChaCha20Poly1305(), s.info(from, to), inner)
 	if err != nil {
 		return nil, nil, fmt.Errorf("seal item: %w: %w", ErrKey, err)
@@ -189,16 +196,16 @@ func (s *session) Seal(plaintext []byte) ([]byte, Session, error) {
 }
 
 func (s *session) Open(ciphertext []byte) ([]byte, Session, error) {
-	if len(ciphertext) != ItemSize {
+	if len(ciphertext) != s.item {
 		return nil, nil, fmt.Errorf("%w: %d bytes", ErrDecrypt, len(ciphertext))
 	}
 	from, to := &s.peer.Account, &s.keys.Account
 	inner, err := hpke.Open(s.mine, hpke.HKDFSHA256(), hpke.ChaCha20Poly1305(), s.info(from, to), ciphertext)
-	if err != nil || len(inner) != innerSize {
+	if err != nil || len(inner) != s.item-encSize-tagSize {
 		return nil, nil, ErrDecrypt
 	}
 	n := int(binary.BigEndian.Uint16(inner))
-	body, sig := inner[lengthSize:innerSize-ed25519.SignatureSize], inner[innerSize-ed25519.SignatureSize:]
+	body, sig := inner[lengthSize:len(inner)-ed25519.SignatureSize], inner[len(inner)-ed25519.SignatureSize:]
 	if n > len(body) || !zero(body[n:]) {
 		return nil, nil, fmt.Errorf("%w: padding", ErrMalformed)
 	}

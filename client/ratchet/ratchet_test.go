@@ -31,9 +31,12 @@ func newParty(t testing.TB, name string) party {
 
 var genesis, secret = [32]byte{1}, [32]byte{2}
 
+// small and large are the items of the two geometries.
+const small, large = 1280, 32_000
+
 func session(t testing.TB, me, other party, genesis, secret [32]byte) ratchet.Session {
 	t.Helper()
-	s, err := ratchet.New(me.Keys, genesis, other.peer, secret)
+	s, err := ratchet.New(me.Keys, small, genesis, other.peer, secret)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -43,20 +46,20 @@ func session(t testing.TB, me, other party, genesis, secret [32]byte) ratchet.Se
 func TestSession(t *testing.T) {
 	alice, bob := newParty(t, "alice"), newParty(t, "bob")
 	a, b := session(t, alice, bob, genesis, secret), session(t, bob, alice, genesis, secret)
-	for _, n := range []int{0, 1, 100, ratchet.MaxPlaintext} {
+	for _, n := range []int{0, 1, 100, ratchet.MaxPlaintext(small)} {
 		want := bytes.Repeat([]byte{7}, n)
 		ct, next, err := a.Seal(want)
-		if err != nil || len(ct) != ratchet.ItemSize {
+		if err != nil || len(ct) != small {
 			t.Fatalf("seal %d: %d bytes, %v", n, len(ct), err)
 		}
 		got, nextB, err := b.Open(ct)
 		if err != nil || !bytes.Equal(got, want) {
 			t.Fatalf("open %d: %v", n, err)
 		}
-		if a, err = ratchet.Load(alice.Keys, next.State()); err != nil {
+		if a, err = ratchet.Load(alice.Keys, small, next.State()); err != nil {
 			t.Fatal(err)
 		}
-		if b, err = ratchet.Load(bob.Keys, nextB.State()); err != nil || !bytes.Equal(b.State(), nextB.State()) {
+		if b, err = ratchet.Load(bob.Keys, small, nextB.State()); err != nil || !bytes.Equal(b.State(), nextB.State()) {
 			t.Fatal("state changed on its way", err)
 		}
 		// The other way round.
@@ -65,7 +68,7 @@ func TestSession(t *testing.T) {
 			t.Fatalf("back %d: %v", n, err)
 		}
 	}
-	if _, _, err := a.Seal(make([]byte, ratchet.MaxPlaintext+1)); !errors.Is(err, ratchet.ErrTooLong) {
+	if _, _, err := a.Seal(make([]byte, ratchet.MaxPlaintext(small)+1)); !errors.Is(err, ratchet.ErrTooLong) {
 		t.Error(err)
 	}
 }
@@ -107,12 +110,12 @@ func TestSessionRefuses(t *testing.T) {
 	}
 	bad := bob.peer
 	bad.X = [32]byte{}
-	if s, err := ratchet.New(alice.Keys, genesis, bad, secret); err == nil {
+	if s, err := ratchet.New(alice.Keys, small, genesis, bad, secret); err == nil {
 		if _, _, err := s.Seal(nil); !errors.Is(err, ratchet.ErrKey) {
 			t.Errorf("zero key: %v", err)
 		}
 	}
-	if _, err := ratchet.Load(alice.Keys, append(b.State(), 0)); !errors.Is(err, ratchet.ErrMalformed) {
+	if _, err := ratchet.Load(alice.Keys, small, append(b.State(), 0)); !errors.Is(err, ratchet.ErrMalformed) {
 		t.Error("trailing byte in a state:", err)
 	}
 }
@@ -165,7 +168,7 @@ func FuzzLoad(f *testing.F) {
 	alice, bob := newParty(f, "alice"), newParty(f, "bob")
 	f.Add(session(f, alice, bob, genesis, secret).State())
 	f.Fuzz(func(t *testing.T, in []byte) {
-		if s, err := ratchet.Load(alice.Keys, in); err == nil && !bytes.Equal(s.State(), in) {
+		if s, err := ratchet.Load(alice.Keys, small, in); err == nil && !bytes.Equal(s.State(), in) {
 			t.Error("two encodings of one state")
 		}
 	})
@@ -183,4 +186,35 @@ func FuzzOpen(f *testing.F) {
 			t.Error("opened what nobody sealed")
 		}
 	})
+}
+
+// A network with large packets has large items, and takes none of another size.
+func TestItemSizeOfTheNetwork(t *testing.T) {
+	alice, bob := newParty(t, "alice"), newParty(t, "bob")
+	of := func(me, other party, item int) ratchet.Session {
+		s, err := ratchet.New(me.Keys, item, genesis, other.peer, secret)
+		if err != nil {
+			t.Fatal(err)
+		}
+		return s
+	}
+	want := bytes.Repeat([]byte{7}, ratchet.MaxPlaintext(large))
+	ct, next, err := of(alice, bob, large).Seal(want)
+	if err != nil || len(ct) != large {
+		t.Fatalf("%d bytes, %v", len(ct), err)
+	}
+	if got, _, err := of(bob, alice, large).Open(ct); err != nil || !bytes.Equal(got, want) {
+		t.Fatal("open:", err)
+	}
+	if _, _, err := of(bob, alice, small).Open(ct); !errors.Is(err, ratchet.ErrDecrypt) {
+		t.Errorf("opened under another size: %v", err)
+	}
+	if _, _, err := next.Seal(append(want, 7)); !errors.Is(err, ratchet.ErrTooLong) {
+		t.Error(err)
+	}
+	for _, item := range []int{0, 114, 1 << 17} {
+		if _, err := ratchet.New(alice.Keys, item, genesis, bob.peer, secret); !errors.Is(err, ratchet.ErrKey) {
+			t.Errorf("items of %d bytes: %v", item, err)
+		}
+	}
 }

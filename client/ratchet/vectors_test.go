@@ -77,7 +77,7 @@ func TestVectors(t *testing.T) {
 	if want := session(t, bob, alice, genesis, secret).State(); !bytes.Equal(unhex(v.State), want) {
 		t.Errorf("state is %x now", want)
 	}
-	s, err := ratchet.Load(bob.Keys, unhex(v.State))
+	s, err := ratchet.Load(bob.Keys, small, unhex(v.State))
 	if err != nil {
 		t.Fatal(err)
 	}

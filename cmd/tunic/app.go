@@ -120,7 +120,7 @@ func checkArgs(c *cobra.Command) {
 	check := c.Args
 	c.Args = func(cmd *cobra.Command, args []string) error {
 		switch {
-		case cmd.HasSubCommands() && len(args) > 0:
+		case cmd.HasSubCommands() && len(args) > 0 && (check == nil || check(cmd, args) != nil): // else it takes arguments itself
 			return noVerb(cmd, args[0])
 		case check != nil && check(cmd, args) != nil:
 			return usage("want `%s`, got %s; see `%s --help`", strings.TrimSuffix(cmd.UseLine(), " [flags]"), count(len(args), "argument"), cmd.CommandPath())

@@ -19,8 +19,8 @@ import (
 )
 
 func (a *app) benchCommand() *cobra.Command {
-	speed := []*cobra.Command{a.benchAdvance(), a.benchDirectory(), a.benchLedger(), a.benchPeel(), a.benchStart(), a.benchStore()}
-	c := noun("bench", "Measure this program beside the limit of the machine, in one run", append(speed, a.benchCapacity(), a.benchDetection(), a.benchLoad(), a.benchGenerate())...)
+	speed := []*cobra.Command{a.benchAdvance(), a.benchDirectory(), a.benchLedger(), a.benchNetwork(), a.benchPeel(), a.benchStart(), a.benchStore()}
+	c := noun("bench", "Measure this program beside the limit of the machine, in one run", append(speed, a.benchCapacity(), a.benchDetection(), a.benchFlood(), a.benchLoad(), a.benchReplay(), a.benchGenerate())...)
 	c.RunE = func(cmd *cobra.Command, args []string) error {
 		for _, sub := range speed {
 			sub.SetContext(cmd.Context())

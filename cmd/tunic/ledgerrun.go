@@ -86,9 +86,9 @@ func (a *app) runLedger(cmd *cobra.Command, f runFlags) error {
 
 // shareProcessors lets twice as many goroutines run at once as there are
 // processors, and returns how many those are: between a crowd that asks for
-// directories and a single transaction the operating system decides, which
-// interrupts, and not a queue of goroutines, which does not. Who sets GOMAXPROCS
-// has the last word.
+// directories and a single transaction, or packets to be peeled and one that
+// arrives, the operating system decides, which interrupts, and not a queue of
+// goroutines, which does not. Who sets GOMAXPROCS has the last word.
 func shareProcessors() int {
 	processors := runtime.GOMAXPROCS(0)
 	if os.Getenv("GOMAXPROCS") == "" {

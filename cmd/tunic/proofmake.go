@@ -24,7 +24,8 @@ func (a *app) proofMake() *cobra.Command {
   of a heartbeat with a version that is not allowed (--heartbeat, a file in
   canonical bytes), or of the newest such one of a node that blocks hold (--node);
   of the votes that put a node out of the list (--verdict, as in "slash list");
-  of a challenge that lapsed (--challenge, as in "proof challenges").`,
+  of a challenge that lapsed (--challenge, as in "proof challenges").
+That a relay's private key is known is shown by "make disclosure".`,
 		Args: func(_ *cobra.Command, args []string) error {
 			given := 0
 			for _, x := range []string{heads, heartbeat, verdict, node, challenge} {
@@ -77,6 +78,7 @@ func (a *app) proofMake() *cobra.Command {
 	f.StringVar(&verdict, "verdict", "", "recorded unavailable, by its offence's id")
 	f.StringVar(&challenge, "challenge", "", "challenge that lapsed, by its id")
 	f.StringVar(&kind, "kind", "", "what two statements prove (default: what they are of)")
+	c.AddCommand(a.makeDisclosure())
 	return c
 }
 
@@ -90,6 +92,8 @@ func (a *app) makePair(ctx context.Context, net, kind string, files []string) (s
 		}
 	}
 	switch k {
+	case slashing.KeyDisclosure:
+		return slashing.Proof{}, usage("a key-disclosure is made with the key: `tunic proof make disclosure`")
 	case slashing.DoubleSeal:
 		return slashing.Proof{}, usage("a double-seal is made of two headers: pass --two-heads FILE")
 	case slashing.Unauthorised:

@@ -157,6 +157,7 @@ func (a *app) runRelay(cmd *cobra.Command, f *relayFlags) error {
 		}
 	}
 	defer context.AfterFunc(ctx, func() { node.Notify("STOPPING=1") })()
+	shareProcessors() // its workers have threads of their own
 	return cmp.Or(verified(relayFailed(cfg.Dir, node.RunRelay(ctx, cfg))), after)
 }
 

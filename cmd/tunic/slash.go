@@ -148,7 +148,7 @@ func (a *app) slashShow() *cobra.Command {
 				if s.Judged == nil {
 					rows = append(rows, []string{"reporter", s.Reporter + "  got " + tun(s.Reward)}, []string{"burned", tun(s.Burned)})
 				}
-				table(w, append(append(rows, judgedRows(s)...), correlationRows(s)...)...)
+				table(w, slices.Concat(rows, disclosedRows(s), judgedRows(s), correlationRows(s))...)
 				fmt.Fprintf(w, "\nsee for yourself: tunic proof get %s --out offence.proof && tunic proof verify offence.proof\n", s.Offence)
 			})
 		},
@@ -174,6 +174,8 @@ func more(s client.Slash) string {
 	switch c := s.Correlation; {
 	case s.Judged != nil:
 		return strings.Join(s.Judged.Any, "+")
+	case s.Disclosed != nil && (c == nil || c.Settled == nil):
+		return keyWords(s.Disclosed)
 	case c == nil:
 		return ""
 	case c.Settled != nil:
@@ -181,6 +183,23 @@ func more(s client.Slash) string {
 	default:
 		return "correlation pending"
 	}
+}
+
+// disclosedRows tell which key somebody has shown to know.
+func disclosedRows(s *client.Slash) [][]string {
+	d := s.Disclosed
+	if d == nil {
+		return nil
+	}
+	return [][]string{{"key", fmt.Sprintf("%s; committed to in epoch %d", keyWords(d), d.CommittedEpoch)},
+		{"  paid", "to the reporter when its commit ends, twenty blocks from the first block of the epoch after; an older commit to the key takes its place until then"}}
+}
+
+func keyWords(d *client.Disclosed) string {
+	if d.Key == client.Onion {
+		return fmt.Sprintf("onion key of epoch %d", d.FirstEpoch)
+	}
+	return string(d.Key) + " key"
 }
 
 // judgedRows tell what a quorum found.

@@ -42,6 +42,7 @@ func (a *app) statusCommand() *cobra.Command {
 					[]string{"  circulating", tun(string(s.Circulating))},
 					[]string{"  bonded", tun(string(s.Bonded))},
 					[]string{"  rewards due", tun(string(s.RewardsOutstanding))},
+					[]string{"  held", tun(string(s.Held)) + " (deposits, and reporters' parts that wait)"},
 					[]string{"  reward pool", tun(string(s.RewardPool))},
 					[]string{"  burned", tun(string(s.Burned))},
 					[]string{"waiting", fmt.Sprintf("%d transactions", s.Pending)},

@@ -120,7 +120,7 @@ func Capacity(ctx context.Context, o CapacityOptions) (CapacityResult, error) {
 		{Profile: genesis.Dev, Links: devnet.LinksTLS}, {Profile: genesis.Dev, Links: devnet.LinksMemory}, {Profile: genesis.Private, Links: devnet.LinksTLS},
 	} {
 		c.Relays, c.Dir = o.Relays, fmt.Sprintf("%s/network-%d", o.Dir, i)
-		f, err := measureNetwork(ctx, o, c)
+		f, err := measureDevnet(ctx, o, c)
 		if err != nil {
 			return r, fmt.Errorf("measure %d relays, %s, links %s: %w", c.Relays, c.Profile, c.Links, err)
 		}
@@ -156,7 +156,7 @@ func (r *CapacityResult) judge(f CapacityFigures) {
 	}
 }
 
-func measureNetwork(ctx context.Context, o CapacityOptions, c capacityOrder) (f CapacityFigures, err error) {
+func measureDevnet(ctx context.Context, o CapacityOptions, c capacityOrder) (f CapacityFigures, err error) {
 	f.capacityOrder = c
 	f.Dir = ""
 	begin := time.Now()

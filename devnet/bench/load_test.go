@@ -19,7 +19,7 @@ import (
 const helper = "TUNIC_BENCH_HELPER"
 
 // TestMain makes this binary the processes that measurements start: a ledger or
-// a press where TestLoad says so, the generator of TestDirectory by its argument.
+// a press where TestLoad says so, the two processes of TestFlood, the generator of TestDirectory by its argument.
 func TestMain(m *testing.M) {
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt)
 	var err error
@@ -29,6 +29,10 @@ func TestMain(m *testing.M) {
 	case at == "":
 		stop()
 		os.Exit(m.Run())
+	case at == "flood-relay":
+		err = bench.RunFloodRelay(ctx, 1, os.Stdin, os.Stdout)
+	case at == "flood-press":
+		err = bench.RunFlood(ctx, os.Stdin, os.Stdout)
 	case at == "press":
 		err = bench.RunPress(ctx, os.Stdin, os.Stdout)
 	case at == "ledger":

@@ -9,6 +9,7 @@ import (
 	"net/url"
 	"os"
 	"os/exec"
+	"runtime/debug"
 	"slices"
 	"strconv"
 	"strings"
@@ -59,6 +60,12 @@ func (p *process) stop() {
 // memory is what the process holds in memory of its own, in bytes; 0 where the
 // system does not say.
 func (p *process) memory() int64 { return memoryOf(p.cmd.Process.Pid, "RssAnon:") }
+
+// ownMemory is the same of this process, after a garbage collection.
+func ownMemory() int64 {
+	debug.FreeOSMemory()
+	return memoryOf(os.Getpid(), "RssAnon:")
+}
 
 // memoryOf is one kind of a process's memory in bytes, as Linux names them.
 func memoryOf(pid int, kind string) int64 {

@@ -38,6 +38,9 @@ type world struct {
 	tap    *tap
 	ledger relay.Ledger
 	dir    string
+	hands  []*hand
+	stop   func()       // ends the network
+	ahead  chain.Time   // how far the ledger's clock is before the machine's
 	rand   *path.Reader // of the test's own senders
 }
 
@@ -68,12 +71,16 @@ func start(t testing.TB, relays, clients int, change func(*genesis.Params)) *wor
 		t.Fatal(err)
 	}
 	w.Network = n
-	t.Cleanup(func() {
+	w.stop = sync.OnceFunc(func() {
 		if err := n.Close(); err != nil {
 			t.Error(err)
 		}
+		for _, h := range w.hands {
+			h.pool.Close()
+		}
 		w.tap.wg.Wait()
 	})
+	t.Cleanup(w.stop)
 	f, err := feed.New(feed.Config{Network: n.Genesis.Network("http://ledger.internal"), HTTP: &http.Client{Transport: httpx.InMemory(n.Handler)}})
 	if err != nil {
 		t.Fatal(err)
@@ -97,41 +104,57 @@ func (w *world) geometry() onion.Geometry { return relay.Geometry(w.Genesis.Core
 // folder is where a relay keeps its keys.
 func (w *world) folder(r *devnet.Relay) string { return filepath.Join(w.dir, r.Name()) }
 
-// opener are a relay's onion keys, as its disk has them: what its operator can
-// open.
-func (w *world) opener(r *devnet.Relay) *onion.Keys {
+// openers are the relays' onion keys, as their disks have them, with those that
+// are known: what their operators can open.
+func (w *world) openers(known map[string][]*onion.Key) map[string][]*onion.Key {
 	w.t.Helper()
-	b, err := durable.ReadFile(filepath.Join(w.folder(r), "onion.keys"), 1<<16)
-	if err != nil {
-		w.t.Fatal(err)
+	out := map[string][]*onion.Key{}
+	for _, r := range w.Relays {
+		b, err := durable.ReadFile(filepath.Join(w.folder(r), "onion.keys"), 1<<16)
+		if err != nil {
+			w.t.Fatal(err)
+		}
+		in := wire.NewReader(b)
+		in.Fixed(1 + 32)
+		keys := known[r.Name()]
+		for range in.Count(64, 48) {
+			first := chain.Epoch(in.Uint64())
+			in.Uint64()
+			var private [32]byte
+			in.Copy(private[:])
+			if !slices.ContainsFunc(keys, func(k *onion.Key) bool { return k.FirstEpoch() == first }) {
+				keys = append(keys, onion.LoadKey(private, first))
+			}
+		}
+		if err := in.Done(); err != nil {
+			w.t.Fatal(err)
+		}
+		out[r.Name()] = keys
 	}
-	in := wire.NewReader(b)
-	in.Fixed(1 + 32)
-	var keys []*onion.Key
-	for range in.Count(64, 48) {
-		first := chain.Epoch(in.Uint64())
-		in.Uint64()
-		var private [32]byte
-		in.Copy(private[:])
-		keys = append(keys, onion.LoadKey(private, first))
-	}
-	if err := in.Done(); err != nil {
-		w.t.Fatal(err)
-	}
-	k, err := onion.NewKeys(w.geometry(), w.File.Genesis, keys...)
-	if err != nil {
-		w.t.Fatal(err)
-	}
-	return k
+	return out
+}
+
+// past are the epochs of a run: what is needed of them when it is over.
+type past map[chain.Epoch]struct {
+	list   *directory.List
+	beacon chain.Hash
+}
+
+// note takes an epoch in.
+func (p past) note(w *world, e chain.Epoch) {
+	w.t.Helper()
+	x := p[e]
+	list, head := w.list(e)
+	x.list, x.beacon = list, head.Beacon
+	p[e] = x
 }
 
 // probes are the tags of all probes of an epoch, by which their layers are known:
 // they follow from the relays' keys.
-func (w *world) probes(e chain.Epoch) map[onion.Tag]bool {
+func (w *world) probes(p past, e chain.Epoch) map[onion.Tag]bool {
 	w.t.Helper()
-	list, head := w.list(e)
-	_, before := w.list(e - 1)
-	net := probe.NewNet(&w.Genesis.Core, &w.Genesis.Params, w.File.Genesis, list, before.Beacon, head.Beacon)
+	list := p[e].list
+	net := probe.NewNet(&w.Genesis.Core, &w.Genesis.Params, w.File.Genesis, list, p[e-1].beacon, p[e].beacon)
 	out := map[onion.Tag]bool{}
 	for _, r := range w.Relays {
 		at, listed := list.Index(r.ID)
@@ -210,7 +233,7 @@ func (w *world) hand(name string) *hand {
 			}
 		},
 	})
-	w.t.Cleanup(func() { h.pool.Close() })
+	w.hands = append(w.hands, h)
 	return h
 }
 

@@ -15,14 +15,19 @@ type sight struct {
 	size              int
 	selector, follows byte    // of the key it selects here, and at the next
 	delay             float64 // asked for, milliseconds
-	gap, gapPrev      float64 // since the last packet of all, and of the same relay; seconds
+	gap, gapPrev      float64 // time since the last packet of all, and of the same relay, as ranks
 	phase             float64 // part of the epoch that is over
+	tick              float64 // part of the machine's half second that is over
 	before, after     []byte  // the packet without geometry and selector
+	calm              bool    // the machine kept up then
 }
 
-// feature is one thing that a relay could go by: a number or a category.
+// feature is one thing that a relay could go by: a number or a category. Those of
+// time are asked of sights alone that were made while the machine kept up.
 type feature struct {
 	name   string
+	time   bool
+	steady bool // and in the steady part of an epoch
 	number func(sight) float64
 	kind   func(sight) string
 }
@@ -32,18 +37,59 @@ var (
 	sizes = feature{name: "size", kind: func(s sight) string { return strconv.Itoa(s.size) }}
 	keys  = feature{name: "keys", kind: func(s sight) string { return fmt.Sprint(s.relay, s.selector, s.next, s.follows) }}
 	delay = feature{name: "delay", number: func(s sight) float64 { return s.delay }}
-	gap   = feature{name: "time since the last", number: func(s sight) float64 { return s.gap }}
-	gapOf = feature{name: "time since the last of the same relay", number: func(s sight) float64 { return s.gapPrev }}
-	phase = feature{name: "time in the epoch", number: func(s sight) float64 { return s.phase }}
+	gap   = feature{name: "time since the last", time: true, number: func(s sight) float64 { return s.gap }}
+	gapOf = feature{name: "time since the last of the same relay", time: true, number: func(s sight) float64 { return s.gapPrev }}
+	phase = feature{name: "time in the epoch", time: true, steady: true, number: func(s sight) float64 { return s.phase }}
+	ticks = feature{name: "time in the half second", time: true, number: func(s sight) float64 { return s.tick }}
 	mean  = feature{name: "mean byte", number: func(s sight) float64 { return meanByte(s.before) }}
 	mean2 = feature{name: "mean byte passed on", number: func(s sight) float64 { return meanByte(s.after) }}
 	from  = feature{name: "from", kind: func(s sight) string { return s.relay + s.prev }}
 	to    = feature{name: "to", kind: func(s sight) string { return s.relay + s.next }}
 	both  = feature{name: "from and to", kind: func(s sight) string { return s.relay + s.prev + s.next }}
 
-	packetFeatures = []feature{sizes, delay, gap, gapOf, phase, mean, mean2}
+	// Of three real clients: their guards and members are a few, and they ask for
+	// heads in the first half of an epoch.
+	clientFeatures = []feature{sizes, delay, gap, gapOf, ticks, mean, mean2}
+	packetFeatures = []feature{sizes, delay, gap, gapOf, phase, ticks, mean, mean2}
 	pathFeatures   = []feature{keys, from, to, both}
 )
+
+// least is how many sights of either kind are enough to ask.
+const least = 60
+
+// of are the sights that a feature is asked of.
+func (f feature) of(x []sight) []sight {
+	if !f.time {
+		return x
+	}
+	var out []sight
+	for _, s := range x {
+		if s.calm && (!f.steady || s.phase >= steadyFrom && s.phase <= steadyTo) {
+			out = append(out, s)
+		}
+	}
+	return out
+}
+
+// asked are the features of which there is enough to ask.
+func asked(a, b []sight, features []feature) (out []feature) {
+	for _, f := range features {
+		if len(f.of(a)) >= least && len(f.of(b)) >= least {
+			out = append(out, f)
+		}
+	}
+	return out
+}
+
+// timeless are the features that do not ask of time.
+func timeless(features []feature) (out []feature) {
+	for _, f := range features {
+		if !f.time {
+			out = append(out, f)
+		}
+	}
+	return out
+}
 
 func meanByte(b []byte) float64 {
 	sum := 0
@@ -80,10 +126,11 @@ type finding struct {
 // compare asks of two kinds of traffic whether anything tells them apart.
 func compare(a, b []sight, features []feature) (out []finding) {
 	for _, f := range features {
+		x, y := f.of(a), f.of(b)
 		if f.number != nil {
-			out = append(out, finding{f.name, sameNumbers(numbers(a, f), numbers(b, f))})
+			out = append(out, finding{f.name, sameNumbers(numbers(x, f), numbers(y, f))})
 		} else {
-			out = append(out, finding{f.name, sameCounts(kinds(a, f), kinds(b, f))})
+			out = append(out, finding{f.name, sameCounts(kinds(x, f), kinds(y, f))})
 		}
 	}
 	side := func(x []sight, f func(sight) []byte) (out [][]byte) {

@@ -128,6 +128,11 @@ func histogram(packets [][]byte) map[byte]int {
 // It returns the share that it gets right, both samples weighing the same, and
 // how likely that share or a greater one is by chance.
 func classifier(a, b []sight, features []feature, seed uint64) (right, chance float64) {
+	for _, f := range features {
+		if f.time {
+			a, b = f.of(a), f.of(b)
+		}
+	}
 	n := min(len(a), len(b))
 	r := rand.New(rand.NewPCG(seed, 1))
 	draw := func(x []sight) []sight {

@@ -38,8 +38,10 @@ func Tunic() Policy {
 			"devnet":          {Imports: join(everythingBelowNode, list("node", "devnet/fault", "devnet/bench", "ledger/wallet"))},
 			"devnet/scenario": {Imports: join(everythingBelowNode, list("node", "devnet", "devnet/fault", "ledger/wallet"))},
 			"devnet/soak":     {Imports: list("devnet/scenario")},
-			"devnet/bench":    {Imports: join(everythingBelowNode, list("node", "devnet"))},
-			"devnet/fault":    {Imports: join(words, network, list("relay", "relay/mailbox")), By: list("devnet", "devnet/scenario")},
+			// Watches a devnet's links, with the keys of its relays.
+			"devnet/traffic": {Imports: join(everythingBelowNode, list("node", "devnet")), By: list()},
+			"devnet/bench":   {Imports: join(everythingBelowNode, list("node", "devnet"))},
+			"devnet/fault":   {Imports: join(words, network, list("relay", "relay/mailbox")), By: list("devnet", "devnet/scenario")},
 
 			// The only production place where api, relay and client meet.
 			"node": {Imports: everythingBelowNode},

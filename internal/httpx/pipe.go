@@ -16,9 +16,9 @@ type pipe struct {
 
 	mu       sync.Mutex
 	changed  *sync.Cond
-	buf      []byte  // of whole
-	whole    *[]byte // from pieces; nil while buf is empty
-	end      error   // what Read returns once buf is empty; set once
+	whole    *[]byte // from pieces; nil while nothing is in it
+	taken    int     // of whole
+	end      error   // what Read returns once nothing is held; set once
 	closed   bool    // by the reader
 	expired  bool    // a write ran into its deadline
 	deadline time.Time
@@ -31,12 +31,17 @@ var pieces = sync.Pool{New: func() any { return new([]byte) }}
 // release gives the buffer back; mu is held.
 func (p *pipe) release() {
 	if p.whole != nil {
-		if cap(p.buf) > cap(*p.whole) {
-			*p.whole = p.buf // it has grown
-		}
 		pieces.Put(p.whole)
 	}
-	p.buf, p.whole = nil, nil
+	p.whole, p.taken = nil, 0
+}
+
+// held is what was written and not read; mu is held.
+func (p *pipe) held() []byte {
+	if p.whole == nil {
+		return nil
+	}
+	return (*p.whole)[p.taken:]
 }
 
 func newPipe(size int) *pipe {
@@ -55,9 +60,9 @@ func (p *pipe) Read(b []byte) (int, error) {
 			return 0, http.ErrBodyReadAfterClose
 		case p.end != nil && p.end != io.EOF && p.end != io.ErrUnexpectedEOF:
 			return 0, p.end // the request was cancelled, or the handler panicked
-		case len(p.buf) > 0:
-			n := copy(b, p.buf)
-			if p.buf = p.buf[n:]; len(p.buf) == 0 {
+		case len(p.held()) > 0:
+			n := copy(b, p.held())
+			if p.taken += n; len(p.held()) == 0 {
 				p.release()
 			}
 			p.changed.Broadcast()
@@ -104,13 +109,17 @@ func (p *pipe) Write(b []byte) (n int, err error) {
 		case len(b) == 0:
 			return n, nil
 		}
-		if room := p.max - len(p.buf); room > 0 {
+		if room := p.max - len(p.held()); room > 0 {
 			k := min(room, len(b))
 			if p.whole == nil {
 				p.whole = pieces.Get().(*[]byte)
-				p.buf = (*p.whole)[:0]
+				*p.whole = (*p.whole)[:0]
 			}
-			p.buf = append(p.buf, b[:k]...)
+			if p.taken > p.max { // a reader that never quite catches up must not make it grow
+				*p.whole = append((*p.whole)[:0], p.held()...)
+				p.taken = 0
+			}
+			*p.whole = append(*p.whole, b[:k]...)
 			b, n = b[k:], n+k
 			p.changed.Broadcast()
 			continue

@@ -87,12 +87,25 @@ func (m *Machine) Check() error {
 	}
 	for _, check := range []func() error{
 		m.checkCouncil,
+		m.checkRounds,
 		m.staking.Check,
 		func() error { return m.registry.Check(m.head.DirEpoch, m.bonded) },
 		m.slashing.CheckAll,
 	} {
 		if err := check(); err != nil {
 			return fmt.Errorf("%w: %w", ErrInvariant, err)
+		}
+	}
+	return nil
+}
+
+// checkRounds: no commit to a disclosure outlives its time, and each of a former
+// epoch has its time.
+func (m *Machine) checkRounds() error {
+	for r := range m.slashing.Rounds() {
+		at, begun := r.Lapses()
+		if begun && m.head.Height >= at || !begun && r.Epoch < m.head.DirEpoch {
+			return fmt.Errorf("commits of epoch %d, opened at %d, live at height %d of epoch %d", r.Epoch, r.Opened, m.head.Height, m.head.DirEpoch)
 		}
 	}
 	return nil

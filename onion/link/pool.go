@@ -226,6 +226,9 @@ func (p *Pool) Send(id chain.NodeID, f Frame) error {
 	return nil
 }
 
+// Connected reports whether a link to the node id is open.
+func (p *Pool) Connected(id chain.NodeID) bool { return p.inUse(id) != nil }
+
 // Pending is how many frames wait for a link to open.
 func (p *Pool) Pending() int {
 	p.mu.RLock()

@@ -40,6 +40,7 @@ type TLS struct {
 	budget  *budget
 	batches *sync.Pool
 	chunks  *sync.Pool
+	frames  *sync.Pool // of *[]byte, one frame each
 }
 
 // NewTLS returns the transport of one identity.
@@ -64,6 +65,7 @@ func NewTLS(cfg Config) (*TLS, error) {
 		cfg:     cfg,
 		budget:  &budget{limit: int64(cfg.QueueBytes)},
 		batches: &sync.Pool{New: func() any { return new(batch) }},
+		frames:  &sync.Pool{New: func() any { b := make([]byte, FrameSize(cfg.BodySize)); return &b }},
 		chunks:  &sync.Pool{New: func() any { b := make([]byte, 0, chunkSize); return &b }},
 	}
 	if cfg.Identity != nil {

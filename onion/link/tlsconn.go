@@ -22,8 +22,12 @@ type tlsConn struct {
 	stats *Stats
 
 	// Owned by the caller of Recv.
-	buf  []byte // one frame
-	have int    // how much of it has arrived
+	size int
+	buf  *[]byte // one frame; nil while none has begun to arrive
+	have int     // how much of it has arrived
+	got  bool    // the last Recv returned it
+	head [1]byte // what a link waits for without a buffer
+	free *sync.Pool
 
 	dead    chan struct{} // closed by abort
 	kill    sync.Once
@@ -35,7 +39,8 @@ func (t *TLS) newConn(raw *chunkConn, sec *tls.Conn, peer chain.NodeID, known bo
 		raw: raw, sec: sec, peer: peer, known: known,
 		q:       newSendQueue(t.cfg.BodySize, t.cfg.Limits, t.budget, t.batches),
 		stats:   t.cfg.Stats,
-		buf:     make([]byte, FrameSize(t.cfg.BodySize)),
+		size:    FrameSize(t.cfg.BodySize),
+		free:    t.frames,
 		dead:    make(chan struct{}),
 		written: make(chan struct{}),
 	}
@@ -86,7 +91,7 @@ func (c *tlsConn) write() {
 			return err
 		}, len(b.b))
 		if err != nil {
-			c.stats.drop(Unsent, len(b.b)/len(c.buf))
+			c.stats.drop(Unsent, len(b.b)/c.size)
 		}
 		c.q.release(b)
 		if err != nil {
@@ -112,8 +117,12 @@ func (c *tlsConn) Recv(ctx context.Context) (Frame, error) {
 			}
 		}()
 	}
-	for c.have < len(c.buf) {
-		n, err := c.sec.Read(c.buf[c.have:])
+	if c.got {
+		c.free.Put(c.buf)
+		c.buf, c.have, c.got = nil, 0, false
+	}
+	for c.have < c.size {
+		n, err := c.read()
 		c.have += n
 		if err == nil {
 			continue
@@ -122,18 +131,32 @@ func (c *tlsConn) Recv(ctx context.Context) (Frame, error) {
 		if ctx.Err() != nil && errors.As(err, &ne) && ne.Timeout() {
 			return Frame{}, ctx.Err()
 		}
-		if c.have == len(c.buf) {
+		if c.have == c.size {
 			break // the error comes again with the next Recv
 		}
 		c.abort()
 		// The cause would name the peer's address.
 		return Frame{}, ErrClosed
 	}
-	c.have = 0
-	f, err := ParseFrame(c.buf)
+	c.got = true
+	f, err := ParseFrame(*c.buf)
 	if err != nil {
 		c.abort()
 		return Frame{}, fmt.Errorf("receive frame: %w", err)
 	}
 	return f, nil
+}
+
+// read reads what there is of a frame. A link on which nothing arrives holds no
+// buffer for it.
+func (c *tlsConn) read() (int, error) {
+	if c.buf != nil {
+		return c.sec.Read((*c.buf)[c.have:])
+	}
+	n, err := c.sec.Read(c.head[:])
+	if n > 0 {
+		c.buf = c.free.Get().(*[]byte)
+		(*c.buf)[0] = c.head[0]
+	}
+	return n, err
 }

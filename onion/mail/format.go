@@ -12,9 +12,12 @@ type Format struct {
 
 // FormatOf is the mail of a geometry.
 func FormatOf(g onion.Geometry) Format {
-	f := Format{SURB: onion.SURBSize, Chunks: 5, Reply: g.MaxMessage() - replyHeader}
-	if g == onion.Large {
+	f := Format{SURB: g.SURBSize(), Chunks: 5, Reply: g.MaxMessage() - replyHeader}
+	switch g {
+	case onion.Large:
 		f.Chunks = 125
+	case onion.Hybrid:
+		f.Chunks = 99 // reply blocks are fifteen times as long
 	}
 	return f
 }

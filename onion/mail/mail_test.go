@@ -140,13 +140,40 @@ func TestBundle(t *testing.T) {
 	}
 }
 
+// FuzzDecode: bytes that are a command have one encoding, in every geometry.
 func FuzzDecode(f *testing.F) {
 	for _, c := range commands() {
 		f.Add(c.Encode())
 	}
 	f.Fuzz(func(t *testing.T, b []byte) {
-		if c, err := small.Decode(b); err == nil && !bytes.Equal(c.Encode(), b) {
-			t.Fatal("accepted bytes are not canonical")
+		for _, g := range []onion.Geometry{onion.Small, onion.Large, onion.Hybrid} {
+			c, err := mail.FormatOf(g).Decode(b)
+			if err != nil {
+				continue
+			}
+			if !bytes.Equal(c.Encode(), b) {
+				t.Fatalf("%s: accepted bytes are not canonical", g)
+			}
+			if want := 1; len(c.Replies) != want && (c.Poll == nil || len(c.Replies) != mail.PollReplies) {
+				t.Fatalf("%s: %d reply blocks", g, len(c.Replies))
+			}
+		}
+	})
+}
+
+// FuzzReceipts: what a reply to a store says is read as it was written, with at
+// least one receipt and no more than there may be.
+func FuzzReceipts(f *testing.F) {
+	f.Add(mail.EncodeReceipts([][]byte{{1, 2, 3}}))
+	f.Add(mail.EncodeReceipts(make([][]byte, mail.MaxReceipts)))
+	f.Add(mail.EncodeReceipts(nil))
+	f.Fuzz(func(t *testing.T, b []byte) {
+		r, err := small.DecodeReceipts(b)
+		if err != nil {
+			return
+		}
+		if len(r) < 1 || len(r) > mail.MaxReceipts || !bytes.Equal(mail.EncodeReceipts(r), b) {
+			t.Fatalf("%d receipts, not canonical", len(r))
 		}
 	})
 }

@@ -21,7 +21,8 @@ const (
 	MaxWant   = 32  // rows asked for at once
 	MaxBound  = 64  // bytes of a bound: a mailbox and an item's id
 
-	AckSize = 8 + 1 + 4 + 8 + 64 // of the longest ack
+	AckSize       = 8 + 1 + 4 + 8 + 64 // of the longest ack
+	SwarmOverhead = 1 + 1 + 8 + 1 + 1  // at most what stands around copies and acks
 )
 
 // SwarmKind numbers the messages.
@@ -168,6 +169,9 @@ func (c Copy) append(b []byte) []byte {
 	}
 	return append(b, c.Command.Encode()...)
 }
+
+// Size is how much of a message the copy takes.
+func (c Copy) Size() int { return len(c.append(nil)) }
 
 func (f Format) readCopy(r *wire.Reader) (c Copy) {
 	c.Serial = r.Uint64()

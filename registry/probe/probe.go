@@ -77,6 +77,35 @@ type Net struct {
 
 	mu     sync.Mutex
 	routes map[int]routed // by prober, the last that were asked for
+	draws  map[int]draw   // likewise
+}
+
+// draw is what follows from a prober's draw: ok where it proves anything.
+type draw struct {
+	proof  [beacon.ProofSize]byte
+	output [beacon.OutputSize]byte
+	ok     bool
+}
+
+// output is the VRF output that a draw of the node at a place proves. Who asks does
+// not change it.
+func (n *Net) output(at int, proof [beacon.ProofSize]byte, verify func() bool) (out [beacon.OutputSize]byte, ok bool) {
+	n.mu.Lock()
+	defer n.mu.Unlock()
+	if d, known := n.draws[at]; known && d.proof == proof {
+		return d.output, d.ok
+	}
+	d := draw{proof: proof, ok: verify()}
+	if d.ok {
+		var err error
+		d.output, err = beacon.Output(proof)
+		d.ok = err == nil
+	}
+	if n.draws == nil {
+		n.draws = make(map[int]draw)
+	}
+	n.draws[at] = d
+	return d.output, d.ok
 }
 
 // routed are the ways of a prober's probes: whoever counts asks for the same.

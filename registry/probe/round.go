@@ -6,6 +6,7 @@ import (
 	"tunic/chain"
 	"tunic/chain/beacon"
 	"tunic/chain/statement"
+	"tunic/internal/wire"
 )
 
 // Round gathers what is said of the probes of one epoch: roots in the epoch
@@ -69,7 +70,7 @@ func (r *Round) Take(node chain.NodeID, c *statement.Commitment) {
 
 // read is a reveal, nil where it is not what its draw says.
 func (r *Round) read(at int, v *statement.Reveal) *revealed {
-	output, ok := r.output(r.net.list.Entries[at].VRF, v.Draw)
+	output, ok := r.output(at, v.Draw)
 	if !ok {
 		return nil
 	}
@@ -83,32 +84,50 @@ func (r *Round) read(at int, v *statement.Reveal) *revealed {
 }
 
 // output is the VRF output that a draw proves.
-func (r *Round) output(key [32]byte, draw [beacon.ProofSize]byte) (out [beacon.OutputSize]byte, ok bool) {
-	alpha := r.net.Alpha()
-	question := chain.SHA256([]byte("draw"), key[:], draw[:], alpha)
-	if !r.known.Once(question, func() bool { _, err := beacon.Verify(key, alpha, draw); return err == nil }) {
-		return out, false
-	}
-	out, err := beacon.Output(draw)
-	return out, err == nil
+func (r *Round) output(at int, draw [beacon.ProofSize]byte) (out [beacon.OutputSize]byte, ok bool) {
+	return r.net.output(at, draw, func() bool {
+		key, alpha := r.net.list.Entries[at].VRF, r.net.Alpha()
+		question := chain.SHA256([]byte("draw"), key[:], draw[:], alpha)
+		return r.known.Once(question, func() bool { _, err := beacon.Verify(key, alpha, draw); return err == nil })
+	})
 }
 
 // open notes what an opening shows; one that claims anything wrong shows
 // nothing.
 func (r *Round) open(at int, o *statement.Opening) {
-	err := verifyOpening(r.roots[at].root, r.roots[at].depth, o, func(x statement.Opened) (*[statement.TagSize]byte, bool) {
-		v := r.find(x)
-		if v == nil || v.routes[x.Probe][x.Layer] != uint32(at) {
-			return nil, false
+	root := r.roots[at]
+	// What is asked is all that the answer depends on, of fixed lengths but for
+	// the two lists, whose lengths stand first.
+	q := make([]byte, 0, 96+len(o.Opened)*(13+statement.TagSize)+len(o.Siblings)*32)
+	q = append(append(append(q, "opening"...), root.root[:]...), root.depth)
+	q = wire.AppendUint32(wire.AppendUint32(append(q, o.Salt[:]...), uint32(len(o.Opened))), uint32(len(o.Siblings)))
+	for _, x := range o.Opened {
+		tag, ok := r.tagOf(at, x)
+		if !ok {
+			return
 		}
-		return &v.tags[x.Probe][x.Layer], true
-	})
-	if err != nil {
+		q = append(wire.AppendUint32(q, x.Place), tag[:]...)
+	}
+	for i := range o.Siblings {
+		q = append(q, o.Siblings[i][:]...)
+	}
+	if !r.known.Once(chain.SHA256(q), func() bool {
+		return verifyOpening(root.root, root.depth, o, func(x statement.Opened) (*[statement.TagSize]byte, bool) { return r.tagOf(at, x) }) == nil
+	}) {
 		return
 	}
 	for _, x := range o.Opened {
 		r.reveals[x.Prober].got[x.Probe] |= 1 << x.Layer
 	}
+}
+
+// tagOf is the tag of a layer that the node at a place has to open.
+func (r *Round) tagOf(at int, x statement.Opened) (*[statement.TagSize]byte, bool) {
+	v := r.find(x)
+	if v == nil || v.routes[x.Probe][x.Layer] != uint32(at) {
+		return nil, false
+	}
+	return &v.tags[x.Probe][x.Layer], true
 }
 
 // find is the reveal with the layer x, nil where there is none.

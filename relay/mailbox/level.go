@@ -88,7 +88,9 @@ func (l *Level) Scan(prefix, from []byte, fn func(key, value []byte) bool) error
 	if bytes.Compare(from, r.Start) > 0 {
 		r.Start = from
 	}
-	it := l.db.NewIterator(r, nil)
+	// A walk over all rows of a kind must not push out of the cache what polls
+	// and stores read.
+	it := l.db.NewIterator(r, &opt.ReadOptions{DontFillCache: len(prefix) < 2})
 	defer it.Release()
 	for it.Next() && fn(it.Key(), it.Value()) {
 	}

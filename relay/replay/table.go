@@ -15,7 +15,8 @@ const (
 	// fullest is how many of 16 places of a part may be taken. More would make
 	// the search for a free place long, fewer cost memory.
 	fullest = 13
-	// firstSize is the size of a part with anything in it.
+	// firstSize is the size of a part with anything in it, at least: each has its
+	// own, so that they do not grow all at the same time.
 	firstSize = 16
 )
 
@@ -79,7 +80,7 @@ func (t *table) add(tag *onion.Tag, room func() bool) (seen, refused bool) {
 		return false, true
 	}
 	if p.n >= len(p.places)*fullest/16 {
-		t.grow(p)
+		t.grow(p, int(h%shards))
 		at, _ = p.find(h, tag)
 	}
 	p.places[at] = *tag
@@ -115,10 +116,14 @@ func place(h uint64, size int) int {
 }
 
 // grow makes a part half as large again: it is between 54 and 81 percent full,
-// at 20 to 30 bytes a tag.
-func (t *table) grow(p *part) {
+// at 20 to 30 bytes a tag; all together have 24 to 25.
+func (t *table) grow(p *part, number int) {
 	old := p.places
-	p.places = make([]onion.Tag, max(firstSize, len(old)+len(old)/2))
+	size := len(old) + len(old)/2
+	if size == 0 {
+		size = firstSize + number%(firstSize/2)
+	}
+	p.places = make([]onion.Tag, size)
 	for i := range old {
 		if old[i] == (onion.Tag{}) {
 			continue

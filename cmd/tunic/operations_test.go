@@ -1,0 +1,160 @@
+package main
+
+import (
+	"bufio"
+	"encoding/json"
+	"io"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"regexp"
+	"slices"
+	"strings"
+	"testing"
+
+	"tunic/internal/testenv"
+	"tunic/node"
+)
+
+const relayExamples = "../../docs/examples/relay/"
+
+func TestExampleConfiguration(t *testing.T) {
+	cfg := node.DefaultRelay()
+	if err := cfg.Load(relayExamples + "relay.yaml"); err != nil {
+		t.Fatal(err)
+	}
+	if err := cfg.Validate(); err != nil {
+		t.Fatal(err)
+	}
+}
+
+// parses holds a command line against the commands and flags that there are.
+func parses(t *testing.T, args []string) {
+	t.Helper()
+	root := (&app{in: strings.NewReader(""), out: io.Discard, err: io.Discard}).root()
+	c, rest, err := root.Find(args)
+	if err == nil {
+		err = c.ParseFlags(rest)
+	}
+	if err == nil {
+		err = c.ValidateArgs(c.Flags().Args())
+	}
+	if err != nil || !c.Runnable() || c.HasAvailableSubCommands() {
+		t.Errorf("tunic %s: %v", strings.Join(args, " "), err)
+	}
+}
+
+func TestExampleUnit(t *testing.T) {
+	unit, err := os.ReadFile(relayExamples + "relay.service")
+	if err != nil {
+		t.Fatal(err)
+	}
+	start := regexp.MustCompile(`(?m)^ExecStart=(\S+) (.*)$`).FindStringSubmatch(string(unit))
+	if start == nil {
+		t.Fatal("no ExecStart")
+	}
+	parses(t, strings.Fields(start[2]))
+	cfg := node.DefaultRelay()
+	if err := cfg.Load(relayExamples + "relay.yaml"); err != nil {
+		t.Fatal(err)
+	}
+	if !strings.Contains(string(unit), "\nStateDirectory="+filepath.Base(cfg.Dir)+"\n") || filepath.Dir(cfg.Dir) != "/var/lib" {
+		t.Errorf("the unit's state is not in %s", cfg.Dir)
+	}
+	testenv.Need(t, "systemd-analyze")
+	exe, err := os.Executable()
+	if err != nil {
+		t.Fatal(err)
+	}
+	path := filepath.Join(t.TempDir(), "tunic-relay.service")
+	if err := os.WriteFile(path, []byte(strings.ReplaceAll(string(unit), start[1], exe)), 0o644); err != nil {
+		t.Fatal(err)
+	}
+	if out, err := exec.Command("systemd-analyze", "verify", path).CombinedOutput(); err != nil || strings.Contains(string(out), "tunic-relay.service:") {
+		t.Errorf("%v %s", err, out)
+	}
+}
+
+func TestExampleContainer(t *testing.T) {
+	f, err := os.Open(relayExamples + "Containerfile")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer f.Close()
+	var entry, args []string
+	for s := bufio.NewScanner(f); s.Scan(); {
+		word, rest, _ := strings.Cut(s.Text(), " ")
+		var err error
+		switch word {
+		case "ENTRYPOINT":
+			err = json.Unmarshal([]byte(rest), &entry)
+		case "CMD":
+			err = json.Unmarshal([]byte(rest), &args)
+		}
+		if err != nil {
+			t.Error(err)
+		}
+	}
+	if len(entry) != 1 {
+		t.Fatalf("%q", entry)
+	}
+	parses(t, args)
+	// In an image without a C library the program has to do without one.
+	cmd := exec.Command("go", "list", "-deps", "-f", "{{if .CgoFiles}}{{.ImportPath}} needs cgo{{end}}", ".")
+	cmd.Env = append(os.Environ(), "CGO_ENABLED=0")
+	if out, err := cmd.CombinedOutput(); err != nil || strings.TrimSpace(string(out)) != "" {
+		t.Errorf("%v %s", err, out)
+	}
+}
+
+// Every command that the page of operations shows is one.
+func TestOperationsPage(t *testing.T) {
+	b, err := os.ReadFile("../../docs/operations.md")
+	if err != nil {
+		t.Fatal(err)
+	}
+	commands := regexp.MustCompile("(?m)^ {4}(?:\\$ )?tunic (.*)$|`tunic ([a-z][^`]*)`").FindAllStringSubmatch(string(b), -1)
+	if len(commands) < 10 {
+		t.Fatalf("%d commands", len(commands))
+	}
+	for _, m := range commands {
+		line, _, _ := strings.Cut(m[1]+m[2], " #")
+		if line == "relay" {
+			continue // the noun: it shows its verbs
+		}
+		line, _, _ = strings.Cut(line, " > ")
+		line, _, _ = strings.Cut(line, " | ")
+		parses(t, strings.Fields(strings.NewReplacer("…", "", "TUN", "100").Replace(line)))
+	}
+	for _, m := range regexp.MustCompile("`?(tunic_relay_[a-z_]+)").FindAllStringSubmatch(string(b), -1) {
+		if !slices.Contains(node.RelayMetrics(), m[1]) {
+			t.Errorf("there is no metric %s", m[1])
+		}
+	}
+	// What a relay may log at info and above is explained.
+	said := 0
+	for _, dir := range []string{"../../relay", "../../relay/mailbox", "../../node", "../../api/feed"} {
+		files, err := filepath.Glob(dir + "/*.go")
+		if err != nil {
+			t.Fatal(err)
+		}
+		for _, name := range files {
+			if strings.HasSuffix(name, "_test.go") || filepath.Base(name) == "ledger.go" {
+				continue
+			}
+			code, err := os.ReadFile(name)
+			if err != nil {
+				t.Fatal(err)
+			}
+			for _, m := range regexp.MustCompile(`\b[lL]og(?:ger)?\.(?:Info|Warn|Error)\("([^"]+)"`).FindAllStringSubmatch(string(code), -1) {
+				said++
+				if !strings.Contains(string(b), "`"+m[1]+"`") {
+					t.Errorf("%s logs %q, and the page does not say what to do", name, m[1])
+				}
+			}
+		}
+	}
+	if said < 25 {
+		t.Errorf("%d lines of logs found", said)
+	}
+}

@@ -1,0 +1,381 @@
+package bench
+
+import (
+	"context"
+	"crypto/rand"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"runtime"
+	"slices"
+	"sync/atomic"
+	"time"
+
+	"tunic/chain"
+	"tunic/chain/genesis"
+	"tunic/onion"
+	"tunic/onion/link"
+	"tunic/registry/directory"
+	"tunic/relay"
+)
+
+// Goals of Flood.
+const (
+	FloodGoal     = 5.0  // times the 99th percentile without a flood, at most
+	FloodRecovery = 1000 // ms after its end until the percentile is what it was
+)
+
+// FloodOptions says what Flood measures. Relay and Press are needed.
+type FloodOptions struct {
+	Relay []string // command that runs RunFloodRelay
+	Press []string // command that runs RunFlood
+
+	Times   int           // how often the relay's capacity is offered; 0 means 10, the most is 100
+	Packets int           // different valid packets of the flood; 0 means 40,000, the most is 400,000
+	Phase   time.Duration // of quiet, and of flood; 0 means 4 s, 1 s to 5 min
+	Every   time.Duration // between two packets of the quiet links; 0 means 2 ms, at least 1 ms
+}
+
+// FloodResult is what Flood measured.
+type FloodResult struct {
+	Cores       int   `json:"cores"`
+	CapacityPS  int64 `json:"capacity_per_s"` // peels a second by all cores, timed just before
+	OfferedPS   int64 `json:"offered_per_s"`  // of the flood, junk and valid
+	Quiet       int   `json:"quiet_links"`
+	FloodLinks  int   `json:"flood_links"`
+	FloodNodes  int   `json:"flood_nodes"`  // listed ones among them
+	TakenPS     int64 `json:"taken_per_s"`  // that left the flooders
+	WorkedPS    int64 `json:"worked_per_s"` // packets that the relay worked on during the flood
+	ForwardedPS int64 `json:"forwarded_per_s"`
+
+	Unloaded FloodPhase `json:"unloaded"`
+	Flooded  FloodPhase `json:"flooded"`
+	After    FloodPhase `json:"after"` // from a second after the flood on
+
+	Ratio      float64 `json:"ratio"`       // of the 99th percentiles, flooded and unloaded
+	AfterRatio float64 `json:"after_ratio"` // after and unloaded
+	RecoveryMS int64   `json:"recovery_ms"` // from the flood's end to the end of the last 50 ms whose median was over the unloaded 99th percentile
+
+	Counters relay.Counters `json:"counters"` // of the relay, at the end
+	Failed   []string       `json:"failed"`   // goals that were missed
+}
+
+// FloodPhase is the quiet links' packets of one phase.
+type FloodPhase struct {
+	Packets int   `json:"packets"`
+	Lost    int   `json:"lost"`
+	P50US   int64 `json:"p50_us"`
+	P99US   int64 `json:"p99_us"`
+	MaxUS   int64 `json:"max_us"`
+}
+
+func (o *FloodOptions) complete() error {
+	if o.Times == 0 {
+		o.Times = 10
+	}
+	if o.Packets == 0 {
+		o.Packets = 40_000
+	}
+	if o.Phase == 0 {
+		o.Phase = 4 * time.Second
+	}
+	if o.Every == 0 {
+		o.Every = 2 * time.Millisecond
+	}
+	if o.Times < 1 || o.Times > 100 || o.Packets < 1 || o.Packets > 400_000 || o.Phase < time.Second || o.Phase > 5*time.Minute ||
+		o.Every < time.Millisecond || o.Every > o.Phase/100 || len(o.Relay) == 0 || len(o.Press) == 0 {
+		return fmt.Errorf("options %+v are out of range", *o)
+	}
+	return nil
+}
+
+// quietLinks is how many nodes send a packet now and then.
+const quietLinks = 4
+
+// Flood measures how long packets of quiet links take through a relay, with
+// nothing else to do, while other links offer many times what it can take, and
+// after that. The relay is a process of its own, and so is the flood, which gives
+// way to the other two.
+func Flood(ctx context.Context, opts FloodOptions) (FloodResult, error) {
+	r, err := measureFlood(ctx, opts)
+	if err != nil {
+		return r, fmt.Errorf("measure flood: %w", err)
+	}
+	return r, nil
+}
+
+func measureFlood(ctx context.Context, opts FloodOptions) (r FloodResult, err error) {
+	if err := opts.complete(); err != nil {
+		return r, err
+	}
+	parts, err := timeParts(partPeel)
+	if err != nil {
+		return r, err
+	}
+	r = FloodResult{Cores: runtime.NumCPU(), CapacityPS: int64(time.Second) / max(1, parts.PeelNS), Quiet: quietLinks,
+		FloodLinks: floodHonest + floodJunk + floodAnonymous, FloodNodes: floodHonest + floodJunk}
+	w, err := newFloodWorld(ctx, opts)
+	if err != nil {
+		return r, err
+	}
+	defer w.close()
+	var phases [4][]parcel
+	for i := range phases {
+		n := int(opts.Phase / opts.Every)
+		if i == 0 {
+			n /= 4
+		}
+		if phases[i], err = w.wrap(i, n); err != nil {
+			return r, err
+		}
+	}
+	if _, err := w.quiet(ctx, 0, phases[0], opts.Every); err != nil { // links open, caches warm
+		return r, err
+	}
+	before, err := w.quiet(ctx, 1, phases[1], opts.Every)
+	if err != nil {
+		return r, err
+	}
+	if _, err := w.press(floodOrder{Do: floodBegin, PerS: opts.Times * int(r.CapacityPS)}); err != nil {
+		return r, err
+	}
+	if err := sleep(ctx, opts.Phase/4); err != nil { // until every queue is full
+		return r, err
+	}
+	from, at, err := w.counters()
+	if err != nil {
+		return r, err
+	}
+	offered, err := w.press(floodOrder{Do: "report"})
+	if err != nil {
+		return r, err
+	}
+	during, err := w.quiet(ctx, 2, phases[2], opts.Every)
+	if err != nil {
+		return r, err
+	}
+	to, then, err := w.counters()
+	if err != nil {
+		return r, err
+	}
+	end, err := w.press(floodOrder{Do: floodEnd})
+	if err != nil {
+		return r, err
+	}
+	ended := time.Now()
+	after, err := w.quiet(ctx, 3, phases[3], opts.Every)
+	if err != nil {
+		return r, err
+	}
+	if r.Counters, _, err = w.counters(); err != nil {
+		return r, err
+	}
+	took := then.Sub(at).Seconds()
+	r.OfferedPS, r.TakenPS = int64(float64(end.Offered-offered.Offered)/took), int64(float64(end.Taken-offered.Taken)/took)
+	overload := to.Dropped["overload"] - from.Dropped["overload"]
+	r.WorkedPS, r.ForwardedPS = int64(float64(to.In-from.In-overload)/took), int64(float64(to.Forwarded-from.Forwarded)/took)
+	r.judge(before, during, after, ended)
+	return r, nil
+}
+
+// quietPacket is one packet of a quiet link.
+type quietPacket struct {
+	sent time.Time
+	took int64 // 0: not there yet; set and read atomically until all are there
+}
+
+func phaseOf(packets []quietPacket) (p FloodPhase) {
+	p.Packets = len(packets)
+	var times []int64
+	for i := range packets {
+		if t := atomic.LoadInt64(&packets[i].took); t > 0 {
+			times = append(times, t/1000)
+		}
+	}
+	p.Lost = len(packets) - len(times)
+	if slices.Sort(times); len(times) > 0 {
+		p.P50US, p.P99US, p.MaxUS = times[len(times)/2], times[len(times)*99/100], times[len(times)-1]
+	}
+	return p
+}
+
+func (r *FloodResult) judge(before, during, after []quietPacket, ended time.Time) {
+	r.Unloaded, r.Flooded = phaseOf(before), phaseOf(during)
+	second := slices.IndexFunc(after, func(p quietPacket) bool { return p.sent.Sub(ended) >= time.Second })
+	r.After = phaseOf(after[max(0, second):])
+	r.Ratio = float64(r.Flooded.P99US) / float64(max(1, r.Unloaded.P99US))
+	r.AfterRatio = float64(r.After.P99US) / float64(max(1, r.Unloaded.P99US))
+	const window = 50 * time.Millisecond
+	for len(after) > 0 {
+		start := after[0].sent
+		n := slices.IndexFunc(after, func(p quietPacket) bool { return p.sent.Sub(start) >= window })
+		if n < 0 {
+			n = len(after)
+		}
+		if p := phaseOf(after[:n]); p.Lost > n/2 || p.P50US > r.Unloaded.P99US {
+			r.RecoveryMS = start.Add(window).Sub(ended).Milliseconds()
+		}
+		after = after[n:]
+	}
+	r.Failed = []string{}
+	fail := func(bad bool, format string, args ...any) {
+		if bad {
+			r.Failed = append(r.Failed, fmt.Sprintf(format, args...))
+		}
+	}
+	fail(r.Ratio >= FloodGoal, "the 99th percentile under the flood is %.1f times that without, goal %.0f", r.Ratio, FloodGoal)
+	fail(r.RecoveryMS > FloodRecovery, "%d ms until the relay was what it had been, goal %d", r.RecoveryMS, FloodRecovery)
+	fail(r.Unloaded.Lost+r.Flooded.Lost+r.After.Lost > 0, "%d packets of quiet links were lost, %d of them during the flood",
+		r.Unloaded.Lost+r.Flooded.Lost+r.After.Lost, r.Flooded.Lost)
+	fail(!r.Counters.Balanced(), "the relay's counters do not balance")
+}
+
+// floodWorld is the processes and the quiet links, of which the last end takes
+// what the others send.
+type floodWorld struct {
+	netList
+	ledger  *stillLedger
+	relay   *process
+	flood   *process
+	ends    []*netEnd
+	id      chain.NodeID // of the relay
+	packets []quietPacket
+	arrived atomic.Pointer[func(int)]
+}
+
+func newFloodWorld(ctx context.Context, o FloodOptions) (_ *floodWorld, err error) {
+	w := &floodWorld{}
+	defer func() {
+		if err != nil {
+			w.close()
+		}
+	}()
+	if w.ledger, err = newStillLedger(genesis.Dev, 1); err != nil {
+		return nil, err
+	}
+	var entries []directory.Entry
+	for i := range quietLinks + 1 {
+		e, err := newNetEnd(w.ledger.core, "quiet", i, w.resolve)
+		if err != nil {
+			return nil, err
+		}
+		w.ends, entries = append(w.ends, e), append(entries, e.entry)
+	}
+	if w.flood, err = startPress(ctx, o.Press); err != nil {
+		return nil, err
+	}
+	opened, err := w.press(floodOrder{Do: floodOpen})
+	if err != nil {
+		return nil, err
+	}
+	theirs, err := opened.Entries.unpack()
+	if err != nil {
+		return nil, err
+	}
+	entries = append(entries, theirs...)
+	if w.relay, err = start(ctx, o.Relay); err != nil {
+		return nil, err
+	}
+	var ready floodRelayReport
+	if err := w.relay.ask(packEntries(entries), &ready); err != nil {
+		return nil, err
+	}
+	me, err := ready.Entry.unpack()
+	if err != nil || len(me) != 1 {
+		return nil, errors.Join(errors.New("the relay says nothing of itself"), err)
+	}
+	w.id = me[0].Node
+	if w.list, err = directory.NewList(1, append(entries, me[0])); err != nil {
+		return nil, err
+	}
+	_, err = w.press(floodOrder{Do: floodWrap, Entries: packEntries(w.list.Entries), Relay: w.id, Packets: o.Packets})
+	if err != nil {
+		return nil, err
+	}
+	return w, takeNumbered(w.ledger.hash, w.ends[quietLinks], func(i int) {
+		if f := w.arrived.Load(); f != nil {
+			(*f)(i)
+		}
+	})
+}
+
+func (w *floodWorld) press(o floodOrder) (r floodReport, err error) {
+	if err := w.flood.ask(o, &r); err != nil {
+		return r, err
+	}
+	if r.Error != "" && o.Do != "report" {
+		return r, errors.New(r.Error)
+	}
+	return r, nil
+}
+
+func (w *floodWorld) counters() (relay.Counters, time.Time, error) {
+	var r floodRelayReport
+	err := w.relay.ask(struct{}{}, &r)
+	return r.Counters, time.Now(), err
+}
+
+// ask writes a line and reads the answer.
+func (p *process) ask(line, answer any) error {
+	if err := json.NewEncoder(p.in).Encode(line); err != nil {
+		return err
+	}
+	return p.read(answer)
+}
+
+// phaseNumbers is how far the numbers of two phases' packets are apart.
+const phaseNumbers = 1 << 24
+
+// wrap makes the packets of a phase.
+func (w *floodWorld) wrap(phase, n int) ([]parcel, error) {
+	hops := []onion.Hop{w.hop(w.id), w.hop(w.ends[quietLinks].id)}
+	out, _, err := makeAll(n, func(i int) (parcel, error) {
+		b, err := onion.Small.Wrap(rand.Reader, w.ledger.hash, onion.ExpiryOf(1), hops, numbered(phase*phaseNumbers+i))
+		return parcel{w.id, b}, err
+	})
+	return out, err
+}
+
+// quiet sends a phase's packets one by one, in turn over the quiet links, and
+// waits a moment for the last.
+func (w *floodWorld) quiet(ctx context.Context, phase int, parcels []parcel, every time.Duration) ([]quietPacket, error) {
+	packets := make([]quietPacket, len(parcels))
+	var there atomic.Int64
+	arrived := func(i int) {
+		if i -= phase * phaseNumbers; i >= 0 && i < len(packets) && atomic.CompareAndSwapInt64(&packets[i].took, 0, max(1, int64(time.Since(packets[i].sent)))) {
+			there.Add(1)
+		}
+	}
+	w.arrived.Store(&arrived)
+	defer w.arrived.Store(nil)
+	t := time.NewTicker(every)
+	defer t.Stop()
+	for i := range packets {
+		select {
+		case <-t.C:
+		case <-ctx.Done():
+			return nil, ctx.Err()
+		}
+		packets[i].sent = time.Now()
+		if err := w.ends[i%quietLinks].pool.Send(w.id, link.Frame{Type: link.Packet, Data: parcels[i].packet}); err != nil {
+			return nil, err
+		}
+	}
+	for end := time.Now().Add(2 * time.Second); there.Load() < int64(len(packets)) && time.Now().Before(end); {
+		if err := sleep(ctx, time.Millisecond); err != nil {
+			return nil, err
+		}
+	}
+	return packets, nil
+}
+
+func (w *floodWorld) close() {
+	for _, p := range []*process{w.flood, w.relay} {
+		if p != nil {
+			p.stop()
+		}
+	}
+	for _, e := range w.ends {
+		e.close()
+	}
+}

@@ -1,0 +1,7 @@
+//go:build !linux
+
+package relay
+
+import "runtime"
+
+func ownThread() { runtime.LockOSThread() }
