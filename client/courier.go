@@ -212,7 +212,11 @@ func (c *Client) try(ctx context.Context, member chain.NodeID, cmd mail.Command,
 		}
 		return nil, fmt.Errorf("%w: the guard takes nothing", ErrTimeout)
 	}
-	got := c.collect(ctx, ch, replies, c.cfg.Timeout+time.Duration(there+back)*time.Millisecond)
+	patience := c.cfg.Timeout
+	if cmd.Store != nil {
+		patience *= 2 // a member waits for the others
+	}
+	got := c.collect(ctx, ch, replies, patience+time.Duration(there+back)*time.Millisecond)
 	if ctx.Err() != nil {
 		return nil, ctx.Err()
 	}

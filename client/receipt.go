@@ -18,25 +18,22 @@ var errReceipt = errors.New("client: invalid receipt")
 
 // receiptsIn are the receipts in what a member answered to a store that are new
 // and count: of the swarm that the item belongs to, each node's once. The error,
-// which may come with some, means that the answer is not what it has to be: the
-// member's own receipt first, then one of each of some others, all valid. Those of
-// nodes outside of the swarm may follow from another list than ours; they are
-// passed over.
-func (c *Client) receiptsIn(body []byte, member chain.NodeID, store *mail.Store, sent chain.Time, sw directory.Swarm, it *outItem) (fresh []signed, bad error) {
+// which may come with some, means that the answer is not what it has to be: valid
+// receipts, each of another node. Those of nodes outside of the swarm may follow
+// from another list than ours; they are passed over.
+func (c *Client) receiptsIn(body []byte, store *mail.Store, sent chain.Time, sw directory.Swarm, it *outItem) (fresh []signed, bad error) {
 	all, err := c.format.DecodeReceipts(body)
 	if err != nil {
 		return nil, fmt.Errorf("%w: %w", errReceipt, err)
 	}
 	keepers := sw.All()
 	var seen []chain.NodeID
-	for n, b := range all {
+	for _, b := range all {
 		s, err := statement.Decode(b)
 		switch {
 		case err != nil:
 			bad = fmt.Errorf("%w: %w", errReceipt, err)
 			continue
-		case n == 0 && s.Node != member:
-			bad = fmt.Errorf("%w: the member's own is not the first", errReceipt)
 		case slices.Contains(seen, s.Node):
 			bad = fmt.Errorf("%w: two of one node", errReceipt)
 			continue

@@ -73,10 +73,11 @@ func (c *Client) storeItem(ctx context.Context, to mail.AccountID, o *outRecord,
 	}
 	store := &mail.Store{ReadHash: box.readHash, Write: box.writeKey(), Expiry: o.Expiry, Deleter: mail.Deleter(it.Token), Content: it.Content}
 	store.Sign(c.cfg.Genesis, box.write)
-	refused := map[chain.NodeID]bool{}
+	passed := map[chain.NodeID]bool{} // in this round
+	refused, silent := 0, 0
 	var refusedAs mail.Code
 	for range len(sw.All()) {
-		member, ok := c.signer(sw, &it, refused, turn)
+		member, ok := c.signer(sw, &it, passed, turn)
 		if repeat {
 			members := c.usable(sw.Members)
 			member, ok = members[turn%min(len(members), stagger)], true
@@ -84,8 +85,19 @@ func (c *Client) storeItem(ctx context.Context, to mail.AccountID, o *outRecord,
 		if !ok {
 			break
 		}
-		reply, err := c.roundTrip(ctx, member, mail.Command{Store: store})
+		var reply mail.Reply
+		replies, err := c.try(ctx, member, mail.Command{Store: store}, 1, true)
+		if err == nil {
+			reply = replies[0]
+		}
 		switch {
+		case errors.Is(err, ErrTimeout) && silent+1 < sendTries && !repeat:
+			// Another member and another path at once: it does not matter which of
+			// the two was at fault.
+			c.stored(member, false, false)
+			passed[member] = true
+			silent++
+			continue
 		case err != nil:
 			if errors.Is(err, ErrTimeout) {
 				c.stored(member, false, false) // it may forward well, and not answer
@@ -96,11 +108,12 @@ func (c *Client) storeItem(ctx context.Context, to mail.AccountID, o *outRecord,
 			if reply.Code != mail.CodeFull {
 				c.blame(member) // what we send is well formed and signed
 			}
-			refused[member], refusedAs = true, reply.Code
+			passed[member], refusedAs = true, reply.Code
+			refused++
 			switch most := min(len(sw.Members), stagger); {
-			case repeat || len(refused) >= most && len(it.Signed) > 0:
+			case repeat || refused >= most && len(it.Signed) > 0:
 				return errWait(reply.Code.String())
-			case len(refused) >= most:
+			case refused >= most:
 				return errRefused(reply.Code.String())
 			}
 			continue
@@ -113,7 +126,7 @@ func (c *Client) storeItem(ctx context.Context, to mail.AccountID, o *outRecord,
 		case reply.Code != mail.CodeStored:
 			return errWait(reply.Code.String())
 		}
-		fresh, bad := c.receiptsIn(reply.Body, member, store, o.Sent, sw, &it)
+		fresh, bad := c.receiptsIn(reply.Body, store, o.Sent, sw, &it)
 		it.Signed = slices.Concat(it.Signed, fresh)
 		if err := c.keepItem(o, n, &it); err != nil {
 			return err
@@ -131,8 +144,11 @@ func (c *Client) storeItem(ctx context.Context, to mail.AccountID, o *outRecord,
 			return waitFew
 		}
 	}
-	if refusedAs != 0 {
+	switch {
+	case refusedAs != 0:
 		return errWait(refusedAs.String())
+	case silent > 0:
+		return waitAnswer
 	}
 	return waitFew
 }

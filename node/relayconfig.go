@@ -33,7 +33,7 @@ type RelayConfig struct {
 	Workers    int `yaml:"workers" help:"packets that are opened at the same time; one for each processor does it"`
 	Queue      int `yaml:"queue" help:"packets that may wait for that; what comes when they are full is dropped"`
 	Delayed    int `yaml:"delayed" help:"packets that may be held for the delay that their senders asked for"`
-	ReplayTags int `yaml:"replay_tags" help:"packets remembered until their onion key ends, 16 bytes of disk and about 40 of memory each; when full, packets are dropped"`
+	ReplayTags int `yaml:"replay_tags" help:"packets remembered until their onion key ends, 16 bytes of disk and about 25 of memory each; when full, packets are dropped"`
 	Clients    int `yaml:"clients" help:"messengers that may be attached, by their tokens"`
 
 	Mail  MailSettings `yaml:"mail" group:"Mailboxes that this relay keeps."`
@@ -60,7 +60,7 @@ type MailSettings struct {
 
 // LinkSettings bound a relay's links.
 type LinkSettings struct {
-	Most           int           `yaml:"most" help:"links open at the same time; each takes about 50 KiB and a file descriptor"`
+	Most           int           `yaml:"most" help:"links open at the same time; each takes about 35 KiB and a file descriptor"`
 	Anonymous      int           `yaml:"anonymous" help:"of these, links of messengers and of nodes that are not listed"`
 	AnonymousRate  float64       `yaml:"anonymous_rate" help:"frames a second that each of those may send"`
 	AnonymousBurst int           `yaml:"anonymous_burst" help:"and how many at once"`

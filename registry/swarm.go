@@ -6,6 +6,7 @@ import (
 
 	"tunic/chain"
 	"tunic/chain/beacon"
+	"tunic/chain/statement"
 	"tunic/registry/directory"
 )
 
@@ -19,6 +20,28 @@ func placeAll(listed []candidate, target, least int, seed chain.Hash) {
 		// A node that comes back is in no swarm of the epoch before: it was not listed.
 		n.PreviousSwarm, n.Swarm = n.Swarm, p.swarms[p.in[i]].id
 	}
+}
+
+// Placed are the swarms that the nodes of a list have by the rules, in its order:
+// whoever has verified the list and its beacon holds them against those that stand
+// in it. home is the swarm in which a node that was not listed in the epoch before
+// was listed last, NoSwarm where it never was.
+func Placed(l *directory.List, home func(chain.NodeID) directory.SwarmID, target, least int, seed chain.Hash) []directory.SwarmID {
+	listed := make([]candidate, len(l.Entries))
+	for i := range l.Entries {
+		e := &l.Entries[i]
+		n := Node{ID: e.Node, Operator: e.Operator, Swarm: e.PreviousSwarm, PreviousSwarm: directory.NoSwarm}
+		if n.Swarm == directory.NoSwarm {
+			n.PreviousSwarm = home(e.Node)
+		}
+		listed[i] = candidate{n, statement.Descriptor{Family: e.Family}}
+	}
+	placeAll(listed, target, least, seed)
+	out := make([]directory.SwarmID, len(listed))
+	for i := range listed {
+		out[i] = listed[i].node.Swarm
+	}
+	return out
 }
 
 // home is the swarm that n stays in if that still exists: its own, or, of a node

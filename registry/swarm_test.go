@@ -64,6 +64,27 @@ func (w *net) step() {
 	}
 }
 
+// follows holds an epoch against what whoever has its list alone computes.
+func (w *net) follows(t interface{ Fatalf(string, ...any) }, homes map[chain.NodeID]directory.SwarmID) {
+	var entries []directory.Entry
+	for _, id := range w.ids() {
+		n := w.nodes[id]
+		entries = append(entries, directory.Entry{Node: id, Operator: n.Operator, Family: w.family[id], Swarm: n.Swarm, PreviousSwarm: n.PreviousSwarm})
+	}
+	home := func(id chain.NodeID) directory.SwarmID {
+		if s, ok := homes[id]; ok {
+			return s
+		}
+		return directory.NoSwarm
+	}
+	seed := chain.SHA256(binary.BigEndian.AppendUint64([]byte{w.seed, 1}, w.epoch))
+	for i, s := range Placed(&directory.List{Entries: entries}, home, w.target, w.least, seed) {
+		if s != entries[i].Swarm {
+			t.Fatalf("%s is in swarm %d, and whoever has the list alone finds %d", entries[i].Node.Short(), entries[i].Swarm, s)
+		}
+	}
+}
+
 func (w *net) sizes(of func(*Node) directory.SwarmID) map[directory.SwarmID]int {
 	sizes := map[directory.SwarmID]int{}
 	for _, id := range w.ids() {
@@ -166,6 +187,7 @@ func TestPlacementIsSticky(t *testing.T) {
 			homes, was := w.homes()
 			w.step()
 			w.sound(t, was, homes)
+			w.follows(t, homes)
 		}
 		for range 60 {
 			homes, was := w.homes()

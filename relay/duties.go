@@ -256,6 +256,7 @@ func (o *owner) act(ctx context.Context, e Event) error {
 		o.hellos.begin(h.DirEpoch, o.view.Load().hello())
 		o.greet()
 		o.stores.forgive()
+		o.members.forget()
 	}
 	if l := o.rings.list; l.Epoch == h.DirEpoch && (first || o.planned != l.Epoch) {
 		o.planned = l.Epoch

@@ -265,3 +265,41 @@ func TestOnlyMembersMayAsk(t *testing.T) {
 		}
 	}
 }
+
+// A member fills what is left with its own items only slowly.
+func TestAMemberThatFillsTheDisk(t *testing.T) {
+	n, _ := swarms(t, 3, nil)
+	n.nodes[0].stop()
+	cfg := n.nodes[0].cfg
+	cfg.MailItems = 64
+	n.nodes[0] = n.start(cfg)
+	n.nodes[0].reaches(t, n.l.at().Height)
+	n.rest()
+	p := n.puppet(2, func(*link.Pool, chain.NodeID, mail.SwarmMessage) {})
+	push := func(i int) {
+		s, _ := n.item(i, genesis.Hour)
+		m := mail.SwarmMessage{Kind: mail.SwarmPush, Copies: []mail.Copy{{Serial: uint64(i + 1), Command: mail.Command{Store: s}}}}
+		before := n.nodes[0].Counters()
+		if err := p.Send(n.nodes[0].ID(), link.Frame{Type: link.Swarm, Data: m.Encode()}); err != nil {
+			t.Fatal(err)
+		}
+		until(t, "looked at", func() bool {
+			c := n.nodes[0].Counters()
+			return c.AcksOut > before.AcksOut || c.CopiesRefused["flood"] > before.CopiesRefused["flood"]
+		})
+	}
+	for i := range 60 {
+		push(i)
+	}
+	if got := n.nodes[0].Status().Items; got != 33 {
+		t.Fatalf("%d items of one member in an epoch", got)
+	}
+	h := n.l.seal(n.l.at().Time+chain.Time(n.l.core.Params.EpochLength), nil).Header
+	n.nodes[0].reaches(t, h.Height)
+	for i := range 20 {
+		push(100 + i)
+	}
+	if got := n.nodes[0].Status().Items; got != 33+64/16 {
+		t.Fatalf("%d items in two epochs", got)
+	}
+}

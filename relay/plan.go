@@ -4,6 +4,7 @@ import (
 	"context"
 	"encoding/binary"
 	"errors"
+	"fmt"
 	"math/rand/v2"
 	"slices"
 	"sync"
@@ -251,7 +252,7 @@ func (r *Relay) handOver(ctx context.Context, rs *rings) error {
 			break
 		}
 		part, known := r.partOf(rs.now.spans(i), id)
-		if i != rs.swarm && !r.handed(ctx, rs.now.members[i], part, known) {
+		if i != rs.swarm && !r.handed(ctx, rs.now.members[i], part, id, known) {
 			whole = false
 		}
 		if part.upper == nil {
@@ -291,10 +292,14 @@ func (r *Relay) partOf(spans []span, id mail.ID) (part span, known bool) {
 	return part, false
 }
 
-// handed pushes a part of the ring to members, until a majority has all of it.
-func (r *Relay) handed(ctx context.Context, members []chain.NodeID, part span, known bool) bool {
+// handed pushes a part of the ring, whose first row here is of the mailbox
+// first, to members until a majority has all of it.
+func (r *Relay) handed(ctx context.Context, members []chain.NodeID, part span, first mail.ID, known bool) bool {
 	e := r.errands
-	key := string(part.lower) + "|" + string(part.upper)
+	key := fmt.Sprintf("%x-%x %t", part.lower, part.upper, known)
+	if !known {
+		part.lower = first[:] // what lies before was dealt with
+	}
 	e.mu.Lock()
 	done := e.done[key]
 	e.mu.Unlock()

@@ -80,6 +80,8 @@ func (s *session) compare(lower, upper []byte, own, theirs mail.Sum) error {
 	switch {
 	case own == theirs, own.Rows == 0 && !s.pull, theirs.Rows == 0 && !s.push:
 		return nil
+	case !s.pull && own.Rows <= syncLeaf && theirs.Rows > 4*syncLeaf:
+		return s.exchange(lower, upper, false) // a few rows are pushed sooner than many are listed
 	case own.Rows <= syncLeaf || theirs.Rows == 0:
 		return s.exchange(lower, upper, theirs.Rows > 0)
 	}
@@ -242,6 +244,9 @@ func (s *session) list(scope mail.Scope) (out mail.SwarmMessage, err error) {
 
 // take has the member send rows, and keeps them as far as they pass.
 func (s *session) take(scope mail.Scope, want []mail.Short) error {
+	if !s.r.members.mayFill(s.peer, s.r.mail.Items(), s.r.cfg.MailItems) {
+		return errNonsense
+	}
 	now, epoch := s.r.now(), s.r.view.Load().epoch
 	outcomes := make(chan mailbox.Outcome, mail.MaxWant+1)
 	copies, answers := 0, 0
@@ -259,6 +264,7 @@ func (s *session) take(scope mail.Scope, want []mail.Short) error {
 		switch o := <-outcomes; {
 		case o.Reply.Code == mail.CodeStored || o.Reply.Code == mail.CodeAccepted:
 			s.r.count.syncGained.Add(1)
+			s.r.members.fill(s.peer)
 			s.barren = 0
 		case o.Reply.Code.Refused():
 			s.r.count.refuse(refusedAs(o.Reply.Code))
@@ -303,7 +309,7 @@ func (s *session) pushed(c mail.Copy, a mail.Ack) {
 		s.r.count.syncGiven.Add(1)
 		s.barren = 0
 	case code == mail.CodeDeleted && c.Command.Store != nil && mail.Deleter(a.Token) == c.Command.Store.Deleter:
-		s.r.mail.Do(s.r.now(), 0, mail.Command{Delete: &mail.Delete{Token: a.Token}}, mailbox.BySync, func(mailbox.Outcome) {})
+		s.r.bury(a.Token)
 		s.barren = 0
 	case code == mail.CodeOutdated, code == mail.CodeStale, c.Command.Request != nil && code.Refused():
 		// It has a newer one, or need not have this one.

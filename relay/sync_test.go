@@ -511,3 +511,87 @@ func itemOf(d *disk, id chain.Hash) (key []byte) {
 }
 
 func mailKey(seed [32]byte) ed25519.PrivateKey { return ed25519.NewKeyFromSeed(seed[:]) }
+
+// Members whose mailboxes are full of different requests come to have the same:
+// those with the most work, and they stay; what the owner asks for now does not
+// shut out what came when he asked for less.
+func TestFullMailboxesOfRequestsBecomeEqual(t *testing.T) {
+	n, disks := swarms(t, 2, nil)
+	for _, nd := range n.nodes {
+		nd.stop()
+	}
+	bundle := func(serial uint64, work uint8) mail.Command {
+		b := mail.Bundle{Ed: [32]byte(idOf(keyOf(210))), X: [32]byte{1}, Serial: serial, Until: n.l.at().Time + 1_000_000, Work: work}
+		b.Sign(n.l.hash, keyOf(210))
+		return mail.Command{PutBundle: &mail.PutBundle{Bundle: b.Encode()}}
+	}
+	account := mail.NewAccountID([32]byte(idOf(keyOf(210))), [32]byte{1})
+	var works []int
+	for m := range 2 {
+		f := n.fill(t, disks[m])
+		f.do(bundle(1, 1), mail.CodeAccepted)
+		for i := range mailbox.RequestLimit {
+			q := &mail.Request{Account: account, Epoch: n.l.at().DirEpoch, Content: make([]byte, mail.RequestSize)}
+			q.Content[0], q.Content[1] = byte(m), byte(i)
+			q.Work(1+i%4, func() bool { return false })
+			works = append(works, q.Bits())
+			f.do(mail.Command{Request: q}, mail.CodeAccepted)
+		}
+		if m == 0 {
+			f.do(bundle(2, 9), mail.CodeAccepted)
+		}
+	}
+	slices.Sort(works)
+	least := works[len(works)-mailbox.RequestLimit]
+	for i := range n.nodes {
+		n.nodes[i] = n.start(n.nodes[i].cfg)
+		n.nodes[i].reaches(t, n.l.at().Height)
+	}
+	for range 3 {
+		n.rest()
+		n.epoch()
+	}
+	n.rest()
+	n.equal(disks, mailbox.RequestLimit+1)
+	for m, d := range disks {
+		d.Scan([]byte{'i'}, nil, func(_, v []byte) bool {
+			if got := int(binary.BigEndian.Uint16(v[16:])); got < least {
+				t.Errorf("member %d keeps a request of %d bits, though %d with at least %d came", m, got, mailbox.RequestLimit, least)
+			}
+			return true
+		})
+	}
+	before := n.nodes[0].Counters()
+	for range 3 {
+		n.epoch()
+		n.rest()
+	}
+	if after := n.nodes[0].Counters(); after.SyncGained != before.SyncGained || after.SyncGiven != before.SyncGiven || refusals(after) != refusals(before) {
+		t.Fatalf("they go on: %+v", after)
+	}
+}
+
+// Each of two members has taken a mailbox's quota, of different items; a third
+// must not refuse what a majority may have confirmed.
+func TestAQuotaDoesNotKeepMembersApart(t *testing.T) {
+	const quota = 4
+	n, disks := swarms(t, 2, func(c *genesis.Core) { c.Params.MailboxQuota = quota })
+	for m, nd := range n.nodes {
+		nd.stop()
+		f := n.fill(t, disks[m])
+		for i := range quota {
+			s, _ := n.item(4*m+i, genesis.Hour) // eight share a mailbox
+			f.do(mail.Command{Store: s}, mail.CodeStored)
+		}
+		s, _ := n.item(7-4*m, genesis.Hour)
+		f.do(mail.Command{Store: s}, mail.CodeFull)
+	}
+	for i := range n.nodes {
+		n.nodes[i] = n.start(n.nodes[i].cfg)
+		n.nodes[i].reaches(t, n.l.at().Height)
+	}
+	n.rest()
+	n.epoch()
+	n.rest()
+	n.equal(disks, 2*quota)
+}

@@ -22,10 +22,12 @@ func (a *app) benchCapacity() *cobra.Command {
 Networks run within one process, with stores on disk: by links of TLS over
 127.0.0.0/8 and by those in memory, with the parameters of the dev profile (epochs
 of 10 s) and of the private one (10 min). Of the latter several epochs are passed
-first, and the processor time of one is counted in. Then five relays and a ledger
-run as processes of their own, of which the largest relay counts. The goals are for
-memory of a process's own (RssAnon), for the time until all relays are listed and
-at the head, and, with the epochs of the private profile, for processor time.`,
+first, and the processor time of one is counted in; they run without cover traffic
+and with it. Then five relays and a ledger run as processes of their own, of which
+the largest relay counts. The goals are for memory of a process's own (RssAnon), for
+the time until all relays are listed and at the head, and, with the epochs of the
+private profile, for processor time. Relays that send cover are not idle: their
+figures stand beside, without a goal but that of the time.`,
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			switch {
 			case o.Relays < 5 || o.Relays > devnet.MaxRelays:
@@ -71,8 +73,8 @@ at the head, and, with the epochs of the private profile, for processor time.`,
 func showCapacity(w io.Writer, r bench.CapacityResult) {
 	mb := func(n int64) float64 { return float64(n) / 1e6 }
 	for _, f := range r.Networks {
-		fmt.Fprintf(w, "capacity %-8s %d relays, links %s: ready in %.1f s, RssAnon %.0f MB, RSS %.0f MB, %.1f %% of a core (%.1f %% between heads of epochs, %d ms for one); %d links, %d goroutines, epoch %d\n",
-			f.Profile, f.Relays, f.Links, float64(f.ReadyMS)/1000, mb(f.RSSAnon), mb(f.RSS), f.CPU, f.IdleCPU, f.EpochCPUMS, f.OpenLinks, f.Goroutines, f.Epoch)
+		fmt.Fprintf(w, "capacity %-8s %d relays, links %s%s: ready in %.1f s, RssAnon %.0f MB, RSS %.0f MB, %.1f %% of a core (%.1f %% between heads of epochs, %d ms for one); %d links, %d goroutines, epoch %d\n",
+			f.Profile, f.Relays, f.Links, map[bool]string{true: ", cover"}[f.Cover], float64(f.ReadyMS)/1000, mb(f.RSSAnon), mb(f.RSS), f.CPU, f.IdleCPU, f.EpochCPUMS, f.OpenLinks, f.Goroutines, f.Epoch)
 	}
 	for _, f := range r.Relays {
 		fmt.Fprintf(w, "relay %-11s RssAnon %.1f MB, RSS %.1f MB, %.2f %% of a core, in a process of its own; its ledger's RssAnon %.0f MB\n", f.Profile, mb(f.RSSAnon), mb(f.RSS), f.CPU, mb(f.Ledger))

@@ -71,6 +71,7 @@ func (a *app) clientRun() *cobra.Command {
 		},
 	}
 	m.flags(c)
+	m.coverFlag(c)
 	c.Flags().BoolVar(&acceptAll, "accept-all", false, "accept contact requests without asking")
 	return c
 }
@@ -133,6 +134,10 @@ type session struct {
 // open opens the account for work in the network, of which it asks nothing yet.
 // The caller closes the session.
 func (a *app) open(ctx context.Context, m *messenger, acceptAll bool, log *slog.Logger) (*session, error) {
+	cover, err := m.covers()
+	if err != nil {
+		return nil, err
+	}
 	n, err := network(m.network)
 	if err != nil {
 		return nil, err
@@ -152,7 +157,7 @@ func (a *app) open(ctx context.Context, m *messenger, acceptAll bool, log *slog.
 		return nil, m.problem(err)
 	}
 	ctx, end := context.WithCancel(ctx)
-	cfg := node.ClientConfig{Account: acc, Dir: m.dir, Network: n, Feed: f, AcceptAll: acceptAll, Logger: log}
+	cfg := node.ClientConfig{Account: acc, Dir: m.dir, Network: n, Feed: f, Cover: cover, AcceptAll: acceptAll, Logger: log}
 	c, err := patient(func() (*client.Client, error) { return node.OpenClient(ctx, cfg) })
 	if err != nil {
 		end()

@@ -35,9 +35,10 @@ type epochView struct {
 	NotCounted   []voiceView    `json:"not_counted"`
 	Diff         *diffView      `json:"diff,omitempty"`
 	Swarms       []swarmView    `json:"swarms,omitempty"`
-	Dissolved    []string       `json:"dissolved,omitempty"` // swarms of the epoch before
-	Params       *uint32        `json:"params,omitempty"`    // number of the parameters that came into force in it, if they still are
-	ListsMissing bool           `json:"lists_missing"`       // the ledger keeps them no more: neither silent nor diff
+	Dissolved    []string       `json:"dissolved,omitempty"`    // swarms of the epoch before
+	SwarmsEqual  *bool          `json:"swarms_equal,omitempty"` // to those that follow from the beacon; nil where the ledger keeps too few lists to say
+	Params       *uint32        `json:"params,omitempty"`       // number of the parameters that came into force in it, if they still are
+	ListsMissing bool           `json:"lists_missing"`          // the ledger keeps them no more: neither silent nor diff
 }
 
 type blockView struct {
@@ -75,9 +76,9 @@ type voiceView struct {
 func (a *app) explainEpoch() *cobra.Command {
 	var net string
 	c := &cobra.Command{
-		Use: "epoch EPOCH", Short: "Recompute an epoch's beacon from the blocks, and say who could influence it", Args: cobra.ExactArgs(1),
-		Long: "Fetch the blocks whose heartbeats closed an epoch's beacon, verify them, and compute the beacon anew.\n" +
-			"Exits with 0 where it is the header's, with 3 where it is not.",
+		Use: "epoch EPOCH", Short: "Recompute an epoch's beacon and swarms, and say who could influence it", Args: cobra.ExactArgs(1),
+		Long: "Fetch the blocks whose heartbeats closed an epoch's beacon, verify them, and compute the beacon anew;\n" +
+			"place the nodes of its list into swarms anew. Exits with 0 where both are the ledger's, with 3 where not.",
 		RunE: func(cmd *cobra.Command, args []string) error {
 			e, err := strconv.ParseUint(args[0], 10, 44)
 			if err != nil {
@@ -99,8 +100,12 @@ func (a *app) explainEpoch() *cobra.Command {
 			if err != nil {
 				return err
 			}
-			if err := a.show(v, func(w io.Writer) { v.print(a, w) }); err != nil || v.Equal {
+			if err := a.show(v, func(w io.Writer) { v.print(a, w) }); err != nil || v.Equal && (v.SwarmsEqual == nil || *v.SwarmsEqual) {
 				return err
+			}
+			if v.Equal {
+				return fail(exitFalse, "swarms_differ", "nodes are not in the swarms that the beacon gives",
+					"epoch %d; keep the lists, and ask whoever runs the ledger", e)
 			}
 			return fail(exitFalse, "beacon_differs", "the beacon is not the one that the blocks give",
 				"epoch %d: recomputed %s; keep the headers, and ask whoever runs the ledger", e, v.Recomputed)
@@ -235,6 +240,9 @@ func (x *explainer) recount(ctx context.Context, v *epochView, first chain.Heade
 	v.ListsMissing = was == nil || now == nil
 	if now != nil {
 		v.swarms(now)
+		if v.SwarmsEqual, err = x.placed(ctx, now, was, before, first); err != nil {
+			return err
+		}
 	}
 	if !v.ListsMissing {
 		d := diffOf(was, now, directory.Diff(was, now))

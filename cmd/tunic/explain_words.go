@@ -61,7 +61,14 @@ func (v *epochView) printSwarms(a *app, w io.Writer) {
 	if len(v.Swarms) == 0 {
 		return
 	}
-	fmt.Fprintf(w, "\nswarms of epoch %d: %d\n", v.Epoch, len(v.Swarms))
+	says := "not recomputed, since the ledger keeps too few lists"
+	if v.SwarmsEqual != nil {
+		says = "recomputed and equal"
+		if !*v.SwarmsEqual {
+			says = "recomputed and NOT equal"
+		}
+	}
+	fmt.Fprintf(w, "\nswarms of epoch %d: %d, %s\n", v.Epoch, len(v.Swarms), says)
 	rows := [][]string{a.head("  swarm", "nodes", "of all mailboxes", "members")}
 	for _, s := range v.Swarms {
 		members := make([]string, len(s.Members))

@@ -90,6 +90,7 @@ func (a *app) inboxCommand() *cobra.Command {
 		},
 	}
 	f.flags(c)
+	f.coverFlag(c)
 	c.Flags().DurationVar(&f.wait, "wait", 3*time.Second, "if there is nothing new, wait so long for something")
 	c.Flags().DurationVar(&f.timeout, "timeout", 30*time.Second, "give up asking the mailboxes after")
 	c.Flags().BoolVar(&f.follow, "follow", false, "go on until interrupted")

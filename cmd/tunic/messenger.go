@@ -33,11 +33,29 @@ const (
 
 // messenger is what the flags of the messenger's commands name: one account's
 // folder, and the network that it is used in.
-type messenger struct{ dir, network, pass string }
+type messenger struct{ dir, network, pass, cover string }
 
 func (m *messenger) flags(c *cobra.Command) {
 	m.accountFlags(c)
 	networkFlag(c, &m.network)
+}
+
+// coverFlag is for commands that send.
+func (m *messenger) coverFlag(c *cobra.Command) {
+	c.Flags().StringVar(&m.cover, "cover", "", "cover traffic, on or off; whoever does otherwise than the network is one of few (as its genesis says)")
+}
+
+// covers is what --cover asks for.
+func (m *messenger) covers() (client.Cover, error) {
+	switch m.cover {
+	case "":
+		return client.CoverGenesis, nil
+	case "on":
+		return client.CoverOn, nil
+	case "off":
+		return client.CoverOff, nil
+	}
+	return 0, usage("--cover %s: on or off", m.cover)
 }
 
 func (m *messenger) accountFlags(c *cobra.Command) {

@@ -48,6 +48,7 @@ goes online, until its time is over.`,
 		},
 	}
 	f.flags(c)
+	f.coverFlag(c)
 	c.Flags().DurationVar(&f.timeout, "timeout", time.Minute, "give up waiting after")
 	c.Flags().BoolVar(&f.stored, "stored", false, "wait for a mailbox member's receipt only")
 	c.Flags().BoolVar(&f.noWait, "no-wait", false, "put it into the outbox and return")

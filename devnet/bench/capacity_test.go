@@ -43,7 +43,7 @@ func TestCapacityNetwork(t *testing.T) {
 
 func TestCapacityNetworkThatCannotBe(t *testing.T) {
 	var out strings.Builder
-	if err := RunCapacityNetwork(t.Context(), strings.NewReader(`{"relays":-1}`), &out); err != nil || !strings.Contains(out.String(), "1 to 1000 relays") {
+	if err := RunCapacityNetwork(t.Context(), strings.NewReader(`{"relays":-1,"profile":"dev"}`), &out); err != nil || !strings.Contains(out.String(), "1 to 1000 relays") {
 		t.Fatalf("%v %s", err, out.String())
 	}
 	if err := RunCapacityNetwork(t.Context(), strings.NewReader("?"), &out); err == nil {
@@ -61,6 +61,7 @@ func TestCapacityGoals(t *testing.T) {
 		{CapacityFigures{RSSAnon: CapacityMemoryGoal + 1}, "bytes"},
 		{CapacityFigures{ReadyMS: 10_001}, "ready in"},
 		{CapacityFigures{capacityOrder: capacityOrder{Profile: genesis.Private}, CPU: 10.1}, "of a core"},
+		{CapacityFigures{capacityOrder: capacityOrder{Profile: genesis.Private, Cover: true}, RSSAnon: 2 * CapacityMemoryGoal, CPU: 40}, ""},
 		{CapacityFigures{capacityOrder: capacityOrder{Profile: genesis.Dev}, CPU: 90}, ""},
 	} {
 		var r CapacityResult

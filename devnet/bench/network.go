@@ -100,14 +100,14 @@ func (o *NetworkOptions) complete() error {
 // what that costs is reported apart. Beside each rate stands the one that the
 // parts would allow that nobody can leave out, timed alone in the same round.
 func Network(ctx context.Context, opts NetworkOptions) (NetworkResult, error) {
-	r, err := measureNetwork(ctx, opts)
+	r, err := measureHops(ctx, opts)
 	if err != nil {
 		return r, fmt.Errorf("measure network: %w", err)
 	}
 	return r, nil
 }
 
-func measureNetwork(ctx context.Context, opts NetworkOptions) (r NetworkResult, err error) {
+func measureHops(ctx context.Context, opts NetworkOptions) (r NetworkResult, err error) {
 	if err := opts.complete(); err != nil {
 		return r, err
 	}

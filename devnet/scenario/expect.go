@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"tunic/chain"
+	"tunic/registry/explain"
 )
 
 // expectations are the things that `expect` knows.
@@ -23,6 +24,7 @@ func expectations() map[string]verb {
 		"halted":      {"expect halted RELAY [no]", expectHalted},
 		"balance":     {"expect balance ACCOUNT TUN|more|less|same", expectBalance},
 		"epoch":       {"expect epoch N", expectEpoch},
+		"swarms":      {"expect swarms N", expectSwarms},
 		"credit":      {"expect credit RELAY [more|less] DURATION", expectCredit},
 		"performance": {"expect performance RELAY [above|below] N", expectPerformance},
 		"reason":      {"expect reason RELAY WORD", expectReason},
@@ -172,6 +174,22 @@ func expectEpoch(_ *Script, l *line) (func(context.Context, *world) error, error
 	return func(_ context.Context, w *world) error {
 		is := w.net.Ledger.Head().Header.DirEpoch
 		return expect(is == chain.Epoch(want), fmt.Sprintf("epoch %d", want), "epoch %d", is)
+	}, err
+}
+
+func expectSwarms(_ *Script, l *line) (func(context.Context, *world) error, error) {
+	x, err := l.take("a number of swarms")
+	if err != nil {
+		return nil, err
+	}
+	want, err := l.number(x, 0, math.MaxInt32)
+	return func(_ context.Context, w *world) error {
+		list, _, err := w.net.Ledger.List(w.net.Ledger.Head().Header.DirEpoch)
+		if err != nil {
+			return err
+		}
+		swarms, _ := explain.Swarms(list)
+		return expect(len(swarms) == want, fmt.Sprintf("%d swarms", want), "%d", len(swarms))
 	}, err
 }
 

@@ -36,6 +36,7 @@ expect listed relay-3 no
 expect state relay-3 tombstoned
 advance 1 epoch
 expect epoch 2
+expect swarms 2
 expect listed relay-3 no
 expect slashed relay-2 no
 transfer account-0 account-1 5

@@ -53,6 +53,9 @@ func (c *calm) quiet() time.Duration {
 	return d
 }
 
+// share is the part of the time for which it has kept up, in all.
+func (c *calm) share() float64 { return float64(c.quiet()) / float64(time.Since(c.begun)) }
+
 // at reports whether it kept up at a moment.
 func (c *calm) at(t time.Time) bool {
 	c.mu.Lock()

@@ -246,7 +246,11 @@ func TestKinds(t *testing.T) {
 		opens = w.openers(opens)
 	}
 	wg.Wait()
+	share := s.calm.share()
 	t.Logf("%d epochs; the machine kept up for %v of them", w.epoch()-s.from, s.calm.quiet().Round(time.Second))
+	if share < 0.7 {
+		t.Log("the machine was too busy for questions of time: what relays do late they do by its load")
+	}
 	delivered := slices.ContainsFunc(alice.Outbox(), func(x client.Status) bool { return x.State == client.Delivered })
 	if !delivered {
 		t.Error("none of the messages was delivered: there was no user traffic to compare")
@@ -286,14 +290,14 @@ func TestKinds(t *testing.T) {
 			continue
 		}
 		features := asked(c.a, c.b, c.features)
-		if len(features) < len(c.features) {
-			t.Logf("%s: the machine was too busy for all questions of time", c.what)
+		if share < 0.7 {
+			features = timeless(features)
 		}
 		found := compare(c.a, c.b, features)
 		var shown []string
 		leaks := false
 		for _, f := range found {
-			if f.p < alarm {
+			if f.found() {
 				leaks = leaks || f.what == c.planted
 				if c.planted == "" {
 					t.Errorf("%s differ in %s: %.2g by chance", c.what, f.what, f.p)
@@ -309,7 +313,7 @@ func TestKinds(t *testing.T) {
 		switch {
 		case c.planted == "" && chance < alarm:
 			t.Errorf("%s are told apart %.1f %% of the time: %.2g by chance", c.what, 100*right, chance)
-		case c.planted == ticks.name && min(len(ticks.of(c.a)), len(ticks.of(c.b))) < 300: // too busy for that
+		case c.planted == ticks.name && (share < 0.7 || min(len(ticks.of(c.a)), len(ticks.of(c.b))) < 300): // too busy for that
 		case c.planted != "" && !leaks:
 			t.Errorf("%s: the planted leak was not found in %q", c.what, c.planted)
 		}

@@ -121,10 +121,13 @@ func (w *world) steps(opens map[string][]*onion.Key, seen past) (out []step, ref
 		}
 		keys[name] = k
 	}
-	lists := map[chain.Epoch][]string{}
+	lists, selectors := map[chain.Epoch][]string{}, map[chain.Epoch]map[string]byte{}
 	for e, x := range seen {
+		selectors[e] = map[string]byte{}
 		for i := range x.list.Entries {
-			lists[e] = append(lists[e], w.tap.name[x.list.Entries[i].Node])
+			name := w.tap.name[x.list.Entries[i].Node]
+			lists[e] = append(lists[e], name)
+			selectors[e][name] = onion.Selector(x.list.Entries[i].Onion.First)
 		}
 	}
 	arrivals := w.tap.got()
@@ -163,10 +166,11 @@ func (w *world) steps(opens map[string][]*onion.Key, seen past) (out []step, ref
 			}
 		}
 		x.end = o.Kind == onion.Deliver && err == nil && len(message) == 0
-		x.selector, x.follows = a.data[1], work[1]
 		x.before, x.after = a.data[2:], work[2:]
 		if names := lists[o.Directory()]; o.Kind == onion.Forward && int(o.NextIndex) < len(names) {
 			x.next = names[o.NextIndex]
+			of := selectors[o.Directory()]
+			x.keys = a.data[1] == of[a.to] && work[1] == of[x.next]
 		}
 		if p, ok := passed[sha256.Sum256(a.data)]; ok {
 			x.pred = p

@@ -2,7 +2,6 @@ package traffic
 
 import (
 	"cmp"
-	"fmt"
 	"slices"
 	"sort"
 	"strconv"
@@ -13,7 +12,7 @@ import (
 type sight struct {
 	relay, prev, next string
 	size              int
-	selector, follows byte    // of the key it selects here, and at the next
+	keys              bool    // it selects, here and at the next, the keys that its list names
 	delay             float64 // asked for, milliseconds
 	gap, gapPrev      float64 // time since the last packet of all, and of the same relay, as ranks
 	phase             float64 // part of the epoch that is over
@@ -35,7 +34,7 @@ type feature struct {
 // The features. Bytes are compared besides: their frequencies, and at each place.
 var (
 	sizes = feature{name: "size", kind: func(s sight) string { return strconv.Itoa(s.size) }}
-	keys  = feature{name: "keys", kind: func(s sight) string { return fmt.Sprint(s.relay, s.selector, s.next, s.follows) }}
+	keys  = feature{name: "keys", kind: func(s sight) string { return strconv.FormatBool(s.keys) }}
 	delay = feature{name: "delay", number: func(s sight) float64 { return s.delay }}
 	gap   = feature{name: "time since the last", time: true, number: func(s sight) float64 { return s.gap }}
 	gapOf = feature{name: "time since the last of the same relay", time: true, number: func(s sight) float64 { return s.gapPrev }}
@@ -120,17 +119,21 @@ func (f feature) binned(of []sight) func(sight) string {
 // finding is what one comparison says.
 type finding struct {
 	what string
-	p    float64
+	p    float64 // by chance
+	time bool
 }
+
+// found reports whether it is a difference.
+func (f finding) found() bool { return f.p < alarm && !f.time || f.p < alarmOfTime }
 
 // compare asks of two kinds of traffic whether anything tells them apart.
 func compare(a, b []sight, features []feature) (out []finding) {
 	for _, f := range features {
 		x, y := f.of(a), f.of(b)
 		if f.number != nil {
-			out = append(out, finding{f.name, sameNumbers(numbers(x, f), numbers(y, f))})
+			out = append(out, finding{f.name, sameNumbers(numbers(x, f), numbers(y, f)), f.time})
 		} else {
-			out = append(out, finding{f.name, sameCounts(kinds(x, f), kinds(y, f))})
+			out = append(out, finding{f.name, sameCounts(kinds(x, f), kinds(y, f)), f.time})
 		}
 	}
 	side := func(x []sight, f func(sight) []byte) (out [][]byte) {
@@ -143,7 +146,7 @@ func compare(a, b []sight, features []feature) (out []finding) {
 		"bytes": func(s sight) []byte { return s.before }, "bytes passed on": func(s sight) []byte { return s.after },
 	} {
 		x, y := side(a, f), side(b, f)
-		out = append(out, finding{name, sameCounts(histogram(x), histogram(y))}, finding{name + ", by place", samePositions(x, y)})
+		out = append(out, finding{name, sameCounts(histogram(x), histogram(y)), false}, finding{name + ", by place", samePositions(x, y), false})
 	}
 	slices.SortFunc(out, func(a, b finding) int { return cmp.Or(cmp.Compare(a.p, b.p), cmp.Compare(a.what, b.what)) })
 	return out

@@ -15,6 +15,10 @@ import (
 // comparisons a run, a run is a false alarm less often than once in 10,000.
 const alarm = 1e-7
 
+// alarmOfTime is the same for questions of time, on which the machine's load has a
+// say.
+const alarmOfTime = 1e-10
+
 // sameNumbers is the two-sample test of Kolmogorov and Smirnov. Ties only make it
 // find less.
 func sameNumbers(a, b []float64) float64 {

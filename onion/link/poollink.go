@@ -185,6 +185,14 @@ func (p *Pool) run(l *Link) {
 	p.cfg.OnClose(l)
 }
 
+// A link over its rate is not read for a while each time that so many frames
+// were dropped: its sender has to wait, and decrypting what is thrown away does
+// not cost what other links need.
+const (
+	excessRead  = 8
+	excessPause = 10 * time.Millisecond
+)
+
 func (l *Link) read() {
 	ctx, stats := context.Background(), l.pool.cfg.Stats
 	for {
@@ -208,6 +216,9 @@ func (l *Link) read() {
 			if l.excess > l.pool.cfg.MaxExcess {
 				stats.drop(OverLimit, 1)
 				return
+			}
+			if l.excess%excessRead == 0 {
+				time.Sleep(excessPause)
 			}
 		case l.gate != nil && !l.promote():
 			if !l.gate.hold(f) {

@@ -55,18 +55,6 @@ func OpenLevel(dir string, buffer int) (*Level, error) {
 	return &Level{db}, nil
 }
 
-// Repair rebuilds a damaged database from the tables and logs that are left.
-// What was in a damaged block is lost.
-func Repair(dir string) error {
-	o := LevelOptions(0)
-	o.Strict = 0 // skip what cannot be read
-	db, err := leveldb.RecoverFile(dir, o)
-	if err != nil {
-		return fmt.Errorf("repair mailboxes: %w", err)
-	}
-	return db.Close()
-}
-
 // Close ends the use of the database.
 func (l *Level) Close() error { return l.db.Close() }
 

@@ -21,17 +21,15 @@ func (m *Mailbox) request(now chain.Time, epoch chain.Epoch, q *mail.Request, vi
 	}
 	work := q.Bits()
 	// What was not worked for takes no place in a group.
-	wanted, err := m.wanted(q.Account)
-	if via == BySync {
-		// The owner may ask for more today than when it came.
-		wanted = min(wanted, mail.DefaultWork)
-	}
-	switch {
-	case err != nil:
-		m.failures.Add(1)
-		return say(done, refuse(mail.CodeBusy))
-	case work < wanted:
-		return say(done, refuse(mail.CodeWork))
+	if via != BySync { // the owner may ask for more today than when it came
+		wanted, err := m.wanted(q.Account)
+		switch {
+		case err != nil:
+			m.failures.Add(1)
+			return say(done, refuse(mail.CodeBusy))
+		case work < wanted:
+			return say(done, refuse(mail.CodeWork))
+		}
 	}
 	code := mail.CodeAccepted
 	m.enqueue(func(t *txn) {
