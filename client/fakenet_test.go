@@ -111,7 +111,7 @@ func newFakeNet(t testing.TB, relays int, change ...func(*fakeNet)) *fakeNet {
 	n.core = genesis.Core{ChainID: 1, Profile: genesis.Dev, Dev: true, Clock: genesis.ClockReal, Engine: genesis.EngineSealer,
 		Time:    chain.Time(time.Now().UnixMilli()) - 5*chain.Time(p.EpochLength),
 		Sealers: []chain.NodeID{chain.NodeID(sealer.Public().(ed25519.PublicKey))}, Params: p}
-	n.core.Params.EpochLength = genesis.Hour // the test says when an epoch ends
+	n.core.Params.EpochLength = genesis.Hour                                           // the test says when an epoch ends
 	n.core.Params.UnlockDelay, n.core.Params.DeregisterLock = genesis.Day, genesis.Day // an hour and what a challenge takes fit in
 	n.genesis = chain.SHA256([]byte("test network"))
 	for _, f := range change {

@@ -147,6 +147,7 @@ func newLedgerSubject(opts LedgerOptions) (*ledgerSubject, error) {
 		return nil, err
 	}
 	prm.EpochLength = genesis.Day
+	prm.UnlockDelay, prm.DeregisterLock = 30*genesis.Day, 30*genesis.Day
 	seed := chain.SHA256([]byte("tunic bench sealer"))
 	s := &ledgerSubject{opts: opts, sealer: ed25519.NewKeyFromSeed(seed[:]),
 		keys: make([]*ecdsa.PrivateKey, opts.Accounts), at: make([]chain.Address, opts.Accounts)}

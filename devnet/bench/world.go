@@ -71,6 +71,7 @@ func newWorld(ctx context.Context, o worldOptions) (*world, error) {
 	}
 	if o.interval > 0 {
 		prm.BlockInterval, prm.EpochLength, prm.HeartbeatEvery, prm.HeartbeatValid = o.interval, genesis.Hour, genesis.Hour, 2*genesis.Hour
+		prm.UnlockDelay, prm.DeregisterLock = genesis.Day, genesis.Day
 	}
 	seed := benchSeed("sealer", 0)
 	sealer := ed25519.NewKeyFromSeed(seed[:])
