@@ -2,6 +2,7 @@ package devnet
 
 import (
 	"bytes"
+	"context"
 	"fmt"
 	"path/filepath"
 	"time"
@@ -17,6 +18,9 @@ type Client struct {
 	Name    string
 	Account *client.Account
 	*client.Client
+
+	stop    context.CancelFunc // nil while it does not run
+	stopped chan struct{}      // closed when Run has returned
 }
 
 var clientNames = []string{"alice", "bob", "carol"}
@@ -37,8 +41,48 @@ func (n *Network) startClients() error {
 			return fmt.Errorf("devnet: %s: %w", ClientName(i), err)
 		}
 		n.Clients = append(n.Clients, c)
-		n.run(c.Name, c.Run)
+		n.runClient(c)
 	}
+	return nil
+}
+
+func (n *Network) runClient(c *Client) {
+	ctx, stop := context.WithCancel(n.ctx)
+	c.stop, c.stopped = stop, make(chan struct{})
+	run, stopped := c.Run, c.stopped
+	n.wg.Go(func() {
+		defer close(stopped)
+		if err := run(ctx); ctx.Err() == nil {
+			n.fail(fmt.Errorf("devnet: %s ended: %w", c.Name, err))
+		}
+	})
+}
+
+// StopClient ends client i, counted from 0. What it knew can still be read off
+// it; without Spec.Dir it begins anew when it is started.
+func (n *Network) StopClient(i int) error {
+	c := n.Clients[i]
+	if c.stop == nil {
+		return fmt.Errorf("devnet: %s does not run", c.Name)
+	}
+	c.stop()
+	<-c.stopped
+	c.stop = nil
+	return c.Close()
+}
+
+// StartClient starts client i again.
+func (n *Network) StartClient(i int) error {
+	c := n.Clients[i]
+	if c.stop != nil {
+		return fmt.Errorf("devnet: %s runs already", c.Name)
+	}
+	again, err := n.makeClient(i)
+	if err != nil {
+		return fmt.Errorf("devnet: %s: %w", c.Name, err)
+	}
+	c.Client = again.Client
+	n.runClient(c)
 	return nil
 }
 

@@ -347,7 +347,9 @@ func (n *Network) Close() error {
 	n.wg.Wait()
 	var err error
 	for _, c := range n.Clients {
-		err = errors.Join(err, c.Close())
+		if c.stop != nil { // else it is closed
+			err = errors.Join(err, c.Close())
+		}
 	}
 	if n.Ledger != nil {
 		err = errors.Join(err, n.Ledger.Close())

@@ -11,6 +11,7 @@ import (
 	"tunic/chain"
 	"tunic/chain/statement"
 	"tunic/ledger/machine"
+	"tunic/relay"
 	"tunic/slashing"
 )
 
@@ -34,6 +35,32 @@ func (n *Network) Honest(ctx context.Context, i int) error {
 	r := n.Relays[i]
 	r.Twin.Off()
 	return r.awaitSynced(ctx, n, n.Ledger.Head().Header.Height)
+}
+
+// Crash ends relay i as a kill does, counted from 0: from this moment on nothing
+// that it does reaches a link, the ledger or a disk.
+func (n *Network) Crash(ctx context.Context, i int) error {
+	r := n.Relays[i]
+	n.Silence(i)
+	r.Disk.Kill()
+	err := n.StopRelay(ctx, i)
+	r.Twin.Off()
+	return err
+}
+
+// LoseDisk empties the mailboxes of relay i, which must not run.
+func (n *Network) LoseDisk(i int) error {
+	r := n.Relays[i]
+	switch {
+	case n.Spec.Dir == "":
+		return ErrInMemory
+	case r.runs():
+		return fmt.Errorf("devnet: %s runs", r.Name())
+	}
+	if err := os.RemoveAll(filepath.Join(n.Spec.Dir, r.Name(), relay.MailFolder)); err != nil {
+		return fmt.Errorf("devnet: mailboxes of %s: %w", r.Name(), err)
+	}
+	return nil
 }
 
 // Lose lets the link between two relays lose a share of the packets.

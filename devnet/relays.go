@@ -16,6 +16,7 @@ import (
 	"tunic/node"
 	"tunic/onion/link"
 	"tunic/relay"
+	"tunic/relay/mailbox"
 )
 
 // Relay is one relay of the network with its operator's account.
@@ -27,9 +28,12 @@ type Relay struct {
 	Daemon   *relay.Relay
 	// Twin is what makes the relay misbehave on command.
 	Twin *fault.Twin
+	// Disk is under its mailboxes, where the network is on disk.
+	Disk *fault.Disk
 
 	keys   relay.Keys
-	starts int // of the daemon, so that each life has other randomness
+	level  *mailbox.Level // below Disk, of the present life
+	starts int            // of the daemon, so that each life has other randomness
 
 	mu      sync.Mutex // guards what follows
 	synced  chain.Height
@@ -95,10 +99,13 @@ func (n *Network) runRelay(r *Relay) {
 	r.mu.Lock()
 	r.stop, r.stopped, r.doomed, r.halted = stop, stopped, false, false
 	r.mu.Unlock()
-	daemon := r.Daemon
+	daemon, level := r.Daemon, r.level
 	n.wg.Go(func() {
 		defer close(stopped)
 		err := daemon.Run(ctx)
+		if level != nil {
+			err = errors.Join(err, level.Close())
+		}
 		if ctx.Err() == nil && !r.ended(errors.Is(err, relay.ErrTwoHeads)) {
 			n.fail(fmt.Errorf("devnet: %s ended: %w", r.Name(), err))
 		}
@@ -187,7 +194,7 @@ func (n *Network) makeRelays() error {
 		}
 	}
 	for i := range n.Spec.Relays {
-		r := &Relay{Index: i, Operator: n.account("operator", n.operatorOf(i)), wake: make(chan struct{}), keys: n.relayKeys(i)}
+		r := &Relay{Index: i, Operator: n.account("operator", n.operatorOf(i)), Disk: new(fault.Disk), wake: make(chan struct{}), keys: n.relayKeys(i)}
 		r.ID = r.keys.ID()
 		if r.Endpoint, err = n.endpoint(i); err != nil {
 			return err
@@ -237,6 +244,11 @@ func (n *Network) buildRelay(r *Relay) error {
 		if err := writeKeys(cfg.Dir, r.keys); err != nil {
 			return err
 		}
+		if r.level, err = mailbox.OpenLevel(filepath.Join(cfg.Dir, relay.MailFolder), cfg.StoreBuffer); err != nil {
+			return err
+		}
+		r.Disk.Open(r.level)
+		cfg.Store = r.Disk
 	}
 	r.Daemon, err = relay.New(cfg)
 	return err

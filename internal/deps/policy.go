@@ -38,6 +38,7 @@ func Tunic() Policy {
 			"devnet":          {Imports: join(everythingBelowNode, list("node", "devnet/fault", "devnet/bench", "ledger/wallet"))},
 			"devnet/scenario": {Imports: join(everythingBelowNode, list("node", "devnet", "devnet/fault", "ledger/wallet"))},
 			"devnet/soak":     {Imports: list("devnet/scenario")},
+			"devnet/chaos":    {Imports: list("chain", "chain/genesis", "client", "devnet", "registry/directory", "relay")},
 			// Watches a devnet's links, with the keys of its relays.
 			"devnet/traffic": {Imports: join(everythingBelowNode, list("node", "devnet")), By: list()},
 			"devnet/bench":   {Imports: join(everythingBelowNode, list("node", "devnet"))},
