@@ -8,7 +8,6 @@ import (
 	"time"
 
 	"tunic/chain"
-	"tunic/chain/statement"
 	"tunic/onion"
 	"tunic/onion/link"
 	"tunic/onion/mail"
@@ -38,13 +37,8 @@ func (n *Network) Keep(ctx context.Context, i int, d chain.Duration) (Kept, erro
 	}
 	s.Sign(n.File.Genesis, write)
 	signed := func() bool {
-		k.Receipt = r.Twin.Receipt()
-		st, err := statement.Decode(k.Receipt)
-		if err != nil {
-			return false
-		}
-		x, err := statement.DecodeReceipt(st.Body)
-		return err == nil && x.Deleter == s.Deleter
+		k.Receipt = r.Twin.Receipt(s.Deleter)
+		return k.Receipt != nil
 	}
 	return k, n.command(ctx, r, mail.Command{Store: s}, signed)
 }
@@ -52,8 +46,8 @@ func (n *Network) Keep(ctx context.Context, i int, d chain.Duration) (Kept, erro
 // Delete shows relay i the token of a message that it keeps.
 func (n *Network) Delete(ctx context.Context, i int, k Kept) error {
 	r := n.Relays[i]
-	before := r.Daemon.Status().Items
-	return n.command(ctx, r, mail.Command{Delete: &mail.Delete{Token: k.Token}}, func() bool { return r.Daemon.Status().Items < before })
+	deleter := mail.Deleter(k.Token)
+	return n.command(ctx, r, mail.Command{Delete: &mail.Delete{Token: k.Token}}, func() bool { return r.Twin.Deleted(deleter) })
 }
 
 // command brings a mailbox command straight to a relay, as a guard's client that

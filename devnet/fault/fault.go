@@ -19,6 +19,7 @@ import (
 	"tunic/chain/statement"
 	"tunic/onion/link"
 	"tunic/relay"
+	"tunic/relay/mailbox"
 )
 
 var (
@@ -55,7 +56,8 @@ type Twin struct {
 	version  string // that heartbeats declare; empty: the relay's own
 	forge    Forgery
 	loses    bool
-	receipt  []byte // the newest storage receipt, encoded
+	receipts []receipt     // the newest that it signed, oldest first
+	store    mailbox.Store // of the present life
 	verdicts map[chain.NodeID]verdict
 
 	drawn drawn

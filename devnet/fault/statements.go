@@ -58,7 +58,7 @@ func (s signer) Sign(d statement.Domain, l statement.Label, seq statement.Sequen
 	case statement.LabelHeartbeat:
 		t.beat = st
 	case statement.LabelReceipt:
-		t.receipt = st.Encode()
+		t.signedReceipt(st)
 	}
 	return st
 }

@@ -1,6 +1,12 @@
 package fault
 
-import "tunic/relay/mailbox"
+import (
+	"slices"
+
+	"tunic/chain"
+	"tunic/chain/statement"
+	"tunic/relay/mailbox"
+)
 
 // Lose lets the relay lose every message that it keeps or takes: it signs for them
 // as ever, and finds none of them again until Off.
@@ -10,16 +16,59 @@ func (t *Twin) Lose() {
 	t.loses = true
 }
 
-// Receipt is the newest storage receipt that the relay has signed, encoded; nil if
-// there is none.
-func (t *Twin) Receipt() []byte {
+// keptReceipts is how many of the newest storage receipts a twin remembers.
+const keptReceipts = 64
+
+// Receipt is the newest storage receipt that the relay has signed for an item of
+// deleter, encoded; nil if it is not among the newest 64 of all.
+func (t *Twin) Receipt(deleter chain.Hash) []byte {
 	t.mu.Lock()
 	defer t.mu.Unlock()
-	return t.receipt
+	for _, r := range slices.Backward(t.receipts) {
+		if r.deleter == deleter {
+			return r.encoded
+		}
+	}
+	return nil
+}
+
+type receipt struct {
+	deleter chain.Hash
+	encoded []byte
+}
+
+// signedReceipt takes down a receipt; mu is held.
+func (t *Twin) signedReceipt(st statement.Statement) {
+	x, err := statement.DecodeReceipt(st.Body)
+	if err != nil {
+		return
+	}
+	if len(t.receipts) == keptReceipts {
+		t.receipts = slices.Delete(t.receipts, 0, 1)
+	}
+	t.receipts = append(t.receipts, receipt{x.Deleter, st.Encode()})
+}
+
+// Deleted reports whether the relay's mailboxes hold the token that deletes the
+// items of deleter; false also where the relay does not run.
+func (t *Twin) Deleted(deleter chain.Hash) bool {
+	t.mu.Lock()
+	s := t.store
+	t.mu.Unlock()
+	if s == nil {
+		return false
+	}
+	v, err := s.Get(append([]byte{'t'}, deleter[:]...)) // docs/spec/mail.md, section Store
+	return err == nil && v != nil
 }
 
 // Store wraps what the relay keeps its mailboxes in.
-func (t *Twin) Store(inner mailbox.Store) mailbox.Store { return &store{inner, t} }
+func (t *Twin) Store(inner mailbox.Store) mailbox.Store {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	t.store = inner
+	return &store{inner, t}
+}
 
 type store struct {
 	mailbox.Store

@@ -65,18 +65,20 @@ type Slash struct {
 
 // Report is what a run found.
 type Report struct {
-	Name      string   `json:"name"`
-	OK        bool     `json:"ok"`
-	Seed      uint64   `json:"seed"`
-	Steps     int      `json:"steps"` // done
-	Delivered int      `json:"delivered"`
-	LatencyMS []int64  `json:"latency_ms"` // of each delivery that was awaited
-	Slashes   []Slash  `json:"slashes"`
-	Paths     *Paths   `json:"paths,omitempty"`
-	Epoch     uint64   `json:"epoch"`
-	Height    uint64   `json:"height"`
-	ElapsedMS int64    `json:"elapsed_ms"`
-	Failure   *Failure `json:"failure,omitempty"`
+	Name      string  `json:"name"`
+	OK        bool    `json:"ok"`
+	Seed      uint64  `json:"seed"`
+	Steps     int     `json:"steps"` // done
+	Delivered int     `json:"delivered"`
+	LatencyMS []int64 `json:"latency_ms"` // of each delivery that was awaited
+	Slashes   []Slash `json:"slashes"`
+	// SwarmChanges is after how many steps there were more or fewer swarms than before.
+	SwarmChanges int      `json:"swarm_changes"`
+	Paths        *Paths   `json:"paths,omitempty"`
+	Epoch        uint64   `json:"epoch"`
+	Height       uint64   `json:"height"`
+	ElapsedMS    int64    `json:"elapsed_ms"`
+	Failure      *Failure `json:"failure,omitempty"`
 }
 
 // mismatch is an expectation that does not hold.
@@ -141,6 +143,9 @@ func (w *world) take(ctx context.Context, st step) error {
 		return err
 	}
 	if err := w.net.Err(); err != nil {
+		return err
+	}
+	if err := w.countSwarms(); err != nil {
 		return err
 	}
 	return w.invariants()

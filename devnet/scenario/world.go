@@ -12,6 +12,7 @@ import (
 	"tunic/ledger"
 	"tunic/ledger/machine"
 	"tunic/ledger/wallet"
+	"tunic/registry/explain"
 	"tunic/slashing"
 )
 
@@ -31,6 +32,8 @@ type world struct {
 	proof  []byte            // the last that was made
 	kept   map[int]devnet.Kept
 	sales  map[sale]*devnet.Sale
+	epoch  chain.Epoch // whose swarms were counted last
+	swarms int
 }
 
 type amount = chain.Amount
@@ -126,6 +129,24 @@ func (w *world) slashes(id chain.NodeID) (out []slashing.Record) {
 		}
 	})
 	return out
+}
+
+// countSwarms notes whether there are as many as after the step before.
+func (w *world) countSwarms() error {
+	e := w.net.Ledger.Head().Header.DirEpoch
+	if e == w.epoch {
+		return nil
+	}
+	list, _, err := w.net.Ledger.List(e)
+	if err != nil {
+		return err
+	}
+	all, _ := explain.Swarms(list)
+	if w.swarms != 0 && w.swarms != len(all) {
+		w.report.SwarmChanges++
+	}
+	w.epoch, w.swarms = e, len(all)
+	return nil
 }
 
 // finish completes the report.

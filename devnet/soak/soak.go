@@ -3,6 +3,7 @@ package soak
 import (
 	"context"
 	"fmt"
+	"strings"
 	"sync"
 
 	"tunic/devnet/scenario"
@@ -15,6 +16,9 @@ type Result struct {
 	Epochs         uint64    `json:"epochs"` // of all networks
 	Blocks         uint64    `json:"blocks"`
 	Steps          int       `json:"steps"`
+	Delivered      int       `json:"delivered"`      // messages
+	Challenges     int       `json:"challenges"`     // of storage receipts, all of them answered
+	SwarmChanges   int       `json:"swarm_changes"`  // epochs with more or fewer swarms than before
 	Decommissioned int       `json:"decommissioned"` // for absence or what came of it: no stake is lost by that
 	Failures       []Failure `json:"failures"`
 }
@@ -78,6 +82,8 @@ func (o *Result) add(seed uint64, r *scenario.Report) {
 	o.Epochs += r.Epoch
 	o.Blocks += r.Height
 	o.Steps += r.Steps
+	o.Delivered += r.Delivered
+	o.SwarmChanges += r.SwarmChanges
 	for _, s := range r.Slashes {
 		if s.Kind == "unavailable" {
 			o.Decommissioned++
@@ -85,5 +91,7 @@ func (o *Result) add(seed uint64, r *scenario.Report) {
 	}
 	if f := r.Failure; f != nil {
 		o.Failures = append(o.Failures, Failure{Seed: seed, Why: f.String(), Script: f.Prefix})
+		return
 	}
+	o.Challenges += strings.Count(Script(seed), "\nchallenge ")
 }

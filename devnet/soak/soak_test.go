@@ -35,8 +35,11 @@ func TestHonestIsNeverSlashed(t *testing.T) {
 	for _, f := range r.Failures {
 		t.Errorf("seed %d: %s\n%s", f.Seed, f.Why, strings.Join(f.Script, "\n"))
 	}
-	t.Logf("%d networks from seed %d on: %d epochs, %d blocks, %d steps, %d times decommissioned and none punished otherwise",
-		r.Networks, r.FirstSeed, r.Epochs, r.Blocks, r.Steps, r.Decommissioned)
+	if *networks >= 20 && (r.Delivered == 0 || r.Challenges == 0 || r.SwarmChanges == 0) {
+		t.Errorf("%d messages, %d challenges, %d changes of swarms: something never happened", r.Delivered, r.Challenges, r.SwarmChanges)
+	}
+	t.Logf("%d networks from seed %d on: %d epochs, %d blocks, %d steps, %d messages delivered, %d challenges answered, the number of swarms changed %d times, %d times decommissioned and none punished otherwise",
+		r.Networks, r.FirstSeed, r.Epochs, r.Blocks, r.Steps, r.Delivered, r.Challenges, r.SwarmChanges, r.Decommissioned)
 }
 
 // Scripts are of their seed alone, and together they hold every fault.
@@ -53,7 +56,8 @@ func TestScripts(t *testing.T) {
 		all.WriteString(text)
 	}
 	for _, what := range []string{"stop ", "start ", "backup ", "restore ", "loss ", "delay ", "partition ", "heal", "restart sealer",
-		"snapshot ", "revert ", "skew=60s", "profile=dev", "profile=mainnet"} {
+		"snapshot ", "revert ", "skew=60s", "profile=dev", "profile=mainnet", "send alice bob ", "expect delivered", "keep ", "delete ",
+		"unlock ", "challenge ", "lapsed 0", "swarm_least=3"} {
 		if !strings.Contains(all.String(), what) {
 			t.Errorf("no script has %q", what)
 		}
