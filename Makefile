@@ -6,7 +6,7 @@ FUZZTIME ?= 20s
 OPENAPI_CONFIGS := $(filter-out api/openapi.yaml,$(wildcard api/*.yaml))
 REWRITERS = $(sort $(dir $(shell grep -rl --include='*_test.go' 'testenv\.Golden' .)))
 
-.PHONY: help build demo test race fuzz twin mutate soak-honest vectors bench bench-start detection screenshots generate lint clean
+.PHONY: help build demo test race fuzz twin mutate soak-honest soak-mailbox soak-traffic vectors bench bench-start detection screenshots generate lint clean
 help: ## list the targets
 	@sed -n 's/^\([a-z-]*\):[^#]*## /\1\t/p' Makefile | expand -t 14
 build: ; go build -o bin/tunic ./cmd/tunic ## bin/tunic
@@ -19,7 +19,7 @@ race: ; go test -race ./... ## the tests under the race detector
 fuzz: ## 10,000 proofs judged offline and on chain, then each fuzz target for FUZZTIME (20s)
 	TUNIC_CORPUS=10000 go test -count=1 -run TestAgreement ./ledger/machine
 	@grep -rEo --include='*_test.go' '^func Fuzz[A-Za-z0-9_]+' . | sed 's|/[^/]*:func | |' | sort -u | \
-	while read -r dir name; do echo "$$dir $$name"; go test -run '^$$' -fuzz "^$$name\$$" -fuzztime $(FUZZTIME) $$dir </dev/null || exit 1; done
+	while read -r dir name; do echo "$$dir $$name"; go test -run '^$$' -fuzz "^$$name\$$" -fuzztime $(FUZZTIME) -fuzzminimizetime 10x $$dir </dev/null || exit 1; done
 twin: ## 100,000 random transactions against a naive twin
 	go test ./ledger/machine -run TestTwin -twin 100000 -timeout 30m
 vectors: ## write the golden vectors anew; fails if one changed
@@ -29,8 +29,9 @@ bench: build ; bin/tunic bench ## every figure of docs/performance.md
 bench-start: build ; bin/tunic bench start ## cold start to the first confirmed message; fails if slower than the goal
 detection: build ; bin/tunic bench detection --svg docs/detection.svg ## draw how soon relays that drop packets are out
 screenshots: ; go test -count=1 ./api/pages -run TestBrowser/screenshots -args -screenshots "$(CURDIR)/docs/images" ## docs/images anew, from a network in Chromium
-soak-honest: ## NETWORKS (1000) networks in which nobody cheats and much goes wrong
-	go test -count=1 -v -timeout 120m -run TestHonest ./devnet/soak -networks $(or $(NETWORKS),1000) -seed $(or $(SEED),1)
+soak-honest: ; go test -count=1 -v -timeout 120m -run TestHonest ./devnet/soak -networks $(or $(NETWORKS),1000) -seed $(or $(SEED),1) ## NETWORKS (1000) in which nobody cheats and much goes wrong
+soak-mailbox: ; go test -count=1 -v -timeout 120m -run TestMailboxes ./devnet/chaos -seeds $(or $(SEEDS),200) -seed $(or $(SEED),1) ## SEEDS (200) networks whose relays are killed and robbed
+soak-traffic: ; go test -count=1 -v -timeout 60m -run TestKinds ./devnet/traffic -epochs $(or $(EPOCHS),20) ## EPOCHS (20) of traffic, compared by what relays see of it
 generate: ## the API's code, from api/openapi.yaml
 	@for c in $(OPENAPI_CONFIGS); do go tool -modfile=tools.mod oapi-codegen -config $$c api/openapi.yaml || exit 1; done
 mutate: ## every scenario fails once its rule is disabled

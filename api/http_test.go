@@ -171,6 +171,7 @@ func TestProblems(t *testing.T) {
 		{"/v1/headers/9999999999999999999", 404, "block_not_found"},
 		{"/v1/blocks/" + zero, 404, "block_not_found"},
 		{"/v1/transactions/" + zero, 404, "transaction_not_found"},
+		{"/v1/challenges/" + zero, 404, "challenge_not_found"},
 		{"/v1/stakes/" + zero, 404, "stake_not_found"},
 		{"/v1/nodes/" + zero, 404, "node_not_found"},
 		{"/v1/accounts?height=999", 404, "height_not_found"},

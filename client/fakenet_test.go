@@ -55,6 +55,7 @@ type fakeRelay struct {
 	clients  map[onion.Token]*link.Link
 	boxes    map[mail.ID][]*fakeItem
 	bundles  map[mail.AccountID]mail.Bundle
+	renewals int                     // bundles taken
 	gone     map[chain.Hash][32]byte // tokens of what was deleted, by deleter
 	asked    int                     // for the head
 	requests int                     // taken
@@ -503,6 +504,7 @@ func (r *fakeRelay) handle(cmd mail.Command) []mail.Reply {
 			return one(mail.CodeOutdated)
 		}
 		r.bundles[b.Account()] = b
+		r.renewals++
 		return one(mail.CodeAccepted)
 	case cmd.GetBundle != nil:
 		if b, ok := r.bundles[cmd.GetBundle.Account]; ok {

@@ -10,6 +10,7 @@ import (
 	"regexp"
 	"slices"
 	"strings"
+	"time"
 
 	"github.com/goccy/go-yaml"
 
@@ -79,11 +80,37 @@ func emptySetting(v any) string {
 // quoted finds the first value that an error quotes.
 var quoted = regexp.MustCompile(`"([^"]+)"`)
 
+// wrongKind and wrongType find what the parser says of a value of another kind.
+var (
+	wrongKind = regexp.MustCompile(`^\S+ was used where (sequence|mapping) is expected`)
+	wrongType = regexp.MustCompile(`^cannot unmarshal \S+ into Go .*of type (\S+)( \( overflow \))?`)
+)
+
+// kindWords says in an operator's words what the parser expects.
+var kindWords = map[string]string{
+	"sequence": "a list is expected, such as [a, b]", "mapping": "keys and values are expected, indented below",
+	"time.Duration": "a time is expected, such as 3s", "bool": "true or false is expected",
+	"string": "a text is expected", "float64": "a number is expected",
+}
+
 // expected says in an operator's words what the parser does in its own.
-var expected = strings.NewReplacer(
-	"string was used where sequence is expected", "a list is expected, such as [a, b]",
-	"string was used where mapping is expected", "keys and values are expected, indented below",
-	"cannot unmarshal string into Go", "a number is expected, not text, for")
+func expected(text string) string {
+	if m := wrongKind.FindStringSubmatch(text); m != nil {
+		return kindWords[m[1]]
+	}
+	m := wrongType.FindStringSubmatch(text)
+	switch {
+	case m == nil:
+		return text
+	case m[2] != "":
+		return "the number is too large"
+	case kindWords[m[1]] != "":
+		return kindWords[m[1]]
+	case strings.HasPrefix(m[1], "int") || strings.HasPrefix(m[1], "uint"):
+		return "a whole number is expected"
+	}
+	return text
+}
 
 // settingsWords says in one line what is wrong.
 func settingsWords(err error, file []byte, into any) string {
@@ -100,7 +127,7 @@ func settingsWords(err error, file []byte, into any) string {
 	line := fmt.Sprintf("line %d: ", token.Position.Line)
 	var unknown *yaml.UnknownFieldError
 	if !errors.As(err, &unknown) {
-		return line + expected.Replace(at.GetMessage())
+		return line + expected(at.GetMessage())
 	}
 	keys := settingsKeys(reflect.TypeOf(into).Elem(), nil)
 	if near := nearest(token.Value, keys); near != "" {
@@ -201,4 +228,33 @@ func writeSettings(w io.Writer, v reflect.Value, indent string) error {
 		}
 	}
 	return nil
+}
+
+// Settings are the values of the struct from by their keys in a configuration file,
+// groups as maps, durations as text.
+func Settings(from any) map[string]any { return settings(reflect.ValueOf(from)) }
+
+func settings(v reflect.Value) map[string]any {
+	out := make(map[string]any)
+	for i := range v.NumField() {
+		f := v.Type().Field(i)
+		key := settingKey(f)
+		if key == "" {
+			continue
+		}
+		switch x := v.Field(i).Interface().(type) {
+		case time.Duration:
+			out[key] = x.String()
+		default:
+			switch {
+			case isGroup(f):
+				out[key] = settings(v.Field(i))
+			case f.Type.Kind() == reflect.Slice && v.Field(i).IsNil():
+				out[key] = []string{}
+			default:
+				out[key] = x
+			}
+		}
+	}
+	return out
 }

@@ -2,7 +2,9 @@ package node_test
 
 import (
 	"bytes"
+	"encoding/json"
 	"errors"
+	"fmt"
 	"os"
 	"path/filepath"
 	"reflect"
@@ -10,6 +12,7 @@ import (
 	"testing"
 	"time"
 
+	"tunic/chain"
 	"tunic/node"
 )
 
@@ -73,7 +76,12 @@ func TestRelaySettingsRefused(t *testing.T) {
 		{good + "worker: 3\n", `line 3: there is no key "worker"; did you mean workers?`},
 		{good + "links:\n  mosst: 3\n", `line 4: there is no key "mosst"; did you mean most?`},
 		{good + "banana: 1\n", "`tunic relay config` shows all of them"},
-		{good + "workers: many\n", "line 3: "},
+		{good + "workers: many\n", "line 3: a whole number is expected"},
+		{good + "drain: 3\n", "line 3: a time is expected, such as 3s"},
+		{good + "links:\n  idle: 3\n", "line 4: a time is expected, such as 3s"},
+		{good + "delayed: 99999999999999999999\n", "line 3: the number is too large"},
+		{good + "profiles: maybe\n", "line 3: true or false is expected"},
+		{good + "links: {anonymous_rate: fast}\n", "line 3: a number is expected"},
 		{good + "workers: 3\nworkers: 4\n", "line 4: "},
 		{good + "listen [\n", "line 3: "},
 		{good + "---\ndir: s\n", "more than one document"},
@@ -82,7 +90,7 @@ func TestRelaySettingsRefused(t *testing.T) {
 		{"dir = \"r\"\n", "no YAML of keys and values"},
 		{"- dir\n", "no YAML of keys and values"},
 		{"dir: r\nlisten: 192.0.2.7:9001\n", "line 2: a list is expected, such as [a, b]"},
-		{good + "links: 3\n", "line 3: "},
+		{good + "links: 3\n", "line 3: keys and values are expected"},
 		{good + "links:\n", `line 3: the key "links" has no value`},
 		{"listen: [192.0.2.7:9001]\n", "dir is missing"},
 		{"dir: r\n", "listen is missing"},
@@ -128,6 +136,20 @@ func TestRelayDefaults(t *testing.T) {
 	var b bytes.Buffer
 	if err := node.WriteSettings(&b, cfg); err != nil {
 		t.Fatal(err)
+	}
+	// As JSON it is the same configuration, and YAML can read that.
+	cfg.Family = []chain.NodeID{{7}}
+	plain, err := json.Marshal(node.Settings(cfg))
+	if err != nil {
+		t.Fatal(err)
+	}
+	again := node.DefaultRelay()
+	if err := again.Load(written(t, string(plain))); err != nil {
+		t.Fatalf("%v in %s", err, plain)
+	}
+	again.Dir = cfg.Dir // Load counts it from the file's folder
+	if fmt.Sprint(node.Settings(again)) != fmt.Sprint(node.Settings(cfg)) || bytes.Contains(plain, []byte("null")) {
+		t.Errorf("%s\n%v", plain, node.Settings(again))
 	}
 	var keys int
 	for line := range strings.SplitSeq(b.String(), "\n") {

@@ -20,8 +20,9 @@ type asked struct {
 const maxAsked = statement.MaxChallenges
 
 // challenged takes down which challenges of this node's receipts are open, as the
-// first block of an epoch says. One that is answered keeps its answer: whatever a
-// ledger says next, no second chunk is shown for it.
+// first block of an epoch says. One that is answered keeps its answer, whatever
+// chunk is asked for next, unless a ledger has refused it: as not what was drawn, or
+// because there was no such challenge, of which this is the denial.
 func (o *owner) challenged(e Event) {
 	if e.Challenges == nil {
 		return
@@ -34,6 +35,9 @@ func (o *owner) challenged(e Event) {
 		}
 		if old := o.asked[c.ID]; old != nil && old.Height == c.Height && bytes.Equal(old.Receipt, c.Receipt) {
 			old.looked = false
+			if old.answer != nil && old.answer.stale {
+				old.answer, old.Chunk = nil, c.Chunk
+			}
 			open[c.ID] = old
 			continue
 		}
@@ -87,11 +91,12 @@ func (o *owner) answers() (all []*outgoing) {
 	return all
 }
 
-// owes reports whether an answer is not in a block yet. What it is made of stays
-// until then, so that a relay that starts again can make it again.
+// owes reports whether an answer is not in a block yet, or could not be looked
+// for. What it is made of stays until then, so that a relay that starts again can
+// make it again.
 func (o *owner) owes() bool {
 	for _, a := range o.asked {
-		if a.answer != nil && !a.answer.done {
+		if a.answer == nil && !a.looked || a.answer != nil && !a.answer.done {
 			return true
 		}
 	}

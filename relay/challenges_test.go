@@ -1,6 +1,7 @@
 package relay_test
 
 import (
+	"sync/atomic"
 	"testing"
 
 	"tunic/chain"
@@ -99,21 +100,61 @@ func TestChallengesAreAnswered(t *testing.T) {
 	}
 }
 
-// What a promise covered until its end can be asked for until the next epoch says
-// that nobody does.
-func TestExpiredMailWaitsForChallenges(t *testing.T) {
-	store := new(mailbox.Memory)
+// expired is a network whose relay 1 keeps an item in store that has just ended,
+// with its receipt.
+func expired(t *testing.T, store mailbox.Store) (*network, statement.Statement, statement.Receipt) {
+	t.Helper()
 	n := newNetwork(t, 5, nil, func(i int, c *relay.Config) {
 		if i == 1 {
 			c.Store = store
 		}
 	})
 	n.epoch()
-	c := n.client(0)
 	s, _, _ := storeCommand(n, 15_000, 1)
-	receipt, x := promised(n, c, s)
+	receipt, x := promised(n, n.client(0), s)
 	n.epoch()
-	n.advance(8_000) // past its end; it was challenged before
+	n.advance(8_000)
+	return n, receipt, x
+}
+
+// A ledger that says once what is not so does not make a relay owe an answer.
+func TestAnswersAreOfferedWhileAskedFor(t *testing.T) {
+	for _, code := range []string{"no_such_challenge", "wrong_answer"} {
+		t.Run(code, func(t *testing.T) {
+			n, receipt, x := expired(t, new(mailbox.Memory))
+			n.l.mu.Lock()
+			n.l.refuse = func(s statement.Statement) error {
+				if a, err := statement.DecodeAnswer(s.Body); s.Label == statement.LabelAnswer && err == nil && !a.Shows(x, 2) {
+					return chain.Refuse(code, "")
+				}
+				return nil
+			}
+			n.l.mu.Unlock()
+			n.l.ask(relay.Challenge{ID: chain.Hash{1}, Height: 3, Receipt: receipt.Encode(), Chunk: 4})
+			n.epoch()
+			n.epoch()
+			if len(answersOf(t, n, 1)) != 0 || n.nodes[1].Status().Items != 1 {
+				t.Fatal("answered, or swept")
+			}
+			chunk := uint8(2) // what was drawn
+			if code == "no_such_challenge" {
+				n.l.mu.Lock()
+				n.l.refuse, chunk = nil, 4
+				n.l.mu.Unlock()
+			}
+			n.l.ask(relay.Challenge{ID: chain.Hash{1}, Height: 3, Receipt: receipt.Encode(), Chunk: chunk})
+			n.epoch()
+			if all := answersOf(t, n, 1); len(all) != 1 || !all[0].Shows(x, chunk) {
+				t.Fatalf("%+v", all)
+			}
+		})
+	}
+}
+
+// What a promise covered until its end can be asked for until the next epoch says
+// that nobody does.
+func TestExpiredMailWaitsForChallenges(t *testing.T) {
+	n, receipt, x := expired(t, new(mailbox.Memory))
 	if n.nodes[1].Status().Items != 1 {
 		t.Fatal("the item went before anybody could ask for it")
 	}
@@ -142,6 +183,57 @@ func TestExpiredMailWaitsForChallenges(t *testing.T) {
 	n.l.ask()
 	n.epoch()
 	until(t, "swept", func() bool { return n.nodes[1].Status().Items == 0 })
+}
+
+// What ends on a fork is swept by its time, not by that of the former one.
+func TestMailIsSweptAfterARevert(t *testing.T) {
+	n := newNetwork(t, 5, nil, nil)
+	n.l.ask()
+	for range 3 {
+		n.epoch()
+	}
+	n.revert()
+	s, _, _ := storeCommand(n, 3_000, 1)
+	promised(n, n.client(0), s)
+	n.advance(4_000)
+	if n.nodes[1].Status().Items != 1 {
+		t.Fatal("the item went before anybody could ask for it")
+	}
+	n.epoch()
+	until(t, "swept", func() bool { return n.nodes[1].Status().Items == 0 })
+}
+
+// lookless is a store in which nothing can be looked up by its deleter while fail
+// is set.
+type lookless struct {
+	mailbox.Store
+	fail atomic.Bool
+}
+
+func (l *lookless) Scan(prefix, from []byte, fn func(key, value []byte) bool) error {
+	if len(prefix) > 1 && prefix[0] == 'd' && l.fail.Load() {
+		return mailbox.ErrStore
+	}
+	return l.Store.Scan(prefix, from, fn)
+}
+
+// What a failing disk keeps from being looked up stays until it can be.
+func TestMailWaitsForAFailingDisk(t *testing.T) {
+	store := &lookless{Store: new(mailbox.Memory)}
+	n, receipt, x := expired(t, store)
+	n.l.ask(relay.Challenge{ID: chain.Hash{1}, Height: 3, Receipt: receipt.Encode(), Chunk: 3})
+	store.fail.Store(true)
+	for range 3 {
+		n.epoch()
+	}
+	if n.nodes[1].Status().Items != 1 || len(answersOf(t, n, 1)) != 0 {
+		t.Fatal("the item went before it could be looked for")
+	}
+	store.fail.Store(false)
+	n.epoch()
+	if all := answersOf(t, n, 1); len(all) != 1 || !all[0].Shows(x, 3) {
+		t.Fatalf("%+v", all)
+	}
 }
 
 // A relay that starts again within the window answers from its disk.

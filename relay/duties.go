@@ -270,7 +270,9 @@ func (o *owner) act(ctx context.Context, e Event) error {
 // does not count on it. Marks are kept per fork.
 func (o *owner) revert(h chain.Header) {
 	o.descriptor, o.heartbeat, o.proofs, o.beatAt = nil, nil, nil, 0
+	o.swept, o.sweepTo = 0, 0
 	clear(o.asked)
+	o.errands.forget()
 	o.history = newHistory()
 	o.tags.reset()
 	o.watch.reset()

@@ -325,12 +325,9 @@ func TestVersionsChange(t *testing.T) {
 	}
 }
 
-func TestRevertIsSignedAfresh(t *testing.T) {
-	n := newNetwork(t, 5, nil, nil)
-	for range 3 {
-		n.epoch()
-	}
-	// Back to the middle of epoch 1 on fork 1.
+// revert goes back from epoch 3 to the middle of epoch 1, on fork 1.
+func (n *network) revert() {
+	n.t.Helper()
 	n.l.mu.Lock()
 	back := n.l.core.EpochStart(1) + 5000
 	delete(n.l.lists, 2)
@@ -350,8 +347,16 @@ func TestRevertIsSignedAfresh(t *testing.T) {
 	}
 	h := n.l.seal(back, func(h *chain.Header) { h.Fork = 1 }).Header
 	for _, nd := range n.nodes {
-		nd.reaches(t, h.Height)
+		nd.reaches(n.t, h.Height)
 	}
+}
+
+func TestRevertIsSignedAfresh(t *testing.T) {
+	n := newNetwork(t, 5, nil, nil)
+	for range 3 {
+		n.epoch()
+	}
+	n.revert()
 	for _, nd := range n.nodes {
 		all := n.l.submitted(statement.LabelDescriptor, nd.ID())
 		if s := all[len(all)-1]; s.Fork != 1 || s.Sequence.Epoch() != 2 {

@@ -17,7 +17,8 @@ const (
 	claimsAhead = 4096 // how far above
 )
 
-// heads remembers the recent headers and those that peers claim, to see a ledger that tells two stories. The owner of the state owns it.
+// heads remembers the recent headers and those that peers claim, to see a ledger
+// that tells two stories. The owner of the state owns it.
 type heads struct {
 	fork   uint32
 	top    chain.Height

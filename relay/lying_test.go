@@ -2,6 +2,7 @@ package relay_test
 
 import (
 	"context"
+	"encoding/binary"
 	"math/rand/v2"
 	"slices"
 	"sync"
@@ -55,29 +56,31 @@ func (n *network) puppet(i int, on func(p *link.Pool, from chain.NodeID, m mail.
 // and gives garbage, costs a bounded number of questions, changes nothing, and
 // keeps nobody from becoming equal with the others.
 func TestAMemberThatLiesWithoutEnd(t *testing.T) {
-	for name, lie := range map[string]func(m mail.SwarmMessage) []mail.SwarmMessage{
-		"differences": func(m mail.SwarmMessage) []mail.SwarmMessage {
-			switch a := (mail.SwarmMessage{ID: m.ID}); m.Kind {
-			case mail.SwarmAsk:
-				a.Kind = mail.SwarmSums
-				for range m.Upper {
-					a.Sums = append(a.Sums, mail.Sum{Rows: rand.Uint32(), Bits: mail.Short{byte(rand.Uint32())}})
-				}
-				return []mail.SwarmMessage{a}
-			case mail.SwarmList: // to the end of the ring, byte by byte
-				a.Kind = mail.SwarmListing
-				a.Shorts = []mail.Short{{byte(rand.Uint32()), byte(rand.Uint32())}}
-				a.Next = append(slices.Clone(m.Scope.Lower), 0)
-				if len(a.Next) > mail.MaxBound {
-					a.Next = a.Next[:mail.MaxBound]
-				}
-				return []mail.SwarmMessage{a}
-			case mail.SwarmWant:
-				a.Kind = mail.SwarmGive
-				return []mail.SwarmMessage{a}
+	differences := func(m mail.SwarmMessage) []mail.SwarmMessage {
+		switch a := (mail.SwarmMessage{ID: m.ID}); m.Kind {
+		case mail.SwarmAsk:
+			a.Kind = mail.SwarmSums
+			for range m.Upper {
+				a.Sums = append(a.Sums, mail.Sum{Rows: rand.Uint32(), Bits: mail.Short{byte(rand.Uint32())}})
 			}
-			return nil
-		},
+			return []mail.SwarmMessage{a}
+		case mail.SwarmList: // to the end of the ring, byte by byte
+			a.Kind = mail.SwarmListing
+			a.Shorts = []mail.Short{{byte(rand.Uint32()), byte(rand.Uint32())}}
+			a.Next = append(slices.Clone(m.Scope.Lower), 0)
+			if len(a.Next) > mail.MaxBound {
+				a.Next = a.Next[:mail.MaxBound]
+			}
+			return []mail.SwarmMessage{a}
+		case mail.SwarmWant:
+			a.Kind = mail.SwarmGive
+			return []mail.SwarmMessage{a}
+		}
+		return nil
+	}
+	for name, lie := range map[string]func(m mail.SwarmMessage) []mail.SwarmMessage{
+		"differences":    differences,
+		"the same again": differences, // with what is there already
 		"garbage": func(m mail.SwarmMessage) []mail.SwarmMessage {
 			switch a := (mail.SwarmMessage{ID: m.ID}); m.Kind {
 			case mail.SwarmAsk:
@@ -127,10 +130,20 @@ func TestAMemberThatLiesWithoutEnd(t *testing.T) {
 				n.fill(t, disks[1]).do(mail.Command{Store: s}, mail.CodeStored)
 			}
 			n.nodes[1].stop()
+			again, _ := n.item(0, genesis.Hour)
 			var asked atomic.Int64
 			n.puppet(2, func(p *link.Pool, from chain.NodeID, m mail.SwarmMessage) {
 				asked.Add(1)
 				for _, a := range lie(m) {
+					switch {
+					case name != "the same again":
+					case a.Kind == mail.SwarmGive:
+						a.Copies = []mail.Copy{{Command: mail.Command{Store: again}}}
+					case a.Kind == mail.SwarmListing: // without end
+						a.Next = append(slices.Clone(m.Scope.Lower), make([]byte, mail.MaxBound-len(m.Scope.Lower))...)
+						last := a.Next[mail.MaxBound-8:]
+						binary.BigEndian.PutUint64(last, binary.BigEndian.Uint64(last)+1)
+					}
 					_ = p.Send(from, link.Frame{Type: link.Swarm, Data: a.Encode()})
 				}
 			})
@@ -296,6 +309,9 @@ func TestAMemberThatFillsTheDisk(t *testing.T) {
 	}
 	h := n.l.seal(n.l.at().Time+chain.Time(n.l.core.Params.EpochLength), nil).Header
 	n.nodes[0].reaches(t, h.Height)
+	for i := range 20 {
+		push(i) // takes nothing of its share: it is there
+	}
 	for i := range 20 {
 		push(100 + i)
 	}

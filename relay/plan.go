@@ -12,6 +12,7 @@ import (
 
 	"tunic/chain"
 	"tunic/onion/mail"
+	"tunic/relay/mailbox"
 )
 
 // errand is a member to become equal with; without one, the rows here that
@@ -40,11 +41,19 @@ type errands struct {
 	owed   map[chain.NodeID]bool // those that this node has not been equal with since it started, or they changed
 	bag    []chain.NodeID        // those whose turn comes
 	strays bool                  // there may be rows here that others should have
-	done   map[string]bool       // by the bounds of a part of the ring: a majority of its members has all that is here
+	came   uint64                // how often that has come to be so
+	done   map[string]handed     // by the bounds of a part of the ring: a majority of its members had all that was here
+}
+
+// handed is what was handed over: all that was here at a time, when strays had
+// come so often.
+type handed struct {
+	at   chain.Time
+	came uint64
 }
 
 func newErrands() *errands {
-	return &errands{wake: make(chan struct{}, 1), owed: make(map[chain.NodeID]bool), done: make(map[string]bool), strays: true}
+	return &errands{wake: make(chan struct{}, 1), owed: make(map[chain.NodeID]bool), done: make(map[string]handed), strays: true, came: 1}
 }
 
 // plan says at the beginning of an epoch what is to be done in it: at a start,
@@ -177,8 +186,17 @@ func (e *errands) stray() {
 	defer e.mu.Unlock()
 	if !e.strays {
 		e.strays = true
-		clear(e.done)
+		e.came++
 	}
+}
+
+// forget forgets what was handed over: the times are those of a former fork.
+func (e *errands) forget() {
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	clear(e.done)
+	e.strays = true
+	e.came++
 }
 
 // drop forgets what is to be done.
@@ -301,21 +319,23 @@ func (r *Relay) handed(ctx context.Context, members []chain.NodeID, part span, f
 		part.lower = first[:] // what lies before was dealt with
 	}
 	e.mu.Lock()
-	done := e.done[key]
+	came, before := e.came, e.done[key]
 	e.mu.Unlock()
-	if done || len(members) == 0 {
-		return done
+	if before.came == came || len(members) == 0 {
+		return before.came == came
 	}
+	// Clocks may have been set back since.
+	since, began := before.at-min(before.at, chain.Time(mailbox.PollSkew)), r.now()
 	order := slices.Clone(members)
 	rand.Shuffle(len(order), func(i, j int) { order[i], order[j] = order[j], order[i] })
 	have := 0
 	for _, id := range order {
-		if r.handTo(ctx, id, part, known) {
+		if r.handTo(ctx, id, part, known, since) {
 			have++
 		}
 		if have > len(members)/2 {
 			e.mu.Lock()
-			e.done[key] = true
+			e.done[key] = handed{began, came}
 			e.mu.Unlock()
 			return true
 		}
@@ -325,13 +345,14 @@ func (r *Relay) handed(ctx context.Context, members []chain.NodeID, part span, f
 
 // handTo pushes a part of the ring to one member, and reports whether it has
 // all of it then. Where the member does not let itself be asked what it has,
-// although it was given time to see the same list, all is pushed.
-func (r *Relay) handTo(ctx context.Context, id chain.NodeID, part span, known bool) bool {
+// although it was given time to see the same list, all is pushed that came since
+// the last time that a majority had it.
+func (r *Relay) handTo(ctx context.Context, id chain.NodeID, part span, known bool, since chain.Time) bool {
 	var s *session
 	var err error
 	for tries := range refusedTries / 2 {
 		s = r.newSession(ctx, id)
-		s.push, s.blind = true, !known || tries == refusedTries/2-1
+		s.push, s.blind, s.since = true, !known || tries == refusedTries/2-1, since
 		if err = s.run([]span{part}); !errors.Is(err, errRefused) {
 			break
 		}

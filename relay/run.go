@@ -210,6 +210,7 @@ func (r *Relay) serve(ctx context.Context, o *owner) error {
 	r.mail.Drain()
 	r.stores.abandon() // may send; the pool is still there
 	r.pool.Close()
+	r.mail.Drain() // until then a member's ack could show that something was deleted
 	for {
 		select {
 		case c := <-r.commands:

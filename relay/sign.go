@@ -21,7 +21,7 @@ type outgoing struct {
 	at      chain.Height // when it was offered last
 	tried   bool         // at that height
 	done    bool         // in a block, or of no more use
-	stale   bool         // the chain knows a higher sequence
+	stale   bool         // the chain knows a higher sequence, or does not ask for this answer
 	signed  int          // how often its body was signed
 }
 
@@ -174,10 +174,10 @@ func (o *owner) offer(ctx context.Context, s *outgoing) {
 		s.pooled = true
 		o.accepted(s)
 	case refusal.Code == "already_punished", refusal.Code == "too_soon" && (s.Label == statement.LabelHeartbeat || s.Label == statement.LabelCommitment),
-		s.Label == statement.LabelVote,      // a vote is final, and so is its refusal
-		refusal.Code == "no_such_challenge": // answered, or over
+		s.Label == statement.LabelVote: // a vote is final, and so is its refusal
 		s.done = true
-	case refusal.Code == "stale_sequence":
+	case refusal.Code == "stale_sequence", refusal.Code == "wrong_answer",
+		refusal.Code == "no_such_challenge": // answered, or over: the next epoch says
 		s.stale = true
 		o.say(s.Label, refusal.Code)
 	default:

@@ -145,10 +145,10 @@ func (r *Relay) noteStray(c mail.Copy) {
 // taken answers a copy.
 func (r *Relay) taken(from chain.NodeID, c mail.Copy, o mailbox.Outcome) {
 	code := o.Reply.Code
-	switch {
-	case code.Refused():
+	if code.Refused() {
 		r.count.refuse(refusedAs(code))
-	case code == mail.CodeStored || code == mail.CodeAccepted:
+	}
+	if o.More {
 		r.members.fill(from)
 	}
 	if c.Serial == 0 {

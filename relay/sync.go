@@ -28,7 +28,8 @@ type session struct {
 	peer       chain.NodeID
 	scope      mail.Scope // salt and time
 	pull, push bool
-	blind      bool // push all without asking
+	blind      bool       // push all without asking
+	since      chain.Time // but items and requests that came before
 
 	asked, barren int
 	refused       int // of what was pushed
@@ -149,7 +150,7 @@ func (s *session) settle(part mail.Scope, theirs map[mail.Short]bool) error {
 		}
 		var lacks []mail.Short
 		for _, e := range own {
-			if !theirs[e.Short] {
+			if !theirs[e.Short] && !(s.blind && e.Cursor != 0 && e.Cursor < uint64(s.since)) {
 				lacks = append(lacks, e.Short)
 			}
 			delete(theirs, e.Short)
@@ -262,7 +263,7 @@ func (s *session) take(scope mail.Scope, want []mail.Short) error {
 	})
 	for range copies {
 		switch o := <-outcomes; {
-		case o.Reply.Code == mail.CodeStored || o.Reply.Code == mail.CodeAccepted:
+		case o.More: // what was here already is no progress
 			s.r.count.syncGained.Add(1)
 			s.r.members.fill(s.peer)
 			s.barren = 0

@@ -356,6 +356,59 @@ func TestAFormerMemberHandsOver(t *testing.T) {
 	}
 }
 
+// Each stray has those handed over that came since the last time, not all that
+// were ever here: one packet would cost the swarms a disk's worth.
+func TestOneStrayIsOneRow(t *testing.T) {
+	n, disks := swarms(t, 7, nil)
+	n.l.place = placed(func(_ chain.Epoch, i int) directory.SwarmID {
+		if i < 3 {
+			return 1 << 63
+		}
+		return ^directory.SwarmID(1)
+	})
+	n.epoch()
+	n.nodes[6].stop()
+	f := n.fill(t, disks[6])
+	rows, i := 0, 0
+	for ; rows < 100; i++ {
+		if s, _ := n.item(i, genesis.Hour); s.Mailbox()[0] < 0x80 {
+			f.do(mail.Command{Store: s}, mail.CodeStored)
+			rows++
+		}
+	}
+	n.l.seal(n.l.at().Time+chain.Time(6*60_000), nil)
+	n.nodes[6] = n.start(n.nodes[6].cfg)
+	for range 3 {
+		n.epoch()
+		n.rest()
+	}
+	before := n.nodes[6].Counters().SyncGiven
+	if before < 200 {
+		t.Fatalf("pushed %d rows: not all to two of three", before)
+	}
+	var stray *mail.Store
+	for ; stray == nil; i++ {
+		if s, _ := n.item(i, genesis.Hour); s.Mailbox()[0] < 0x80 {
+			stray = s
+		}
+	}
+	c := n.client(0)
+	c.send(n.wrap(n.path(0, 6), mail.Command{Store: stray, Replies: [][]byte{c.surb(2, 0)}}.Encode()))
+	if r := c.reply(); r.Code != mail.CodeStored {
+		t.Fatal(r.Code)
+	}
+	n.epoch()
+	n.rest()
+	if given := n.nodes[6].Counters().SyncGiven - before; given == 0 || given > 3 {
+		t.Fatalf("pushed %d rows for one", given)
+	}
+	for range 2 {
+		n.epoch()
+		n.rest()
+	}
+	n.equal(disks[:3], 101)
+}
+
 // Whatever two members have, one session makes them equal, and one more finds
 // that they are with one question; a deletion wins over its item.
 func TestAnyTwoMembersBecomeEqual(t *testing.T) {

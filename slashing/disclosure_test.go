@@ -58,7 +58,6 @@ type telling struct {
 	signer    byte                        // whose key signs; 0: n's
 	header    func(*chain.Header)         // of the proof
 	sign      func(*statement.Disclosure) // before it is signed
-	rows      func(s *slashing.Slashing)  // beside the commit
 	commitAs  func(*slashing.CommitKey)   // what stands in the state instead
 	domain    func(d *statement.Domain)   // that is signed under
 	after     func(o *slashing.Opening)   // once signed

@@ -303,7 +303,11 @@ func TestHostileServers(t *testing.T) {
 	elsewhere := serve(t, w)
 	for name, hook := range map[string]func(http.ResponseWriter, *http.Request) bool{
 		"endless body": func(w http.ResponseWriter, r *http.Request) bool { return forever(w, r, make([]byte, 1<<16)) },
-		"silence":      func(w http.ResponseWriter, r *http.Request) bool { <-r.Context().Done(); return true },
+		"silence": func(w http.ResponseWriter, r *http.Request) bool {
+			io.Copy(io.Discard, r.Body) // a server hears that a client has gone once it has read what it sent
+			<-r.Context().Done()
+			return true
+		},
 		"silence after a header": func(w http.ResponseWriter, r *http.Request) bool {
 			octets(w, truth[:10])
 			w.(http.Flusher).Flush()
@@ -400,7 +404,7 @@ func TestSubmit(t *testing.T) {
 			t.Fatal(err)
 		}
 	}
-	if a.count("/v1/statements") != 1 || b.count("/v1/statements") != 1 {
+	if a.count("/v1/transactions") != 1 || b.count("/v1/transactions") != 1 {
 		t.Error("the servers do not take turns")
 	}
 	a.hook = refuse(422, "stale_sequence")

@@ -259,14 +259,16 @@ func (l *ledger) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		}
 		octets(w, make(world.head(), world.inForce))
 	})
-	mux.HandleFunc("POST /v1/statements", func(w http.ResponseWriter, r *http.Request) {
+	take := func(w http.ResponseWriter, r *http.Request) {
 		b := make([]byte, 1<<16)
 		n, _ := r.Body.Read(b)
 		l.mu.Lock()
 		l.posted = append(l.posted, b[:n])
 		l.mu.Unlock()
 		w.WriteHeader(202)
-	})
+	}
+	mux.HandleFunc("POST /v1/statements", take)
+	mux.HandleFunc("POST /v1/transactions", take)
 	mux.HandleFunc("GET /v1/events", l.stream)
 	httpx.ProblemMux(mux).ServeHTTP(w, r)
 }

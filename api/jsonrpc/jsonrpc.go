@@ -52,6 +52,13 @@ const (
 	maxMessage = 300
 )
 
+// maxID is how many bytes an id may have that is a string, as it was written,
+// without its quotes; maxDigits how many characters one that is a number.
+const (
+	maxID     = 256
+	maxDigits = 32
+)
+
 // failure is an error of JSON-RPC.
 type failure struct {
 	Code    int    `json:"code"`
@@ -174,8 +181,8 @@ func (p *rpc) one(x *exchange, body json.RawMessage) *answer {
 	id, given := req["id"]
 	if !given {
 		id = null
-	} else if c := id[0]; c == '{' || c == '[' || c == 't' || c == 'f' {
-		return refused(null, failed(codeRequest, "invalid request: id is no string, number or null"))
+	} else if !echoed(id) {
+		return refused(null, failed(codeRequest, "invalid request: id must be a string of at most %d bytes, a number of at most %d digits, or null", maxID, maxDigits))
 	}
 	var version, method string
 	if json.Unmarshal(req["jsonrpc"], &version) != nil || version != "2.0" {
@@ -199,6 +206,21 @@ func (p *rpc) one(x *exchange, body json.RawMessage) *answer {
 		return refused(id, err)
 	}
 	return &answer{Version: "2.0", ID: id, Result: result}
+}
+
+// echoed says whether an id can stand in an answer: null, a string that is not
+// too long, or a number that any reader of JSON has room for.
+func echoed(id json.RawMessage) bool {
+	switch c := id[0]; {
+	case c == 'n':
+		return true
+	case c == '"':
+		return len(id) <= maxID+2
+	case c == '-' || c >= '0' && c <= '9':
+		_, err := strconv.ParseFloat(string(id), 64) // 1e999 is out of range
+		return err == nil && len(id) <= maxDigits
+	}
+	return false
 }
 
 func (p *rpc) call(x *exchange, method string, params json.RawMessage) (any, *failure) {

@@ -1,12 +1,14 @@
 package main
 
 import (
+	"cmp"
 	"context"
 	"encoding/json"
 	"fmt"
 	"io"
 	"log/slog"
 	"os"
+	"slices"
 	"strings"
 	"time"
 
@@ -120,7 +122,8 @@ func checkArgs(c *cobra.Command) {
 	check := c.Args
 	c.Args = func(cmd *cobra.Command, args []string) error {
 		switch {
-		case cmd.HasSubCommands() && len(args) > 0 && (check == nil || check(cmd, args) != nil): // else it takes arguments itself
+		case cmd.HasSubCommands() && len(args) > 0 && (check == nil || check(cmd, args) != nil) &&
+			(!strings.Contains(cmd.Use, " ") || meant(cmd, args[0]) != ""): // else it takes arguments itself
 			return noVerb(cmd, args[0])
 		case check != nil && check(cmd, args) != nil:
 			return usage("want `%s`, got %s; see `%s --help`", strings.TrimSuffix(cmd.UseLine(), " [flags]"), count(len(args), "argument"), cmd.CommandPath())
@@ -135,16 +138,33 @@ func checkArgs(c *cobra.Command) {
 	}
 }
 
-// noVerb refuses name, which c does not have, and says what it may have meant.
-func noVerb(c *cobra.Command, name string) error {
+// alike is with how many letters both begin.
+func alike(a, b string) (n int) {
+	for n < min(len(a), len(b)) && a[n] == b[n] {
+		n++
+	}
+	return n
+}
+
+// meant is the command of c that name is nearest to; empty where none is near.
+func meant(c *cobra.Command, name string) string {
 	if c.SuggestionsMinimumDistance == 0 {
 		c.SuggestionsMinimumDistance = 2
 	}
-	meant := ""
-	if l := c.SuggestionsFor(name); len(l) > 0 {
-		meant = fmt.Sprintf("did you mean `%s %s`? else ", c.CommandPath(), l[0])
+	near := c.SuggestionsFor(name) // in no order that helps
+	if len(near) == 0 {
+		return ""
 	}
-	return usage("`%s` has no command %q; %ssee `%s --help`", c.CommandPath(), name, meant, c.CommandPath())
+	return slices.MaxFunc(near, func(a, b string) int { return cmp.Compare(alike(a, name), alike(b, name)) })
+}
+
+// noVerb refuses name, which c does not have, and says what it may have meant.
+func noVerb(c *cobra.Command, name string) error {
+	hint := ""
+	if near := meant(c, name); near != "" {
+		hint = fmt.Sprintf("did you mean `%s %s`? else ", c.CommandPath(), near)
+	}
+	return usage("`%s` has no command %q; %ssee `%s --help`", c.CommandPath(), name, hint, c.CommandPath())
 }
 
 // flagError is an error of flags without the words of Go's parsers.

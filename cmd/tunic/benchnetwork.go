@@ -21,7 +21,8 @@ Six relays in this process, with real links and state on disk, three of them to
 pass packets on and three as a swarm that keeps mail. Packets are wrapped
 beforehand; what that costs the sender is reported apart. The ceiling of each
 round is the sum of the parts that nobody can leave out, timed alone just before,
-with all cores at work: %s and %s.
+with all cores at work: for a message %s;
+for a store %s.
 
 With --mixed messages, three relays of the private profile hold packets for
 exponential delays, which are compared with their distribution.
@@ -29,7 +30,7 @@ exponential delays, which are compared with their distribution.
 Exit 1 below %.1f of the ceiling through three hops, below %.1f for confirmed
 stores, at a median of 1 ms or more there and back with nothing else under way,
 or where the delays do not fit.`,
-			"hops:   4 peel + 4 link + 3 replay", "stores: 7 peel + 12 link + 7 replay + open + 3 (verify + store + sign) + 2 verify", bench.NetworkHopsGoal, bench.NetworkStoresGoal),
+			"4 peel + 4 link + 3 replay", "7 peel + 12 link + 7 replay + open + 3 (verify + store + sign) + 2 verify", bench.NetworkHopsGoal, bench.NetworkStoresGoal),
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			for _, x := range []struct {
 				flag           string

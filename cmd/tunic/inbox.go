@@ -237,7 +237,7 @@ func (a *app) outboxCommand() *cobra.Command {
 		RunE: func(*cobra.Command, []string) error {
 			return a.atHome(&m, func(c *client.Client) error {
 				views := []statusView{}
-				rows := [][]string{a.head("sent", "to", "state", "message")}
+				rows := [][]string{a.head("id", "sent", "to", "state", "message")}
 				for _, s := range c.Outbox() {
 					if pending && s.State.Final() {
 						continue
@@ -248,7 +248,7 @@ func (a *app) outboxCommand() *cobra.Command {
 					if v.To.Name == "" {
 						to = to[:14] + "…"
 					}
-					rows = append(rows, []string{instant(v.Sent), to, s.State.String(), excerpt(v.Text)})
+					rows = append(rows, []string{short(fmt.Sprint(s.ID)), instant(v.Sent), to, s.State.String(), excerpt(v.Text)})
 				}
 				return a.show(map[string]any{"messages": views}, func(w io.Writer) {
 					if len(views) == 0 {

@@ -80,6 +80,8 @@ func readInput(path string, limit int64) ([]byte, error) {
 	switch {
 	case errors.Is(err, fs.ErrNotExist):
 		return nil, fail(exitFailed, "no_file", "no such file", "%s; check the path", path)
+	case errors.Is(err, durable.ErrTooLarge):
+		return nil, fmt.Errorf("%s: it has over %d bytes, which no such file has: %w", path, limit, durable.ErrTooLarge)
 	case err != nil:
 		return nil, fail(exitFailed, "unreadable", "cannot read "+path, "%v", reason(err))
 	}

@@ -21,6 +21,7 @@ import (
 	"tunic/chain/state"
 	"tunic/chain/statement"
 	messages "tunic/client"
+	"tunic/internal/durable"
 	"tunic/node"
 	"tunic/slashing"
 )
@@ -51,10 +52,14 @@ func (a *app) proofReceipts() *cobra.Command {
 	var out string
 	c := &cobra.Command{
 		Use: "receipts MESSAGE", Short: "Storage receipts of a sent message, to challenge a relay with", Args: cobra.ExactArgs(1),
-		Long: `Shows who promised to keep a message that was sent, by its id, and until when. With
---out NAME each receipt is written to NAME-1, NAME-2 and so on; "tunic proof
-challenge" takes such a file.`,
+		Long: `Shows who promised to keep a message that was sent, by its id, and until when. The
+first digits of an id will do; "tunic outbox" shows it. With --out NAME each receipt
+is written to NAME-1, NAME-2 and so on; "tunic proof challenge" takes such a file.
+Receipts are kept until the message is delivered.`,
 		RunE: func(_ *cobra.Command, args []string) error {
+			if args[0] == "" {
+				return usage("which message? give the first digits of its id, as in `tunic outbox`")
+			}
 			c, err := a.offline(&m)
 			if err != nil {
 				return err
@@ -70,7 +75,7 @@ challenge" takes such a file.`,
 				}
 			}
 			if found == nil {
-				return fail(exitFailed, "no_message", "no such message", "no sent message begins with %s; `tunic send -o json` prints the id, and what is delivered is soon forgotten", args[0])
+				return fail(exitFailed, "no_message", "no such message", "the id of none begins with %s; `tunic outbox` shows them, and what is delivered is forgotten in time", args[0])
 			}
 			views := []receiptView{}
 			for i, b := range found.Receipts {
@@ -87,8 +92,12 @@ challenge" takes such a file.`,
 				views = append(views, v)
 			}
 			return a.show(map[string]any{"id": found.ID, "receipts": views}, func(w io.Writer) {
-				if len(views) == 0 {
-					fmt.Fprintln(w, "no relay has signed for it yet")
+				switch {
+				case len(views) == 0 && found.State.Final():
+					fmt.Fprintf(w, "it is %s: its receipts are not kept any longer\n", found.State)
+					return
+				case len(views) == 0:
+					fmt.Fprintln(w, "no relay has signed for it yet; `tunic inbox` or `tunic client run` sends it")
 					return
 				}
 				rows := [][]string{a.head("node", "promised until", "file")}
@@ -121,12 +130,15 @@ it. The transaction travels through relays, so that the ledger does not see wher
 it comes from; --direct sends it straight there.`,
 		RunE: func(cmd *cobra.Command, args []string) error {
 			b, err := readInput(args[0], statement.MaxReceipt)
+			if errors.Is(err, durable.ErrTooLarge) {
+				err = fail(exitMalformed, slashing.ErrBadReceipt.Code, "no storage receipt", "%s has over %d bytes; `tunic proof receipts MESSAGE --out NAME` writes them", args[0], statement.MaxReceipt)
+			}
 			if err != nil {
 				return err
 			}
 			_, v, err := readReceiptBytes(b)
 			if err != nil {
-				return fail(exitMalformed, slashing.ErrBadReceipt.Code, "no storage receipt", "%s: %v", args[0], err)
+				return fail(exitMalformed, slashing.ErrBadReceipt.Code, "no storage receipt", "%s: %v; `tunic proof receipts MESSAGE --out NAME` writes them", args[0], err)
 			}
 			if err := a.mayPublish(v, yes || f.dryRun); err != nil {
 				return err
@@ -233,7 +245,7 @@ func (a *app) throughRelays(ctx context.Context, r *remote, tx chain.Tx) error {
 	var refusal *chain.Refusal
 	switch {
 	case errors.As(err, &refusal):
-		return fail(exitRefused, refusal.Code, "the ledger refuses it", "%s", refusal.Detail)
+		return fail(exitRefused, refusal.Code, "refused: "+refusal.Code, "so says the relay that passed it on; `tunic proof challenges` shows those that are open, --direct asks the ledger itself")
 	case errors.Is(err, messages.ErrNoPath), errors.Is(err, messages.ErrTimeout), ctx.Err() != nil:
 		return fail(exitUnreachable, "no_answer", "no relay passed it on", "%v; pass --direct to send it straight to the ledger", err)
 	}
@@ -268,7 +280,9 @@ func (a *app) proofChallenges() *cobra.Command {
 					rows = append(rows, []string{c.Id, fmt.Sprint(c.Height), short(c.Node), challengeWords(c), tun(c.Deposit), dueWords(c)})
 				}
 				table(w, rows...)
-				fmt.Fprintln(w, "\n`tunic proof make --challenge ID` makes the proof of one that lapsed")
+				if slices.ContainsFunc(all, func(c client.Challenge) bool { return c.State == "lapsed" }) {
+					fmt.Fprintln(w, "\n`tunic proof make --challenge ID` makes the proof of one that lapsed; `tunic slash list` shows those that are punished, under the same id")
+				}
 			})
 		},
 	}

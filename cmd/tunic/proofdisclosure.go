@@ -8,6 +8,7 @@ import (
 	"io"
 	"io/fs"
 	"os"
+	"slices"
 	"time"
 
 	"github.com/spf13/cobra"
@@ -72,7 +73,7 @@ opens the commit: the command goes on from there when it is started again.`,
 	c.Flags().StringVar(&onionKey, "onion-key", "", "file with the relay's onion keys (onion.keys of its folder)")
 	c.Flags().StringVar(&nodeKey, "node-key", "", "file with the relay's identity key (node.key of its folder)")
 	c.Flags().StringVar(&out, "out", "", "file to write the proof to")
-	c.Flags().BoolVar(&noReveal, "no-submit", false, "write the proof and submit nothing; `tunic proof submit` does, within the same epoch")
+	c.Flags().BoolVar(&noReveal, "no-submit", false, "write the proof and submit nothing; \"tunic proof submit\" does, within the same epoch")
 	return c
 }
 
@@ -147,7 +148,7 @@ func (a *app) tell(ctx context.Context, t *teller, noReveal bool) error {
 		if err := t.choose(ctx); err != nil {
 			return err
 		}
-		a.say("the %s of node %s is in force, and will be in the next epoch", t.own.Kind, t.open.Node.Short())
+		a.say("the %s key of node %s is in force, and will be in the next epoch", t.own.Kind, t.open.Node.Short())
 		if err := a.commit(ctx, t); err != nil {
 			return err
 		}
@@ -226,6 +227,11 @@ func (t *teller) choose(ctx context.Context) error {
 				old = append(old, fmt.Sprintf("node %s rotates its key when epoch %d ends, before a commit could be opened", e.Node.Short(), s.Header.DirEpoch))
 				continue
 			default:
+				continue
+			}
+			if slices.Contains(s.Header.Removals, e.Node) {
+				old = append(old, fmt.Sprintf("node %s is out of the list since epoch %d began, and the next list will not have it; `tunic node show %s` says why",
+					e.Node.Short(), s.Header.DirEpoch, e.Node.Short()))
 				continue
 			}
 			t.own, t.open = k, o

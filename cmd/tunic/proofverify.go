@@ -191,12 +191,17 @@ func (r *remote) punished(ctx context.Context, j *judgement, p slashing.Proof, u
 
 // cost says what the offence would cost by the stake in the carried list.
 func (j *judgement) cost(prm genesis.Params, p slashing.Proof) {
-	if p.Kind == slashing.Unavailable || len(p.Entry.Entries) != 1 {
+	if p.Kind == slashing.Unavailable {
 		j.add("penalty", "none by this proof (counted_on_chain): it costs credit, in the first block of the next epoch", nil)
 		return
 	}
+	if len(p.Entry.Entries) != 1 { // the proof shows nobody's stake
+		whole := prm.StakingRequirement
+		j.add("penalty", fmt.Sprintf("%s of %s, or as much less as less was bonded in epoch %d", units(p.Penalty(&prm, whole)), units(whole), j.Epoch), nil)
+		return
+	}
 	stake := p.Entry.Entries[0].Stake
-	amount := p.Kind.Penalty(&prm).Of(stake)
+	amount := p.Penalty(&prm, stake)
 	j.Amount = &amount
 	j.add("penalty", fmt.Sprintf("%s of %s bonded in epoch %d: %s", percent(p.Kind.Penalty(&prm)), units(stake), p.Header.Header.DirEpoch, units(amount)), nil)
 }

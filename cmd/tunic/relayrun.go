@@ -212,7 +212,7 @@ the file's own folder. A configuration that relay run would refuse is refused.`,
 				}
 			}
 			if a.json() {
-				return a.show(cfg, nil)
+				return a.show(node.Settings(cfg), nil)
 			}
 			fmt.Fprint(a.out, "# A relay's configuration: tunic relay run --config FILE\n\n")
 			return node.WriteSettings(a.out, cfg)

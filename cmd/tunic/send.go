@@ -29,8 +29,8 @@ func (a *app) sendCommand() *cobra.Command {
 		Long: `Send a message to a contact, given by name or account id, and wait until the
 contact's program confirms it. The text - means standard input.
 
-With --stored a signed receipt of a mailbox member is enough: the contact may be
-offline. With --no-wait the message is put into the outbox alone; "tunic client
+With --stored signed receipts of most members of the mailbox are enough: the contact
+may be offline. With --no-wait the message is put into the outbox alone; "tunic client
 run" sends it. Whatever is not confirmed is sent again by any later command that
 goes online, until its time is over.`,
 		RunE: func(cmd *cobra.Command, args []string) error {
@@ -50,7 +50,7 @@ goes online, until its time is over.`,
 	f.flags(c)
 	f.coverFlag(c)
 	c.Flags().DurationVar(&f.timeout, "timeout", time.Minute, "give up waiting after")
-	c.Flags().BoolVar(&f.stored, "stored", false, "wait for a mailbox member's receipt only")
+	c.Flags().BoolVar(&f.stored, "stored", false, "wait for the receipts of most mailbox members only")
 	c.Flags().BoolVar(&f.noWait, "no-wait", false, "put it into the outbox and return")
 	return c
 }
@@ -161,7 +161,7 @@ func (a *app) send(ctx context.Context, f *sendFlags, contact, text string) erro
 			fmt.Fprintf(w, "delivered to %s in %s\n", a.bold(v.To.String()), span(v.ElapsedMS))
 			return
 		}
-		fmt.Fprintf(w, "stored for %s in %s; a mailbox member has signed for it and keeps it until %s\n", a.bold(v.To.String()), span(v.ElapsedMS), instant(v.Expires))
+		fmt.Fprintf(w, "stored for %s in %s; most members of the mailbox have signed for it and keep it until %s\n", a.bold(v.To.String()), span(v.ElapsedMS), instant(v.Expires))
 	})
 }
 

@@ -239,7 +239,6 @@ type floodWorld struct {
 	flood   *process
 	ends    []*netEnd
 	id      chain.NodeID // of the relay
-	packets []quietPacket
 	arrived atomic.Pointer[func(int)]
 }
 

@@ -15,7 +15,7 @@ import (
 
 // parallel networks a core: they wait for answers that do not come most of the
 // time.
-const parallel = 4
+const parallel = 8
 
 // `make soak-mailbox` asks for more of them.
 var (

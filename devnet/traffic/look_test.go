@@ -72,6 +72,7 @@ func (w *world) look(s *senders, opens map[string][]*onion.Key, seen past) sight
 		stranger := strings.HasPrefix(x.prev, "link")
 		switch {
 		case kind[i] == "":
+		case x.kind == onion.Forward && x.next == "": // of a list that came after the watch
 		case x.kind == onion.Client:
 			out.back[kind[i]] = append(out.back[kind[i]], x.sight)
 		case stranger:
@@ -167,6 +168,9 @@ func (w *world) steps(opens map[string][]*onion.Key, seen past) (out []step, ref
 		}
 		x.end = o.Kind == onion.Deliver && err == nil && len(message) == 0
 		x.before, x.after = a.data[2:], work[2:]
+		if o.Kind == onion.Client {
+			clear(x.after[:len(o.Token)]) // which client it is for its guard knows anyway
+		}
 		if names := lists[o.Directory()]; o.Kind == onion.Forward && int(o.NextIndex) < len(names) {
 			x.next = names[o.NextIndex]
 			of := selectors[o.Directory()]

@@ -165,8 +165,12 @@ func (s Store) Item() chain.Hash { return s.ItemOf(s.Root()) }
 
 // ItemOf is Item for who has the content's root.
 func (s Store) ItemOf(root chain.Hash) chain.Hash {
-	id := s.Mailbox()
-	return chain.SHA256([]byte("tunic item"), id[:], s.Deleter[:], root[:])
+	return ItemID(s.Mailbox(), s.Deleter, root)
+}
+
+// ItemID names an item by its mailbox, deleter and the root of its content's chunks.
+func ItemID(mailbox ID, deleter, root chain.Hash) chain.Hash {
+	return chain.SHA256([]byte("tunic item"), mailbox[:], deleter[:], root[:])
 }
 
 // Mailbox is the mailbox that the poll is for.

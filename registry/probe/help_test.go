@@ -21,7 +21,6 @@ type peer struct {
 	onion    *onion.Key
 	keys     *onion.Keys
 	tags     []onion.Tag
-	tree     *Tree
 	place    int
 }
 

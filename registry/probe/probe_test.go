@@ -227,7 +227,7 @@ func TestPlan(t *testing.T) {
 			seen[at] = true
 			hops[at]++
 		}
-		if at := p.At - w.core.EpochStart(5); at < 0 || at >= chain.Time(w.core.Params.EpochLength*3/4) || p.Delay != [Hops]uint32{} {
+		if at := p.At - w.core.EpochStart(5); at >= chain.Time(w.core.Params.EpochLength*3/4) || p.Delay != [Hops]uint32{} {
 			t.Fatalf("probe %d after %d ms, delays %v", k, at, p.Delay)
 		}
 	}

@@ -1,8 +1,10 @@
 package mailbox
 
 import (
+	"bytes"
 	"fmt"
 
+	"tunic/chain"
 	"tunic/chain/statement"
 	"tunic/onion/mail"
 )
@@ -16,26 +18,37 @@ func (m *Mailbox) Find(x statement.Receipt, chunk uint8) (a statement.Answer, fo
 			m.failures.Add(1)
 		}
 	}()
-	token, err := m.cfg.Store.Get(tokenKey(x.Deleter))
+	if a, found, err = m.token(x); found || err != nil {
+		return a, found, err
+	}
+	// Who makes up deleters can have one for a million items: only that of the
+	// promise is read, and its id tells which that may be.
+	var place []byte
+	err = m.cfg.Store.Scan(append([]byte{rowIndex}, x.Deleter[:]...), nil, func(k, v []byte) bool {
+		if box, _, ok := decodePlace(v); ok && len(k) == 65 && chain.Hash(k[33:]) == mail.ItemID(box, x.Deleter, x.Chunks) {
+			place = bytes.Clone(v)
+		}
+		return place == nil
+	})
 	if err != nil {
 		return a, false, err
 	}
-	if size := len(mail.Delete{}.Token); len(token) >= size {
-		return statement.Answer{Token: (*[32]byte)(token[:size])}, true, nil
-	}
-	// Who makes up deleters can have one for many items; a place is short.
-	var places []Row
-	err = m.cfg.Store.Scan(append([]byte{rowIndex}, x.Deleter[:]...), nil, func(_, v []byte) bool {
-		places = append(places, Row{Value: append([]byte(nil), v...)})
-		return true
-	})
-	for _, p := range places {
-		if err != nil || found {
-			break
+	if place != nil {
+		if a, found, err = m.show(place, x, chunk); found || err != nil {
+			return a, found, err
 		}
-		a, found, err = m.show(p.Value, x, chunk)
 	}
-	return a, found, err
+	// It may have been deleted since the first look.
+	return m.token(x)
+}
+
+// token is Find of what was deleted.
+func (m *Mailbox) token(x statement.Receipt) (a statement.Answer, found bool, err error) {
+	v, err := m.cfg.Store.Get(tokenKey(x.Deleter))
+	if size := len(mail.Delete{}.Token); err == nil && len(v) >= size {
+		return statement.Answer{Token: (*[32]byte)(v[:size])}, true, nil
+	}
+	return a, false, err
 }
 
 // show is Find of the item at a place.

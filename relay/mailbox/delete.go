@@ -84,7 +84,7 @@ func (m *Mailbox) Bury(now chain.Time, g mail.Tombstone, done func(Outcome)) boo
 		return say(done, refuse(mail.CodeStale))
 	}
 	deleter := mail.Deleter(g.Token)
-	code := mail.CodeAccepted
+	code, more := mail.CodeAccepted, false
 	m.enqueue(func(t *txn) {
 		switch s, ok := t.state(g.Mailbox, g.Item); {
 		case ok && s.state == mail.RowDeleted:
@@ -93,17 +93,13 @@ func (m *Mailbox) Bury(now chain.Time, g mail.Tombstone, done func(Outcome)) boo
 				code = mail.CodeMalformed
 				return
 			}
-			m.erase(t, deleter, g.Token)
+			more = len(m.erase(t, deleter, g.Token)) > 0
 		case m.room <= 0, m.heard+t.heard >= m.cfg.MaxItems/heardShare:
 			code = mail.CodeBusy
 		default:
+			more = true
 			t.bury(g, deleter, true)
 		}
-	}, func(err error) {
-		if err != nil {
-			code = mail.CodeBusy
-		}
-		done(Outcome{Reply: refuse(code)})
-	})
+	}, m.answer(&code, &more, done))
 	return true
 }

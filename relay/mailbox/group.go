@@ -19,8 +19,8 @@ const (
 // goroutine while nothing happens, and no wait for company. How many commands
 // may wait is up to the callers.
 func (m *Mailbox) enqueue(apply func(*txn), done func(error)) {
-	m.waiting.Add(1)
 	m.mu.Lock()
+	m.waiting++
 	m.queue = append(m.queue, op{apply, done})
 	begin := !m.leading
 	m.leading = true
@@ -69,7 +69,11 @@ func (m *Mailbox) finish(group []op, err error) {
 		o.done(err)
 	}
 	m.cfg.Flush()
-	m.waiting.Add(-len(group))
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	if m.waiting -= len(group); m.waiting == 0 {
+		m.none.Broadcast()
+	}
 }
 
 func (m *Mailbox) write(group []op) error {

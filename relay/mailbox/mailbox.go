@@ -60,12 +60,13 @@ type Mailbox struct {
 	cfg       Config
 	items     atomic.Int64
 	failures  atomic.Uint64
-	waiting   sync.WaitGroup // commands on their way through a group
-	finishing chan struct{}  // a token for each group that is being answered
+	finishing chan struct{} // a token for each group that is being answered
 
 	mu      sync.Mutex
 	queue   []op
 	leading bool
+	waiting int        // commands on their way through a group
+	none    *sync.Cond // there is none
 
 	// Owned by whoever leads a group.
 	room    int // for items
@@ -92,6 +93,7 @@ func New(cfg Config) (*Mailbox, error) {
 		cfg.Flush = func() {}
 	}
 	m := &Mailbox{cfg: cfg, finishing: make(chan struct{}, finishing)}
+	m.none = sync.NewCond(&m.mu)
 	if err := checkVersion(cfg.Store); err != nil {
 		return nil, err
 	}
@@ -143,10 +145,17 @@ type Outcome struct {
 	Reply   mail.Reply
 	Receipt []byte           // encoded; where the reply's code is CodeStored, but not BySync
 	Gone    []mail.Tombstone // of the items that a deletion removed
+	More    bool             // something is kept that was not before
 }
 
-// Drain waits until no command is under way. Nobody may begin one meanwhile.
-func (m *Mailbox) Drain() { m.waiting.Wait() }
+// Drain waits until no command is under way.
+func (m *Mailbox) Drain() {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	for m.waiting > 0 {
+		m.none.Wait()
+	}
+}
 
 // Handle carries out a command at the network's time now, in epoch, waits for
 // the disk, and returns as many replies as the command has reply blocks.
@@ -216,6 +225,7 @@ func (m *Mailbox) store(now chain.Time, s *mail.Store, via Via, done func(Outcom
 	id, at := s.ItemOf(root), s.Mailbox()
 	until := min(s.Expiry, now+chain.Time(p.ReceiptHorizon))
 	code := mail.CodeStored
+	more := false
 	var token []byte
 	m.enqueue(func(t *txn) {
 		if v := t.get(tokenKey(s.Deleter)); len(v) >= len(mail.Delete{}.Token) {
@@ -235,6 +245,7 @@ func (m *Mailbox) store(now chain.Time, s *mail.Store, via Via, done func(Outcom
 			code = mail.CodeBusy
 			return
 		}
+		more = true
 		m.add(t, at, b, now, item{
 			expiry: s.Expiry, until: until, deleter: s.Deleter, id: id,
 			origin: origin{readHash: s.ReadHash, write: s.Write, sig: s.Sig}, content: s.Content,
@@ -249,14 +260,14 @@ func (m *Mailbox) store(now chain.Time, s *mail.Store, via Via, done func(Outcom
 			done(Outcome{Reply: mail.Reply{Code: code, Body: token}})
 			return
 		case code != mail.CodeStored || via == BySync:
-			done(Outcome{Reply: refuse(code)})
+			done(Outcome{Reply: refuse(code), More: more})
 			return
 		}
 		receipt := m.cfg.Sign(statement.Receipt{
 			Chunks: root, Class: uint8(m.cfg.Format.Chunks), Until: until, Deleter: s.Deleter,
 		})
 		m.cfg.Kill("after-receipt")
-		done(Outcome{Reply: mail.Reply{Code: mail.CodeStored, Body: mail.EncodeReceipts([][]byte{receipt})}, Receipt: receipt})
+		done(Outcome{Reply: mail.Reply{Code: mail.CodeStored, Body: mail.EncodeReceipts([][]byte{receipt})}, Receipt: receipt, More: more})
 	})
 	return true
 }

@@ -31,7 +31,7 @@ func (m *Mailbox) request(now chain.Time, epoch chain.Epoch, q *mail.Request, vi
 			return say(done, refuse(mail.CodeWork))
 		}
 	}
-	code := mail.CodeAccepted
+	code, more := mail.CodeAccepted, false
 	m.enqueue(func(t *txn) {
 		id := mail.AccountMailbox(q.Account)
 		content := chain.SHA256(q.Content)
@@ -65,21 +65,22 @@ func (m *Mailbox) request(now chain.Time, epoch chain.Epoch, q *mail.Request, vi
 		default:
 			m.drop(t, id, at, *cheapest)
 		}
+		more = true
 		m.add(t, id, m.box(t, id), now, item{
 			expiry: until, bits: uint16(work), id: content,
 			origin: origin{account: q.Account, epoch: q.Epoch, nonce: q.Nonce}, content: q.Content,
 		})
-	}, m.answer(&code, done))
+	}, m.answer(&code, &more, done))
 	return true
 }
 
 // answer is done for commands whose outcome is a code.
-func (m *Mailbox) answer(code *mail.Code, done func(Outcome)) func(error) {
+func (m *Mailbox) answer(code *mail.Code, more *bool, done func(Outcome)) func(error) {
 	return func(err error) {
 		if err != nil {
-			*code = mail.CodeBusy
+			*code, *more = mail.CodeBusy, false
 		}
-		done(Outcome{Reply: refuse(*code)})
+		done(Outcome{Reply: refuse(*code), More: *more})
 	}
 }
 
@@ -117,7 +118,7 @@ func (m *Mailbox) putBundle(now chain.Time, p *mail.PutBundle, via Via, done fun
 		return say(done, refuse(mail.CodeSignature))
 	}
 	key, id := bundleKey(b.Account()), mail.AccountMailbox(b.Account())
-	code := mail.CodeAccepted
+	code, more := mail.CodeAccepted, false
 	m.enqueue(func(t *txn) {
 		old := t.get(key)
 		if len(old) > 8 {
@@ -140,11 +141,12 @@ func (m *Mailbox) putBundle(now chain.Time, p *mail.PutBundle, via Via, done fun
 			code = mail.CodeBusy
 			return
 		}
+		more = true
 		t.bundles++
 		t.put(key, append(appendTime(nil, b.Until), p.Bundle...))
 		t.put(expiryKey(b.Until, key), []byte{})
 		t.put(stateKey(id, chain.SHA256(p.Bundle)), state{state: mail.RowBundle, expiry: b.Until, account: b.Account()}.encode())
-	}, m.answer(&code, done))
+	}, m.answer(&code, &more, done))
 	return true
 }
 

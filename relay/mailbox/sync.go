@@ -14,8 +14,9 @@ import (
 
 // Entry is one row of a listing.
 type Entry struct {
-	Short mail.Short
-	Key   [mail.MaxBound]byte // mailbox, id
+	Short  mail.Short
+	Key    [mail.MaxBound]byte // mailbox, id
+	Cursor uint64              // of an item or a request, at least the time when it came; else 0
 }
 
 // each calls fn with the rows of a scope, ascending, until fn returns false.
@@ -102,7 +103,7 @@ func (m *Mailbox) List(s *mail.Scope, limit int) (rows []Entry, next []byte, err
 			next = bytes.Clone(key)
 			return false
 		}
-		rows = append(rows, Entry{shortOf(s, key, st), [mail.MaxBound]byte(key)})
+		rows = append(rows, Entry{shortOf(s, key, st), [mail.MaxBound]byte(key), st.cursor})
 		return true
 	})
 	return rows, next, err
