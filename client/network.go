@@ -185,8 +185,29 @@ func (c *Client) watch(ctx context.Context) {
 	}
 }
 
+// AwaitHead returns when the client knows the ledger's head h or a later one of
+// its fork, for networks whose clock is moved by hand: what is made by a list of
+// two epochs ago has expired.
+func (c *Client) AwaitHead(ctx context.Context, h chain.Header) error {
+	for {
+		if v := c.view.Load(); v != nil && v.head.Header.Fork == h.Fork && v.head.Header.Height >= h.Height {
+			return nil
+		}
+		if err := c.refresh(ctx); err != nil && ctx.Err() == nil {
+			return err
+		}
+		select {
+		case <-time.After(time.Millisecond):
+		case <-ctx.Done():
+			return fmt.Errorf("wait for the head at %d: %w", h.Height, ctx.Err())
+		}
+	}
+}
+
 // refresh brings the view up to date.
 func (c *Client) refresh(ctx context.Context) error {
+	c.refreshing.Lock()
+	defer c.refreshing.Unlock()
 	head, err := c.cfg.Ledger.Head(ctx)
 	if err != nil {
 		return fmt.Errorf("read head: %w", err)

@@ -41,11 +41,12 @@ type Client struct {
 	// greetings bounds the work that guards' greetings can make.
 	greetings *rate.Limiter
 
-	view     atomic.Pointer[view]
-	ready    chan struct{} // closed when the bundle is at a member
-	readyOne sync.Once
-	relisted chan struct{} // capacity 1: the list changed
-	wake     chan struct{} // capacity 1: something may be due
+	refreshing sync.Mutex // held while the view is made
+	view       atomic.Pointer[view]
+	ready      chan struct{} // closed when the bundle is at a member
+	readyOne   sync.Once
+	relisted   chan struct{} // capacity 1: the list changed
+	wake       chan struct{} // capacity 1: something may be due
 
 	// Set by Run before anything uses them.
 	running atomic.Bool

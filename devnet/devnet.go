@@ -360,13 +360,38 @@ func (n *Network) Close() error {
 // Advance moves the clock by d, sealing at each due time; relays answer each
 // block before the next.
 func (n *Network) Advance(ctx context.Context, d time.Duration) error {
-	return n.Ledger.Advance(ctx, chain.Duration(d.Milliseconds()))
+	if err := n.Ledger.Advance(ctx, chain.Duration(d.Milliseconds())); err != nil {
+		return err
+	}
+	return n.tellClients(ctx)
+}
+
+// clientsLimit is how long clients may take to hear of a block.
+const clientsLimit = 5 * time.Second
+
+// tellClients waits until those that run know the head: on a driven clock it may
+// be many epochs ahead of what they knew, and their packets would have expired.
+func (n *Network) tellClients(ctx context.Context) error {
+	if n.Spec.Live {
+		return nil
+	}
+	wait, stop := context.WithTimeout(ctx, clientsLimit)
+	defer stop()
+	for _, c := range n.Clients {
+		if c.stop != nil {
+			_ = c.AwaitHead(wait, n.Ledger.Head().Header) // who has halted will not
+		}
+	}
+	return ctx.Err()
 }
 
 // AdvanceEpochs moves the clock to the first block of the k-th next epoch.
 func (n *Network) AdvanceEpochs(ctx context.Context, k int) error {
 	e := n.Ledger.Head().Header.DirEpoch
-	return n.Ledger.AdvanceTo(ctx, n.Genesis.EpochStart(e+chain.Epoch(k)))
+	if err := n.Ledger.AdvanceTo(ctx, n.Genesis.EpochStart(e+chain.Epoch(k))); err != nil {
+		return err
+	}
+	return n.tellClients(ctx)
 }
 
 // Seal seals what waits and lets the relays answer.
