@@ -46,7 +46,7 @@ func (g *generator) keep(r, epochs, tenths, after int) bool {
 			return false // its time must not be spent on waiting for another relay
 		}
 	}
-	g.line("expect listed relay-%d yes within 8 epochs", r+1)
+	g.line("expect listed relay-%d yes within 20 epochs", r+1)
 	d := fmt.Sprintf("%ds", 10*epochs+tenths)
 	if g.mainnet {
 		d = fmt.Sprintf("%dm", 60*epochs+6*tenths)
