@@ -23,8 +23,9 @@ const (
 const lastPromise = 6
 
 // promise lets relay r keep a message, to be challenged after so many epochs.
-// It does nothing, and says so, where the relay owes something already or may not
-// be in the list: what is told to it then never arrives.
+// It does nothing, and says so, where the relay owes something already, or may not
+// be in the list, as one with bad links, which may be out for long: what is told
+// to it then never arrives.
 func (g *generator) promise(r, after int) bool {
 	return g.keep(r, keptFor, 0, after)
 }
@@ -38,7 +39,7 @@ func (g *generator) promiseShort(r int) {
 
 // keep is promise for so many epochs and tenths of one.
 func (g *generator) keep(r, epochs, tenths, after int) bool {
-	if g.promises[r] != nil || r == g.left || !g.intact() || g.now > g.epochs-lastPromise {
+	if g.promises[r] != nil || r == g.left || g.badLinks[r] || !g.intact() || g.now > g.epochs-lastPromise {
 		return false
 	}
 	for _, p := range g.promises {

@@ -30,12 +30,13 @@ const renewal = 3
 // relay to be back.
 const atEnd = 4
 
-// Script is the scenario of one seed: six to nine relays, in one of
-// four networks two clients, about thirty epochs, and in most of them something that happens. Relays only suffer:
-// what they sign and send is what the program has them sign and send.
+// Script is the scenario of one seed: six to nine relays, in one of four networks
+// two clients, about thirty epochs, and in most of them something that happens.
+// Relays only suffer: what they sign and send is what the program has them sign
+// and send.
 func Script(seed uint64) string {
 	g := &generator{
-		rnd: rand.New(rand.NewPCG(seed, 0x7475_6e69_63)), down: map[int]int{}, troubled: map[int]int{},
+		rnd: rand.New(rand.NewPCG(seed, 0x7475_6e69_63)), down: map[int]int{}, troubled: map[int]int{}, badLinks: map[int]bool{},
 		left: -1, promises: map[int]*promise{}, challenged: map[int]bool{},
 	}
 	return g.write(seed)
@@ -47,12 +48,13 @@ type generator struct {
 	relays   int
 	epochs   int
 	now      int
-	down     map[int]int // relay to the epoch in which it comes back
-	troubled map[int]int // relay to the epoch up to which nothing more happens to it
-	parted   int         // epoch in which the network is healed, 0: it is whole
-	whole    int         // epoch from which it may be parted again
-	backups  []backup    // to be restored
-	snapshot int         // epoch of the snapshot, 0: none
+	down     map[int]int  // relay to the epoch in which it comes back
+	troubled map[int]int  // relay to the epoch up to which nothing more happens to it
+	badLinks map[int]bool // relays with links that lose or are slow
+	parted   int          // epoch in which the network is healed, 0: it is whole
+	whole    int          // epoch from which it may be parted again
+	backups  []backup     // to be restored
+	snapshot int          // epoch of the snapshot, 0: none
 	reverts  int
 	renewed  int // epoch from which all onion keys that the list names are there again
 	disk     bool
@@ -166,6 +168,7 @@ func (g *generator) back() {
 	if g.parted != 0 && g.parted <= g.now {
 		g.parted = 0
 		g.line("heal")
+		clear(g.badLinks)
 	}
 	left := g.backups[:0]
 	for _, b := range g.backups {
@@ -244,9 +247,11 @@ func (g *generator) happen() {
 	case 3, 4: // a link that loses a little
 		o := (r + 1 + g.rnd.IntN(g.relays-1)) % g.relays
 		g.line("link relay-%d relay-%d loss %d%%", r+1, o+1, 1+g.rnd.IntN(5))
+		g.badLinks[r], g.badLinks[o] = true, true
 	case 5: // a slow link
 		o := (r + 1 + g.rnd.IntN(g.relays-1)) % g.relays
 		g.line("link relay-%d relay-%d delay %dms", r+1, o+1, 1+g.rnd.IntN(5))
+		g.badLinks[r], g.badLinks[o] = true, true
 	case 6: // two relays are cut off from the others
 		if !g.intact() || g.now < g.whole {
 			return

@@ -17,7 +17,7 @@ const parallel = 4
 
 // `make soak-honest` asks for more of them.
 var (
-	networks = flag.Int("networks", 20, "how many networks to run")
+	networks = flag.Int("networks", 12, "how many networks to run")
 	seed     = flag.Uint64("seed", 1, "of the first; the others follow")
 )
 
