@@ -12,7 +12,6 @@ import (
 	"strings"
 	"testing"
 
-	"tunic/internal/testenv"
 	"tunic/node"
 )
 
@@ -61,7 +60,9 @@ func TestExampleUnit(t *testing.T) {
 	if !strings.Contains(string(unit), "\nStateDirectory="+filepath.Base(cfg.Dir)+"\n") || filepath.Dir(cfg.Dir) != "/var/lib" {
 		t.Errorf("the unit's state is not in %s", cfg.Dir)
 	}
-	testenv.Need(t, "systemd-analyze")
+	if _, err := exec.LookPath("systemd-analyze"); err != nil {
+		t.Skip("systemd is not here to judge the unit: ", err)
+	}
 	exe, err := os.Executable()
 	if err != nil {
 		t.Fatal(err)
