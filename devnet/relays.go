@@ -28,7 +28,7 @@ type Relay struct {
 	Daemon   *relay.Relay
 	// Twin is what makes the relay misbehave on command.
 	Twin *fault.Twin
-	// Disk is under its mailboxes, where the network is on disk.
+	// Disk is under its mailboxes.
 	Disk *fault.Disk
 
 	keys   relay.Keys
@@ -92,6 +92,12 @@ func (r *Relay) awaitSynced(ctx context.Context, n *Network, h chain.Height) err
 	}
 }
 
+// store puts the relay's disk, and its twin, over the store of a new life.
+func (r *Relay) store(s mailbox.Store) mailbox.Store {
+	r.Disk.Open(s)
+	return r.Twin.Store(r.Disk)
+}
+
 // runRelay starts the relay's daemon.
 func (n *Network) runRelay(r *Relay) {
 	ctx, stop := context.WithCancel(n.ctx)
@@ -99,13 +105,10 @@ func (n *Network) runRelay(r *Relay) {
 	r.mu.Lock()
 	r.stop, r.stopped, r.doomed, r.halted = stop, stopped, false, false
 	r.mu.Unlock()
-	daemon, level := r.Daemon, r.level
+	daemon := r.Daemon
 	n.wg.Go(func() {
 		defer close(stopped)
 		err := daemon.Run(ctx)
-		if level != nil {
-			err = errors.Join(err, level.Close())
-		}
 		if ctx.Err() == nil && !r.ended(errors.Is(err, relay.ErrTwoHeads)) {
 			n.fail(fmt.Errorf("devnet: %s ended: %w", r.Name(), err))
 		}
@@ -228,7 +231,7 @@ func (n *Network) buildRelay(r *Relay) error {
 		Ledger: l, Transport: tr, Signer: sign,
 		Endpoints: []string{r.Endpoint}, Version: node.Version, OnSynced: r.onSynced,
 		Logger: n.log.With("relay", r.Index+1), Workers: 1, StoreBuffer: 256 << 10, BootID: "devnet", Rand: r.Twin.Rand(n.stream(r)),
-		Verified: n.verified, Shared: n.together, WrapStore: r.Twin.Store,
+		Verified: n.verified, Shared: n.together, WrapStore: r.store,
 	}
 	cfg.StandingClock = !n.Spec.Live
 	if n.Spec.Skew > 0 {
@@ -244,11 +247,6 @@ func (n *Network) buildRelay(r *Relay) error {
 		if err := writeKeys(cfg.Dir, r.keys); err != nil {
 			return err
 		}
-		if r.level, err = mailbox.OpenLevel(filepath.Join(cfg.Dir, relay.MailFolder), cfg.StoreBuffer); err != nil {
-			return err
-		}
-		r.Disk.Open(r.level)
-		cfg.Store = r.Disk
 	}
 	r.Daemon, err = relay.New(cfg)
 	return err

@@ -169,6 +169,19 @@ func (r *remote) node(ctx context.Context, id string, height *int64) (*client.No
 	return decoded(res.StatusCode(), res.Body, res.JSON200)
 }
 
+// onlyNode is nodeID for a filter: nil where nothing is given.
+func (r *remote) onlyNode(ctx context.Context, text string) (*string, error) {
+	if text == "" {
+		return nil, nil
+	}
+	id, err := r.nodeID(ctx, text)
+	if err != nil {
+		return nil, err
+	}
+	s := id.String()
+	return &s, nil
+}
+
 // nodeID reads a node id, or finds the one that begins with what is given. Only
 // commands that read take prefixes: an id that money goes to is given in full.
 func (r *remote) nodeID(ctx context.Context, text string) (chain.NodeID, error) {

@@ -309,15 +309,11 @@ func dueWords(c client.Challenge) string {
 // challenges reads all pages after a block, nil is the newest, oldest first.
 func (r *remote) challenges(ctx context.Context, of string, height *int64) ([]client.Challenge, error) {
 	limit := pageSize
-	p := client.ListChallengesParams{Limit: &limit, Height: height}
-	if of != "" {
-		id, err := r.nodeID(ctx, of)
-		if err != nil {
-			return nil, err
-		}
-		s := id.String()
-		p.Node = &s
+	node, err := r.onlyNode(ctx, of)
+	if err != nil {
+		return nil, err
 	}
+	p := client.ListChallengesParams{Limit: &limit, Node: node, Height: height}
 	all, err := pages(func(cursor *string) ([]client.Challenge, *string, error) {
 		p.Cursor = cursor
 		res, err := r.api.ListChallengesWithResponse(ctx, &p)

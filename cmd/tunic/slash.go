@@ -32,14 +32,9 @@ func (a *app) slashList() *cobra.Command {
 			if err != nil {
 				return err
 			}
-			var of *string
-			if node != "" {
-				id, err := r.nodeID(cmd.Context(), node)
-				if err != nil {
-					return err
-				}
-				s := id.String()
-				of = &s
+			of, err := r.onlyNode(cmd.Context(), node)
+			if err != nil {
+				return err
 			}
 			all, err := r.slashes(cmd.Context(), of, back)
 			if err != nil {

@@ -16,6 +16,12 @@ type hurt struct {
 	until uint64
 }
 
+// bad reports whether relay i may lack, in the present epoch, what it signed for.
+func (r *run) bad(i int) bool {
+	h := r.hurt[i]
+	return h != nil && (h.down || h.until > r.epoch())
+}
+
 // swarm is one by the newest list.
 type swarm struct {
 	id      uint64
@@ -48,10 +54,9 @@ func (r *run) swarms() (out []swarm) {
 // majority stays whole, so that what was stored is somewhere, and of the network
 // enough for paths.
 func (r *run) spare() int {
-	now := r.epoch()
 	broken := 0
-	for _, h := range r.hurt {
-		if h.down || h.until > now {
+	for i := range r.hurt {
+		if r.bad(i) {
 			broken++
 		}
 	}
@@ -63,7 +68,7 @@ func (r *run) spare() int {
 		s := swarms[r.rnd.IntN(len(swarms))]
 		bad := 0
 		for _, i := range s.members {
-			if h := r.hurt[i]; h != nil && (h.down || h.until > now) {
+			if r.bad(i) {
 				bad++
 			}
 		}
@@ -172,9 +177,9 @@ func (r *run) sibling(i int) int {
 		in, bad, whole := false, 0, -1
 		for _, k := range s.members {
 			in = in || k == i
-			if h := r.hurt[k]; h != nil && (h.down || h.until > r.epoch()) {
+			if r.bad(k) {
 				bad++
-			} else if h == nil {
+			} else if r.hurt[k] == nil {
 				whole = k
 			}
 		}
