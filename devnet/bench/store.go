@@ -53,6 +53,8 @@ type StoreFigures struct {
 	Ratio      float64 `json:"ratio"`       // median of the rounds' stores_per_s / limit_per_s
 	Least      float64 `json:"ratio_least"`
 	Most       float64 `json:"ratio_most"`
+	CPUUS      float64 `json:"cpu_us"`       // processor time of a store, user and system, all threads; 0 where unknown
+	LimitCPUUS float64 `json:"limit_cpu_us"` // the same of the bare database
 }
 
 // What the bare database does at once, and what either has as write buffer.
@@ -114,6 +116,7 @@ func measureStore(ctx context.Context, o StoreOptions, g onion.Geometry) (StoreF
 	f := StoreFigures{Geometry: g.String(), ItemBytes: ours.format.Item()}
 	var rates, limits, each []int64
 	var ratios []float64
+	var used [2]time.Duration                    // processor time, ours and the bare database's
 	for round := -1; round < o.Rounds; round++ { // the first round warms up
 		if err := ctx.Err(); err != nil {
 			return StoreFigures{}, err
@@ -121,9 +124,20 @@ func measureStore(ctx context.Context, o StoreOptions, g onion.Geometry) (StoreF
 		cmds := ours.commands(o.Items)
 		var took, limit time.Duration
 		var times []int64
+		var cpu [2]time.Duration
 		turns := []func() error{
-			func() (err error) { took, times, err = ours.storeAll(cmds, o.Writers); return },
-			func() (err error) { limit, err = writeBare(bare, cmds); return },
+			func() (err error) {
+				before := processTime()
+				took, times, err = ours.storeAll(cmds, o.Writers)
+				cpu[0] = processTime() - before
+				return
+			},
+			func() (err error) {
+				before := processTime()
+				limit, err = writeBare(bare, cmds)
+				cpu[1] = processTime() - before
+				return
+			},
 		}
 		if round%2 != 0 {
 			turns[0], turns[1] = turns[1], turns[0]
@@ -136,6 +150,7 @@ func measureStore(ctx context.Context, o StoreOptions, g onion.Geometry) (StoreF
 		if round < 0 {
 			continue
 		}
+		used[0], used[1] = used[0]+cpu[0], used[1]+cpu[1]
 		each = append(each, times...)
 		rates, limits = append(rates, perSecond(o.Items, took)), append(limits, perSecond(o.Items, limit))
 		ratios = append(ratios, float64(limit)/float64(max(1, took)))
@@ -143,6 +158,8 @@ func measureStore(ctx context.Context, o StoreOptions, g onion.Geometry) (StoreF
 	f.StoresPerS, f.LimitPerS = median(rates), median(limits)
 	f.P50US, f.P99US = quantile(each, 0.5)/1000, quantile(each, 0.99)/1000
 	f.Least, f.Ratio, f.Most = spread(ratios)
+	per := func(d time.Duration) float64 { return float64(d) / 1e3 / float64(o.Items*o.Rounds) }
+	f.CPUUS, f.LimitCPUUS = per(used[0]), per(used[1])
 	return f, nil
 }
 

@@ -2,6 +2,7 @@ package fault
 
 import (
 	"slices"
+	"strings"
 
 	"tunic/chain"
 	"tunic/chain/statement"
@@ -75,12 +76,12 @@ type store struct {
 	t *Twin
 }
 
-// lost reports whether a row is one of those that the relay loses: items, places
-// of items and deletion tokens (docs/spec/mail.md, section Store).
+// lost reports whether a row is one of those that the relay loses: items, their
+// contents and places, and deletion tokens (docs/spec/mail.md, section Store).
 func (s *store) lost(key []byte) bool {
 	s.t.mu.Lock()
 	defer s.t.mu.Unlock()
-	return s.t.loses && len(key) > 0 && (key[0] == 'i' || key[0] == 'd' || key[0] == 't')
+	return s.t.loses && len(key) > 0 && strings.ContainsRune("icdt", rune(key[0]))
 }
 
 func (s *store) Get(key []byte) ([]byte, error) {

@@ -57,14 +57,19 @@ func (m *Mailbox) show(place []byte, x statement.Receipt, chunk uint8) (a statem
 	if !ok {
 		return a, false, fmt.Errorf("%w: place of an item", ErrStore)
 	}
-	v, err := m.cfg.Store.Get(itemKey(box, cursor))
+	key := itemKey(box, cursor)
+	v, err := m.cfg.Store.Get(key)
 	if err != nil || v == nil { // it may have gone since
 		return a, false, err
 	}
 	i, ok := decodeItem(v)
-	switch {
-	case !ok:
+	if !ok {
 		return a, false, fmt.Errorf("%w: item", ErrStore)
+	}
+	if i.content, ok, err = m.whole(key, i.content); !ok {
+		return a, false, err
+	}
+	switch {
 	case len(i.content) != int(x.Class)*mail.Chunk || chunk >= x.Class || mail.ChunkRoot(i.content) != x.Chunks:
 		return a, false, nil
 	}

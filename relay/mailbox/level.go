@@ -2,8 +2,11 @@ package mailbox
 
 import (
 	"bytes"
+	"cmp"
 	"errors"
 	"fmt"
+	"path/filepath"
+	"sync"
 
 	"github.com/syndtr/goleveldb/leveldb"
 	lerrors "github.com/syndtr/goleveldb/leveldb/errors"
@@ -16,8 +19,19 @@ import (
 // since that would silently lose rows. Repair keeps what can be read.
 var ErrDamaged = errors.New("mailbox: database damaged")
 
-// Level is a Store in a folder. Writes are synced.
-type Level struct{ db *leveldb.DB }
+// Level is a Store in a folder. Writes are synced. Rows are in a database, but
+// for the contents that are rows of their own: they are written once, to segments
+// beside it, and the database has where; it would write each of them three times
+// and more.
+type Level struct {
+	db *leveldb.DB
+
+	mu         sync.Mutex // one write at a time
+	segments   *segments
+	collecting bool
+	closing    bool
+	collector  sync.WaitGroup
+}
 
 // LevelOptions are the options of a Level with a write buffer of the given bytes,
 // 4 MiB where it is not above zero: what measures the bare database takes them.
@@ -48,18 +62,47 @@ func OpenLevel(dir string, buffer int) (*Level, error) {
 	db, err := leveldb.OpenFile(dir, LevelOptions(buffer))
 	switch {
 	case lerrors.IsCorrupted(err):
-		return nil, fmt.Errorf("open mailboxes: %w: %v; stop the relay and run tunic db repair", ErrDamaged, err)
+		return nil, damaged(err)
 	case err != nil:
 		return nil, fmt.Errorf("open mailboxes: %w", err)
 	}
-	return &Level{db}, nil
+	l := &Level{db: db}
+	if l.segments, err = listSegments(filepath.Join(dir, segmentFolder)); err == nil {
+		err = l.countContents()
+	}
+	if err != nil {
+		return nil, errors.Join(fmt.Errorf("open mailboxes: %w", err), db.Close())
+	}
+	return l, nil
+}
+
+func damaged(err error) error {
+	return fmt.Errorf("open mailboxes: %w: %w; stop the relay and run tunic db repair", ErrDamaged, err)
 }
 
 // Close ends the use of the database.
-func (l *Level) Close() error { return l.db.Close() }
+func (l *Level) Close() error {
+	l.mu.Lock()
+	l.closing = true
+	l.mu.Unlock()
+	l.collector.Wait()
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	l.segments.close()
+	return l.db.Close()
+}
 
 // Get implements Store.
 func (l *Level) Get(key []byte) ([]byte, error) {
+	v, err := l.get(key)
+	if err != nil || v == nil || !apart(key) {
+		return v, err
+	}
+	return l.content(key, v)
+}
+
+// get is Get of the database alone.
+func (l *Level) get(key []byte) ([]byte, error) {
 	v, err := l.db.Get(key, nil)
 	switch {
 	case errors.Is(err, leveldb.ErrNotFound):
@@ -72,6 +115,20 @@ func (l *Level) Get(key []byte) ([]byte, error) {
 
 // Scan implements Store.
 func (l *Level) Scan(prefix, from []byte, fn func(key, value []byte) bool) error {
+	var failed error
+	err := l.scan(prefix, from, func(k, v []byte) bool {
+		if apart(k) {
+			if v, failed = l.content(k, v); v == nil {
+				return failed == nil
+			}
+		}
+		return fn(k, v)
+	})
+	return cmp.Or(failed, err)
+}
+
+// scan is Scan of the database alone.
+func (l *Level) scan(prefix, from []byte, fn func(key, value []byte) bool) error {
 	r := util.BytesPrefix(prefix)
 	if bytes.Compare(from, r.Start) > 0 {
 		r.Start = from
@@ -90,22 +147,85 @@ func (l *Level) Scan(prefix, from []byte, fn func(key, value []byte) bool) error
 
 // Write implements Store.
 func (l *Level) Write(rows []Row) error {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	freed, err := l.write(rows)
+	if err == nil && freed {
+		l.collect()
+	}
+	return err
+}
+
+// write is Write with mu held; freed says that a content has gone. Contents are
+// on stable storage before the rows that point to them.
+func (l *Level) write(rows []Row) (freed bool, err error) {
 	// Each row takes at most 11 bytes beside key and value; a batch that grows
 	// would copy them.
 	size := 0
+	var contents []Row
 	for _, r := range rows {
 		size += 11 + len(r.Key) + len(r.Value)
+		if apart(r.Key) && r.Value != nil {
+			contents = append(contents, r)
+			size += spotSize - len(r.Value)
+		}
+	}
+	var spots []spot
+	if len(contents) > 0 {
+		if spots, err = l.segments.append(contents); err != nil {
+			return false, fmt.Errorf("%w: %w", ErrStore, err)
+		}
+	}
+	old, err := l.former(rows)
+	if err != nil {
+		return false, err
 	}
 	b := leveldb.MakeBatch(size)
+	now := make(map[string]spot, len(spots)) // the last of a key counts
 	for _, r := range rows {
-		if r.Value == nil {
+		switch {
+		case r.Value == nil:
 			b.Delete(r.Key)
-		} else {
+			delete(now, string(r.Key))
+		case apart(r.Key):
+			b.Put(r.Key, spots[0].encode())
+			now[string(r.Key)], spots = spots[0], spots[1:]
+		default:
 			b.Put(r.Key, r.Value)
 		}
 	}
 	if err := l.db.Write(b, &opt.WriteOptions{Sync: true}); err != nil {
-		return fmt.Errorf("%w: %w", ErrStore, err)
+		// The rows may stand in the database's log all the same.
+		if len(contents) > 0 {
+			l.segments.sizes[l.segments.last].keep = true
+		}
+		return false, fmt.Errorf("%w: %w", ErrStore, err)
 	}
-	return nil
+	for _, x := range now {
+		l.segments.count(x, 1)
+	}
+	for _, x := range old {
+		l.segments.count(x, -1)
+	}
+	return len(old) > 0, nil
+}
+
+// former is where the contents stand that rows replace or delete.
+func (l *Level) former(rows []Row) (old map[string]spot, err error) {
+	for _, r := range rows {
+		if !apart(r.Key) {
+			continue
+		}
+		x, ok, err := l.spot(r.Key)
+		if err != nil {
+			return nil, err
+		}
+		if ok {
+			if old == nil {
+				old = make(map[string]spot)
+			}
+			old[string(r.Key)] = x
+		}
+	}
+	return old, nil
 }

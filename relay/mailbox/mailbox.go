@@ -16,6 +16,7 @@ package mailbox
 import (
 	"bytes"
 	"fmt"
+	"slices"
 	"sync"
 	"sync/atomic"
 
@@ -298,6 +299,9 @@ func (m *Mailbox) add(t *txn, id mail.ID, b box, now chain.Time, i item) {
 	b.touched = max(now, 1)
 	key := itemKey(id, b.last)
 	t.put(key, i.encode())
+	if i.long() {
+		t.put(contentKey(key), i.content)
+	}
 	t.put(expiryKey(i.expiry, key), []byte{})
 	t.put(boxKey(id), b.encode())
 	if old, ok := t.state(id, i.id); ok && old.state == mail.RowDeleted {
@@ -310,10 +314,13 @@ func (m *Mailbox) add(t *txn, id mail.ID, b box, now chain.Time, i item) {
 	t.items++
 }
 
-// drop removes an item and all that points to it.
+// drop removes an item, as it was read, and all that points to it.
 func (m *Mailbox) drop(t *txn, id mail.ID, cursor uint64, i item) {
 	key := itemKey(id, cursor)
 	t.delete(key)
+	if len(i.content) == 0 {
+		t.delete(contentKey(key))
+	}
 	t.delete(expiryKey(i.expiry, key))
 	t.delete(stateKey(id, i.id))
 	if i.until != 0 {
@@ -323,6 +330,23 @@ func (m *Mailbox) drop(t *txn, id mail.ID, cursor uint64, i item) {
 	b.count = max(b.count, 1) - 1
 	t.put(boxKey(id), b.encode())
 	t.items--
+}
+
+// whole is the content of an item, as it stands in the item's row where it does;
+// false where the item has gone since that was read.
+func (m *Mailbox) whole(key, inRow []byte) (content []byte, ok bool, err error) {
+	if len(inRow) > 0 {
+		return inRow, true, nil
+	}
+	content, err = m.cfg.Store.Get(contentKey(key))
+	if err != nil || len(content) > 0 {
+		return content, err == nil, err
+	}
+	row, err := m.cfg.Store.Get(key)
+	if err == nil && row != nil {
+		err = fmt.Errorf("%w: item without content", ErrStore)
+	}
+	return nil, false, err
 }
 
 // poll answers with up to as many items as there are reply blocks, and fills
@@ -349,6 +373,7 @@ func (m *Mailbox) poll(now chain.Time, p *mail.Poll) []mail.Reply {
 	}
 	box := p.Mailbox()
 	var items []mail.Item
+	var keys [][]byte
 	behind := 0
 	bad := false
 	err := m.cfg.Store.Scan(itemKey(box, 0)[:33], itemKey(box, p.After+1), func(k, v []byte) bool {
@@ -361,11 +386,18 @@ func (m *Mailbox) poll(now chain.Time, p *mail.Poll) []mail.Reply {
 			return true
 		case len(items) < len(out):
 			items = append(items, mail.Item{Cursor: cursorOf(k), Content: bytes.Clone(i.content)})
+			keys = append(keys, bytes.Clone(k))
 		default:
 			behind++
 		}
 		return behind < CountLimit
 	})
+	for n := len(items) - 1; n >= 0 && err == nil; n-- {
+		var ok bool
+		if items[n].Content, ok, err = m.whole(keys[n], items[n].Content); !ok && err == nil {
+			items = slices.Delete(items, n, n+1) // deleted since
+		}
+	}
 	if err != nil || bad {
 		m.failures.Add(1)
 		return fill(mail.CodeBusy)

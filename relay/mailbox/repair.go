@@ -2,9 +2,12 @@ package mailbox
 
 import (
 	"bytes"
+	"errors"
 	"fmt"
+	"path/filepath"
 
 	"github.com/syndtr/goleveldb/leveldb"
+	"github.com/syndtr/goleveldb/leveldb/opt"
 
 	"tunic/chain"
 	"tunic/onion/mail"
@@ -19,9 +22,12 @@ func Repair(dir string) error {
 	o.Strict = 0 // skip what cannot be read
 	db, err := leveldb.RecoverFile(dir, o)
 	if err == nil {
-		err = rebuild(&Level{db})
-		if cerr := db.Close(); err == nil {
-			err = cerr
+		l := &Level{db: db}
+		if l.segments, err = listSegments(filepath.Join(dir, segmentFolder)); err == nil {
+			err = rebuild(l)
+			err = errors.Join(err, l.Close())
+		} else {
+			err = errors.Join(err, db.Close())
 		}
 	}
 	if err != nil {
@@ -52,11 +58,75 @@ func (c *changes) flush() {
 	c.rows = c.rows[:0]
 }
 
+// relink holds each long content against its row: a row whose content cannot be
+// read goes, and an item whose row of the content is lost has it again where its
+// id says that a record is that content.
+func (l *Level) relink() error {
+	b := new(leveldb.Batch)
+	err := l.scan([]byte{rowContent}, nil, func(k, v []byte) bool {
+		x, ok := decodeSpot(v)
+		if ok {
+			_, err := l.segments.read(x, k)
+			ok = err == nil && l.hasItem(k)
+		}
+		if !ok {
+			b.Delete(k)
+		}
+		return true
+	})
+	if err != nil {
+		return err
+	}
+	if err := l.db.Write(b, &opt.WriteOptions{Sync: true}); err != nil {
+		return err
+	}
+	for n := range l.segments.sizes {
+		b.Reset()
+		err := l.segments.walk(n, func(x spot, key, content []byte) bool {
+			if len(key) == 41 && apart(key) && l.lacks(key, content) {
+				b.Put(key, x.encode())
+			}
+			return true
+		})
+		if err == nil {
+			err = l.db.Write(b, &opt.WriteOptions{Sync: true})
+		}
+		if err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+func (l *Level) hasItem(key []byte) bool {
+	v, err := l.get(itemOf(key))
+	return err == nil && v != nil
+}
+
+// lacks reports whether an item is there that has lost this content.
+func (l *Level) lacks(key, content []byte) bool {
+	if _, ok, err := l.spot(key); ok || err != nil {
+		return false
+	}
+	v, err := l.get(itemOf(key))
+	if err != nil {
+		return false
+	}
+	i, ok := decodeItem(v)
+	return ok && len(i.content) == 0 && mail.ItemID(mail.ID(key[1:33]), i.deleter, mail.ChunkRoot(content)) == i.id
+}
+
 // rebuild makes the rows that follow from others anew. It may be interrupted and
 // begun again.
 func rebuild(s *Level) error {
-	if v, err := s.Get([]byte{rowVersion}); err == nil && len(v) == 1 && v[0] != storeVersion {
+	if v, err := s.Get([]byte{rowVersion}); err == nil && len(v) == 1 && v[0] != storeVersion && v[0] != inlinedRows {
 		return fmt.Errorf("%w: %d", ErrVersion, v[0])
+	}
+	if err := s.relink(); err != nil {
+		return err
+	}
+	if err := s.countContents(); err != nil {
+		return err
 	}
 	c := &changes{store: s}
 	scan := func(kind byte, fn func(k, v []byte) bool) {
@@ -107,8 +177,14 @@ func rebuild(s *Level) error {
 	}
 	scan(rowItem, func(k, v []byte) bool {
 		i, ok := decodeItem(v)
+		if ok && len(k) == 41 && len(i.content) == 0 {
+			_, ok, c.err = s.spot(contentKey(k))
+		}
+		if c.err != nil {
+			return false
+		}
 		if !ok || len(k) != 41 {
-			return c.put(k, nil)
+			return c.put(k, nil) && c.put(contentKey(k), nil)
 		}
 		id, cursor := mail.ID(k[1:33]), cursorOf(k)
 		if id != at {

@@ -1,6 +1,7 @@
 package mailbox
 
 import (
+	"bytes"
 	"encoding/binary"
 	"errors"
 	"fmt"
@@ -14,6 +15,7 @@ import (
 // key is its kind.
 const (
 	rowItem    = 'i' // mailbox, cursor -> item
+	rowContent = 'c' // mailbox, cursor -> content of an item that is long
 	rowIndex   = 'd' // deleter, item id -> mailbox, cursor
 	rowState   = 's' // mailbox, item id -> state: what members compare
 	rowBox     = 'n' // mailbox -> box
@@ -23,8 +25,15 @@ const (
 	rowVersion = 'v' // -> version of these rows
 )
 
-// storeVersion is the version of the rows.
-const storeVersion = 2
+// storeVersion is the version of the rows. In version 2 all contents stood in
+// their items, where they are still read.
+const (
+	storeVersion = 3
+	inlinedRows  = 2
+)
+
+// inlineContent is the longest content that stands in its item's row.
+const inlineContent = 4096
 
 // ErrVersion means that a store was written by another version of this program.
 var ErrVersion = errors.New("mailbox: store of another version")
@@ -40,6 +49,9 @@ func checkVersion(s Store) error {
 	if len(v) == 1 && v[0] == storeVersion {
 		return nil
 	}
+	if len(v) == 1 && v[0] == inlinedRows {
+		return writeVersion(s)
+	}
 	empty := true
 	if err := s.Scan(nil, nil, func(_, _ []byte) bool { empty = false; return false }); err != nil {
 		return fmt.Errorf("open mailbox: %w", err)
@@ -47,7 +59,11 @@ func checkVersion(s Store) error {
 	if !empty {
 		return fmt.Errorf("open mailbox: %w: this one reads version %d; move the folder away, the other members send what it held", ErrVersion, storeVersion)
 	}
-	if err := s.Write([]Row{{key, []byte{storeVersion}}}); err != nil {
+	return writeVersion(s)
+}
+
+func writeVersion(s Store) error {
+	if err := s.Write([]Row{{[]byte{rowVersion}, []byte{storeVersion}}}); err != nil {
 		return fmt.Errorf("open mailbox: %w", err)
 	}
 	return nil
@@ -55,6 +71,17 @@ func checkVersion(s Store) error {
 
 func itemKey(box mail.ID, cursor uint64) []byte {
 	return wire.AppendUint64(append(append(make([]byte, 0, 41), rowItem), box[:]...), cursor)
+}
+
+// contentKey is the key of the content of an item whose key that is; itemOf is
+// the way back.
+func contentKey(item []byte) []byte { return otherKind(item, rowContent) }
+func itemOf(content []byte) []byte  { return otherKind(content, rowItem) }
+
+func otherKind(key []byte, kind byte) []byte {
+	k := bytes.Clone(key)
+	k[0] = kind
+	return k
 }
 
 func indexKey(deleter, id chain.Hash) []byte {
@@ -88,7 +115,7 @@ type item struct {
 	deleter chain.Hash
 	id      chain.Hash // what makes a second copy the same
 	origin  origin
-	content []byte
+	content []byte // none where it is a row of its own
 }
 
 // origin is what another member needs beside the rest to ask the same questions
@@ -109,8 +136,16 @@ func (i item) state() mail.RowState {
 	return mail.RowItem
 }
 
+// long reports whether the content is a row of its own.
+func (i item) long() bool { return len(i.content) > inlineContent }
+
+// encode is the item's row, without a content that is long.
 func (i item) encode() []byte {
-	b := wire.AppendUint64(make([]byte, 0, 82+128+len(i.content)), uint64(i.expiry))
+	inline := i.content
+	if i.long() {
+		inline = nil
+	}
+	b := wire.AppendUint64(make([]byte, 0, 82+128+len(inline)), uint64(i.expiry))
 	b = wire.AppendUint64(b, uint64(i.until))
 	b = wire.AppendUint16(b, i.bits)
 	b = append(b, i.deleter[:]...)
@@ -124,7 +159,7 @@ func (i item) encode() []byte {
 		b = wire.AppendUint64(b, uint64(o.epoch))
 		b = wire.AppendUint64(b, o.nonce)
 	}
-	return append(b, i.content...)
+	return append(b, inline...)
 }
 
 func decodeItem(b []byte) (item, bool) {

@@ -150,12 +150,19 @@ func (m *Mailbox) Rows(s *mail.Scope, shorts []mail.Short, seek int) ([]mail.Cop
 func (m *Mailbox) content(id mail.ID, item chain.Hash, st state) (c mail.Copy, ok bool, err error) {
 	switch st.state {
 	case mail.RowItem, mail.RowRequest:
-		v, err := m.cfg.Store.Get(itemKey(id, st.cursor))
+		key := itemKey(id, st.cursor)
+		v, err := m.cfg.Store.Get(key)
 		if err != nil || v == nil {
 			return c, false, err
 		}
 		i, ok := decodeItem(v)
-		return mail.Copy{Command: i.command()}, ok && i.id == item, nil
+		if !ok || i.id != item {
+			return c, false, nil
+		}
+		if i.content, ok, err = m.whole(key, i.content); !ok {
+			return c, false, err
+		}
+		return mail.Copy{Command: i.command()}, true, nil
 	case mail.RowBundle:
 		v, err := m.cfg.Store.Get(bundleKey(st.account))
 		if err != nil || len(v) <= 8 {
