@@ -54,6 +54,30 @@ func Root(leaves []Hash) Hash {
 	return t.Root()
 }
 
+// RootOf is the root over n leaf hashes, which leaf gives one after the other. It
+// keeps no more of them than the path from the last one upwards.
+func RootOf(n int, leaf func(i int) Hash) Hash {
+	if n <= 0 {
+		return Empty()
+	}
+	var left [64]Hash // roots of whole subtrees, the largest first
+	top := 0
+	for i := range n {
+		h := leaf(i)
+		for size := i; size&1 == 1; size >>= 1 {
+			top--
+			h = node(&left[top], &h)
+		}
+		left[top] = h
+		top++
+	}
+	h := left[top-1]
+	for top--; top > 0; top-- {
+		h = node(&left[top-1], &h)
+	}
+	return h
+}
+
 // Tree keeps all levels of a tree flat in memory, 64 bytes a leaf. The zero
 // value is an empty tree. Not safe for concurrent use.
 //

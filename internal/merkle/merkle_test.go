@@ -119,3 +119,23 @@ func TestLeafOfAnyLength(t *testing.T) {
 		}
 	}
 }
+
+func TestRootOf(t *testing.T) {
+	for n := range 300 {
+		var leaves []merkle.Hash
+		for i := range n {
+			leaves = append(leaves, merkle.Leaf([]byte{byte(i), byte(i >> 8)}))
+		}
+		asked := 0
+		got := merkle.RootOf(n, func(i int) merkle.Hash {
+			if i != asked {
+				t.Fatalf("%d leaves: asked for %d, not %d", n, i, asked)
+			}
+			asked++
+			return leaves[i]
+		})
+		if got != merkle.Root(leaves) || asked != n {
+			t.Fatalf("%d leaves: another root", n)
+		}
+	}
+}

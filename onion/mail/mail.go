@@ -83,11 +83,7 @@ func Deleter(token [32]byte) chain.Hash { return statement.DeleterOf(token) }
 // ChunkRoot is the RFC 6962 root over the 256-byte chunks of content, whose
 // size is a multiple of Chunk.
 func ChunkRoot(content []byte) chain.Hash {
-	leaves := make([]merkle.Hash, 0, len(content)/Chunk)
-	for i := 0; i+Chunk <= len(content); i += Chunk {
-		leaves = append(leaves, merkle.Leaf(content[i:i+Chunk]))
-	}
-	return merkle.Root(leaves)
+	return merkle.RootOf(len(content)/Chunk, func(i int) merkle.Hash { return merkle.Leaf(content[i*Chunk:][:Chunk]) })
 }
 
 // Op numbers the commands.
@@ -192,7 +188,9 @@ func (s Store) appendFields(b []byte) []byte {
 	return append(b, s.Deleter[:]...)
 }
 
-func (s Store) signed(root chain.Hash) []byte { return append(s.appendFields(nil), root[:]...) }
+func (s Store) signed(root chain.Hash) []byte {
+	return append(s.appendFields(make([]byte, 0, 1+4*32+8)), root[:]...)
+}
 
 func (p Poll) body() []byte {
 	b := []byte{byte(OpPoll), byte(p.Kind)}
@@ -205,7 +203,7 @@ func (p Poll) body() []byte {
 
 // signed is what a mailbox key signs: label, genesis, body.
 func signed(label string, genesis chain.Hash, body []byte) []byte {
-	b := wire.AppendString(nil, label)
+	b := wire.AppendString(make([]byte, 0, 4+len(label)+len(genesis)+len(body)), label)
 	b = append(b, genesis[:]...)
 	return append(b, body...)
 }
@@ -215,13 +213,6 @@ const (
 	labelPoll   = "tunic mail poll"
 	labelBundle = "tunic mail bundle"
 )
-
-func verify(label string, genesis chain.Hash, key [32]byte, body []byte, sig [64]byte) error {
-	if !statement.Canonical(chain.NodeID(key)) || !ed25519.Verify(key[:], signed(label, genesis, body), sig[:]) {
-		return ErrSignature
-	}
-	return nil
-}
 
 // Sign signs the store with the mailbox's write key.
 func (s *Store) Sign(genesis chain.Hash, write ed25519.PrivateKey) {
