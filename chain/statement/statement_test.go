@@ -5,6 +5,7 @@ import (
 	"crypto/ed25519"
 	"encoding/binary"
 	"errors"
+	"math/rand/v2"
 	"reflect"
 	"strings"
 	"testing"
@@ -200,4 +201,25 @@ func FuzzDecode(f *testing.F) {
 			t.Fatalf("%x verifies", in)
 		}
 	})
+}
+
+// A signature is the one that the standard library makes of the same message.
+func TestSignIsTheStandard(t *testing.T) {
+	rnd := rand.NewChaCha8([32]byte{5})
+	for n := range 300 {
+		seed, body := make([]byte, ed25519.SeedSize), make([]byte, n)
+		rnd.Read(seed)
+		rnd.Read(body)
+		key := ed25519.NewKeyFromSeed(seed)
+		d := statement.Domain{Genesis: chain.Hash{byte(n)}, Fork: uint32(n)}
+		// docs/spec/statements.md, section Domain.
+		label := "tunic storage receipt"
+		message := binary.BigEndian.AppendUint32(nil, uint32(len(label)))
+		message = append(append(message, label...), statement.Version)
+		message = append(message, d.Genesis[:]...)
+		message = append(binary.BigEndian.AppendUint32(message, d.Fork), body...)
+		if sig := d.SignRaw(key, statement.LabelReceipt, body); !bytes.Equal(sig[:], ed25519.Sign(key, message)) {
+			t.Fatalf("seed %x, body %x: %x", seed, body, sig)
+		}
+	}
 }

@@ -149,18 +149,18 @@ func (l *Level) move(rows []Row, spots []spot) error {
 		return errClosing
 	}
 	var still []Row
+	var old []spot
 	for i, r := range rows {
 		at, ok, err := l.spot(r.Key)
 		if err != nil {
 			return err
 		}
 		if ok && at == spots[i] {
-			still = append(still, r)
+			still, old = append(still, r), append(old, at)
 		}
 	}
 	if len(still) == 0 {
 		return nil
 	}
-	_, err := l.write(still)
-	return err
+	return l.write(still, old)
 }

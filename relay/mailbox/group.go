@@ -77,7 +77,7 @@ func (m *Mailbox) finish(group []op, err error) {
 }
 
 func (m *Mailbox) write(group []op) error {
-	t := &txn{store: m.cfg.Store, over: make(map[string][]byte, 5*len(group)), order: make([]string, 0, 5*len(group))}
+	t := newTxn(m.cfg.Store, len(group))
 	base := int(m.items.Load())
 	for _, o := range group {
 		m.room = m.cfg.MaxItems - base - t.items - (m.marks+t.marks)/marksPerItem
@@ -87,11 +87,11 @@ func (m *Mailbox) write(group []op) error {
 		m.failures.Add(1)
 		return t.err
 	}
-	if len(t.order) == 0 {
+	if len(t.rows) == 0 {
 		return nil
 	}
 	m.cfg.Kill("before-commit")
-	if err := m.cfg.Store.Write(t.rows()); err != nil {
+	if err := m.cfg.Store.Write(t.rows); err != nil {
 		m.failures.Add(1)
 		return err
 	}

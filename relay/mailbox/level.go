@@ -149,16 +149,23 @@ func (l *Level) scan(prefix, from []byte, fn func(key, value []byte) bool) error
 func (l *Level) Write(rows []Row) error {
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	freed, err := l.write(rows)
-	if err == nil && freed {
+	old, err := l.deleted(rows)
+	if err != nil {
+		return err
+	}
+	if err := l.write(rows, old); err != nil {
+		return err
+	}
+	if len(old) > 0 {
 		l.collect()
 	}
-	return err
+	return nil
 }
 
-// write is Write with mu held; freed says that a content has gone. Contents are
-// on stable storage before the rows that point to them.
-func (l *Level) write(rows []Row) (freed bool, err error) {
+// write is Write with mu held; old is where the contents stand to which no row
+// points any more after that. Contents are on stable storage before the rows that
+// point to them.
+func (l *Level) write(rows []Row, old []spot) (err error) {
 	// Each row takes at most 11 bytes beside key and value; a batch that grows
 	// would copy them.
 	size := 0
@@ -173,23 +180,18 @@ func (l *Level) write(rows []Row) (freed bool, err error) {
 	var spots []spot
 	if len(contents) > 0 {
 		if spots, err = l.segments.append(contents); err != nil {
-			return false, fmt.Errorf("%w: %w", ErrStore, err)
+			return fmt.Errorf("%w: %w", ErrStore, err)
 		}
 	}
-	old, err := l.former(rows)
-	if err != nil {
-		return false, err
-	}
 	b := leveldb.MakeBatch(size)
-	now := make(map[string]spot, len(spots)) // the last of a key counts
+	at := spots
 	for _, r := range rows {
 		switch {
 		case r.Value == nil:
 			b.Delete(r.Key)
-			delete(now, string(r.Key))
 		case apart(r.Key):
-			b.Put(r.Key, spots[0].encode())
-			now[string(r.Key)], spots = spots[0], spots[1:]
+			b.Put(r.Key, at[0].encode())
+			at = at[1:]
 		default:
 			b.Put(r.Key, r.Value)
 		}
@@ -199,21 +201,22 @@ func (l *Level) write(rows []Row) (freed bool, err error) {
 		if len(contents) > 0 {
 			l.segments.sizes[l.segments.last].keep = true
 		}
-		return false, fmt.Errorf("%w: %w", ErrStore, err)
+		return fmt.Errorf("%w: %w", ErrStore, err)
 	}
-	for _, x := range now {
+	for _, x := range spots {
 		l.segments.count(x, 1)
 	}
 	for _, x := range old {
 		l.segments.count(x, -1)
 	}
-	return len(old) > 0, nil
+	return nil
 }
 
-// former is where the contents stand that rows replace or delete.
-func (l *Level) former(rows []Row) (old map[string]spot, err error) {
+// deleted is where the contents stand whose rows are deleted. That of a row that
+// is replaced, which no mailbox does, is counted as alive until the next start.
+func (l *Level) deleted(rows []Row) (old []spot, err error) {
 	for _, r := range rows {
-		if !apart(r.Key) {
+		if !apart(r.Key) || r.Value != nil {
 			continue
 		}
 		x, ok, err := l.spot(r.Key)
@@ -221,10 +224,7 @@ func (l *Level) former(rows []Row) (old map[string]spot, err error) {
 			return nil, err
 		}
 		if ok {
-			if old == nil {
-				old = make(map[string]spot)
-			}
-			old[string(r.Key)] = x
+			old = append(old, x)
 		}
 	}
 	return old, nil

@@ -233,7 +233,9 @@ func (m *Mailbox) store(now chain.Time, s *mail.Store, via Via, done func(Outcom
 			code, token = mail.CodeDeleted, v[:len(mail.Delete{}.Token)]
 			return
 		}
-		if kept, ok := t.item(at, id); ok {
+		old, known := t.state(at, id)
+		if known && old.state != mail.RowDeleted {
+			kept, _ := t.itemAt(at, old)
 			until = kept.until
 			return
 		}
@@ -247,6 +249,9 @@ func (m *Mailbox) store(now chain.Time, s *mail.Store, via Via, done func(Outcom
 			return
 		}
 		more = true
+		if known {
+			t.forgetTombstone(old) // of something else: it was not this item's token
+		}
 		m.add(t, at, b, now, item{
 			expiry: s.Expiry, until: until, deleter: s.Deleter, id: id,
 			origin: origin{readHash: s.ReadHash, write: s.Write, sig: s.Sig}, content: s.Content,
@@ -304,9 +309,6 @@ func (m *Mailbox) add(t *txn, id mail.ID, b box, now chain.Time, i item) {
 	}
 	t.put(expiryKey(i.expiry, key), []byte{})
 	t.put(boxKey(id), b.encode())
-	if old, ok := t.state(id, i.id); ok && old.state == mail.RowDeleted {
-		t.forgetTombstone(old) // of something else: it was not this item's token
-	}
 	t.put(stateKey(id, i.id), state{state: i.state(), expiry: i.expiry, cursor: b.last}.encode())
 	if i.until != 0 {
 		t.put(indexKey(i.deleter, i.id), key[1:])

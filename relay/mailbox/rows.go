@@ -259,6 +259,11 @@ func (t *txn) item(id mail.ID, content chain.Hash) (item, bool) {
 	if !ok || s.state != mail.RowItem && s.state != mail.RowRequest {
 		return item{}, false
 	}
+	return t.itemAt(id, s)
+}
+
+// itemAt reads the item of a state.
+func (t *txn) itemAt(id mail.ID, s state) (item, bool) {
 	i, ok := decodeItem(t.get(itemKey(id, s.cursor)))
 	if !ok {
 		t.fail(fmt.Errorf("%w: state without item", ErrStore))

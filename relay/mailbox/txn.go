@@ -9,16 +9,23 @@ import (
 // commands before in the group have changed. One goroutine owns it.
 type txn struct {
 	store Store
-	over  map[string][]byte // nil: deleted
-	order []string          // keys of over, in the order of their first change
-	err   error             // the first failure of the store
+	rows  []Row          // in the order of their first change
+	at    map[string]int // of a key in rows
+	err   error          // the first failure of the store
 
 	items, bundles, marks, heard int // changes in the numbers of the Mailbox
 }
 
+// rowsPerCommand is how many a store writes.
+const rowsPerCommand = 6
+
+func newTxn(s Store, commands int) *txn {
+	return &txn{store: s, rows: make([]Row, 0, rowsPerCommand*commands), at: make(map[string]int, rowsPerCommand*commands)}
+}
+
 func (t *txn) get(key []byte) []byte {
-	if v, ok := t.over[string(key)]; ok {
-		return v
+	if i, ok := t.at[string(key)]; ok {
+		return t.rows[i].Value
 	}
 	v, err := t.store.Get(key)
 	t.fail(err)
@@ -31,12 +38,14 @@ func (t *txn) fail(err error) {
 	}
 }
 
+// put changes a row; key and value must stay as they are.
 func (t *txn) put(key, value []byte) {
-	k := string(key)
-	if _, ok := t.over[k]; !ok {
-		t.order = append(t.order, k)
+	if i, ok := t.at[string(key)]; ok {
+		t.rows[i].Value = value
+		return
 	}
-	t.over[k] = value
+	t.at[string(key)] = len(t.rows)
+	t.rows = append(t.rows, Row{key, value})
 }
 
 func (t *txn) delete(key []byte) { t.put(key, nil) }
@@ -45,25 +54,17 @@ func (t *txn) delete(key []byte) { t.put(key, nil) }
 func (t *txn) scan(prefix []byte, limit int) []Row {
 	var rows []Row
 	t.fail(t.store.Scan(prefix, nil, func(k, v []byte) bool {
-		if _, changed := t.over[string(k)]; !changed {
+		if _, changed := t.at[string(k)]; !changed {
 			rows = append(rows, Row{bytes.Clone(k), bytes.Clone(v)})
 			limit--
 		}
 		return limit > 0
 	}))
-	for _, k := range t.order {
-		if v := t.over[k]; v != nil && bytes.HasPrefix([]byte(k), prefix) {
-			rows = append(rows, Row{[]byte(k), v})
+	for _, r := range t.rows {
+		if r.Value != nil && bytes.HasPrefix(r.Key, prefix) {
+			rows = append(rows, r)
 		}
 	}
 	slices.SortFunc(rows, func(a, b Row) int { return bytes.Compare(a.Key, b.Key) })
-	return rows
-}
-
-func (t *txn) rows() []Row {
-	rows := make([]Row, len(t.order))
-	for i, k := range t.order {
-		rows[i] = Row{[]byte(k), t.over[k]}
-	}
 	return rows
 }
