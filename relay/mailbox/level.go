@@ -196,13 +196,17 @@ func (l *Level) write(rows []Row, old []spot) (err error) {
 			b.Put(r.Key, r.Value)
 		}
 	}
-	if err := l.db.Write(b, &opt.WriteOptions{Sync: true}); err != nil {
+	if err = l.segments.reached("rows"); err == nil {
+		err = l.db.Write(b, &opt.WriteOptions{Sync: true})
+	}
+	if err != nil {
 		// The rows may stand in the database's log all the same.
 		if len(contents) > 0 {
 			l.segments.sizes[l.segments.last].keep = true
 		}
 		return fmt.Errorf("%w: %w", ErrStore, err)
 	}
+	_ = l.segments.reached("counted")
 	for _, x := range spots {
 		l.segments.count(x, 1)
 	}

@@ -24,7 +24,11 @@ var small = mail.FormatOf(onion.Small)
 
 func TestMain(m *testing.M) {
 	if dir := os.Getenv(crashDir); dir != "" {
-		crash(dir)
+		if os.Getenv(crashLong) != "" {
+			crashWithLong(dir)
+		} else {
+			crash(dir)
+		}
 		return
 	}
 	// goleveldb's pool of buffers outlives Close by up to a second.
@@ -56,12 +60,7 @@ func params() *genesis.Params {
 
 func open(t testing.TB, s mailbox.Store, change func(*mailbox.Config)) *mailbox.Mailbox {
 	t.Helper()
-	cfg := mailbox.Config{
-		Self: self, Genesis: network, Start: begin, Params: params(), Format: small, Store: s,
-		Sign: func(r statement.Receipt) []byte {
-			return statement.Sign(statement.Domain{Genesis: network}, key(50), statement.LabelReceipt, 0, r.Encode()).Encode()
-		},
-	}
+	cfg := config(s)
 	if change != nil {
 		change(&cfg)
 	}
@@ -70,6 +69,15 @@ func open(t testing.TB, s mailbox.Store, change func(*mailbox.Config)) *mailbox.
 		t.Fatal(err)
 	}
 	return m
+}
+
+func config(s mailbox.Store) mailbox.Config {
+	return mailbox.Config{
+		Self: self, Genesis: network, Start: begin, Params: params(), Format: small, Store: s,
+		Sign: func(r statement.Receipt) []byte {
+			return statement.Sign(statement.Domain{Genesis: network}, key(50), statement.LabelReceipt, 0, r.Encode()).Encode()
+		},
+	}
 }
 
 // both runs f over either store.

@@ -3,6 +3,7 @@ package mailbox
 import (
 	"bufio"
 	"bytes"
+	"cmp"
 	"encoding/binary"
 	"errors"
 	"fmt"
@@ -97,6 +98,8 @@ type segments struct {
 	open  *os.File // the one that takes records, nil where there is none
 	last  uint64   // its number
 	buf   []byte
+
+	reached func(step string) error // a hook of tests: an error stands for one of the disk
 }
 
 // segment is what is counted of one file.
@@ -108,7 +111,7 @@ type segment struct {
 
 // listSegments finds the files of a folder; the folder may be missing.
 func listSegments(dir string) (*segments, error) {
-	s := &segments{dir: dir, full: segmentSize, sizes: make(map[uint64]*segment), next: 1}
+	s := &segments{dir: dir, full: segmentSize, sizes: make(map[uint64]*segment), next: 1, reached: func(string) error { return nil }}
 	files, err := os.ReadDir(dir)
 	if err != nil && !errors.Is(err, fs.ErrNotExist) {
 		return nil, err
@@ -183,13 +186,16 @@ func (s *segments) append(rows []Row) ([]spot, error) {
 	if s.buf = b; cap(b) > 4<<20 {
 		s.buf = nil
 	}
-	_, err := s.open.WriteAt(b, f.size)
+	err := s.reached("write")
+	if err == nil {
+		_, err = s.open.WriteAt(b, f.size)
+	}
 	if err != nil {
 		// Most often the disk is full: what is half there goes.
 		if s.open.Truncate(f.size) == nil {
 			return nil, err
 		}
-	} else if err = s.open.Sync(); err == nil {
+	} else if err = cmp.Or(s.reached("sync"), s.open.Sync()); err == nil {
 		f.size += int64(len(b))
 		return spots, nil
 	}
@@ -202,7 +208,7 @@ func (s *segments) append(rows []Row) ([]spot, error) {
 // begin makes the next segment, whose name is on stable storage before a row may
 // point to it.
 func (s *segments) begin() error {
-	if err := durable.MkdirAll(s.dir); err != nil {
+	if err := cmp.Or(s.reached("begin"), durable.MkdirAll(s.dir)); err != nil {
 		return err
 	}
 	f, err := os.OpenFile(s.path(s.next), os.O_RDWR|os.O_CREATE|os.O_EXCL, 0o600)
