@@ -1,30 +1,21 @@
 package relay_test
 
 import (
-	"bufio"
 	"encoding/hex"
 	"fmt"
 	"os"
-	"os/exec"
 	"path/filepath"
 	"slices"
 	"strconv"
 	"strings"
-	"sync/atomic"
-	"syscall"
 	"testing"
 
 	"tunic/chain"
 	"tunic/chain/genesis"
+	"tunic/internal/testenv"
 	"tunic/onion/mail"
 	"tunic/relay"
 	"tunic/relay/mailbox"
-)
-
-const (
-	crashDir   = "TUNIC_TEST_CRASH_DIR"
-	crashPoint = "TUNIC_TEST_CRASH_POINT"
-	crashAfter = "TUNIC_TEST_CRASH_AFTER"
 )
 
 func memberDir(dir string, i int) string { return filepath.Join(dir, strconv.Itoa(i)) }
@@ -32,27 +23,16 @@ func memberDir(dir string, i int) string { return filepath.Join(dir, strconv.Ito
 // crash is a swarm of three whose client stores items and prints who signed for
 // each, until the process is killed at the named point. Every third member is
 // asked in turn.
-func crash(dir string) {
-	after, err := strconv.Atoi(os.Getenv(crashAfter))
-	if err != nil {
-		fmt.Fprintln(os.Stderr, err)
-		os.Exit(1)
-	}
+func crash(end *testenv.Crash) {
 	t := &bareT{}
-	var seen atomic.Int64
 	n := newNetwork(t, 3, nil, func(i int, c *relay.Config) {
 		standing(i, c)
-		l, err := mailbox.OpenLevel(memberDir(dir, i), 0)
+		l, err := mailbox.OpenLevel(memberDir(end.Dir, i), 0)
 		if err != nil {
 			t.Fatal(err)
 		}
 		c.Store = l
-		c.Kill = func(point string) {
-			if point == os.Getenv(crashPoint) && seen.Add(1) == int64(after) {
-				syscall.Kill(os.Getpid(), syscall.SIGKILL)
-				select {}
-			}
-		}
+		c.Kill = end.Kill
 	})
 	n.epoch()
 	c := n.client(0)
@@ -89,13 +69,7 @@ func TestNoReceiptOfAnyMemberIsLostInACrash(t *testing.T) {
 			t.Run(fmt.Sprintf("%s %d", point, after), func(t *testing.T) {
 				t.Parallel()
 				dir := t.TempDir()
-				cmd := exec.Command(os.Args[0])
-				cmd.Env = append(os.Environ(), crashDir+"="+dir, crashPoint+"="+point, crashAfter+"="+strconv.Itoa(after))
-				var out, errs strings.Builder
-				cmd.Stdout, cmd.Stderr = &out, &errs
-				if err := cmd.Run(); err == nil || !strings.Contains(err.Error(), "killed") {
-					t.Fatalf("%v\n%s", err, errs.String())
-				}
+				lines := testenv.Killed(t, dir, point, after)
 				kept := make([]map[string]bool, 3)
 				for i := range kept {
 					kept[i] = map[string]bool{}
@@ -113,8 +87,12 @@ func TestNoReceiptOfAnyMemberIsLostInACrash(t *testing.T) {
 					l.Close()
 				}
 				receipts := 0
-				for lines := bufio.NewScanner(strings.NewReader(out.String())); lines.Scan(); receipts++ {
-					item, id, _ := strings.Cut(lines.Text(), " ")
+				for _, line := range lines {
+					item, id, ok := strings.Cut(line, " ")
+					if !ok {
+						continue
+					}
+					receipts++
 					i := slices.IndexFunc(members, func(m chain.NodeID) bool { return m.String() == id })
 					if i < 0 || !kept[i][item] {
 						t.Errorf("a receipt of %s, which has not got the item", id)

@@ -8,7 +8,6 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
-	"os"
 	"slices"
 	"sync"
 	"testing"
@@ -20,6 +19,7 @@ import (
 	"tunic/chain/beacon"
 	"tunic/chain/genesis"
 	"tunic/chain/statement"
+	"tunic/internal/testenv"
 	"tunic/onion"
 	"tunic/onion/link"
 	"tunic/onion/mail"
@@ -30,8 +30,8 @@ import (
 var small = mail.FormatOf(onion.Small)
 
 func TestMain(m *testing.M) {
-	if dir := os.Getenv(crashDir); dir != "" {
-		crash(dir)
+	if c := testenv.Crashing(); c != nil {
+		crash(c)
 		return
 	}
 	// goleveldb's pool of buffers outlives Close by up to a second.

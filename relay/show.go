@@ -88,7 +88,7 @@ func (o *owner) describeState() string {
 	if _, ok := l.Index(o.id); ok {
 		return "listed"
 	}
-	return "registered or waiting to be; not in this epoch's list"
+	return "not in this epoch's list"
 }
 
 // greet says Hello to relays drawn by lot; theirs comes back on the same link.

@@ -26,11 +26,12 @@ type tap struct {
 	strangers int // links of clients, whom a relay cannot name
 	streams   []*stream
 	arrivals  []arrival
+	others    map[[2]string]int       // frames that are no packets, by sender and receiver
 	conns     map[[2]string]link.Conn // by sender and receiver, the newest
 }
 
 func newTap(t testing.TB) *tap {
-	return &tap{t: t, name: map[chain.NodeID]string{}, conns: map[[2]string]link.Conn{}}
+	return &tap{t: t, name: map[chain.NodeID]string{}, others: map[[2]string]int{}, conns: map[[2]string]link.Conn{}}
 }
 
 // arrival is a packet as its receiver gets it.
@@ -149,13 +150,18 @@ func (w *tap) conn(c link.Conn, self, peer string) link.Conn {
 
 func (c *tappedConn) Recv(ctx context.Context) (link.Frame, error) {
 	f, err := c.Conn.Recv(ctx)
-	if err == nil && f.Type == link.Packet {
-		a := arrival{time.Now(), c.peer, c.self, append([]byte(nil), f.Data...)}
-		c.w.mu.Lock()
-		c.w.arrivals = append(c.w.arrivals, a)
-		c.w.mu.Unlock()
+	if err != nil {
+		return f, err
 	}
-	return f, err
+	a := arrival{time.Now(), c.peer, c.self, append([]byte(nil), f.Data...)}
+	c.w.mu.Lock()
+	defer c.w.mu.Unlock()
+	if f.Type == link.Packet {
+		c.w.arrivals = append(c.w.arrivals, a)
+	} else {
+		c.w.others[[2]string{c.peer, c.self}]++
+	}
+	return f, nil
 }
 
 // inject lets a packet leave a relay as one of its own; false where it has no

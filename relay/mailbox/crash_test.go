@@ -1,55 +1,36 @@
 package mailbox_test
 
 import (
-	"bufio"
 	"encoding/hex"
 	"fmt"
 	"os"
-	"os/exec"
-	"strconv"
-	"strings"
-	"sync/atomic"
-	"syscall"
 	"testing"
 
 	"tunic/chain"
 	"tunic/chain/genesis"
 	"tunic/chain/statement"
+	"tunic/internal/testenv"
 	"tunic/onion/mail"
 	"tunic/relay/mailbox"
 )
 
-const (
-	crashDir   = "TUNIC_TEST_CRASH_DIR"
-	crashPoint = "TUNIC_TEST_CRASH_POINT"
-	crashAfter = "TUNIC_TEST_CRASH_AFTER"
-)
-
 // crash stores items, prints each receipt once it has it, and ends the process
 // with SIGKILL at the named point.
-func crash(dir string) {
+func crash(end *testenv.Crash) {
 	die := func(err error) {
 		if err != nil {
 			fmt.Fprintln(os.Stderr, err)
 			os.Exit(1)
 		}
 	}
-	after, err := strconv.Atoi(os.Getenv(crashAfter))
+	l, err := mailbox.OpenLevel(end.Dir, 0)
 	die(err)
-	l, err := mailbox.OpenLevel(dir, 0)
-	die(err)
-	var seen atomic.Int64
 	m, err := mailbox.New(mailbox.Config{
 		Self: self, Genesis: network, Start: begin, Params: params(), Format: small, Store: l,
 		Sign: func(r statement.Receipt) []byte {
 			return statement.Sign(statement.Domain{Genesis: network}, key(50), statement.LabelReceipt, 0, r.Encode()).Encode()
 		},
-		Kill: func(point string) {
-			if point == os.Getenv(crashPoint) && seen.Add(1) == int64(after) {
-				syscall.Kill(os.Getpid(), syscall.SIGKILL)
-				select {}
-			}
-		},
+		Kill: end.Kill,
 	})
 	die(err)
 	for i := byte(0); ; i++ {
@@ -67,13 +48,7 @@ func TestNothingWithAReceiptIsLostInACrash(t *testing.T) {
 			t.Run(fmt.Sprintf("%s %d", point, after), func(t *testing.T) {
 				t.Parallel()
 				dir := t.TempDir()
-				cmd := exec.Command(os.Args[0])
-				cmd.Env = append(os.Environ(), crashDir+"="+dir, crashPoint+"="+point, crashAfter+"="+strconv.Itoa(after))
-				var out, errs strings.Builder
-				cmd.Stdout, cmd.Stderr = &out, &errs
-				if err := cmd.Run(); err == nil || !strings.Contains(err.Error(), "killed") {
-					t.Fatalf("%v\n%s", err, errs.String())
-				}
+				lines := testenv.Killed(t, dir, point, after)
 				l, err := mailbox.OpenLevel(dir, 0)
 				if err != nil {
 					t.Fatal(err)
@@ -87,10 +62,13 @@ func TestNothingWithAReceiptIsLostInACrash(t *testing.T) {
 						kept[n] = true
 					}
 				}
-				for lines := bufio.NewScanner(strings.NewReader(out.String())); lines.Scan(); receipts++ {
+				for _, line := range lines {
 					var n byte
 					var receipt string
-					fmt.Sscan(lines.Text(), &n, &receipt)
+					if _, err := fmt.Sscan(line, &n, &receipt); err != nil {
+						continue
+					}
+					receipts++
 					if !kept[n] {
 						t.Errorf("item %d has a receipt and is gone", n)
 					}

@@ -15,6 +15,7 @@ import (
 	"tunic/chain"
 	"tunic/chain/genesis"
 	"tunic/chain/statement"
+	"tunic/internal/testenv"
 	"tunic/onion"
 	"tunic/onion/mail"
 	"tunic/relay/mailbox"
@@ -23,11 +24,11 @@ import (
 var small = mail.FormatOf(onion.Small)
 
 func TestMain(m *testing.M) {
-	if dir := os.Getenv(crashDir); dir != "" {
-		if os.Getenv(crashLong) != "" {
-			crashWithLong(dir)
+	if c := testenv.Crashing(); c != nil {
+		if filepath.Base(c.Dir) == longDir {
+			crashWithLong(c)
 		} else {
-			crash(dir)
+			crash(c)
 		}
 		return
 	}

@@ -1,50 +1,41 @@
 package mailbox_test
 
 import (
-	"bufio"
 	"fmt"
 	"os"
-	"os/exec"
-	"strconv"
-	"strings"
-	"sync/atomic"
-	"syscall"
+	"path/filepath"
 	"testing"
 
+	"tunic/internal/testenv"
 	"tunic/onion/mail"
 	"tunic/relay/mailbox"
 )
 
-// crashLong says that the contents are long.
-const crashLong = "TUNIC_TEST_CRASH_LONG"
+// longDir is the name of a folder in which the contents are long.
+const longDir = "long"
 
 // crashWithLong stores long items in segments of four and deletes most of them, so
 // that segments are emptied all the time; it prints what is acknowledged, and ends
 // the process with SIGKILL at the named step.
-func crashWithLong(dir string) {
+func crashWithLong(end *testenv.Crash) {
 	die := func(err error) {
 		if err != nil {
 			fmt.Fprintln(os.Stderr, err)
 			os.Exit(1)
 		}
 	}
-	after, err := strconv.Atoi(os.Getenv(crashAfter))
-	die(err)
-	point := os.Getenv(crashPoint)
-	l, err := mailbox.OpenLevel(dir, 0)
+	l, err := mailbox.OpenLevel(end.Dir, 0)
 	die(err)
 	l.SegmentSize(4 * 32000)
-	var seen atomic.Int64
 	l.Reached(func(step string) error {
-		torn := point == "torn" && step == "write"
-		if (torn || point == step) && seen.Add(1) == int64(after) {
-			if files := mailbox.Segments(dir); torn && len(files) > 0 {
-				f, err := os.OpenFile(files[len(files)-1], os.O_APPEND|os.O_WRONLY, 0)
-				die(err)
-				f.Write(longContent(255)[:20000])
-			}
-			syscall.Kill(os.Getpid(), syscall.SIGKILL)
-			select {}
+		end.Kill(step)
+		if files := mailbox.Segments(end.Dir); step == "write" && len(files) > 0 {
+			// Less than what is written over it in a moment.
+			f, err := os.OpenFile(files[len(files)-1], os.O_APPEND|os.O_WRONLY, 0)
+			die(err)
+			f.Write(longContent(255)[:20000])
+			die(f.Close())
+			end.Kill("torn")
 		}
 		return nil
 	})
@@ -82,20 +73,15 @@ func TestNoLongContentIsLostInACrash(t *testing.T) {
 			}
 			t.Run(fmt.Sprintf("%s %d", point, after), func(t *testing.T) {
 				t.Parallel()
-				dir := t.TempDir()
-				cmd := exec.Command(os.Args[0])
-				cmd.Env = append(os.Environ(), crashDir+"="+dir, crashLong+"=1", crashPoint+"="+point, crashAfter+"="+strconv.Itoa(after))
-				var out, errs strings.Builder
-				cmd.Stdout, cmd.Stderr = &out, &errs
-				if err := cmd.Run(); err == nil || !strings.Contains(err.Error(), "killed") {
-					t.Fatalf("%v\n%s%s", err, errs.String(), out.String())
-				}
+				dir := filepath.Join(t.TempDir(), longDir)
+				lines := testenv.Killed(t, dir, point, after)
 				state := map[byte]string{}
-				for lines := bufio.NewScanner(strings.NewReader(out.String())); lines.Scan(); {
+				for _, line := range lines {
 					var what string
 					var n byte
-					fmt.Sscan(lines.Text(), &what, &n)
-					state[n] = what
+					if _, err := fmt.Sscan(line, &what, &n); err == nil {
+						state[n] = what
+					}
 				}
 				l := openLevel(t, dir)
 				defer l.Close()
