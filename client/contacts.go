@@ -193,7 +193,8 @@ func (c *Client) begin(id mail.AccountID, b mail.Bundle) error {
 	return c.saveLocked(r.row())
 }
 
-// ask sends our contact request, with work for this epoch.
+// ask sends our contact request, with work for this epoch. A member that does not
+// answer is asked again when the others were.
 func (c *Client) ask(ctx context.Context, id mail.AccountID) error {
 	c.mu.Lock()
 	r := c.contacts[id]
@@ -207,38 +208,54 @@ func (c *Client) ask(ctx context.Context, id mail.AccountID) error {
 	wait := waitPath
 	members := c.ranked(mail.AccountMailbox(id))
 	members = members[:min(len(members), stagger)]
-	for i := range members {
-		// A member that takes requests and shows them to nobody is passed by
-		// the next time.
-		m := members[(asked+i)%len(members)]
-		reply, err := c.sendRequest(ctx, m, id, content, work)
-		switch {
-		case errors.Is(err, ErrTimeout):
-			wait = waitAnswer
-			continue
-		case err != nil:
-			return err
-		}
-		switch reply.Code {
-		case mail.CodeAccepted:
-			c.mu.Lock()
-			defer c.mu.Unlock()
-			if r := c.contacts[id]; r != nil && r.Mine != nil && bytes.Equal(r.Mine.Request, content) {
-				r.Mine.Accepted, r.Mine.Member = true, m
-				r.Mine.asked++
-				return c.saveLocked(r.row())
+	// A member that takes requests and shows them to nobody is passed by the next
+	// time.
+	if len(members) > 0 {
+		asked %= len(members)
+		members = slices.Concat(members[asked:], members[:asked])
+	}
+	q, worked := &mail.Request{Account: id, Content: content}, 0
+	for try := 0; try < sendTries && len(members) > 0; try++ {
+		var silent []chain.NodeID
+		for _, m := range members {
+			if e := c.view.Load().epoch(); worked < work || q.Epoch != e {
+				q.Epoch = e
+				if err := c.labour(ctx, q, work); err != nil {
+					return err
+				}
+				worked = work
 			}
-			return nil
-		case mail.CodeFull:
-			full = true
-		case mail.CodeSignature, mail.CodeMalformed:
-			c.blame(m) // what we send is well formed; its word must not end a message
-			wait = waitAnswer
-			continue
-		case mail.CodeWork:
-			work = min(work+2, mail.MaxWork)
+			replies, err := c.try(ctx, m, mail.Command{Request: q}, 1, true)
+			switch {
+			case errors.Is(err, ErrTimeout):
+				wait = waitAnswer
+				silent = append(silent, m)
+				continue
+			case err != nil:
+				return err
+			}
+			switch reply := replies[0]; reply.Code {
+			case mail.CodeAccepted:
+				c.mu.Lock()
+				defer c.mu.Unlock()
+				if r := c.contacts[id]; r != nil && r.Mine != nil && bytes.Equal(r.Mine.Request, content) {
+					r.Mine.Accepted, r.Mine.Member = true, m
+					r.Mine.asked++
+					return c.saveLocked(r.row())
+				}
+				return nil
+			case mail.CodeSignature, mail.CodeMalformed:
+				c.blame(m) // what we send is well formed; its word must not end a message
+				wait = waitAnswer
+			case mail.CodeWork:
+				work = min(work+2, mail.MaxWork)
+				wait = errWait(reply.Code.String())
+			default:
+				full = full || reply.Code == mail.CodeFull
+				wait = errWait(reply.Code.String())
+			}
 		}
-		wait = errWait(reply.Code.String())
+		members = silent
 	}
 	if full {
 		return errWait(mail.CodeFull.String())
@@ -246,9 +263,8 @@ func (c *Client) ask(ctx context.Context, id mail.AccountID) error {
 	return wait
 }
 
-func (c *Client) sendRequest(ctx context.Context, member chain.NodeID, id mail.AccountID, content []byte, work int) (mail.Reply, error) {
-	v := c.view.Load()
-	q := &mail.Request{Account: id, Epoch: v.epoch(), Content: content}
+// labour does the work of a request.
+func (c *Client) labour(ctx context.Context, q *mail.Request, work int) error {
 	tried := 0
 	done := q.Work(work, func() bool {
 		if tried++; tried%16 == 0 {
@@ -257,10 +273,10 @@ func (c *Client) sendRequest(ctx context.Context, member chain.NodeID, id mail.A
 		return ctx.Err() != nil
 	})
 	if !done {
-		return mail.Reply{}, ctx.Err()
+		return ctx.Err()
 	}
 	c.emit(Event{Kind: EventWork, Work: 100})
-	return c.roundTrip(ctx, member, mail.Command{Request: q})
+	return nil
 }
 
 // takeRequest reads a contact request from the account's mailbox. What is no

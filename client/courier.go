@@ -152,7 +152,7 @@ func (c *Client) try(ctx context.Context, member chain.NodeID, cmd mail.Command,
 	if v == nil {
 		return nil, fmt.Errorf("%w: no directory yet", ErrNoPath)
 	}
-	forward, err := c.choose(v, member)
+	forward, err := c.choose(v, member, cmd.Poll != nil)
 	if err != nil {
 		return nil, err
 	}
@@ -170,7 +170,7 @@ func (c *Client) try(ctx context.Context, member chain.NodeID, cmd mail.Command,
 		}
 	}()
 	expiry := onion.ExpiryOf(v.epoch())
-	used := slices.Clone(forward)
+	ways := make([][]int, replies) // of the answers
 	var back uint32
 	cmd.Replies = nil
 	for n := range replies {
@@ -178,7 +178,7 @@ func (c *Client) try(ctx context.Context, member chain.NodeID, cmd mail.Command,
 		if err != nil {
 			return nil, err
 		}
-		used = append(used, hops...)
+		ways[n] = hops
 		way, sum := c.hops(v, hops)
 		back = max(back, sum)
 		if _, err := io.ReadFull(c.rand, ids[n][:]); err != nil {
@@ -212,30 +212,50 @@ func (c *Client) try(ctx context.Context, member chain.NodeID, cmd mail.Command,
 		}
 		return nil, fmt.Errorf("%w: the guard takes nothing", ErrTimeout)
 	}
-	patience := c.cfg.Timeout
+	came := make([]bool, replies)
+	got := c.collect(ctx, ch, came, c.cfg.Timeout+time.Duration(there+back)*time.Millisecond)
 	if cmd.Store != nil {
-		patience *= 2 // a member waits for the others
+		// A member waits for the others. Where the guard has missed something else
+		// meanwhile, that is not worth waiting for.
+		for n := 0; n < storeWaits && len(got) == 0 && ctx.Err() == nil && !c.doubted(guard); n++ {
+			got = c.collect(ctx, ch, came, c.cfg.Timeout/storeWaits)
+		}
 	}
-	got := c.collect(ctx, ch, replies, patience+time.Duration(there+back)*time.Millisecond)
 	if ctx.Err() != nil {
 		return nil, ctx.Err()
 	}
-	c.judge(v, used, guard, member, sent, len(got) > 0)
+	good, bad := []int(nil), slices.Clone(forward)
+	if len(got) > 0 {
+		good, bad = bad, nil
+	}
+	for n, hops := range ways {
+		if came[n] {
+			good = append(good, hops...)
+		} else {
+			bad = append(bad, hops...)
+		}
+	}
+	c.judge(v, good, bad, guard, member, sent)
 	if len(got) == 0 {
 		return nil, ErrTimeout
 	}
 	return got, nil
 }
 
-// collect waits for so many answers, or for d.
-func (c *Client) collect(ctx context.Context, ch <-chan answer, n int, d time.Duration) []mail.Reply {
+// storeWaits is in how many parts a store's answer is waited for as long again as
+// that of another command.
+const storeWaits = 4
+
+// collect waits for the answers that have not come, or for d, and notes which came.
+func (c *Client) collect(ctx context.Context, ch <-chan answer, came []bool, d time.Duration) []mail.Reply {
 	t := time.NewTimer(d)
 	defer t.Stop()
 	var got []mail.Reply
-	for range n {
+	for range came {
 		select {
 		case a := <-ch:
 			if a.err == nil {
+				came[a.n] = true
 				got = append(got, a.reply)
 			}
 		case <-t.C:
@@ -248,13 +268,29 @@ func (c *Client) collect(ctx context.Context, ch <-chan answer, n int, d time.Du
 }
 
 // choose draws a path to a member behind a guard and saves the guards where
-// they changed.
-func (c *Client) choose(v *view, member chain.NodeID) ([]int, error) {
+// they changed. While a guard is in doubt another that is kept and less in doubt is
+// used, if one fits, but for every other of those that may be lost: these find out
+// what is true of it.
+func (c *Client) choose(v *view, member chain.NodeID, mayBeLost bool) ([]int, error) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	now := c.nowAt(v)
+	now, rnd := c.nowAt(v), path.FromReader(c.rand)
+	o := path.Options{Hops: c.cfg.Hops, Target: member, Avoid: c.avoidLocked(now)}
+	if len(c.silent) > 0 && (!mayBeLost || rnd.N(2) == 0) {
+		guards := slices.DeleteFunc(slices.Clone(c.meta.Guards.Sample), func(g path.Guard) bool {
+			return g.Missing != 0 || now >= g.Until || c.strikes.Avoided(g.Node, now)
+		})
+		slices.SortStableFunc(guards, func(a, b path.Guard) int { return int(c.doubtLocked(a.Node) - c.doubtLocked(b.Node)) })
+		for _, g := range guards {
+			o.Guard = g.Node
+			if p, err := v.picker.Choose(o, rnd); err == nil {
+				return p, nil
+			}
+		}
+	}
 	before := slices.Clone(c.meta.Guards.Sample)
-	p, err := c.meta.Guards.Choose(v.picker, c.strikes, path.Options{Hops: c.cfg.Hops, Target: member}, now, path.FromReader(c.rand))
+	o.Guard, o.Avoid = chain.NodeID{}, nil
+	p, err := c.meta.Guards.Choose(v.picker, c.strikes, o, now, rnd)
 	if !slices.Equal(before, c.meta.Guards.Sample) {
 		if err := c.saveLocked(c.meta.row()); err != nil {
 			return nil, err
@@ -266,11 +302,48 @@ func (c *Client) choose(v *view, member chain.NodeID) ([]int, error) {
 	return p, nil
 }
 
+// avoidLocked is whom paths lead around, where there is another way: nodes with
+// strikes, and guards in doubt.
+func (c *Client) avoidLocked(now chain.Time) func(chain.NodeID) bool {
+	return func(id chain.NodeID) bool { return c.strikes.Avoided(id, now) || c.doubtLocked(id) > 0 }
+}
+
+// doubtFor is for how many time-outs a guard is in doubt after it has missed an
+// answer: where nothing is sent through it that could bring one, it is used again.
+const doubtFor = 10
+
+// doubt says how much speaks against a guard.
+type doubt int
+
+const (
+	noDoubt    doubt = iota
+	someDoubt        // its last answer is missing
+	broadDoubt       // and so are others, of other members
+)
+
+func (c *Client) doubtLocked(guard chain.NodeID) doubt {
+	s := c.silent[guard]
+	switch {
+	case s.misses == 0 || time.Since(s.last) >= doubtFor*c.cfg.Timeout:
+		return noDoubt
+	case s.wide:
+		return broadDoubt
+	}
+	return someDoubt
+}
+
+// doubted reports whether a guard's last answer is missing.
+func (c *Client) doubted(guard chain.NodeID) bool {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	return c.doubtLocked(guard) > noDoubt
+}
+
 // replyPath draws the way of an answer, without the member itself.
 func (c *Client) replyPath(v *view, member, guard chain.NodeID) ([]int, error) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	o := path.Options{Hops: c.cfg.Hops, Target: member, Guard: guard, Avoid: c.strikes.Avoid(c.nowAt(v))}
+	o := path.Options{Hops: c.cfg.Hops, Target: member, Guard: guard, Avoid: c.avoidLocked(c.nowAt(v))}
 	p, err := v.picker.Reply(o, path.FromReader(c.rand))
 	if err != nil {
 		return nil, fmt.Errorf("%w: %w", ErrNoPath, err)
@@ -301,35 +374,44 @@ type silence struct {
 	wide   bool         // other members were silent too
 }
 
-// judge counts strikes against all of a path that brought no answer, and clears
-// them where one came. Where the guard's last answer was missing already, it is
-// the guard that is in doubt, and nobody behind it is blamed: otherwise a dead
-// guard would put strikes on the whole network.
-func (c *Client) judge(v *view, used []int, guard, member chain.NodeID, sent time.Time, ok bool) {
+// judge counts strikes against the nodes of ways that brought no answer, bad, and
+// clears them of those that did, good; who is on both did its work. Where nothing
+// came and the guard's last answer was missing already, it is the guard that is in
+// doubt, and nobody behind it is blamed: otherwise a dead guard would put strikes on
+// the whole network.
+func (c *Client) judge(v *view, good, bad []int, guard, member chain.NodeID, sent time.Time) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	now := c.nowAt(v)
-	doubted := c.silent[guard].misses > 0
-	if ok {
+	doubted := false
+	if len(good) > 0 {
 		delete(c.silent, guard)
 	} else {
+		doubted = c.doubtLocked(guard) > noDoubt
 		c.missedLocked(guard, member, sent, now)
 	}
-	slices.Sort(used)
-	for _, i := range slices.Compact(used) {
+	for _, i := range good {
 		id := v.list.Entries[i].Node
-		switch {
-		case ok:
-			c.strikes.Clear(id)
-		case id != guard && !doubted:
+		if id != guard && c.spurned[id] && c.strikes.Avoided(id, now) {
+			continue // it may do well for others, as a member does that passes nothing on
+		}
+		c.strikes.Clear(id)
+		delete(c.spurned, id)
+	}
+	slices.Sort(bad)
+	for _, i := range slices.Compact(bad) {
+		if id := v.list.Entries[i].Node; id != guard && !doubted && !slices.Contains(good, i) {
 			c.strikes.Add(id, now)
 		}
 	}
 }
 
 // missedLocked counts against a guard; without member, the guard itself took
-// nothing.
+// nothing. That a member is silent of which that is known says nothing of the guard.
 func (c *Client) missedLocked(guard, member chain.NodeID, sent time.Time, now chain.Time) {
+	if c.strikes.Avoided(member, now) || c.doubtLocked(member) == broadDoubt {
+		return
+	}
 	s := c.silent[guard]
 	if !sent.After(s.last) {
 		return // lost together with the one before
@@ -344,6 +426,7 @@ func (c *Client) missedLocked(guard, member chain.NodeID, sent time.Time, now ch
 		return
 	}
 	delete(c.silent, guard)
+	c.spurned[guard] = true
 	for range path.StrikesOut {
 		c.strikes.Add(guard, now)
 	}

@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"io"
 	"math"
+	"slices"
 	"sync/atomic"
 	"time"
 
@@ -188,7 +189,7 @@ func (c *Client) makeLoop() *loop {
 		return nil
 	}
 	target := v.list.Entries[path.FromReader(c.rand).N(uint64(len(v.list.Entries)))].Node
-	way, err := c.choose(v, target)
+	way, err := c.choose(v, target, true)
 	if err != nil {
 		return nil // also where the target was removed since: the next tick draws another
 	}
@@ -212,7 +213,7 @@ func (c *Client) makeLoop() *loop {
 func (c *Client) loopPath(v *view, guard chain.NodeID, hops int) ([]int, error) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	o := path.Options{Hops: hops, Guard: guard, Avoid: c.strikes.Avoid(c.nowAt(v))}
+	o := path.Options{Hops: hops, Guard: guard, Avoid: c.avoidLocked(c.nowAt(v))}
 	p, err := v.picker.Choose(o, path.FromReader(c.rand))
 	if err != nil {
 		return nil, fmt.Errorf("%w: %w", ErrNoPath, err)
@@ -261,7 +262,11 @@ func (c *Client) settle(away []*loop, now time.Time) []*loop {
 		if state == loopAway {
 			c.forgetLoops([]*loop{l})
 		}
-		c.judge(l.v, l.used, l.guard, chain.NodeID{}, l.sent, state == loopBack)
+		good, bad := []int(nil), slices.Clone(l.used)
+		if state == loopBack {
+			good, bad = bad, nil
+		}
+		c.judge(l.v, good, bad, l.guard, chain.NodeID{}, l.sent)
 	}
 	clear(away[len(left):])
 	return left

@@ -252,6 +252,11 @@ func (c *Client) refresh(ctx context.Context) error {
 				delete(c.silent, id)
 			}
 		}
+		for id := range c.spurned {
+			if _, listed := v.list.Find(id); !listed {
+				delete(c.spurned, id)
+			}
+		}
 		for id := range c.conducts {
 			if _, listed := v.list.Find(id); !listed {
 				delete(c.conducts, id)

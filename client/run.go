@@ -65,6 +65,7 @@ type Client struct {
 	state
 	strikes  path.Strikes
 	silent   map[chain.NodeID]silence // guards
+	spurned  map[chain.NodeID]bool    // guards that are avoided for their silence
 	conducts map[chain.NodeID]conduct // members
 	busy     map[mail.AccountID]bool
 	erasing  int           // deletions under way
@@ -86,7 +87,8 @@ func New(cfg Config) (*Client, error) {
 		limit:    rate.NewLimiter(rate.Limit(cfg.Rate), sendBurst), greetings: rate.NewLimiter(1, 16),
 		ready: make(chan struct{}), relisted: make(chan struct{}, 1), wake: make(chan struct{}, 1),
 		heads: map[headKey]chain.SealedHeader{}, waits: map[onion.SURBID]*waiting{},
-		state: newState(), strikes: path.Strikes{}, silent: map[chain.NodeID]silence{}, conducts: map[chain.NodeID]conduct{}, busy: map[mail.AccountID]bool{},
+		state: newState(), strikes: path.Strikes{}, silent: map[chain.NodeID]silence{}, spurned: map[chain.NodeID]bool{},
+		conducts: map[chain.NodeID]conduct{}, busy: map[mail.AccountID]bool{},
 		changed: make(chan struct{}), subs: map[chan Event]struct{}{},
 		stop: func(error) {},
 	}

@@ -17,6 +17,7 @@ import (
 func (c *Client) serve(ctx context.Context, to mail.AccountID, due []*outRecord) {
 	var introduced error
 	if slices.ContainsFunc(due, func(o *outRecord) bool { return o.Kind == kindText }) {
+		c.askAgain(to, due)
 		introduced = c.introduce(ctx, to)
 	}
 	for _, o := range due {
@@ -101,7 +102,6 @@ func (c *Client) ship(ctx context.Context, to mail.AccountID, o *outRecord) erro
 	c.mu.Lock()
 	again, turn := State(o.State) == Stored, o.rounds+o.tries
 	if again && o.rounds >= 2 {
-		c.askAgainLocked(to)
 		if !slices.ContainsFunc(o.Items, func(it outItem) bool { return !it.Done }) {
 			// Its recipient has all of it, and what it said is lost: it says so
 			// again when the same message comes anew.
@@ -152,9 +152,15 @@ func (c *Client) ship(ctx context.Context, to mail.AccountID, o *outRecord) erro
 	return first
 }
 
-// askAgainLocked repeats the contact request to a contact that never showed
-// that it got it: members may drop requests.
-func (c *Client) askAgainLocked(to mail.AccountID) {
+// askAgain repeats the contact request to a contact that never showed that it got
+// it, where a text for it is to be stored once more: members may drop requests, or
+// lose them.
+func (c *Client) askAgain(to mail.AccountID, due []*outRecord) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if !slices.ContainsFunc(due, func(o *outRecord) bool { return o.Kind == kindText && State(o.State) == Stored }) {
+		return
+	}
 	if r := c.contacts[to]; r != nil && r.Mine != nil && r.State != uint8(Connected) && r.Mine.Accepted {
 		r.Mine.Accepted = false
 		c.persistLocked(r.row())

@@ -24,18 +24,23 @@ func (c *Client) ranked(mailbox mail.ID) []chain.NodeID {
 
 // usable are nodes in their order, those that are avoided last.
 func (c *Client) usable(nodes []chain.NodeID) []chain.NodeID {
+	good, avoided := c.sort(nodes)
+	return append(good, avoided...)
+}
+
+// sort divides nodes into those that nothing speaks against and the others.
+func (c *Client) sort(nodes []chain.NodeID) (good, avoided []chain.NodeID) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	now := c.now()
-	var good, avoided []chain.NodeID
+	avoid := c.avoidLocked(c.now())
 	for _, id := range nodes {
-		if c.strikes.Avoided(id, now) {
+		if avoid(id) {
 			avoided = append(avoided, id)
 		} else {
 			good = append(good, id)
 		}
 	}
-	return append(good, avoided...)
+	return good, avoided
 }
 
 // conduct is how a member did its work lately.
@@ -79,26 +84,27 @@ func (c *Client) stored(member chain.NodeID, answered, enough bool) {
 }
 
 // signer is who is asked to store an item next: a member that has not signed for
-// it or, where enough of them have, a former one: the one of that turn, those last
-// that are avoided or brought too few receipts again and again.
-// False where everyone has signed or is passed over.
+// it or, where enough of them have, a former one: the one of that turn. One that is
+// avoided, or brought too few receipts again and again, has its turn when no other
+// is left. False where everyone has signed or is passed over.
 func (c *Client) signer(sw directory.Swarm, it *outItem, passed map[chain.NodeID]bool, turn int) (chain.NodeID, bool) {
 	sets := [][]chain.NodeID{sw.Members, sw.Former}
 	if sw.Former != nil && (directory.Swarm{Members: sw.Members}).Confirmed(it.by) {
 		slices.Reverse(sets)
 	}
 	for _, set := range sets {
-		missing := slices.DeleteFunc(c.usable(set), func(id chain.NodeID) bool { return it.by(id) || passed[id] })
-		if len(missing) == 0 {
-			continue
-		}
+		good, rest := c.sort(slices.DeleteFunc(slices.Clone(set), func(id chain.NodeID) bool { return it.by(id) || passed[id] }))
 		c.mu.Lock()
 		few := func(id chain.NodeID) bool { return c.conducts[id].few >= path.StrikesOut }
-		// Where all are alike, as while most of a swarm is down, nothing changes.
-		good := slices.DeleteFunc(slices.Clone(missing), few)
-		missing = append(good, slices.DeleteFunc(missing, func(id chain.NodeID) bool { return !few(id) })...)
+		rest = append(slices.DeleteFunc(slices.Clone(good), func(id chain.NodeID) bool { return !few(id) }), rest...)
+		good = slices.DeleteFunc(good, few)
 		c.mu.Unlock()
-		return missing[turn%len(missing)], true
+		switch {
+		case len(good) > 0:
+			return good[turn%len(good)], true
+		case len(rest) > 0:
+			return rest[turn%len(rest)], true
+		}
 	}
 	return chain.NodeID{}, false
 }

@@ -1,6 +1,8 @@
 package registry
 
 import (
+	"bytes"
+	"cmp"
 	"slices"
 	"strings"
 
@@ -36,6 +38,9 @@ const (
 	wordUnfit = "unavailable: "
 )
 
+// wordUnjudged is the reason of a node's return that nobody could vote on.
+const wordUnjudged = wordFit + "too few to judge it"
+
 // Judged reports whether a verdict brought e about.
 func (e Event) Judged() bool {
 	return strings.HasPrefix(e.Reason, wordFit) || strings.HasPrefix(e.Reason, wordUnfit)
@@ -58,7 +63,8 @@ func (r *Registry) LastCount(subject chain.NodeID) (Count, bool) { return r.coun
 // first block of a later epoch, before BeginEpoch and before other parameters
 // come into force. Before a verdict takes effect judged is called with it; what
 // it returns enters the node's history as the proof. Verdicts come ascending by
-// subject.
+// subject. A decommissioned node that too few could vote on comes back without a
+// verdict.
 func (r *Registry) Judge(ctx Context, judged func(Verdict) (proof chain.Hash)) {
 	cast := map[chain.NodeID][]statement.Statement{}
 	var subjects []chain.NodeID
@@ -68,29 +74,51 @@ func (r *Registry) Judge(ctx Context, judged func(Verdict) (proof chain.Hash)) {
 		}
 		cast[k.subject] = append(cast[k.subject], st)
 	}
+	var tried []*trial
 	for _, subject := range subjects {
 		for _, st := range cast[subject] {
 			r.votes.Delete(voteKey{subject, st.Node})
 		}
 		// A node that has begun to leave meanwhile, or is out, is let go.
 		if n, _ := r.Node(subject); n.judged() {
-			r.count(n, cast[subject], ctx, judged)
+			if t := r.count(n, cast[subject], ctx); t != nil {
+				tried = append(tried, t)
+			}
+		}
+	}
+	unjudged := r.unjudged(ctx)
+	r.spare(tried, len(unjudged))
+	for _, t := range tried {
+		r.conclude(t, ctx, judged)
+	}
+	for _, id := range unjudged {
+		if err := r.Recommission(id, wordUnjudged, ctx); err != nil {
+			panic("registry: internal error: " + err.Error())
 		}
 	}
 }
 
-func (r *Registry) count(n Node, cast []statement.Statement, ctx Context, judged func(Verdict) chain.Hash) {
+// trial is what the votes on a node came to before it takes effect.
+type trial struct {
+	node    Node
+	count   Count
+	verdict *Verdict // nil: too few agree
+	lapse   bool
+}
+
+// count counts the votes on n; nil where none of them counts.
+func (r *Registry) count(n Node, cast []statement.Statement, ctx Context) *trial {
 	// What was signed before a revert decides nothing after it.
 	cast = slices.DeleteFunc(cast, func(st statement.Statement) bool { return st.Fork != ctx.Fork })
 	if len(cast) == 0 {
-		return
+		return nil
 	}
 	voters, needed := r.voters(n.ID, ctx)
-	c := Count{Epoch: ctx.List.Epoch, Height: ctx.Height, Voters: uint8(len(voters)), Needed: uint8(needed), From: n.State, To: n.State}
+	t := &trial{node: n, count: Count{Epoch: ctx.List.Epoch, Height: ctx.Height, Voters: uint8(len(voters)), Needed: uint8(needed), From: n.State, To: n.State}}
 	var fit, unfit []statement.Statement
 	for _, st := range cast {
 		b := ballotOf(st)
-		c.Votes = append(c.Votes, b)
+		t.count.Votes = append(t.count.Votes, b)
 		if b.Reasons == 0 {
 			fit = append(fit, st)
 		} else {
@@ -102,21 +130,102 @@ func (r *Registry) count(n Node, cast []statement.Statement, ctx Context, judged
 		agree = unfit
 	}
 	if len(agree) >= needed { // more than half, so that it is one sort
-		v := verdictOf(n, agree, c.Epoch)
+		v := verdictOf(n, agree, t.count.Epoch)
 		// Too few of them say more than that it carries badly.
-		lapse := supporters(agree, statement.ReasonAbsent|statement.ReasonVersion) < needed
-		v.To = r.after(n, v.Any != 0, lapse, r.back(n, agree, needed, ctx), ctx)
-		proof := judged(v)
-		n.Performance = v.Score
-		if v.From == Active && v.To == Decommissioned {
-			n.Lapses, n.Stay = r.sentence(n, lapse, ctx.Time)
-		}
-		r.put(n)
-		if c.To = v.To; c.To != c.From {
-			r.step(v, proof, ctx)
+		t.lapse = supporters(agree, statement.ReasonAbsent|statement.ReasonVersion) < needed
+		v.To = r.after(n, v.Any != 0, t.lapse, r.back(n, agree, needed, ctx), ctx)
+		t.verdict = &v
+	}
+	return t
+}
+
+// lapses reports whether t puts an active node out for what it carried.
+func (t *trial) lapses() bool {
+	return t.verdict != nil && t.lapse && t.verdict.From == Active && t.verdict.To == Decommissioned
+}
+
+// spare lets those that would be put out for what they carried stay, the best
+// first, where with them more than a third of all that are judged would be out:
+// where so many lose packets it is the network that does, and those that are left
+// would be too few to carry, or to let anybody back. returning come back without
+// a verdict.
+func (r *Registry) spare(tried []*trial, returning int) {
+	var lapsed []*trial
+	out, all := -returning, 0
+	for _, t := range tried {
+		switch v := t.verdict; {
+		case t.lapses():
+			lapsed = append(lapsed, t)
+		case v == nil || v.From == v.To:
+		case v.To == Deregistered:
+			all--
+			if !t.node.Listed {
+				out--
+			}
+		case v.To == Active:
+			out--
+		case t.node.Listed:
+			out++
 		}
 	}
-	r.counts.Set(n.ID, c)
+	if len(lapsed) == 0 {
+		return
+	}
+	for n := range r.All() {
+		if n.judged() {
+			all++
+			if !n.Listed {
+				out++
+			}
+		}
+	}
+	slices.SortFunc(lapsed, func(a, b *trial) int {
+		return cmp.Or(cmp.Compare(a.verdict.Score, b.verdict.Score), bytes.Compare(a.node.ID[:], b.node.ID[:]))
+	})
+	for _, t := range lapsed {
+		switch {
+		case !t.node.Listed: // out in any case
+		case 3*(out+1) > all:
+			t.verdict.To = Active
+		default:
+			out++
+		}
+	}
+}
+
+// unjudged are the decommissioned nodes that come back though too few could vote
+// on them: whoever was heard and whose time is over. In so small a network they
+// would stay out for ever. Ascending.
+func (r *Registry) unjudged(ctx Context) (out []chain.NodeID) {
+	if ctx.List == nil {
+		return nil
+	}
+	for n := range r.All() {
+		if n.State != Decommissioned || !r.served(n, ctx) || n.HeartbeatSequence.Epoch()+1 < ctx.List.Epoch || !r.core.Params.Allows(n.Version) {
+			continue
+		}
+		if _, needed := r.voters(n.ID, ctx); needed == 0 {
+			out = append(out, n.ID)
+		}
+	}
+	return out
+}
+
+// conclude writes what a count came to, and lets it take effect.
+func (r *Registry) conclude(t *trial, ctx Context, judged func(Verdict) chain.Hash) {
+	if v := t.verdict; v != nil {
+		n := t.node
+		proof := judged(*v)
+		n.Performance = v.Score
+		if v.From == Active && v.To == Decommissioned {
+			n.Lapses, n.Stay = r.sentence(n, t.lapse, ctx.Time)
+		}
+		r.put(n)
+		if t.count.To = v.To; v.To != v.From {
+			r.step(*v, proof, ctx)
+		}
+	}
+	r.counts.Set(t.node.ID, t.count)
 }
 
 // step takes a node into the state that a verdict leads to.
@@ -208,7 +317,7 @@ func (r *Registry) after(n Node, unfit, lapse, back bool, ctx Context) State {
 		return Deregistered
 	case r.core.EpochAt(n.StateSince) >= ctx.List.Epoch:
 		return Decommissioned // the votes are about a time in which it was active
-	case !unfit && ctx.Epoch < r.core.EpochAt(n.StateSince)+chain.Epoch(n.Stay):
+	case !unfit && !r.served(n, ctx):
 		return Decommissioned
 	case !unfit:
 		return Active
@@ -216,4 +325,11 @@ func (r *Registry) after(n Node, unfit, lapse, back bool, ctx Context) State {
 		return Deregistered
 	}
 	return Decommissioned
+}
+
+// served reports whether the time that a decommissioned node stays out is over,
+// and an epoch has passed of which its judges could say anything.
+func (r *Registry) served(n Node, ctx Context) bool {
+	since := r.core.EpochAt(n.StateSince)
+	return since < ctx.List.Epoch && ctx.Epoch >= since+chain.Epoch(n.Stay)
 }

@@ -37,7 +37,7 @@ const atEnd = 4
 func Script(seed uint64) string {
 	g := &generator{
 		rnd: rand.New(rand.NewPCG(seed, 0x7475_6e69_63)), down: map[int]int{}, troubled: map[int]int{}, badLinks: map[int]bool{},
-		left: -1, promises: map[int]*promise{}, challenged: map[int]bool{},
+		left: -1, promises: map[int]*promise{}, challenged: map[int]bool{}, lacking: map[int]int{},
 	}
 	return g.write(seed)
 }
@@ -56,7 +56,9 @@ type generator struct {
 	backups  []backup     // to be restored
 	snapshot int          // epoch of the snapshot, 0: none
 	reverts  int
-	renewed  int // epoch from which all onion keys that the list names are there again
+	renewed  int         // epoch from which all onion keys that the list names are there again
+	lacking  map[int]int // relay that lacks its keys alone, to the epoch up to which it does
+	reverted int         // epoch from which those are there again that a revert destroyed
 	disk     bool
 	mainnet  bool
 	clients  int
@@ -134,8 +136,21 @@ func (g *generator) write(seed uint64) string {
 // the list names.
 func (g *generator) intact() bool { return len(g.down) == 0 && g.parted == 0 && g.now >= g.renewed }
 
+// carries reports whether clients find a way within seconds: nobody is away or cut
+// off, and at most one relay lacks the keys that the list names, be it the guard of
+// both. docs/spec/messenger.md, section Packets, guards, polls.
+func (g *generator) carries() bool {
+	lack := 0
+	for _, until := range g.lacking {
+		if g.now < until {
+			lack++
+		}
+	}
+	return len(g.down) == 0 && g.parted == 0 && g.now >= g.reverted && lack <= 1
+}
+
 // send lets one client write to the other. It arrives in the end, whatever
-// happens meanwhile; where nothing does, at once.
+// happens meanwhile; where nobody is away, at once.
 func (g *generator) send() {
 	if g.waits || g.clients == 0 {
 		return // an expectation is about the last message alone
@@ -151,7 +166,7 @@ func (g *generator) send() {
 }
 
 func (g *generator) await() {
-	if g.waits && g.intact() {
+	if g.waits && g.carries() {
 		g.line("expect delivered within 60s")
 		g.waits = false
 	}
@@ -174,7 +189,7 @@ func (g *generator) back() {
 	for _, b := range g.backups {
 		if b.at <= g.now {
 			g.line("restore relay-%d %s", b.relay+1, b.name)
-			g.renew()
+			g.renew(b.relay)
 		} else {
 			left = append(left, b)
 		}
@@ -186,11 +201,17 @@ func (g *generator) back() {
 func (g *generator) start(r int) {
 	g.line("start relay-%d", r+1)
 	if !g.disk {
-		g.renew()
+		g.renew(r)
 	}
 }
 
-func (g *generator) renew() { g.renewed = g.now + renewal }
+// renew notes that relay r lacks the keys that the list names, and lets somebody
+// write at once.
+func (g *generator) renew(r int) {
+	g.renewed = g.now + renewal
+	g.lacking[r] = g.renewed
+	g.send()
+}
 
 // quiet is a relay to which nothing has happened for a while, -1 if there is none.
 // What one relay suffers is kept within what a score forgives and its credit
@@ -276,7 +297,8 @@ func (g *generator) happen() {
 			g.reverts++
 			g.line("revert base")
 			clear(g.promises)
-			g.renew()
+			g.renewed = g.now + renewal
+			g.reverted = g.renewed
 		}
 	case 10: // one leaves
 		if g.left >= 0 || g.relays < 8 || !g.intact() {

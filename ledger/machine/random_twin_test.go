@@ -66,7 +66,7 @@ func TestTwin(t *testing.T) {
 		"withdraw nothing_due", "heartbeat too_soon", "vote not_in_quorum", "vote already_voted", "proof already_punished", "correlation settled",
 		"challenge", "challenge already_challenged", "challenge too_many_challenges", "challenge promise_over", "challenge deposit_too_low", "challenge unknown_node",
 		"answer", "answer not_drawn", "answer wrong_answer", "answer no_such_challenge", "lost message",
-		"to decommissioned", "to deregistered", "to left", "to tombstoned", "to active",
+		"to decommissioned", "to deregistered", "to left", "to tombstoned", "to active", "spared", "back without votes",
 	} {
 		if seen[what] == 0 {
 			t.Errorf("of %d transactions none was: %s", *twinTxs, what)

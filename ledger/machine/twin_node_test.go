@@ -2,6 +2,7 @@ package machine_test
 
 import (
 	"bytes"
+	"cmp"
 	"fmt"
 	"maps"
 	"math/big"
@@ -199,6 +200,17 @@ func (t *twin) count() {
 		both[sort] = append(both[sort], v)
 		cast[v.subject] = both
 	}
+	var alone []*twinNode // whom too few could vote on
+	for _, n := range t.nodes {
+		heard := n.last[statement.LabelHeartbeat].st.Sequence.Epoch()
+		if n.state != registry.Decommissioned || t.w.g.EpochAt(n.since) >= t.epoch || heard+1 < t.epoch || t.w.g.EpochAt(t.now) < n.backIn {
+			continue
+		}
+		if _, needed := t.voters(n.name); needed == 0 {
+			alone = append(alone, n)
+		}
+	}
+	var lapsed []*twinNode
 	for subject, both := range cast {
 		n := t.nodes[subject]
 		if n.state != registry.Active && n.state != registry.Decommissioned {
@@ -225,27 +237,61 @@ func (t *twin) count() {
 			}
 			slices.Sort(scores)
 			n.performance = scores[(len(scores)-1)/2]
-			t.verdict(n, any != 0, others < needed, gone < needed)
+			if t.verdict(n, any != 0, others < needed, gone < needed) {
+				lapsed = append(lapsed, n)
+			}
 		}
 	}
+	for _, n := range alone {
+		t.ends["back without votes"]++
+		t.enter(n, registry.Active)
+	}
+	t.lapses(lapsed)
 }
 
-// verdict is what follows from votes that agree; absent says that too few of them
-// give another reason than absence, there that too few say that it is gone.
-func (t *twin) verdict(n *twinNode, unfit, absent, there bool) {
-	credit := t.creditNow(n)
-	back := absent && n.last[statement.LabelHeartbeat].at >= t.w.g.EpochStart(t.epoch)
-	long := t.w.g.EpochAt(n.since) < t.epoch // in its state for all of the epoch
-	switch {
-	case n.state == registry.Active && (!unfit || back):
-	case n.state == registry.Active && there:
-		if credit.Cmp(num(uint64(t.prm.CreditMost))) == 0 {
+// lapses puts out who carried badly, the worst first, as long as at most a third
+// is out.
+func (t *twin) lapses(lapsed []*twinNode) {
+	slices.SortFunc(lapsed, func(a, b *twinNode) int {
+		x, y := nodeID(a.name), nodeID(b.name)
+		return cmp.Or(cmp.Compare(a.performance, b.performance), bytes.Compare(x[:], y[:]))
+	})
+	for _, n := range lapsed {
+		all, out := 0, 1 // with n
+		for _, o := range t.nodes {
+			back := o.state == registry.Active && o.since == t.now // by this count
+			if o.state == registry.Active || o.state == registry.Decommissioned {
+				all++
+			}
+			if o != n && (o.state == registry.Decommissioned || o.state == registry.Active && !o.listed && !back) {
+				out++
+			}
+		}
+		if n.listed && 3*out > all {
+			t.ends["spared"]++
+			continue
+		}
+		if t.creditNow(n).Cmp(num(uint64(t.prm.CreditMost))) == 0 {
 			n.lapses = 0
 		}
 		n.lapses = min(n.lapses+1, 6)
 		n.backIn = t.w.g.EpochAt(t.now) + [...]chain.Epoch{0, 2, 4, 8, 16, 32, 64}[n.lapses]
 		t.verdicts++
 		t.enter(n, registry.Decommissioned)
+	}
+}
+
+// verdict is what follows from votes that agree; absent says that too few of them
+// give another reason than absence, there that too few say that it is gone. It
+// reports whether n has lapsed, of which lapses decides.
+func (t *twin) verdict(n *twinNode, unfit, absent, there bool) (lapsed bool) {
+	credit := t.creditNow(n)
+	back := absent && n.last[statement.LabelHeartbeat].at >= t.w.g.EpochStart(t.epoch)
+	long := t.w.g.EpochAt(n.since) < t.epoch // in its state for all of the epoch
+	switch {
+	case n.state == registry.Active && (!unfit || back):
+	case n.state == registry.Active && there:
+		return true
 	case n.state == registry.Active && !less(credit, num(uint64(t.prm.CreditLeast))):
 		n.backIn = 0
 		t.verdicts++
@@ -257,6 +303,7 @@ func (t *twin) verdict(n *twinNode, unfit, absent, there bool) {
 	case long && !unfit && t.w.g.EpochAt(t.now) >= n.backIn:
 		t.enter(n, registry.Active)
 	}
+	return false
 }
 
 func (t *twin) nodesAgree() error {

@@ -111,7 +111,11 @@ func (v *Outlook) Words(n Node, core genesis.Core) []Line {
 			say(CodeKeptOut, "It carried badly, and is out for %d epochs at least; each further time it is twice as long, until its credit has been full once.", n.Stay)
 		}
 		say(CodeIfAgainst, "If it falls silent and the votes go on against it, %s deregisters it and locks its stake for %s.", at(v.Deregistered), lock)
-		say(CodeIfBack, "If it runs now and the votes find it fit, it is back in %s at the earliest.", at(v.Earliest))
+		if v.TooFew {
+			say(CodeIfBack, "If it runs now and they are still too few, it is back without votes in %s.", at(v.Earliest))
+		} else {
+			say(CodeIfBack, "If it runs now and the votes find it fit, it is back in %s at the earliest.", at(v.Earliest))
+		}
 		say(CodeReturnsCost, "Coming back costs twice the time out: a credit of %s would be left now.", span(v.Left))
 		return out
 	}

@@ -82,4 +82,8 @@ func TestAhead(t *testing.T) {
 	if words := few.Words(explain.Node{State: registry.Active}, core); !few.TooFew || !strings.Contains(words[0].Text, "Nobody is judged now") {
 		t.Errorf("%+v: %v", few, words)
 	}
+	out := explain.Node{State: registry.Decommissioned, DecommissionedEpoch: 1, DecommissionedAt: at(10_000), LastHeartbeat: at(11_000), HeartbeatEpoch: 1, Stay: 2}
+	if words := text(explain.Ahead(out, asked(1, 12_000, 3)).Words(out, core)); !strings.Contains(words, "it is back without votes in the first block of epoch 3") {
+		t.Error(words)
+	}
 }

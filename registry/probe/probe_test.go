@@ -170,6 +170,12 @@ func TestLies(t *testing.T) {
 			if c.Lost != uint32(len(w.seeds[last][w.peers[2]].Probes)) {
 				t.Errorf("%+v, with %d probes of its own", c, len(w.seeds[last][w.peers[2]].Probes))
 			}
+			// Nobody else is blamed for what was lost on the way to it.
+			for i, p := range w.peers {
+				if c := tally.total(p.id()); i != 2 && c.Lost != 0 {
+					t.Errorf("peer %d: %+v", i, c)
+				}
+			}
 		})
 	}
 }

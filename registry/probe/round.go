@@ -17,6 +17,7 @@ type Round struct {
 	roots   []committed // by place in the list
 	reveals []*revealed
 	opened  []bool
+	shown   []bool // some layer was opened validly
 }
 
 // committed is a node's root; of depth 0 there is none.
@@ -37,7 +38,7 @@ type revealed struct {
 // round does, and remembers in known what it found valid (nil: nothing).
 func NewRound(net *Net, known *statement.Verified) *Round {
 	n := len(net.list.Entries)
-	return &Round{net: net, known: known, roots: make([]committed, n), reveals: make([]*revealed, n), opened: make([]bool, n)}
+	return &Round{net: net, known: known, roots: make([]committed, n), reveals: make([]*revealed, n), opened: make([]bool, n), shown: make([]bool, n)}
 }
 
 // Epoch is the probed epoch.
@@ -118,6 +119,7 @@ func (r *Round) open(at int, o *statement.Opening) {
 	}
 	for _, x := range o.Opened {
 		r.reveals[x.Prober].got[x.Probe] |= 1 << x.Layer
+		r.shown[at] = true
 	}
 }
 
@@ -165,7 +167,8 @@ func (r *Round) Layers(node chain.NodeID) []Layer {
 }
 
 // Tally counts the trials. Reveals whose tags are not those of their plan are
-// void.
+// void. What is lost on the way to a node that shows nothing at all of this epoch
+// says nothing of who sent it: it counts against that node alone.
 func (r *Round) Tally() *Tally {
 	kept := make([]bool, len(r.reveals))
 	var trials []trial
@@ -178,8 +181,9 @@ func (r *Round) Tally() *Tally {
 			from := uint32(p)
 			last := bits.Len8(v.got[k]) // layers up to here received
 			for i, to := range route {
-				trials = append(trials, trial{from, to, i >= last})
-				if i >= last {
+				lost := i >= last
+				trials = append(trials, trial{from, to, lost, lost && !r.shown[to]})
+				if lost {
 					break
 				}
 				from = to

@@ -142,7 +142,7 @@ func (s Simulation) epoch(p *genesis.Params, d *beacon.Draw) (out []trial, revea
 			way = append(way, prober)
 			for i, from := range way[:len(way)-1] {
 				lost := s.lost(d, from, way[i+1])
-				out = append(out, trial{uint32(from), uint32(way[i+1]), lost})
+				out = append(out, trial{from: uint32(from), to: uint32(way[i+1]), lost: lost})
 				if lost {
 					break
 				}

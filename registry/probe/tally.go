@@ -34,20 +34,23 @@ func newTally(list *directory.List, trials []trial, revealed []bool) *Tally {
 type trial struct {
 	from, to uint32
 	lost     bool
+	alone    bool // it counts for to, and not for from
 }
 
-// sort puts both ends of each trial to their places.
+// sort puts the ends of each trial that it counts for to their places.
 func (t *Tally) sort(trials []trial) {
 	n := len(t.nodes)
 	t.start = make([]uint32, n+1)
 	for _, x := range trials {
-		t.start[x.from+1]++
+		if !x.alone {
+			t.start[x.from+1]++
+		}
 		t.start[x.to+1]++
 	}
 	for i := range n {
 		t.start[i+1] += t.start[i]
 	}
-	t.ends = make([]uint32, 2*len(trials))
+	t.ends = make([]uint32, t.start[n])
 	next := append([]uint32(nil), t.start...)
 	put := func(at, other uint32, lost bool) {
 		e := other << 1
@@ -58,7 +61,9 @@ func (t *Tally) sort(trials []trial) {
 		next[at]++
 	}
 	for _, x := range trials {
-		put(x.from, x.to, x.lost)
+		if !x.alone {
+			put(x.from, x.to, x.lost)
+		}
 		put(x.to, x.from, x.lost)
 	}
 }
