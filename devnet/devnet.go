@@ -55,10 +55,6 @@ var ErrSpec = errors.New("devnet: unusable spec")
 // MaxSkew is how far clocks may be apart: a header further ahead is refused.
 const MaxSkew = time.Duration(light.MaxAhead) * time.Millisecond
 
-// GCPercent is for debug.SetGCPercent in a process that is a network and nothing
-// else: memory is scarcer than time where many nodes share it.
-const GCPercent = 25
-
 // MaxRelays bounds a network in one process.
 const MaxRelays = 1000
 

@@ -242,6 +242,9 @@ func (n *Network) buildRelay(r *Relay) error {
 		// still: who cannot be reached is tried at each packet.
 		cfg.Links = link.PoolConfig{BackoffMin: 1, BackoffMax: 1, GiveUp: 1}
 	}
+	if n.hub == nil {
+		cfg.Links.MaxLinks = linksEach(n.Spec.Relays, descriptors())
+	}
 	if n.Spec.Dir != "" {
 		cfg.Dir = filepath.Join(n.Spec.Dir, r.Name())
 		if err := writeKeys(cfg.Dir, r.keys); err != nil {

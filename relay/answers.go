@@ -20,7 +20,7 @@ const (
 // asking is who has asked what: one question each, a second while the answer to
 // the first is on its way, and no more time than its share.
 type asking struct {
-	queue chan copied
+	queue chan *copied
 
 	mu   sync.Mutex
 	by   map[chain.NodeID]*asker
@@ -36,7 +36,7 @@ type asker struct {
 const maxAskers = 1024
 
 func newAsking() *asking {
-	return &asking{queue: make(chan copied, 2*maxAskers), by: make(map[chain.NodeID]*asker)}
+	return &asking{queue: make(chan *copied, 2*maxAskers), by: make(map[chain.NodeID]*asker)}
 }
 
 // begin takes a question; false where the member has too many open, or has used up
@@ -110,7 +110,7 @@ func (r *Relay) answerer(ctx context.Context) {
 // tellRows answers one question. Contents go to present members alone; sums and
 // lists, which say how many rows there are, also to those that were members a
 // few epochs ago, so that they can see whether their successors have all.
-func (r *Relay) tellRows(c copied) {
+func (r *Relay) tellRows(c *copied) {
 	m, err := r.format.DecodeSwarm(c.data)
 	if err != nil {
 		r.count.refuse(CopyMalformed)

@@ -36,7 +36,7 @@ func (r *Relay) deliver(epoch chain.Epoch, message []byte, buf *[]byte) {
 		return
 	}
 	r.count.delivered.Add(1)
-	r.commands <- command{epoch, cmd, buf} // has room for each token of mailing
+	r.commands <- &command{epoch, cmd, buf} // has room for each token of mailing
 }
 
 // mailer carries out what clients and members ask for, until ctx ends. It may
@@ -45,7 +45,7 @@ func (r *Relay) mailer(ctx context.Context) {
 	for {
 		select {
 		case c := <-r.commands:
-			r.obey(c)
+			r.obey(*c)
 		case c := <-r.copies:
 			r.carry(c)
 		case <-ctx.Done():

@@ -154,8 +154,8 @@ func (o *owner) network() {
 	}
 }
 
-// learn notes what a statement in a block says of its node.
-func (o *owner) learn(s statement.Statement) {
+// learn notes what a statement in a block says of its node. encoded is its encoding.
+func (o *owner) learn(s statement.Statement, encoded []byte) {
 	h := o.history
 	switch s.Label {
 	case statement.LabelHeartbeat:
@@ -170,8 +170,11 @@ func (o *owner) learn(s statement.Statement) {
 		b.at, b.version, b.newest = o.head.Time, body.Version, s
 		h.beats[s.Node] = b
 	case statement.LabelCommitment:
-		c := o.cfg.Shared.commitment(s.Body)
-		if c == nil || c.Epoch != o.head.DirEpoch || s.Sequence.Epoch() != c.Epoch || o.cfg.Verified.Statement(o.domain(), s) != nil {
+		if s.Sequence.Epoch() != o.head.DirEpoch {
+			return
+		}
+		c := o.cfg.Shared.commitment(o.domain(), s, encoded, o.cfg.Verified)
+		if c == nil || c.Epoch != o.head.DirEpoch {
 			return // a server may show statements that no block holds
 		}
 		for e := c.Epoch - min(c.Epoch, 3); e < c.Epoch; e++ {

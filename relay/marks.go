@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"io/fs"
+	"maps"
 	"path/filepath"
 	"slices"
 
@@ -27,17 +28,27 @@ type markKey struct {
 	label statement.Label
 }
 
+// marksAhead is how many sequences above one that is signed are marked with it: the
+// next few then need no write. What a stop leaves of them is a gap, which is legal.
+const marksAhead = 16
+
+// markedTogether are what a relay signs in each epoch. Who marks one for an epoch
+// marks both, in one write.
+var markedTogether = [...]statement.Label{statement.LabelHeartbeat, statement.LabelCommitment}
+
 // marks are the highest sequences signed, per fork and label, of one genesis.
-// They are on disk before a signature exists. They guard against a relay's own
-// mistakes; against a restored backup the rule of epochs does (docs/spec/relay.md).
+// On disk is that or more before a signature exists. They guard against a relay's
+// own mistakes; against a restored backup the rule of epochs does
+// (docs/spec/relay.md).
 type marks struct {
 	dir     string // "" keeps them in memory
 	genesis chain.Hash
 	high    map[markKey]statement.Sequence
+	kept    map[markKey]statement.Sequence // on disk: at least high
 }
 
 func loadMarks(dir string, genesis chain.Hash) (*marks, error) {
-	m := &marks{dir: dir, genesis: genesis, high: make(map[markKey]statement.Sequence)}
+	m := &marks{dir: dir, genesis: genesis, high: make(map[markKey]statement.Sequence), kept: make(map[markKey]statement.Sequence)}
 	if dir == "" {
 		return m, nil
 	}
@@ -55,6 +66,7 @@ func loadMarks(dir string, genesis chain.Hash) (*marks, error) {
 	for range r.Count(maxMarks, 13) {
 		k := markKey{r.Uint32(), statement.Label(r.Uint8())}
 		m.high[k] = statement.Sequence(r.Uint64())
+		m.kept[k] = m.high[k]
 	}
 	if err := r.Done(); err != nil || version != 1 {
 		return nil, fmt.Errorf("%w: %s: version %d: %v", ErrKeyFile, marksFile, version, err)
@@ -97,11 +109,32 @@ func (m *marks) raise(fork uint32, l statement.Label, seq statement.Sequence) er
 		return nil
 	}
 	m.high[k] = seq
-	if m.dir == "" {
+	if kept, any := m.kept[k]; m.dir == "" || any && kept >= seq {
 		return nil
 	}
-	keys := make([]markKey, 0, len(m.high))
-	for k := range m.high {
+	kept := maps.Clone(m.kept)
+	kept[k] = ahead(seq)
+	if slices.Contains(markedTogether[:], l) {
+		for _, l := range markedTogether {
+			k, from := markKey{fork, l}, statement.NewSequence(seq.Epoch(), 0)
+			kept[k] = max(kept[k], ahead(max(from, m.high[k])))
+		}
+	}
+	if err := m.save(kept); err != nil {
+		return fmt.Errorf("save marks: %w", err)
+	}
+	m.kept = kept
+	return nil
+}
+
+// ahead is the mark that is set for seq, of the same epoch.
+func ahead(seq statement.Sequence) statement.Sequence {
+	return min(seq+marksAhead, statement.NewSequence(seq.Epoch()+1, 0)-1)
+}
+
+func (m *marks) save(kept map[markKey]statement.Sequence) error {
+	keys := make([]markKey, 0, len(kept))
+	for k := range kept {
 		keys = append(keys, k)
 	}
 	slices.SortFunc(keys, func(a, b markKey) int {
@@ -113,10 +146,7 @@ func (m *marks) raise(fork uint32, l statement.Label, seq statement.Sequence) er
 	for _, k := range keys {
 		b = wire.AppendUint32(b, k.fork)
 		b = append(b, byte(k.label))
-		b = wire.AppendUint64(b, uint64(m.high[k]))
+		b = wire.AppendUint64(b, uint64(kept[k]))
 	}
-	if err := durable.WriteFile(filepath.Join(m.dir, marksFile), b, 0o600); err != nil {
-		return fmt.Errorf("save marks: %w", err)
-	}
-	return nil
+	return durable.WriteFile(filepath.Join(m.dir, marksFile), b, 0o600)
 }

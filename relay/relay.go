@@ -322,8 +322,8 @@ type Relay struct {
 	reports   chan report   // of links, to the owner of the state
 	mailing   chan struct{} // a token for each mailbox command under way here
 	passing   *passing      // transactions of strangers
-	commands  chan command  // of clients, to the mailers
-	copies    chan copied   // of members, to the mailers
+	commands  chan *command // of clients, to the mailers
+	copies    chan *copied  // of members, to the mailers
 	stores    *stores
 	members   *members
 	asking    *asking

@@ -121,6 +121,16 @@ func (r *Relay) signReceipt(x statement.Receipt) []byte {
 	return r.cfg.Signer.Sign(d, statement.LabelReceipt, 0, x.Encode()).Encode()
 }
 
+// idleEpochs is for how many epochs a link without traffic stays open. Each epoch's
+// probes go other ways: with short epochs the links of too many would stay open, in
+// the end to everyone, and with fewer nearly each packet would open one.
+const idleEpochs = 6
+
+// idleLink is after how long an idle link is closed.
+func idleLink(epoch chain.Duration) time.Duration {
+	return max(time.Second, min(2*time.Minute, idleEpochs*time.Duration(epoch)*time.Millisecond))
+}
+
 // serve listens and works. When it returns, every goroutine has ended and every
 // packet is accounted for.
 func (r *Relay) serve(ctx context.Context, o *owner) error {
@@ -137,9 +147,9 @@ func (r *Relay) serve(ctx context.Context, o *owner) error {
 	r.delay = newDelayQueue(r.cfg.Delayed)
 	r.queue, r.self = newFairQueue(r.cfg.Queue), newLane()
 	r.mailing = make(chan struct{}, r.cfg.Mailers)
-	r.commands = make(chan command, r.cfg.Mailers)
+	r.commands = make(chan *command, r.cfg.Mailers)
 	r.members = newMembers(BodySize(r.cfg.Core))
-	r.copies = make(chan copied, r.members.limit)
+	r.copies = make(chan *copied, r.members.limit)
 	r.asking, r.talk, r.errands = newAsking(), newTalk(), newErrands()
 	r.frameRoom = link.MaxData(BodySize(r.cfg.Core)) - mail.SwarmOverhead
 	r.acksPerFrame = min(mail.MaxAcks, r.frameRoom/mail.AckSize)
@@ -152,10 +162,7 @@ func (r *Relay) serve(ctx context.Context, o *owner) error {
 
 	pool := r.cfg.Links
 	if pool.IdleTimeout == 0 {
-		// Each epoch's probes go other ways: with short epochs the links of
-		// several would stay open, in the end to everyone.
-		half := time.Duration(r.params.EpochLength/2) * time.Millisecond
-		pool.IdleTimeout = max(time.Second, min(2*time.Minute, half))
+		pool.IdleTimeout = idleLink(r.params.EpochLength)
 	}
 	pool.Self, pool.Stats = r.id, &r.stats
 	pool.OnOpen = func(l *link.Link) {
@@ -215,7 +222,7 @@ func (r *Relay) serve(ctx context.Context, o *owner) error {
 		select {
 		case c := <-r.commands:
 			r.count.answersLost.Add(uint64(len(c.cmd.Replies)))
-			r.free(c)
+			r.free(*c)
 			continue
 		case c := <-r.copies:
 			r.members.end(c.from)

@@ -17,7 +17,7 @@ import (
 type Shared struct {
 	nets        memo[netKey, *probe.Net]
 	voters      memo[votersKey, *voters]
-	commitments memo[chain.Hash, *statement.Commitment]
+	commitments memo[spokenKey, *statement.Commitment]
 }
 
 // How much of each a Shared keeps: that of a few epochs, and of a large network's
@@ -76,20 +76,29 @@ func (s *Shared) votersOn(list *directory.List, seed chain.Hash, size int) func(
 	}
 }
 
-// commitment is statement.DecodeCommitment, nil for what is none. It is shared:
-// nobody changes it.
-func (s *Shared) commitment(body []byte) *statement.Commitment {
-	decode := func() *statement.Commitment {
-		c, err := statement.DecodeCommitment(body)
-		if err != nil {
+// spokenKey is an encoded statement by the place where its bytes are, which nobody
+// changes: relays whose feeds read a block once get the same ones. The key keeps
+// them there.
+type spokenKey struct {
+	domain statement.Domain
+	first  *byte
+	length int
+}
+
+// commitment is the commitment that st makes, nil for what is none or is not
+// signed in the domain. encoded is st's encoding. It is shared: nobody changes it.
+func (s *Shared) commitment(d statement.Domain, st statement.Statement, encoded []byte, known *statement.Verified) *statement.Commitment {
+	read := func() *statement.Commitment {
+		c, err := statement.DecodeCommitment(st.Body)
+		if err != nil || known.Statement(d, st) != nil {
 			return nil
 		}
 		return &c
 	}
-	if s == nil {
-		return decode()
+	if s == nil || len(encoded) == 0 {
+		return read()
 	}
-	return s.commitments.get(chain.SHA256(body), sharedCommitments, decode)
+	return s.commitments.get(spokenKey{d, &encoded[0], len(encoded)}, sharedCommitments, read)
 }
 
 // memo keeps the newest results of a function, each made once. The zero value is

@@ -1,6 +1,7 @@
 package relay
 
 import (
+	"crypto/ed25519"
 	"slices"
 	"sync"
 	"sync/atomic"
@@ -71,13 +72,36 @@ func TestSharedVoters(t *testing.T) {
 }
 
 func TestSharedCommitment(t *testing.T) {
+	d := statement.Domain{Genesis: chain.Hash{3}, Fork: 1}
+	key := ed25519.NewKeyFromSeed(make([]byte, ed25519.SeedSize))
+	sign := func(d statement.Domain, body []byte) (statement.Statement, []byte) {
+		s := statement.Sign(d, key, statement.LabelCommitment, statement.NewSequence(7, 1), body)
+		return s, s.Encode()
+	}
 	body := statement.Commitment{Epoch: 7, Depth: 4, Root: chain.Hash{9}}.Encode()
-	s := NewShared()
-	first := s.commitment(body)
-	if first == nil || first.Epoch != 7 || first.Root != (chain.Hash{9}) || s.commitment(slices.Clone(body)) != first {
+	good, encoded := sign(d, body)
+	s, known := NewShared(), statement.NewVerified()
+	first := s.commitment(d, good, encoded, known)
+	if first == nil || first.Epoch != 7 || first.Root != (chain.Hash{9}) || s.commitment(d, good, encoded, known) != first {
 		t.Fatalf("%+v", first)
 	}
-	if (*Shared)(nil).commitment(body) == nil || s.commitment(body[1:]) != nil || s.commitment(nil) != nil {
-		t.Fatal("what is none was taken for a commitment, or one was not")
+	for name, who := range map[string]*Shared{"shared": s, "alone": nil} {
+		if c := who.commitment(d, good, slices.Clone(encoded), known); c == nil || c.Root != first.Root {
+			t.Errorf("%s: the same bytes elsewhere: %+v", name, c)
+		}
+		other := d
+		other.Fork++
+		if who.commitment(other, good, encoded, known) != nil {
+			t.Errorf("%s: taken on another fork", name)
+		}
+		short, e := sign(d, body[1:])
+		if who.commitment(d, short, e, known) != nil {
+			t.Errorf("%s: what is none was taken", name)
+		}
+		forged, _ := sign(d, body)
+		forged.Sig[0] ^= 1
+		if who.commitment(d, forged, forged.Encode(), known) != nil {
+			t.Errorf("%s: a forged one was taken", name)
+		}
 	}
 }

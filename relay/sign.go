@@ -208,7 +208,7 @@ func (o *owner) published(encoded []byte) {
 	if err != nil || s.Fork != o.head.Fork {
 		return
 	}
-	o.learn(s)
+	o.learn(s, encoded)
 	if s.Node != o.id {
 		switch s.Label {
 		case statement.LabelDescriptor:

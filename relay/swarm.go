@@ -61,14 +61,14 @@ func (r *Relay) onSwarm(l *link.Link, data []byte) {
 	}
 }
 
-func (r *Relay) copied(from chain.NodeID, data []byte) copied {
+func (r *Relay) copied(from chain.NodeID, data []byte) *copied {
 	buf := r.buffers.Get().(*[]byte)
 	n := copy(*buf, data)
-	return copied{from, buf, (*buf)[:n]}
+	return &copied{from, buf, (*buf)[:n]}
 }
 
 // carry works on a frame of a member.
-func (r *Relay) carry(c copied) {
+func (r *Relay) carry(c *copied) {
 	end := func() {
 		r.buffers.Put(c.buf)
 		r.members.end(c.from)

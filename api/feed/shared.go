@@ -27,8 +27,8 @@ type Shared struct {
 
 	mu     sync.Mutex
 	lists  map[listKey]*shelf
-	order  []listKey    // of lists, oldest first
-	blocks []parsedData // the newest, oldest first
+	order  []listKey     // of lists, oldest first
+	blocks []*parsedData // the newest, oldest first
 }
 
 // parsedData is an event and the bytes that it was parsed from.
@@ -103,17 +103,18 @@ func (s *Shared) block(data []byte) (parsed, error) {
 	if len(s.blocks) == sharedBlocks {
 		s.blocks = slices.Delete(s.blocks, 0, 1)
 	}
-	s.blocks = append(s.blocks, parsedData{bytes.Clone(data), e})
+	s.blocks = append(s.blocks, &parsedData{bytes.Clone(data), e})
 	return e, nil
 }
 
 // parsed finds an event by its bytes: nearly all that are compared differ in
 // length, or in their first few.
 func (s *Shared) parsed(data []byte) (parsed, bool) {
+	var kept [sharedBlocks]*parsedData
 	s.mu.Lock()
-	kept := slices.Clone(s.blocks)
+	n := copy(kept[:], s.blocks)
 	s.mu.Unlock()
-	for _, k := range slices.Backward(kept) {
+	for _, k := range slices.Backward(kept[:n]) {
 		if bytes.Equal(k.data, data) {
 			return k.parsed, true
 		}

@@ -79,11 +79,15 @@ type Domain struct {
 
 // message is what is signed: length-prefixed label, version, genesis, fork, body.
 func (d Domain) message(l Label, body []byte) []byte {
-	b := wire.AppendString(make([]byte, 0, 96+len(body)), labels[l])
-	b = append(b, Version)
-	b = append(b, d.Genesis[:]...)
-	b = wire.AppendUint32(b, d.Fork)
-	return append(b, body...)
+	return append(d.appendHead(make([]byte, 0, headMost+len(body)), l), body...)
+}
+
+// headMost is the room for what stands before the body of a message.
+const headMost = 96
+
+func (d Domain) appendHead(b []byte, l Label) []byte {
+	b = append(wire.AppendString(b, labels[l]), Version)
+	return wire.AppendUint32(append(b, d.Genesis[:]...), d.Fork)
 }
 
 // SignRaw signs body under label with a node's identity key.
@@ -140,10 +144,15 @@ type Statement struct {
 const MaxBody = 1 << 14
 
 func (s Statement) signed() []byte {
-	b := make([]byte, 0, 44+len(s.Body))
-	b = append(b, s.Node[:]...)
-	b = wire.AppendUint64(b, uint64(s.Sequence))
-	return wire.AppendBytes(b, s.Body)
+	return append(s.appendFront(make([]byte, 0, signedFront+len(s.Body))), s.Body...)
+}
+
+// signedFront is the length of what is signed before the body.
+const signedFront = 44
+
+func (s Statement) appendFront(b []byte) []byte {
+	b = wire.AppendUint64(append(b, s.Node[:]...), uint64(s.Sequence))
+	return wire.AppendUint32(b, uint32(len(s.Body)))
 }
 
 // Sign makes the statement of the node that key belongs to.

@@ -10,7 +10,6 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
-	"runtime/debug"
 	"strings"
 	"syscall"
 	"time"
@@ -143,7 +142,13 @@ step makes relays fail, cheat and come back.`,
 // up runs a devnet in this process until ctx ends. One that did not come up
 // leaves the folder as it was.
 func (a *app) up(ctx context.Context, spec devnet.Spec, processes, fresh bool) error {
-	debug.SetGCPercent(devnet.GCPercent)
+	ctx, stop := context.WithCancel(ctx)
+	defer stop()
+	here := spec.Relays
+	if processes {
+		here = 0
+	}
+	go devnet.Collect(ctx, here)
 	dir, err := filepath.Abs(spec.Dir)
 	if err != nil {
 		return err

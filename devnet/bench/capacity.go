@@ -9,7 +9,6 @@ import (
 	"io"
 	"os"
 	"runtime"
-	"runtime/debug"
 	"strconv"
 	"strings"
 	"time"
@@ -273,12 +272,14 @@ func (c capacityOrder) start(ctx context.Context) (*devnet.Network, error) {
 // RunCapacityNetwork runs a network as the first line on in says and answers
 // each line with its state, until in ends.
 func RunCapacityNetwork(ctx context.Context, in io.Reader, out io.Writer) error {
-	debug.SetGCPercent(devnet.GCPercent)
 	orders, answers := json.NewDecoder(in), json.NewEncoder(out)
 	var c capacityOrder
 	if err := orders.Decode(&c); err != nil {
 		return fmt.Errorf("read an order: %w", err)
 	}
+	ctx, stop := context.WithCancel(ctx)
+	defer stop()
+	go devnet.Collect(ctx, c.Relays)
 	n, err := c.start(ctx)
 	if err != nil {
 		return answers.Encode(capacityState{Error: err.Error()})

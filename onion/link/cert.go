@@ -3,10 +3,12 @@ package link
 import (
 	"crypto/ed25519"
 	"crypto/rand"
+	"crypto/sha256"
 	"crypto/tls"
 	"crypto/x509"
 	"fmt"
 	"math/big"
+	"sync"
 	"time"
 
 	"tunic/chain"
@@ -49,10 +51,53 @@ func certIdentity(certs []*x509.Certificate) (id chain.NodeID, err error) {
 	if len(c.Raw) > maxCertificate {
 		return id, fmt.Errorf("%w: certificate of %d bytes", ErrIdentity, len(c.Raw))
 	}
-	if err := c.CheckSignature(c.SignatureAlgorithm, c.RawTBSCertificate, c.Signature); err != nil {
+	err = selfSignatures.once(sha256.Sum256(c.Raw), func() error {
+		return c.CheckSignature(c.SignatureAlgorithm, c.RawTBSCertificate, c.Signature)
+	})
+	if err != nil {
 		return id, fmt.Errorf("%w: certificate is not signed by its own key", ErrIdentity)
 	}
 	return chain.NodeID(key), nil
+}
+
+// selfSignatures are those of this process's peers: a node's certificate is the
+// same at each link, and says nothing but what its bytes say.
+var selfSignatures checked
+
+// checked remembers by their hashes which certificates passed.
+type checked struct {
+	mu         sync.Mutex
+	young, old map[[sha256.Size]byte]struct{}
+}
+
+// checkedMost bounds each of its two generations.
+const checkedMost = 4096
+
+// once is what check says, which is not asked again soon after it said nil.
+func (c *checked) once(id [sha256.Size]byte, check func() error) error {
+	if c.knows(id) {
+		return nil
+	}
+	if err := check(); err != nil {
+		return err
+	}
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if c.young == nil || len(c.young) >= checkedMost {
+		c.young, c.old = make(map[[sha256.Size]byte]struct{}), c.young
+	}
+	c.young[id] = struct{}{}
+	return nil
+}
+
+func (c *checked) knows(id [sha256.Size]byte) bool {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	_, ok := c.young[id]
+	if !ok {
+		_, ok = c.old[id]
+	}
+	return ok
 }
 
 // serverConfig accepts clients without a certificate and nodes with theirs.

@@ -77,7 +77,7 @@ func (p *Pool) dial(pe *peer, endpoint string) {
 				p.giveUp(pe, DialFailed)
 				return
 			}
-			p.run(l)
+			p.wg.Go(func() { p.run(l) }) // this goroutine's stack has grown with the handshake
 			return
 		}
 		if p.failed(pe, start, errors.Is(err, ErrIdentity)) {

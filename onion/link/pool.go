@@ -38,8 +38,10 @@ type PoolConfig struct {
 	// so for accepted links, whose dialer should have closed them (10 min).
 	IdleTimeout, AcceptIdleTimeout time.Duration
 
-	// MaxLinks bounds the open links (4096), MaxAnonymous those among them
-	// from clients and from nodes that the resolver does not know (1024).
+	// MaxLinks bounds the open links (4096): where there are so many, a new one
+	// with a node that the resolver knows takes the place of the quietest such.
+	// MaxAnonymous bounds those among them from clients and from other nodes
+	// (1024).
 	MaxLinks, MaxAnonymous int
 	// AnonymousRate is how many frames a second an anonymous link may send
 	// (50), AnonymousBurst how many at once (200). What exceeds it is dropped;
@@ -146,6 +148,7 @@ type Pool struct {
 	peers     map[chain.NodeID]*peer
 	links     map[*Link]struct{}
 	anonymous int // among links
+	leaving   int // among links, to make room for others
 	serial    uint64
 	pending   int // frames, over all peers
 	listeners map[Listener]struct{}

@@ -273,6 +273,42 @@ func TestPoolOutsideTheLimits(t *testing.T) {
 	})
 }
 
+// Where there is no room for one more link, that with a listed node on which
+// nothing has passed for longest makes room; clients make none.
+func TestPoolMakesRoom(t *testing.T) {
+	both(t, link.Limits{}, func(t *testing.T, n *network) {
+		var b book
+		tg, idg := n.node(t)
+		guard := join(t, tg, idg, &b, n.any, link.PoolConfig{MaxLinks: 3, PuzzleAbove: -1})
+		client := join(t, n.client(t), chain.NodeID{}, &b, "", link.PoolConfig{})
+		client.Send(idg, packet(0))
+		eventually(t, "client in", func() bool { _, a := guard.Count(); return a == 1 })
+		const relays = 6
+		var others []*member
+		for i := range relays {
+			tr, id := n.node(t)
+			others = append(others, join(t, tr, id, &b, n.any, link.PoolConfig{}))
+			if i%2 == 0 { // either side may open it
+				others[i].Send(idg, packet(1))
+			} else {
+				guard.Send(id, packet(1))
+			}
+			eventually(t, "link to the new one", func() bool { return guard.Connected(id) })
+			eventually(t, "and to one before", func() bool { return count(guard.Pool) == min(3, 2+i) })
+		}
+		if !guard.Connected(others[relays-1].id) || !guard.Connected(others[relays-2].id) || guard.Connected(others[0].id) {
+			t.Error("another than the oldest of the quiet links made room")
+		}
+		eventually(t, "packets", func() bool { return len(guard.packets()) == 1+relays/2 })
+		if _, a := guard.Count(); a != 1 || guard.Stats().Dropped(link.OverLimit) != 0 {
+			t.Errorf("%d clients left, %d links refused", a, guard.Stats().Dropped(link.OverLimit))
+		}
+		more := join(t, n.client(t), chain.NodeID{}, &b, "", link.PoolConfig{BackoffMin: time.Hour, BackoffMax: time.Hour})
+		more.Send(idg, packet(2))
+		eventually(t, "another client is refused", func() bool { return guard.Stats().Dropped(link.OverLimit) == 1 })
+	})
+}
+
 func TestPoolPuzzle(t *testing.T) {
 	both(t, link.Limits{}, func(t *testing.T, n *network) {
 		var b book

@@ -30,7 +30,7 @@ type Link struct {
 	frames  atomic.Uint64 // both ways
 	dropped atomic.Uint64
 
-	// Owned by the pool's sweep.
+	// Set by the pool's sweep, under pool.mu.
 	seen  uint64
 	quiet time.Duration
 
@@ -137,7 +137,11 @@ func (p *Pool) add(c Conn, dialed bool) (*Link, error) {
 	if p.closed {
 		return nil, ErrClosed
 	}
-	if len(p.links) >= p.cfg.MaxLinks || anonymous && p.anonymous >= p.cfg.MaxAnonymous {
+	full := len(p.links) >= p.cfg.MaxLinks
+	if full && known && !anonymous && p.leaving < displacing {
+		full = !p.displace()
+	}
+	if full || anonymous && p.anonymous >= p.cfg.MaxAnonymous {
 		p.cfg.Stats.drop(OverLimit, 1)
 		return nil, ErrLimit
 	}
@@ -157,6 +161,53 @@ func (p *Pool) add(c Conn, dialed bool) (*Link, error) {
 	}
 	p.cfg.Stats.opened.Add(1)
 	return l, nil
+}
+
+// displacing is how many links may be closing at once to make room for others.
+// So many may be open beyond MaxLinks for the moment that it takes.
+const displacing = 16
+
+// displace closes the link with a listed node on which nothing has passed for
+// longest, and reports whether there is one. Called with mu held.
+func (p *Pool) displace() bool {
+	var quietest *Link
+	for l := range p.links {
+		if l.anonymous || l.ours.Load() || quietest != nil && !l.quieter(quietest) {
+			continue
+		}
+		quietest = l
+	}
+	if quietest == nil {
+		return false
+	}
+	quietest.ours.Store(true)
+	p.leaving++
+	p.wg.Go(func() {
+		quietest.Close()
+		p.mu.Lock()
+		defer p.mu.Unlock()
+		p.leaving--
+	})
+	return true
+}
+
+// quieter reports whether l is the one of two links to give up: nothing has
+// passed on it for longer, or else it is the older. Called with the pool's mu
+// held.
+func (l *Link) quieter(than *Link) bool {
+	a, b := l.stillQuiet(), than.stillQuiet()
+	if a != b {
+		return a > b
+	}
+	return l.serial < than.serial
+}
+
+// stillQuiet is what the last sweep found, or -1 where a frame has passed since.
+func (l *Link) stillQuiet() time.Duration {
+	if l.frames.Load() != l.seen {
+		return -1
+	}
+	return l.quiet
 }
 
 // run lives as long as the link.

@@ -25,35 +25,38 @@ func (b *budget) give(n int) { b.used.Add(-int64(n)) }
 type batch struct{ b []byte }
 
 // sendQueue collects frames while the writer is busy with the batch before.
-// An idle link holds no buffer: batches come from a pool that all links share.
+// An idle link holds no buffer and no writer: batches come from a pool that all
+// links share, and so do writers.
 type sendQueue struct {
 	body   int
 	limit  int
 	budget *budget
 	pool   *sync.Pool
-	wake   chan struct{} // one token whenever the queue turns non-empty or closes
 
 	mu     sync.Mutex
 	cur    *batch
 	n      int
+	taken  bool // by a writer, which takes all that comes until there is nothing
 	closed bool
 }
 
 func newSendQueue(body int, lim Limits, bud *budget, pool *sync.Pool) *sendQueue {
-	return &sendQueue{body: body, limit: lim.QueueFrames, budget: bud, pool: pool, wake: make(chan struct{}, 1)}
+	return &sendQueue{body: body, limit: lim.QueueFrames, budget: bud, pool: pool}
 }
 
-func (q *sendQueue) put(f Frame) error {
+// put lets f wait. start says that the queue wants a writer, which is the
+// caller's to find: the queue goes by its having one.
+func (q *sendQueue) put(f Frame) (start bool, err error) {
 	if err := checkFrame(f, q.body); err != nil {
-		return err
+		return false, err
 	}
 	q.mu.Lock()
 	defer q.mu.Unlock()
 	if q.closed {
-		return ErrClosed
+		return false, ErrClosed
 	}
 	if q.n >= q.limit || !q.budget.take(FrameSize(q.body)) {
-		return ErrQueueFull
+		return false, ErrQueueFull
 	}
 	if q.cur == nil {
 		q.cur = q.pool.Get().(*batch)
@@ -61,22 +64,23 @@ func (q *sendQueue) put(f Frame) error {
 	b, err := AppendFrame(q.cur.b, f, q.body)
 	if err != nil {
 		q.budget.give(FrameSize(q.body))
-		return err
+		return false, err
 	}
 	q.cur.b = b
-	if q.n++; q.n == 1 {
-		q.signal()
-	}
-	return nil
+	q.n++
+	start = !q.taken
+	q.taken = true
+	return start, nil
 }
 
-// take returns everything that waits, nil if nothing does, and whether the
-// queue is closed.
-func (q *sendQueue) take() (*batch, bool) {
+// take returns everything that waits to the queue's writer; nil if nothing does,
+// and then the queue has no writer any more. closed says whether it is closed.
+func (q *sendQueue) take() (b *batch, closed bool) {
 	q.mu.Lock()
 	defer q.mu.Unlock()
-	b := q.cur
+	b = q.cur
 	q.cur, q.n = nil, 0
+	q.taken = b != nil
 	return b, q.closed
 }
 
@@ -86,11 +90,13 @@ func (q *sendQueue) release(b *batch) {
 	q.pool.Put(b)
 }
 
-func (q *sendQueue) close() {
+// close takes no more frames, and reports whether a writer has the queue: it then
+// sees that it is closed.
+func (q *sendQueue) close() (taken bool) {
 	q.mu.Lock()
+	defer q.mu.Unlock()
 	q.closed = true
-	q.signal()
-	q.mu.Unlock()
+	return q.taken
 }
 
 // discard closes the queue and returns how many frames it threw away.
@@ -103,11 +109,4 @@ func (q *sendQueue) discard() int {
 	n := len(b.b) / FrameSize(q.body)
 	q.release(b)
 	return n
-}
-
-func (q *sendQueue) signal() {
-	select {
-	case q.wake <- struct{}{}:
-	default:
-	}
 }

@@ -41,6 +41,7 @@ type TLS struct {
 	batches *sync.Pool
 	chunks  *sync.Pool
 	frames  *sync.Pool // of *[]byte, one frame each
+	writers writers
 }
 
 // NewTLS returns the transport of one identity.

@@ -12,7 +12,8 @@ import (
 	"tunic/chain"
 )
 
-// tlsConn is a link over TLS. One goroutine writes; the caller of Recv reads.
+// tlsConn is a link over TLS. A writer of the transport writes while frames wait;
+// the caller of Recv reads.
 type tlsConn struct {
 	raw   *chunkConn
 	sec   *tls.Conn
@@ -20,6 +21,7 @@ type tlsConn struct {
 	known bool
 	q     *sendQueue
 	stats *Stats
+	by    *writers
 
 	// Owned by the caller of Recv.
 	size int
@@ -29,9 +31,8 @@ type tlsConn struct {
 	head [1]byte // what a link waits for without a buffer
 	free *sync.Pool
 
-	dead    chan struct{} // closed by abort
-	kill    sync.Once
-	written chan struct{} // closed when the writer has ended
+	over    sync.Once
+	written chan struct{} // closed when nothing is written any more
 }
 
 func (t *TLS) newConn(raw *chunkConn, sec *tls.Conn, peer chain.NodeID, known bool) *tlsConn {
@@ -41,50 +42,61 @@ func (t *TLS) newConn(raw *chunkConn, sec *tls.Conn, peer chain.NodeID, known bo
 		stats:   t.cfg.Stats,
 		size:    FrameSize(t.cfg.BodySize),
 		free:    t.frames,
-		dead:    make(chan struct{}),
+		by:      &t.writers,
 		written: make(chan struct{}),
 	}
-	go c.write()
+	c.by.enter()
 	return c
 }
 
 func (c *tlsConn) Peer() (chain.NodeID, bool) { return c.peer, c.known }
 
-func (c *tlsConn) Send(f Frame) error { return c.q.put(f) }
+func (c *tlsConn) Send(f Frame) error {
+	start, err := c.q.put(f)
+	if start {
+		c.by.write(c)
+	}
+	return err
+}
 
 func (c *tlsConn) Close() error {
-	c.q.close()
+	taken := c.q.close()
 	c.raw.finishWithin(closeGrace)
+	if !taken {
+		c.end()
+	}
 	<-c.written
 	return nil
 }
 
 // abort closes without a grace.
 func (c *tlsConn) abort() {
-	c.kill.Do(func() {
-		close(c.dead)
-		c.q.close()
+	taken := c.q.close()
+	c.raw.Close()
+	if !taken {
+		c.end()
+	}
+}
+
+// end is what comes after the last write.
+func (c *tlsConn) end() {
+	c.over.Do(func() {
 		c.raw.Close()
+		c.stats.drop(Unsent, c.q.discard())
+		c.by.leave()
+		close(c.written)
 	})
 }
 
+// write writes what waits. The writer that has the queue calls it.
 func (c *tlsConn) write() {
-	defer close(c.written)
-	defer func() {
-		c.abort()
-		c.stats.drop(Unsent, c.q.discard())
-	}()
 	for {
 		b, closed := c.q.take()
 		if b == nil {
 			if closed {
-				return
+				c.end()
 			}
-			select {
-			case <-c.q.wake:
-			case <-c.dead:
-			}
-			continue
+			return
 		}
 		err := c.raw.gather(func() error {
 			_, err := c.sec.Write(b.b)
@@ -95,6 +107,7 @@ func (c *tlsConn) write() {
 		}
 		c.q.release(b)
 		if err != nil {
+			c.end()
 			return
 		}
 	}

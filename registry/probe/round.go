@@ -18,6 +18,7 @@ type Round struct {
 	reveals []*revealed
 	opened  []bool
 	shown   []bool // some layer was opened validly
+	scratch []byte // what open asks, while it asks
 }
 
 // committed is a node's root; of depth 0 there is none.
@@ -99,8 +100,7 @@ func (r *Round) open(at int, o *statement.Opening) {
 	root := r.roots[at]
 	// What is asked is all that the answer depends on, of fixed lengths but for
 	// the two lists, whose lengths stand first.
-	q := make([]byte, 0, 96+len(o.Opened)*(13+statement.TagSize)+len(o.Siblings)*32)
-	q = append(append(append(q, "opening"...), root.root[:]...), root.depth)
+	q := append(append(append(r.scratch[:0], "opening"...), root.root[:]...), root.depth)
 	q = wire.AppendUint32(wire.AppendUint32(append(q, o.Salt[:]...), uint32(len(o.Opened))), uint32(len(o.Siblings)))
 	for _, x := range o.Opened {
 		tag, ok := r.tagOf(at, x)
@@ -112,6 +112,7 @@ func (r *Round) open(at int, o *statement.Opening) {
 	for i := range o.Siblings {
 		q = append(q, o.Siblings[i][:]...)
 	}
+	r.scratch = q
 	if !r.known.Once(chain.SHA256(q), func() bool {
 		return verifyOpening(root.root, root.depth, o, func(x statement.Opened) (*[statement.TagSize]byte, bool) { return r.tagOf(at, x) }) == nil
 	}) {
@@ -171,7 +172,13 @@ func (r *Round) Layers(node chain.NodeID) []Layer {
 // says nothing of who sent it: it counts against that node alone.
 func (r *Round) Tally() *Tally {
 	kept := make([]bool, len(r.reveals))
-	var trials []trial
+	most := 0
+	for _, v := range r.reveals {
+		if v != nil {
+			most += len(v.routes) * statement.ProbeLayers
+		}
+	}
+	trials := make([]trial, 0, most)
 	for p, v := range r.reveals {
 		if v == nil || r.forged(v) {
 			continue
