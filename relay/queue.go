@@ -120,6 +120,17 @@ const (
 // put lets a packet wait for a worker. Where the lane is full, it waits for room
 // itself if it may: the link is not read meanwhile, and its sender slows down.
 func (q *fairQueue) put(l *lane, packet *[]byte, class int, wait bool) verdict {
+	v, wake := q.enter(l, packet, class, wait)
+	if wake {
+		q.work.Signal()
+	}
+	return v
+}
+
+// enter is put; wake says that a worker rests. Nobody is woken under the lock: the
+// system may give the processor to who wakes up, and all others would wait for the
+// lock.
+func (q *fairQueue) enter(l *lane, packet *[]byte, class int, wait bool) (v verdict, wake bool) {
 	q.mu.Lock()
 	defer q.mu.Unlock()
 	if l.in == idle {
@@ -127,7 +138,7 @@ func (q *fairQueue) put(l *lane, packet *[]byte, class int, wait bool) verdict {
 	}
 	for !q.closed && l.n >= q.most(l) {
 		if !wait {
-			return full
+			return full, false
 		}
 		if l.room == nil {
 			l.room = sync.NewCond(&q.mu)
@@ -136,7 +147,7 @@ func (q *fairQueue) put(l *lane, packet *[]byte, class int, wait bool) verdict {
 		l.room.Wait()
 	}
 	if q.closed {
-		return stopped
+		return stopped, false
 	}
 	l.push(packet)
 	c := &q.classes[l.class]
@@ -145,10 +156,7 @@ func (q *fairQueue) put(l *lane, packet *[]byte, class int, wait bool) verdict {
 		l.in, l.credit = fresh, l.share()
 		c.fresh.push(l)
 	}
-	if q.resting > 0 {
-		q.work.Signal()
-	}
-	return queued
+	return queued, q.resting > 0
 }
 
 func (l *lane) push(packet *[]byte) {
@@ -195,6 +203,15 @@ func (l *lane) judge(junk bool) {
 // queue is closed. The caller passes what it took before, and whether that was
 // junk.
 func (q *fairQueue) take(before *lane, junk bool) (*lane, *[]byte, bool) {
+	l, packet, room := q.leave(before, junk)
+	if room {
+		l.room.Signal()
+	}
+	return l, packet, l != nil
+}
+
+// leave is take; room says that the link's reader may go on.
+func (q *fairQueue) leave(before *lane, junk bool) (l *lane, packet *[]byte, room bool) {
 	q.mu.Lock()
 	defer q.mu.Unlock()
 	if before != nil {
@@ -202,11 +219,11 @@ func (q *fairQueue) take(before *lane, junk bool) (*lane, *[]byte, bool) {
 	}
 	for !q.closed {
 		if l, packet := q.next(); l != nil {
-			if l.low >= l.n {
+			room := l.low >= l.n
+			if room {
 				l.low = -1
-				l.room.Signal()
 			}
-			return l, packet, true
+			return l, packet, room
 		}
 		q.resting++
 		q.work.Wait()

@@ -318,6 +318,7 @@ type Relay struct {
 	clients   *clients
 	hellos    *hellos
 	queue     *fairQueue
+	atOnce    atOnce
 	self      *lane         // of what this node sends to itself
 	reports   chan report   // of links, to the owner of the state
 	mailing   chan struct{} // a token for each mailbox command under way here

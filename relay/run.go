@@ -146,6 +146,7 @@ func (r *Relay) serve(ctx context.Context, o *owner) error {
 	r.hellos = newHellos()
 	r.delay = newDelayQueue(r.cfg.Delayed)
 	r.queue, r.self = newFairQueue(r.cfg.Queue), newLane()
+	r.atOnce = newAtOnce(r.cfg.Workers)
 	r.mailing = make(chan struct{}, r.cfg.Mailers)
 	r.commands = make(chan *command, r.cfg.Mailers)
 	r.members = newMembers(BodySize(r.cfg.Core))
@@ -212,6 +213,7 @@ func (r *Relay) serve(ctx context.Context, o *owner) error {
 	}
 	stop()
 	r.queue.close(func(buf *[]byte) { r.drop(DropStopped, buf) }) // links that wait for it go on
+	r.atOnce.close()
 	r.wg.Wait()
 	r.mailers.Wait()
 	r.mail.Drain()

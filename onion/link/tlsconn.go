@@ -52,17 +52,31 @@ func (t *TLS) newConn(raw *chunkConn, sec *tls.Conn, peer chain.NodeID, known bo
 func (c *tlsConn) Peer() (chain.NodeID, bool) { return c.peer, c.known }
 
 func (c *tlsConn) Send(f Frame) error {
-	start, err := c.q.put(f)
+	b, start, err := c.q.put(f)
+	if b != nil {
+		var rest, over bool
+		rest, err := c.raw.try(func() error {
+			_, err := c.sec.Write(b.b)
+			return err
+		})
+		if err != nil {
+			c.stats.drop(Unsent, len(b.b)/c.size)
+			c.abort()
+		}
+		if start, over = c.q.sent(b, rest); over {
+			c.end()
+		}
+	}
 	if start {
 		c.by.write(c)
 	}
-	return err
+	return err // of one that was queued and lost, as others are whose link fails, none
 }
 
 func (c *tlsConn) Close() error {
-	taken := c.q.close()
+	held := c.q.close()
 	c.raw.finishWithin(closeGrace)
-	if !taken {
+	if !held {
 		c.end()
 	}
 	<-c.written
@@ -71,9 +85,9 @@ func (c *tlsConn) Close() error {
 
 // abort closes without a grace.
 func (c *tlsConn) abort() {
-	taken := c.q.close()
+	held := c.q.close()
 	c.raw.Close()
-	if !taken {
+	if !held {
 		c.end()
 	}
 }
@@ -91,21 +105,29 @@ func (c *tlsConn) end() {
 // write writes what waits. The writer that has the queue calls it.
 func (c *tlsConn) write() {
 	for {
-		b, closed := c.q.take()
-		if b == nil {
+		b, rest, closed := c.q.take()
+		if b == nil && !rest {
 			if closed {
 				c.end()
 			}
 			return
 		}
-		err := c.raw.gather(func() error {
-			_, err := c.sec.Write(b.b)
-			return err
-		}, len(b.b))
-		if err != nil {
-			c.stats.drop(Unsent, len(b.b)/c.size)
+		var err error
+		if rest {
+			err = c.raw.finish()
 		}
-		c.q.release(b)
+		if b != nil {
+			if err == nil {
+				err = c.raw.gather(func() error {
+					_, err := c.sec.Write(b.b)
+					return err
+				}, len(b.b))
+			}
+			if err != nil {
+				c.stats.drop(Unsent, len(b.b)/c.size)
+			}
+			c.q.release(b)
+		}
 		if err != nil {
 			c.end()
 			return
