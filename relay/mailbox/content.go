@@ -96,8 +96,8 @@ func (l *Level) collect() {
 				err = nil // all of it was deleted meanwhile
 			}
 			l.mu.Lock()
-			if f := l.segments.sizes[n]; f != nil && !l.closing && err == nil {
-				f.keep = true // what it has cannot be read: it is not tried again
+			if !l.closing && err == nil {
+				l.segments.spare(n) // where it is left, what it has cannot be read
 			}
 			if n, ok = l.segments.sparse(); !ok || l.closing || err != nil {
 				l.collecting, ok = false, false
@@ -140,9 +140,9 @@ func (l *Level) empty(n uint64) error {
 
 var errClosing = errors.New("the store is being closed")
 
-// move writes contents anew that stand at spots, but for those that have gone or
+// move writes contents anew that stand at from, but for those that have gone or
 // been replaced since they were read.
-func (l *Level) move(rows []Row, spots []spot) error {
+func (l *Level) move(rows []Row, from []spot) error {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	if l.closing {
@@ -155,12 +155,16 @@ func (l *Level) move(rows []Row, spots []spot) error {
 		if err != nil {
 			return err
 		}
-		if ok && at == spots[i] {
+		if ok && at == from[i] {
 			still, old = append(still, r), append(old, at)
 		}
 	}
 	if len(still) == 0 {
 		return nil
 	}
-	return l.write(still, old)
+	spots, err := l.contents(still)
+	if err != nil {
+		return err
+	}
+	return l.write(still, spots, old)
 }

@@ -16,9 +16,10 @@ const heardShare = 16
 // deletion for as long as somebody may ask for the item.
 func (m *Mailbox) remove(d *mail.Delete, done func(Outcome)) bool {
 	deleter := mail.Deleter(d.Token)
-	code := mail.CodeNone
+	var code mail.Code
 	var gone []mail.Tombstone
-	m.enqueue(func(t *txn) {
+	m.enqueue(false, func(t *txn) {
+		code = mail.CodeNone
 		switch gone = m.erase(t, deleter, d.Token); {
 		case len(gone) > 0, t.get(tokenKey(deleter)) != nil:
 			code = mail.CodeDeleted
@@ -84,8 +85,10 @@ func (m *Mailbox) Bury(now chain.Time, g mail.Tombstone, done func(Outcome)) boo
 		return say(done, refuse(mail.CodeStale))
 	}
 	deleter := mail.Deleter(g.Token)
-	code, more := mail.CodeAccepted, false
-	m.enqueue(func(t *txn) {
+	var code mail.Code
+	more := false
+	m.enqueue(false, func(t *txn) {
+		code, more = mail.CodeAccepted, false
 		switch s, ok := t.state(g.Mailbox, g.Item); {
 		case ok && s.state == mail.RowDeleted:
 		case ok:
@@ -94,7 +97,7 @@ func (m *Mailbox) Bury(now chain.Time, g mail.Tombstone, done func(Outcome)) boo
 				return
 			}
 			more = len(m.erase(t, deleter, g.Token)) > 0
-		case m.room <= 0, m.heard+t.heard >= m.cfg.MaxItems/heardShare:
+		case t.room <= 0, t.base.heard+t.heard >= m.cfg.MaxItems/heardShare:
 			code = mail.CodeBusy
 		default:
 			more = true

@@ -24,10 +24,10 @@ var ErrDamaged = errors.New("mailbox: database damaged")
 // beside it, and the database has where; it would write each of them three times
 // and more.
 type Level struct {
-	db *leveldb.DB
+	db       *leveldb.DB
+	segments *segments
 
-	mu         sync.Mutex // one write at a time
-	segments   *segments
+	mu         sync.Mutex // one write of rows at a time
 	collecting bool
 	closing    bool
 	collector  sync.WaitGroup
@@ -88,7 +88,7 @@ func (l *Level) Close() error {
 	l.collector.Wait()
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	l.segments.close()
+	l.segments.end()
 	return l.db.Close()
 }
 
@@ -147,13 +147,50 @@ func (l *Level) scan(prefix, from []byte, fn func(key, value []byte) bool) error
 
 // Write implements Store.
 func (l *Level) Write(rows []Row) error {
+	write, _, err := l.Stage(rows)
+	if err != nil {
+		return err
+	}
+	return write()
+}
+
+// Stage implements Stager.
+func (l *Level) Stage(rows []Row) (write func() error, drop func(), err error) {
+	spots, err := l.contents(rows)
+	if err != nil {
+		return nil, nil, err
+	}
+	return func() error { return l.commit(rows, spots) }, func() { l.segments.settle(spots, rowsDropped) }, nil
+}
+
+// contents puts the contents among rows into segments.
+func (l *Level) contents(rows []Row) ([]spot, error) {
+	var contents []Row
+	for _, r := range rows {
+		if apart(r.Key) && r.Value != nil {
+			contents = append(contents, r)
+		}
+	}
+	if len(contents) == 0 {
+		return nil, nil
+	}
+	spots, err := l.segments.append(contents)
+	if err != nil {
+		return nil, fmt.Errorf("%w: %w", ErrStore, err)
+	}
+	return spots, nil
+}
+
+// commit writes rows whose contents stand at spots.
+func (l *Level) commit(rows []Row, spots []spot) error {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	old, err := l.deleted(rows)
 	if err != nil {
+		l.segments.settle(spots, rowsDropped)
 		return err
 	}
-	if err := l.write(rows, old); err != nil {
+	if err := l.write(rows, spots, old); err != nil {
 		return err
 	}
 	if len(old) > 0 {
@@ -162,25 +199,16 @@ func (l *Level) Write(rows []Row) error {
 	return nil
 }
 
-// write is Write with mu held; old is where the contents stand to which no row
-// points any more after that. Contents are on stable storage before the rows that
-// point to them.
-func (l *Level) write(rows []Row, old []spot) (err error) {
+// write is commit with mu held; old is where the contents stand to which no row
+// points any more after that.
+func (l *Level) write(rows []Row, spots, old []spot) error {
 	// Each row takes at most 11 bytes beside key and value; a batch that grows
 	// would copy them.
 	size := 0
-	var contents []Row
 	for _, r := range rows {
 		size += 11 + len(r.Key) + len(r.Value)
 		if apart(r.Key) && r.Value != nil {
-			contents = append(contents, r)
 			size += spotSize - len(r.Value)
-		}
-	}
-	var spots []spot
-	if len(contents) > 0 {
-		if spots, err = l.segments.append(contents); err != nil {
-			return fmt.Errorf("%w: %w", ErrStore, err)
 		}
 	}
 	b := leveldb.MakeBatch(size)
@@ -196,23 +224,18 @@ func (l *Level) write(rows []Row, old []spot) (err error) {
 			b.Put(r.Key, r.Value)
 		}
 	}
-	if err = l.segments.reached("rows"); err == nil {
+	err := l.segments.reached("rows")
+	if err == nil {
 		err = l.db.Write(b, &opt.WriteOptions{Sync: true})
 	}
 	if err != nil {
 		// The rows may stand in the database's log all the same.
-		if len(contents) > 0 {
-			l.segments.sizes[l.segments.last].keep = true
-		}
+		l.segments.settle(spots, rowsUnknown)
 		return fmt.Errorf("%w: %w", ErrStore, err)
 	}
 	_ = l.segments.reached("counted")
-	for _, x := range spots {
-		l.segments.count(x, 1)
-	}
-	for _, x := range old {
-		l.segments.count(x, -1)
-	}
+	l.segments.settle(spots, rowsWritten)
+	l.segments.dead(old)
 	return nil
 }
 

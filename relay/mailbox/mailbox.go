@@ -58,22 +58,19 @@ type Config struct {
 // Mailbox is one member's share of all mailboxes. Its methods may be called
 // from several goroutines.
 type Mailbox struct {
-	cfg       Config
-	items     atomic.Int64
-	failures  atomic.Uint64
-	finishing chan struct{} // a token for each group that is being answered
+	cfg      Config
+	stager   Stager // nil where the store is none
+	failures atomic.Uint64
+	answers  chan struct{} // a token for each group that is written or being answered
 
 	mu      sync.Mutex
+	kept    counts // what the store has
 	queue   []op
+	long    int // commands of queue that bring a long content
 	leading bool
+	flight  *flight    // the group whose rows are being written
 	waiting int        // commands on their way through a group
-	none    *sync.Cond // there is none
-
-	// Owned by whoever leads a group.
-	room    int // for items
-	bundles int
-	marks   int // tombstones and mailboxes remembered
-	heard   int // tombstones of items that were never here
+	changed *sync.Cond // a long content waits, there is no flight, or no command
 }
 
 // marksPerItem is how many tombstones or empty mailboxes take as much as an item.
@@ -93,30 +90,31 @@ func New(cfg Config) (*Mailbox, error) {
 	if cfg.Flush == nil {
 		cfg.Flush = func() {}
 	}
-	m := &Mailbox{cfg: cfg, finishing: make(chan struct{}, finishing)}
-	m.none = sync.NewCond(&m.mu)
+	m := &Mailbox{cfg: cfg, answers: make(chan struct{}, 1+finishing)}
+	m.stager, _ = cfg.Store.(Stager)
+	m.changed = sync.NewCond(&m.mu)
 	if err := checkVersion(cfg.Store); err != nil {
 		return nil, err
 	}
 	err := cfg.Store.Scan([]byte{rowBox}, nil, func(_, v []byte) bool {
 		b, _ := decodeBox(v)
-		m.items.Add(int64(b.count))
-		m.marks++
+		m.kept.items += int(b.count)
+		m.kept.marks++
 		return true
 	})
 	if err == nil {
 		err = cfg.Store.Scan([]byte{rowState}, nil, func(_, v []byte) bool {
 			if s, ok := decodeState(v); ok && s.state == mail.RowDeleted {
-				m.marks++
+				m.kept.marks++
 				if s.heard {
-					m.heard++
+					m.kept.heard++
 				}
 			}
 			return true
 		})
 	}
 	if err == nil {
-		err = cfg.Store.Scan([]byte{rowBundle}, nil, func(_, _ []byte) bool { m.bundles++; return true })
+		err = cfg.Store.Scan([]byte{rowBundle}, nil, func(_, _ []byte) bool { m.kept.bundles++; return true })
 	}
 	if err != nil {
 		return nil, fmt.Errorf("open mailbox: %w", err)
@@ -125,7 +123,11 @@ func New(cfg Config) (*Mailbox, error) {
 }
 
 // Items is how many items and contact requests are kept.
-func (m *Mailbox) Items() int { return int(m.items.Load()) }
+func (m *Mailbox) Items() int {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	return m.kept.items
+}
 
 // Failures is how often the store failed.
 func (m *Mailbox) Failures() uint64 { return m.failures.Load() }
@@ -154,7 +156,7 @@ func (m *Mailbox) Drain() {
 	m.mu.Lock()
 	defer m.mu.Unlock()
 	for m.waiting > 0 {
-		m.none.Wait()
+		m.changed.Wait()
 	}
 }
 
@@ -224,11 +226,12 @@ func (m *Mailbox) store(now chain.Time, s *mail.Store, via Via, done func(Outcom
 		quota *= 2
 	}
 	id, at := s.ItemOf(root), s.Mailbox()
-	until := min(s.Expiry, now+chain.Time(p.ReceiptHorizon))
-	code := mail.CodeStored
+	var until chain.Time
+	var code mail.Code
 	more := false
 	var token []byte
-	m.enqueue(func(t *txn) {
+	m.enqueue(len(s.Content) > inlineContent, func(t *txn) {
+		until, code, more = min(s.Expiry, now+chain.Time(p.ReceiptHorizon)), mail.CodeStored, false
 		if v := t.get(tokenKey(s.Deleter)); len(v) >= len(mail.Delete{}.Token) {
 			code, token = mail.CodeDeleted, v[:len(mail.Delete{}.Token)]
 			return
@@ -244,7 +247,7 @@ func (m *Mailbox) store(now chain.Time, s *mail.Store, via Via, done func(Outcom
 		case b.count >= quota:
 			code = mail.CodeFull
 			return
-		case m.room <= 0:
+		case t.room <= 0:
 			code = mail.CodeBusy
 			return
 		}

@@ -31,8 +31,10 @@ func (m *Mailbox) request(now chain.Time, epoch chain.Epoch, q *mail.Request, vi
 			return say(done, refuse(mail.CodeWork))
 		}
 	}
-	code, more := mail.CodeAccepted, false
-	m.enqueue(func(t *txn) {
+	var code mail.Code
+	more := false
+	m.enqueue(len(q.Content) > inlineContent, func(t *txn) {
+		code, more = mail.CodeAccepted, false
 		id := mail.AccountMailbox(q.Account)
 		content := chain.SHA256(q.Content)
 		if _, ok := t.state(id, content); ok {
@@ -52,7 +54,7 @@ func (m *Mailbox) request(now chain.Time, epoch chain.Epoch, q *mail.Request, vi
 			}
 		}
 		switch {
-		case len(rows) < RequestLimit && m.room <= 0:
+		case len(rows) < RequestLimit && t.room <= 0:
 			code = mail.CodeBusy
 			return
 		case len(rows) < RequestLimit:
@@ -118,8 +120,10 @@ func (m *Mailbox) putBundle(now chain.Time, p *mail.PutBundle, via Via, done fun
 		return say(done, refuse(mail.CodeSignature))
 	}
 	key, id := bundleKey(b.Account()), mail.AccountMailbox(b.Account())
-	code, more := mail.CodeAccepted, false
-	m.enqueue(func(t *txn) {
+	var code mail.Code
+	more := false
+	m.enqueue(false, func(t *txn) {
+		code, more = mail.CodeAccepted, false
 		old := t.get(key)
 		if len(old) > 8 {
 			had, err := mail.DecodeBundle(old[8:])
@@ -137,7 +141,7 @@ func (m *Mailbox) putBundle(now chain.Time, p *mail.PutBundle, via Via, done fun
 				return
 			}
 			m.dropBundle(t, key, id, old)
-		} else if m.bundles+t.bundles >= m.cfg.MaxBundles {
+		} else if t.base.bundles+t.bundles >= m.cfg.MaxBundles {
 			code = mail.CodeBusy
 			return
 		}

@@ -14,6 +14,7 @@ import (
 	"path/filepath"
 	"strconv"
 	"strings"
+	"sync"
 
 	"tunic/internal/durable"
 	"tunic/internal/wire"
@@ -87,26 +88,28 @@ func splitRecord(b []byte) (key, value []byte, err error) {
 	return b[recordHeader : recordHeader+k : recordHeader+k], b[recordHeader+k:], nil
 }
 
-// segments are the files of one folder. One goroutine at a time writes; read may
-// be called beside it.
+// segments are the files of one folder. Several goroutines may use them.
 type segments struct {
-	dir  string
-	full int64 // the size from which on a segment takes no more
+	dir     string
+	full    int64                   // the size from which on a segment takes no more
+	reached func(step string) error // a hook of tests: an error stands for one of the disk
 
+	turn sync.Mutex // one append at a time; taken before mu
+	buf  []byte     // of whose turn it is
+
+	mu    sync.Mutex
 	sizes map[uint64]*segment
 	next  uint64   // the number of the next segment
-	open  *os.File // the one that takes records, nil where there is none
+	open  *os.File // the one that takes records, nil where there is none; changed only in turn
 	last  uint64   // its number
-	buf   []byte
-
-	reached func(step string) error // a hook of tests: an error stands for one of the disk
 }
 
 // segment is what is counted of one file.
 type segment struct {
-	size int64 // of its records
-	live int64 // of those to which rows point
-	keep bool  // not to be removed in this run: whether rows point to it is not known
+	size   int64 // of its records
+	live   int64 // of those to which rows point, or will
+	staged int   // how many of these wait for their rows
+	keep   bool  // not to be removed in this run: whether rows point to it is not known
 }
 
 // listSegments finds the files of a folder; the folder may be missing.
@@ -163,17 +166,15 @@ func (s *segments) read(x spot, key []byte) ([]byte, error) {
 }
 
 // append writes the values of rows and returns where each stands, when all are on
-// stable storage. What it has written before an error is nobody's.
+// stable storage. They count as alive, and as staged until settle. What it has
+// written before an error is nobody's.
 func (s *segments) append(rows []Row) ([]spot, error) {
-	if s.open != nil && s.sizes[s.last].size >= s.full {
-		s.close()
+	s.turn.Lock()
+	defer s.turn.Unlock()
+	f, err := s.taker()
+	if err != nil {
+		return nil, err
 	}
-	if s.open == nil {
-		if err := s.begin(); err != nil {
-			return nil, err
-		}
-	}
-	f := s.sizes[s.last]
 	spots := make([]spot, len(rows))
 	b := s.buf[:0]
 	for i, r := range rows {
@@ -186,8 +187,7 @@ func (s *segments) append(rows []Row) ([]spot, error) {
 	if s.buf = b; cap(b) > 4<<20 {
 		s.buf = nil
 	}
-	err := s.reached("write")
-	if err == nil {
+	if err = s.reached("write"); err == nil {
 		_, err = s.open.WriteAt(b, f.size)
 	}
 	if err != nil {
@@ -196,13 +196,35 @@ func (s *segments) append(rows []Row) ([]spot, error) {
 			return nil, err
 		}
 	} else if err = cmp.Or(s.reached("sync"), s.open.Sync()); err == nil {
+		s.mu.Lock()
+		defer s.mu.Unlock()
 		f.size += int64(len(b))
+		f.live += int64(len(b))
+		f.staged += len(spots)
 		return spots, nil
 	}
 	// After a failed sync nobody knows what the system still has to write.
 	_ = s.open.Truncate(f.size)
+	s.mu.Lock()
+	defer s.mu.Unlock()
 	s.close()
 	return nil, err
+}
+
+// taker is the segment that takes records, a new one where the last is full. Its
+// size and number change only in turn.
+func (s *segments) taker() (*segment, error) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.open != nil && s.sizes[s.last].size >= s.full {
+		s.close()
+	}
+	if s.open == nil {
+		if err := s.begin(); err != nil {
+			return nil, err
+		}
+	}
+	return s.sizes[s.last], nil
 }
 
 // begin makes the next segment, whose name is on stable storage before a row may
@@ -233,19 +255,58 @@ func (s *segments) close() {
 	}
 }
 
-// count notes that a row points to a record, or no more.
-func (s *segments) count(x spot, sign int64) {
-	if f := s.sizes[x.segment]; f != nil {
-		f.live += sign * int64(x.size)
+// end is close for who holds no lock.
+func (s *segments) end() {
+	s.turn.Lock()
+	defer s.turn.Unlock()
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.close()
+}
+
+// outcome is what became of the rows that point to staged records.
+type outcome uint8
+
+const (
+	rowsWritten outcome = iota
+	rowsDropped         // nothing was written
+	rowsUnknown         // they may be there after the next start
+)
+
+// settle ends the staging of records.
+func (s *segments) settle(spots []spot, o outcome) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	for _, x := range spots {
+		f := s.sizes[x.segment]
+		f.staged--
+		if o != rowsWritten {
+			f.live -= int64(x.size)
+		}
+		if o == rowsUnknown {
+			f.keep = true
+		}
 		s.tidy(x.segment)
 	}
 }
 
-// tidy removes a segment to which no row points. A file that cannot be removed
-// now is removed at the next start.
+// dead notes that no row points to records any more.
+func (s *segments) dead(spots []spot) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	for _, x := range spots {
+		if f := s.sizes[x.segment]; f != nil {
+			f.live -= int64(x.size)
+			s.tidy(x.segment)
+		}
+	}
+}
+
+// tidy removes a segment to which no row points or will. A file that cannot be
+// removed now is removed at the next start.
 func (s *segments) tidy(n uint64) {
 	f := s.sizes[n]
-	if f == nil || f.live > 0 || f.keep || s.taking(n) {
+	if f == nil || f.live > 0 || f.staged > 0 || f.keep || s.taking(n) {
 		return
 	}
 	delete(s.sizes, n)
@@ -257,8 +318,10 @@ func (s *segments) taking(n uint64) bool { return s.open != nil && s.last == n }
 // sparse finds the segment with the least part alive, of those with less than
 // half.
 func (s *segments) sparse() (n uint64, ok bool) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
 	for at, f := range s.sizes {
-		if f.keep || s.taking(at) || 2*f.live >= f.size {
+		if f.keep || f.staged > 0 || s.taking(at) || 2*f.live >= f.size {
 			continue
 		}
 		if best := s.sizes[n]; !ok || float64(f.live)*float64(best.size) < float64(best.live)*float64(f.size) {
@@ -266,6 +329,15 @@ func (s *segments) sparse() (n uint64, ok bool) {
 		}
 	}
 	return n, ok
+}
+
+// spare keeps a segment, where it is still there, from being emptied again.
+func (s *segments) spare(n uint64) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if f := s.sizes[n]; f != nil {
+		f.keep = true
+	}
 }
 
 // walk calls fn with each record of a segment, in order, until fn returns false

@@ -28,6 +28,17 @@ type Store interface {
 	Write(rows []Row) error
 }
 
+// Stager is a Store that can put a part of a write on stable storage while the
+// write before is still under way.
+type Stager interface {
+	Store
+	// Stage puts on stable storage what may be there before the rows are. Nothing
+	// of it shows until write, which does the rest of what Write does; whoever
+	// does not call write calls drop. Rows, keys and values must stay as they are
+	// until then. Writes take effect in the order in which write is called.
+	Stage(rows []Row) (write func() error, drop func(), err error)
+}
+
 // Memory is a Store that forgets everything with its process. The zero Memory
 // is empty.
 type Memory struct {
