@@ -25,9 +25,12 @@ var small = mail.FormatOf(onion.Small)
 
 func TestMain(m *testing.M) {
 	if c := testenv.Crashing(); c != nil {
-		if filepath.Base(c.Dir) == longDir {
-			crashWithLong(c)
-		} else {
+		switch filepath.Base(c.Dir) {
+		case longDir:
+			crashWithLong(c, 1)
+		case manyDir:
+			crashWithLong(c, manyWriters)
+		default:
 			crash(c)
 		}
 		return
