@@ -231,3 +231,68 @@ func TestStagedGroupsAnswerAlike(t *testing.T) {
 		})
 	}
 }
+
+// A segment stays while contents in it wait for their rows, and goes when they are
+// dropped, or deleted; it is not emptied in between.
+func TestSegmentsOfStagedContents(t *testing.T) {
+	dir := t.TempDir()
+	l := openLevel(t, dir)
+	defer l.Close()
+	const most = 40000
+	l.SegmentSize(5 * most)
+	row := func(n byte) []mailbox.Row {
+		return []mailbox.Row{{Key: []byte{'c', n}, Value: bytes.Repeat([]byte{n}, most)}}
+	}
+	stage := func(n byte) (func() error, func()) {
+		write, drop, err := l.Stage(row(n))
+		if err != nil {
+			t.Fatal(err)
+		}
+		return write, drop
+	}
+	do := func(write func() error) {
+		t.Helper()
+		if err := write(); err != nil {
+			t.Fatal(err)
+		}
+	}
+	erase := func(n byte) {
+		t.Helper()
+		do(func() error { return l.Write([]mailbox.Row{{Key: []byte{'c', n}}}) })
+		l.Idle()
+	}
+	files := func(want int, when string) {
+		t.Helper()
+		if got := mailbox.Segments(dir); len(got) != want {
+			t.Errorf("%s: %q", when, got)
+		}
+	}
+	for n := range byte(4) {
+		do(func() error { return l.Write(row(n)) })
+	}
+	last, _ := stage(4) // the segment is full
+	_, drop := stage(5) // so this is in the next one
+	for n := range byte(4) {
+		erase(n)
+	}
+	files(2, "with one that waits in each")
+	if v, err := l.Get([]byte{'c', 4}); v != nil || err != nil {
+		t.Errorf("%d bytes before they are written, %v", len(v), err)
+	}
+	do(last)
+	if v, err := l.Get([]byte{'c', 4}); !bytes.Equal(v, row(4)[0].Value) || err != nil {
+		t.Errorf("%d bytes, %v", len(v), err)
+	}
+	erase(4)
+	files(1, "with nothing in the first")
+	for n := range byte(4) {
+		do(func() error { return l.Write(row(n)) })
+	}
+	do(func() error { return l.Write(row(6)) })
+	for n := range byte(4) {
+		erase(n)
+	}
+	files(2, "with one that waits in the second, and the third")
+	drop()
+	files(1, "when it is dropped")
+}
