@@ -41,16 +41,18 @@ func TestGroupsSeeTheOneBefore(t *testing.T) {
 		cmds            []mail.Command
 		written, failed []mail.Code // their replies by what became of item 1, which the group before has brought
 		left, leftAfter []byte
+		files           int // where that has failed; that of its content is kept in this run
 	}{
-		"delete":    {[]mail.Command{erase(1), long(1, 1, now+1000), long(2, 1, now+1000)}, []mail.Code{deleted, deleted, stored}, []mail.Code{none, stored, stored}, []byte{2, 9}, []byte{1, 2, 9}},
-		"again":     {[]mail.Command{long(1, 1, now+1000), long(2, 1, now+1000), erase(2)}, []mail.Code{stored, stored, deleted}, []mail.Code{stored, stored, deleted}, []byte{1, 9}, []byte{1, 9}},
-		"room":      {[]mail.Command{long(2, 1, now+1000), long(3, 1, now+1000), erase(9)}, []mail.Code{stored, busy, deleted}, []mail.Code{stored, stored, deleted}, []byte{1, 2}, []byte{2, 3}},
-		"long gone": {[]mail.Command{long(2, 1, now+1000), erase(1), erase(1), erase(2)}, []mail.Code{stored, deleted, deleted, deleted}, []mail.Code{stored, none, none, deleted}, []byte{9}, []byte{9}},
+		"delete":    {[]mail.Command{erase(1), long(1, 1, now+1000), long(2, 1, now+1000)}, []mail.Code{deleted, deleted, stored}, []mail.Code{none, stored, stored}, []byte{2, 9}, []byte{1, 2, 9}, 3},
+		"again":     {[]mail.Command{long(1, 1, now+1000), long(2, 1, now+1000), erase(2)}, []mail.Code{stored, stored, deleted}, []mail.Code{stored, stored, deleted}, []byte{1, 9}, []byte{1, 9}, 3},
+		"room":      {[]mail.Command{long(2, 1, now+1000), long(3, 1, now+1000), erase(9)}, []mail.Code{stored, busy, deleted}, []mail.Code{stored, stored, deleted}, []byte{1, 2}, []byte{2, 3}, 2},
+		"long gone": {[]mail.Command{long(2, 1, now+1000), erase(1), erase(1), erase(2)}, []mail.Code{stored, deleted, deleted, deleted}, []mail.Code{stored, none, none, deleted}, []byte{9}, []byte{9}, 2},
 	} {
 		for _, fails := range []error{nil, errors.New("the disk is gone")} {
 			t.Run(name+map[bool]string{true: " written", false: " failed"}[fails == nil], func(t *testing.T) {
 				dir := t.TempDir()
 				l := openLevel(t, dir)
+				l.SegmentSize(1) // a segment for each group
 				rows, staged := make(chan error), make(chan struct{}, 10)
 				at := make(chan struct{}, 10)
 				m := open(t, l, func(cfg *mailbox.Config) {
@@ -87,19 +89,22 @@ func TestGroupsSeeTheOneBefore(t *testing.T) {
 				case <-time.After(5 * time.Millisecond):
 				}
 				rows <- fails
-				want, left := c.written, c.left
+				want, left, files := c.written, c.left, 2
 				if fails == nil {
 					expect(t, second, stored)
 				} else {
 					expect(t, second, busy)
 					<-staged // once more
-					want, left = c.failed, c.leftAfter
+					want, left, files = c.failed, c.leftAfter, c.files
 				}
 				<-at
 				rows <- nil
 				expect(t, third, want...)
 				m.Drain()
 				l.Reached(func(string) error { return nil })
+				if got := mailbox.Segments(dir); len(got) != files {
+					t.Errorf("%d segments: %q", files, got)
+				}
 				for range 2 {
 					if got := slices.Sorted(slices.Values(longIn(t, m, 1, now))); !bytes.Equal(got, left) || m.Items() != len(left) {
 						t.Errorf("%v, %d counted, not %v", got, m.Items(), left)

@@ -306,7 +306,7 @@ func (s *segments) dead(spots []spot) {
 // removed now is removed at the next start.
 func (s *segments) tidy(n uint64) {
 	f := s.sizes[n]
-	if f == nil || f.live > 0 || f.staged > 0 || f.keep || s.taking(n) {
+	if f == nil || f.live > 0 || f.keep || s.taking(n) {
 		return
 	}
 	delete(s.sizes, n)
