@@ -1,12 +1,11 @@
-# "make help" lists the targets. Needs Go 1.26, a C compiler, make and git.
+# "make help" lists the targets. Needs Go 1.26, gcc, make, git. nomsgpack leaves out a third of gin that nothing uses; trimpath makes builds repeatable.
 SHELL := /bin/bash -o pipefail
-# nomsgpack leaves out a third of gin that nothing uses; trimpath makes builds repeatable.
 export GOFLAGS := $(strip $(shell go env GOFLAGS) -tags=nomsgpack -trimpath)
 FUZZTIME ?= 20s
 OPENAPI_CONFIGS := $(filter-out api/openapi.yaml,$(wildcard api/*.yaml))
 REWRITERS = $(sort $(dir $(shell grep -rl --include='*_test.go' 'testenv\.Golden' .)))
 
-.PHONY: help build demo test race fuzz twin mutate soak-honest soak-mailbox soak-traffic vectors bench bench-start detection screenshots generate lint clean
+.PHONY: help build demo test race fuzz twin mutate soak-honest soak-mailbox soak-traffic soak-ratchet vectors bench bench-start detection screenshots generate lint clean
 help: ## list the targets
 	@sed -n 's/^\([a-z-]*\):[^#]*## /\1\t/p' Makefile | expand -t 14
 build: ; go build -o bin/tunic ./cmd/tunic ## bin/tunic
@@ -32,6 +31,7 @@ screenshots: ; go test -count=1 ./api/pages -run TestBrowser/screenshots -args -
 soak-honest: ; go test -count=1 -v -timeout 120m -run TestHonest ./devnet/soak -networks $(or $(NETWORKS),1000) -seed $(or $(SEED),1) ## NETWORKS (1000) in which nobody cheats and much goes wrong
 soak-mailbox: ; go test -count=1 -v -timeout 120m -run TestMailboxes ./devnet/chaos -seeds $(or $(SEEDS),200) -seed $(or $(SEED),1) ## SEEDS (200) networks whose relays are killed and robbed
 soak-traffic: ; go test -count=1 -v -timeout 60m -run TestKinds ./devnet/traffic -epochs $(or $(EPOCHS),20) ## EPOCHS (20) of traffic, compared by what relays see of it
+soak-ratchet: ; go test -count=1 -v -timeout 30m -run TestModel ./client/ratchet -operations $(or $(OPERATIONS),1000000) -seed $(or $(SEED),1) ## OPERATIONS (1000000) on sessions, against a model
 generate: ## the API's code, from api/openapi.yaml
 	@for c in $(OPENAPI_CONFIGS); do go tool -modfile=tools.mod oapi-codegen -config $$c api/openapi.yaml || exit 1; done
 mutate: ## every scenario fails once its rule is disabled

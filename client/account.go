@@ -5,7 +5,6 @@ import (
 	"crypto/ecdh"
 	"crypto/ed25519"
 	"crypto/hkdf"
-	"crypto/hpke"
 	"crypto/sha512"
 	"errors"
 	"fmt"
@@ -37,8 +36,7 @@ type Account struct {
 	id       mail.AccountID
 	ed       ed25519.PrivateKey
 	x        *ecdh.PrivateKey
-	contact  hpke.PrivateKey // for contact requests
-	storage  [32]byte        // seals the state on disk
+	storage  [32]byte // seals the state on disk
 }
 
 // NewMnemonic draws a mnemonic of 12 or 24 English words.
@@ -74,9 +72,9 @@ func Restore(mnemonic string) (*Account, error) {
 		clear(b)
 		return k, err
 	}
-	var keys [4][32]byte
+	var keys [3][32]byte
 	defer clear(keys[:])
-	for i, label := range []string{"ed25519", "x25519", "contact", "storage"} {
+	for i, label := range []string{"ed25519", "x25519", "storage"} {
 		k, err := derive(label)
 		if err != nil {
 			return nil, fmt.Errorf("derive keys: %w", err)
@@ -88,10 +86,7 @@ func Restore(mnemonic string) (*Account, error) {
 	if a.x, err = ecdh.X25519().NewPrivateKey(keys[1][:]); err != nil {
 		return nil, fmt.Errorf("derive keys: %w", err)
 	}
-	if a.contact, err = ratchet.ContactKey(keys[2]); err != nil {
-		return nil, err
-	}
-	a.storage = keys[3]
+	a.storage = keys[2]
 	a.id = mail.NewAccountID(a.edPublic(), a.xPublic())
 	return a, nil
 }
@@ -146,7 +141,7 @@ func (a *Account) GoString() string { return a.String() }
 func (a *Account) edPublic() [32]byte { return [32]byte(a.ed.Public().(ed25519.PublicKey)) }
 func (a *Account) xPublic() [32]byte  { return [32]byte(a.x.PublicKey().Bytes()) }
 
-func (a *Account) keys() ratchet.Keys { return ratchet.Keys{Account: a.id, Ed: a.ed, X: a.x} }
+func (a *Account) keys() ratchet.Keys { return ratchet.Keys{Account: a.id, Ed: a.edPublic(), X: a.x} }
 
 // FormatID is the text of an account id: bech32m, "tunic1" and 58 characters.
 func FormatID(id mail.AccountID) string {

@@ -34,6 +34,10 @@ func (c *Client) publish(ctx context.Context) {
 			pause = time.Second
 			continue
 		}
+		if !c.settleSince(ctx) {
+			pause = max(min(2*pause, time.Minute), 250*time.Millisecond)
+			continue
+		}
 		now := c.now()
 		if now >= renew {
 			holders = nil
@@ -45,13 +49,12 @@ func (c *Client) publish(ctx context.Context) {
 			if slices.Contains(holders, id) {
 				continue
 			}
-			if !c.putBundle(ctx, id, now) {
+			until, ok := c.putBundle(ctx, id)
+			if !ok {
 				complete = false
 				continue
 			}
-			if len(holders) == 0 {
-				renew = now + chain.Time(c.cfg.Core.Params.MailboxTTL)/2
-			}
+			renew = until - chain.Time(c.cfg.Core.Params.MailboxTTL)/2
 			holders = append(holders, id)
 			c.published()
 		}
@@ -70,40 +73,41 @@ func (c *Client) holders() []chain.NodeID {
 	return m[:min(len(m), bundleCopies)]
 }
 
-// putBundle makes a bundle with the next serial and brings it to a member.
-func (c *Client) putBundle(ctx context.Context, member chain.NodeID, now chain.Time) bool {
-	a := c.cfg.Account
+// putBundle brings the last resort to a member and says when it ends.
+func (c *Client) putBundle(ctx context.Context, member chain.NodeID) (until chain.Time, ok bool) {
 	c.mu.Lock()
-	c.meta.Serial = max(c.meta.Serial+1, uint64(now))
-	b := mail.Bundle{Ed: a.edPublic(), X: a.xPublic(), Serial: c.meta.Serial, Until: now + chain.Time(c.cfg.Core.Params.MailboxTTL), Work: mail.DefaultWork}
-	err := c.saveLocked(c.meta.row())
+	p, err := c.lastResortLocked()
+	var encoded []byte
+	if err == nil {
+		encoded, err = c.bundleLocked(p)
+	}
 	c.mu.Unlock()
 	if err != nil {
-		return false
+		return 0, false
 	}
-	copy(b.Contact[:], a.contact.PublicKey().Bytes())
-	b.Sign(c.cfg.Genesis, a.ed)
-	encoded := b.Encode()
 	reply, err := c.roundTrip(ctx, member, mail.Command{PutBundle: &mail.PutBundle{Bundle: encoded}})
 	if err != nil {
-		return false
+		return 0, false
 	}
 	if reply.Code != mail.CodeAccepted {
 		c.log.Debug("a member did not take the bundle", "code", reply.Code.String())
 		if reply.Code == mail.CodeOutdated {
 			c.mu.Lock() // another device of this account is ahead
 			c.meta.Serial = max(c.meta.Serial, uint64(c.now())+uint64(time.Hour/time.Millisecond))
+			delete(c.prekeys, p.Serial)
+			c.persistLocked(c.meta.row(), p.gone())
 			c.mu.Unlock()
 		}
-		return false
+		return 0, false
 	}
-	return true
+	c.stocked(member, nil, reply)
+	return p.Until, true
 }
 
-// lookup fetches an account's bundle from its swarm: from as many members as a
-// reader has to ask, and of the former ones where there are any. The newest
-// counts.
-func (c *Client) lookup(ctx context.Context, id mail.AccountID) (mail.Bundle, error) {
+// bundles fetches an account's last resort from as many members as a reader has
+// to ask, and of the former ones where there are any; the newest counts. With
+// once, one of them hands a bundle out, if it has any, or else a second one.
+func (c *Client) bundles(ctx context.Context, id mail.AccountID, once bool) (last, first mail.Bundle, err error) {
 	sw := c.swarm(mail.AccountMailbox(id))
 	var ask []chain.NodeID
 	for _, set := range [][]chain.NodeID{sw.Members, sw.Former} {
@@ -114,7 +118,7 @@ func (c *Client) lookup(ctx context.Context, id mail.AccountID) (mail.Bundle, er
 		}
 	}
 	if len(ask) == 0 {
-		return mail.Bundle{}, waitPath
+		return last, first, waitPath
 	}
 	ctx, enough := context.WithCancel(ctx)
 	defer enough()
@@ -122,42 +126,52 @@ func (c *Client) lookup(ctx context.Context, id mail.AccountID) (mail.Bundle, er
 		bundle mail.Bundle
 		err    error
 	}
-	answers := make(chan found, len(ask))
-	for _, m := range ask {
+	answers := make(chan found, len(ask)+1)
+	get := func(m chain.NodeID, once bool) {
 		c.wg.Go(func() {
-			b, err := c.bundleAt(ctx, m, id)
+			b, err := c.bundleAt(ctx, m, id, once)
 			answers <- found{b, err}
 		})
 	}
-	var best mail.Bundle
+	for i, m := range ask {
+		get(m, once && i == 0)
+	}
 	wait := error(waitBundle)
 	var late <-chan time.Time
-	for range ask {
+	second := once && len(ask) > 1
+	for left := len(ask); left > 0; {
 		select {
 		case f := <-answers:
+			left--
 			switch {
-			case f.err == nil && f.bundle.Serial > best.Serial:
-				best = f.bundle
+			case f.err == nil && f.bundle.Once:
+				first = f.bundle
+			case f.err == nil && f.bundle.Serial > last.Serial:
+				last = f.bundle
 			case f.err != nil && !errors.Is(f.err, waitBundle):
 				wait = f.err
 			}
 		case <-late: // one that is silent is not waited for over all its paths
-			return best, nil
+			left = 0
 		}
-		if best.Serial > 0 && late == nil {
+		if last.Serial > 0 && late == nil {
 			late = time.After(c.cfg.Timeout / 2)
 		}
+		if left == 0 && second && !first.Once && last.Serial > 0 {
+			left, second, late = 1, false, time.After(c.cfg.Timeout/2)
+			get(ask[1], true)
+		}
 	}
-	if best.Serial > 0 {
-		return best, nil
+	if last.Serial > 0 || first.Once {
+		return last, first, nil
 	}
-	return best, wait
+	return last, first, wait
 }
 
-// bundleAt fetches an account's bundle from one member; waitBundle where it has
+// bundleAt fetches a bundle of an account from one member; waitBundle where it has
 // none that counts.
-func (c *Client) bundleAt(ctx context.Context, member chain.NodeID, id mail.AccountID) (b mail.Bundle, err error) {
-	reply, err := c.roundTrip(ctx, member, mail.Command{GetBundle: &mail.GetBundle{Account: id}})
+func (c *Client) bundleAt(ctx context.Context, member chain.NodeID, id mail.AccountID, once bool) (b mail.Bundle, err error) {
+	reply, err := c.roundTrip(ctx, member, mail.Command{GetBundle: &mail.GetBundle{Account: id, Once: once}})
 	if errors.Is(err, ErrTimeout) {
 		return b, waitAnswer
 	}

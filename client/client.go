@@ -70,7 +70,8 @@ type Config struct {
 
 	// Hops is the number of relays in front of a mailbox member: 3, 2 to 5.
 	Hops int
-	// Poll is the mean time between polls (300 ms in dev, else 10 s).
+	// Poll is the mean time between polls (300 ms in dev, else 10 s; with cover as
+	// often as it allows, four times Pace).
 	Poll time.Duration
 	// Timeout is how long an answer may take besides the mixing delays (3 s).
 	Timeout time.Duration
@@ -91,6 +92,8 @@ type Config struct {
 	Pace  time.Duration
 	// Note goes with our contact requests, at most 166 bytes.
 	Note string
+	// ReadReceipts lets contacts know when their texts were read.
+	ReadReceipts bool
 	// AcceptAll accepts contact requests without asking.
 	AcceptAll bool
 
@@ -116,6 +119,10 @@ const (
 	Failed    State = 6 // refused for good
 )
 
+// DefaultPace is the mean time between packets where there is cover, outside dev
+// networks.
+const DefaultPace = 200 * time.Millisecond
+
 // Message is one that was received.
 type Message struct {
 	ID       MessageID
@@ -123,6 +130,8 @@ type Message struct {
 	Text     string
 	Sent     chain.Time // says the sender
 	Received chain.Time
+	Read     chain.Time // MarkRead; 0: not yet
+	Vanishes chain.Time // it disappears then; 0: it does not, or was not read yet
 }
 
 // Status is one that was sent.
@@ -135,7 +144,9 @@ type Status struct {
 	State    State
 	Reason   string // why it failed, or what it waits for: a stable code
 	Parts    int
-	Receipts [][]byte // encoded receipts of the members that hold it, for a challenge
+	Receipts [][]byte   // encoded receipts of the members that hold it, for a challenge
+	Read     chain.Time // the contact says that it read it; 0: it does not say so
+	Vanishes chain.Time // it disappears here then; 0: it does not, or was not delivered yet
 }
 
 // ContactState is how far a contact came.
@@ -156,6 +167,26 @@ type Contact struct {
 	State  ContactState
 	Note   string // from its contact request
 	Safety string // safety number; "" until its keys are known
+
+	// Timer is after how long texts disappear, once read; 0 is never. It is what
+	// either side has set last.
+	Timer time.Duration
+	// Unread is how many texts of the contact are not marked as read.
+	Unread int
+	// Once says that the session in use began with a prekey that was handed out
+	// once; without that, who later learns the contact's last resort could read
+	// its first messages.
+	Once bool
+	// Began is when the session in use began; 0 where there is none.
+	Began chain.Time
+	// Anew is when the contact was last seen to have begun anew, as one does that
+	// comes back from its mnemonic: its keys are the same, its device may not be.
+	// 0 is never. Told says that SetTold was called since.
+	Anew chain.Time
+	Told bool
+	// Verified is when the user said that the safety number was compared; 0: it
+	// was not. It holds for the account, whatever device it is on.
+	Verified chain.Time
 }
 
 // EventKind says what an Event is about.

@@ -5,8 +5,8 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"io"
 	"slices"
+	"time"
 	"unicode/utf8"
 
 	"tunic/chain"
@@ -64,6 +64,39 @@ func (c *Client) Accept(id mail.AccountID) error {
 	return c.saveLocked(r.row())
 }
 
+// SetVerified notes that the user compared the safety number with the contact, or
+// takes that back.
+func (c *Client) SetVerified(id mail.AccountID, verified bool) error {
+	return c.note("note safety number", id, func(r *contactRecord) {
+		r.Verified = 0
+		if verified {
+			r.Verified = max(c.now(), 1)
+		}
+	})
+}
+
+// SetTold notes that the user was told that the contact began anew, so that one
+// event is told of once.
+func (c *Client) SetTold(id mail.AccountID) error {
+	return c.note("note what was told", id, func(r *contactRecord) { r.Told = r.Anew })
+}
+
+// note changes what the user knows of a contact.
+func (c *Client) note(what string, id mail.AccountID, change func(*contactRecord)) error {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	r := c.contacts[id]
+	if r == nil {
+		return fmt.Errorf("%s: %w", what, ErrNoContact)
+	}
+	change(r)
+	if err := c.saveLocked(r.row()); err != nil {
+		return err
+	}
+	c.contactEvent(r)
+	return nil
+}
+
 // Remove forgets a contact, its secrets, and what is not delivered to it. What
 // was received stays in the inbox. The contact may ask again.
 func (c *Client) Remove(id mail.AccountID) error {
@@ -109,6 +142,15 @@ func (c *Client) Contacts() []Contact {
 
 func (c *Client) contact(r *contactRecord) Contact {
 	x := Contact{ID: mail.AccountID(r.ID), Name: r.Name, State: ContactState(r.State), Note: r.Note}
+	x.Anew, x.Told, x.Verified, x.Timer = r.Anew, r.Told == r.Anew, r.Verified, time.Duration(r.Timer)*time.Second
+	for k, in := range c.in {
+		if k.from == x.ID && in.Read == 0 && !in.Gone {
+			x.Unread++
+		}
+	}
+	if s := r.newest(); s != nil {
+		x.Once, x.Began = s.Once, s.Created
+	}
 	if r.Known {
 		x.Safety = SafetyNumber(c.cfg.Account.id, x.ID)
 	}
@@ -130,8 +172,8 @@ const (
 	waitPath   errWait = "no_path"
 )
 
-// introduce makes sure that a contact has keys and a secret, and that it was
-// told of a secret that we began.
+// introduce makes sure that there is a session with a contact, and that it was
+// told of one that we began.
 func (c *Client) introduce(ctx context.Context, id mail.AccountID) error {
 	c.mu.Lock()
 	r := c.contacts[id]
@@ -139,18 +181,27 @@ func (c *Client) introduce(ctx context.Context, id mail.AccountID) error {
 		c.mu.Unlock()
 		return ErrNoContact
 	}
-	ready := c.preferred(r) != nil
-	ask := ready && c.preferred(r) == r.Mine && !r.Mine.Accepted
+	s := r.newest()
+	anew := s == nil || r.Renew
+	ask := anew || s.Request != nil && !s.Took
+	// A request that was repeated in vain may be to a state that is gone.
+	look := anew || r.look || ask && s.asked > 0
+	r.look = false
+	var since chain.Time
+	if s != nil {
+		since = s.Since
+	}
 	c.mu.Unlock()
-	if !ready {
+	if look {
 		b, err := c.lookup(ctx, id)
-		if err != nil {
+		if err != nil && anew {
 			return err
 		}
-		if err := c.begin(id, b); err != nil {
-			return err
+		if err == nil && (anew || b.Since > since) {
+			if err := c.beginSession(id, b); err != nil {
+				return err
+			}
 		}
-		ask = true
 	}
 	if ask {
 		return c.ask(ctx, id)
@@ -158,39 +209,68 @@ func (c *Client) introduce(ctx context.Context, id mail.AccountID) error {
 	return nil
 }
 
-// begin draws the secret of a pair and makes the contact request, unless the
-// peer began meanwhile.
-func (c *Client) begin(id mail.AccountID, b mail.Bundle) error {
+// introduced notes the outcome of beginning a session anew.
+func (c *Client) introduced(id mail.AccountID, err error) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	r := c.contacts[id]
-	if r == nil {
+	switch {
+	case r == nil:
+	case err != nil:
+		r.due = time.Now().Add(c.pause(r.tries))
+		r.tries++
+	default:
+		r.tries = 0
+	}
+}
+
+// wantsSession reports whether a session is to be begun with a contact, or it is
+// to be told of one, though nothing waits for it.
+func (r *contactRecord) wantsSession() bool {
+	if r.State == uint8(Incoming) {
+		return false
+	}
+	s := r.mine()
+	return r.Renew || s != nil && !s.Took && r.Renewed != 0
+}
+
+// beginSession makes a session and its contact request with a bundle of the
+// contact, unless the contact began one meanwhile.
+func (c *Client) beginSession(id mail.AccountID, b mail.Bundle) error {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	r := c.contacts[id]
+	switch {
+	case r == nil:
 		return ErrNoContact
+	case c.meta.Since == 0:
+		return waitAnswer // what the network knows of this account was not to be had yet
 	}
 	r.Ed, r.X, r.Known = b.Ed, b.X, true
-	if r.Mine == nil {
-		var seed key32
-		if _, err := io.ReadFull(c.rand, seed[:]); err != nil {
-			return fmt.Errorf("read randomness: %w", err)
-		}
+	rows := []row{}
+	if s := r.newest(); s == nil || r.Renew || b.Since > s.Since {
 		now := c.now()
-		s, err := c.newSecret(r, seed, now)
+		sent := max(now, r.Sent+1)
+		for _, s := range r.Sessions {
+			sent = max(sent, s.Sent+1) // the newest is the one to use, whatever clocks say
+		}
+		content, begun, err := ratchet.Begin(c.env(), c.cfg.Account.keys(), ratchet.Peer{Account: r.ID, Ed: r.Ed, X: r.X}, b.Prekey[:],
+			ratchet.Request{Since: uint64(c.meta.Since), Sent: uint64(sent), Note: c.cfg.Note})
 		if err != nil {
 			return err
 		}
-		s.Request, err = ratchet.SealRequest(c.cfg.Account.keys(), c.cfg.Genesis, r.ID, b.Contact[:],
-			ratchet.Request{Secret: seed, Sent: uint64(now), Note: c.cfg.Note})
-		if err != nil {
-			return err
-		}
-		s.Work = max(b.Work, mail.DefaultWork)
-		r.Mine = s
+		rows = append(rows, c.dropSessionsLocked(r, func(s *sessionRecord) bool { return s.Since < b.Since })...)
+		s := &sessionRecord{Seed: begun.Pair, Created: now, Sent: sent, Since: b.Since, State: begun.Session.State(),
+			Request: content, Work: max(b.Work, mail.DefaultWork), Once: b.Once}
+		c.addSessionLocked(r, s)
+		rows = append(rows, c.unsealOthersLocked(r)...)
+		r.Renew = false
 	}
 	if r.State == uint8(Added) {
 		r.State = uint8(Requested)
 		c.contactEvent(r)
 	}
-	return c.saveLocked(r.row())
+	return c.saveLocked(append(rows, r.row())...)
 }
 
 // ask sends our contact request, with work for this epoch. A member that does not
@@ -198,11 +278,16 @@ func (c *Client) begin(id mail.AccountID, b mail.Bundle) error {
 func (c *Client) ask(ctx context.Context, id mail.AccountID) error {
 	c.mu.Lock()
 	r := c.contacts[id]
-	if r == nil || r.Mine == nil {
+	if r == nil {
 		c.mu.Unlock()
 		return ErrNoContact
 	}
-	content, work, asked := r.Mine.Request, int(r.Mine.Work), r.Mine.asked
+	s := r.mine()
+	if s == nil || s.Took { // the contact has begun one
+		c.mu.Unlock()
+		return nil
+	}
+	content, work, asked := s.Request, int(s.Work), s.asked
 	c.mu.Unlock()
 	var full bool
 	wait := waitPath
@@ -238,9 +323,9 @@ func (c *Client) ask(ctx context.Context, id mail.AccountID) error {
 			case mail.CodeAccepted:
 				c.mu.Lock()
 				defer c.mu.Unlock()
-				if r := c.contacts[id]; r != nil && r.Mine != nil && bytes.Equal(r.Mine.Request, content) {
-					r.Mine.Accepted, r.Mine.Member = true, m
-					r.Mine.asked++
+				s.Took, s.Member = true, m
+				s.asked++
+				if r := c.contacts[id]; r != nil {
 					return c.saveLocked(r.row())
 				}
 				return nil
@@ -282,19 +367,25 @@ func (c *Client) labour(ctx context.Context, q *mail.Request, work int) error {
 // takeRequest reads a contact request from the account's mailbox. What is no
 // request, or an old one, is passed over.
 func (c *Client) takeRequest(content []byte) error {
-	q, err := ratchet.OpenRequest(c.cfg.Account.contact, c.cfg.Genesis, c.cfg.Account.id, content)
-	if err != nil || !statement.Canonical(chain.NodeID(q.Ed)) || !utf8.ValidString(q.Note) {
-		c.log.Debug("passed over an item that is no contact request")
+	q, begun, used, ok := c.openRequest(content)
+	if !ok || !statement.Canonical(chain.NodeID(q.Ed)) || !utf8.ValidString(q.Note) {
+		c.log.Debug("passed over an item that is no contact request, or was worked on before")
+		c.mu.Lock()
+		defer c.mu.Unlock()
+		c.triedLocked(content)
 		return nil
 	}
 	id := mail.NewAccountID(q.Ed, q.X)
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.triedLocked(content)
 	if id == c.cfg.Account.id {
 		return nil
 	}
-	c.mu.Lock()
-	defer c.mu.Unlock()
+	since, sent, now := chain.Time(q.Since), chain.Time(q.Sent), c.now()
 	r := c.contacts[id]
-	if r == nil {
+	switch {
+	case r == nil:
 		if c.incomingLocked() >= maxIncoming || len(c.contacts) >= maxContacts {
 			c.log.Warn("too many contact requests wait; one was passed over")
 			return nil
@@ -303,24 +394,23 @@ func (c *Client) takeRequest(content []byte) error {
 		if c.cfg.AcceptAll {
 			r.State = uint8(Connected)
 		}
-	} else if chain.Time(q.Sent) <= r.TheirSent {
+	case since < r.Since || since == r.Since && sent <= r.Sent:
 		return nil // the same again, or an older one replayed
 	}
-	r.Ed, r.X, r.Known, r.Note, r.TheirSent = q.Ed, q.X, true, q.Note, chain.Time(q.Sent)
-	s, err := c.newSecret(r, q.Secret, min(chain.Time(q.Sent), c.now()))
-	if err != nil {
-		return nil // unusable keys
+	var rows []row
+	if used.Used == 0 && used.Once {
+		used.Used = now
+		rows = append(rows, used.row())
 	}
-	rows := []row{}
-	if r.Theirs != nil {
-		rows = append(rows, c.unsealLocked(r, r.Theirs.Seed)...)
+	// What was begun with a former state of the contact is of no use to it.
+	if n := len(r.Sessions); n > 0 && r.Sessions[n-1].Since < since {
+		rows = append(rows, c.dropSessionsLocked(r, func(s *sessionRecord) bool { return s.Since < since })...)
+		r.Anew = now
 	}
-	r.Theirs = s
-	if r.Mine != nil {
-		// The peer may know nothing of ours: it asked, or it was restored from
-		// its mnemonic. Asking again costs little.
-		r.Mine.Accepted = false
-	}
+	r.Ed, r.X, r.Known, r.Note, r.Since, r.Sent = q.Ed, q.X, true, q.Note, since, sent
+	c.addSessionLocked(r, &sessionRecord{Seed: begun.Pair, Created: min(sent, now), Sent: sent, Since: since, State: begun.Session.State(), Once: used.Once})
+	rows = append(rows, c.unsealOthersLocked(r)...)
+	r.Renew = r.Renew && r.mine() != nil
 	if r.State == uint8(Added) || r.State == uint8(Requested) {
 		r.State = uint8(Connected)
 	}
@@ -343,15 +433,25 @@ func (c *Client) incomingLocked() int {
 	return n
 }
 
-// unsealLocked takes back the parts sealed under a secret that the peer has
-// replaced: they are sealed anew, under the same message ids.
+// unsealOthersLocked takes back what was sealed under sessions that are not the
+// one to use any more: the contact may have lost them. What comes twice is shown
+// once.
+func (c *Client) unsealOthersLocked(r *contactRecord) (rows []row) {
+	for _, s := range r.Sessions[1:] {
+		rows = append(rows, c.unsealLocked(r, s.Seed)...)
+	}
+	return rows
+}
+
+// unsealLocked takes back the parts that were sealed under a session: they are
+// sealed anew, under the same message ids.
 func (c *Client) unsealLocked(r *contactRecord, seed key32) []row {
 	var rows []row
 	for k, o := range c.out {
 		if o.Contact != r.ID || State(o.State).Final() || len(o.Items) == 0 || o.Items[0].Seed != seed {
 			continue
 		}
-		if o.Kind == kindConfirm {
+		if o.Kind.notice() {
 			delete(c.out, k)
 			rows = append(rows, o.gone())
 			continue

@@ -6,6 +6,7 @@ import (
 	"crypto/ed25519"
 	"crypto/rand"
 	"crypto/sha256"
+	"encoding/binary"
 	"fmt"
 	"slices"
 	"sync"
@@ -55,6 +56,7 @@ type fakeRelay struct {
 	clients  map[onion.Token]*link.Link
 	boxes    map[mail.ID][]*fakeItem
 	bundles  map[mail.AccountID]mail.Bundle
+	once     map[mail.AccountID][]mail.Bundle
 	renewals int                     // bundles taken
 	gone     map[chain.Hash][32]byte // tokens of what was deleted, by deleter
 	asked    int                     // for the head
@@ -140,7 +142,7 @@ func (n *fakeNet) geometry() onion.Geometry { return onion.Geometry(0x10 | n.cor
 func (n *fakeNet) addRelay(i int) {
 	seed := sha256.Sum256([]byte(fmt.Sprint("relay", i)))
 	r := &fakeRelay{net: n, key: ed25519.NewKeyFromSeed(seed[:]), served: make(chan struct{}),
-		clients: map[onion.Token]*link.Link{}, boxes: map[mail.ID][]*fakeItem{}, bundles: map[mail.AccountID]mail.Bundle{}, gone: map[chain.Hash][32]byte{}, history: map[mail.ID][][]byte{}, lay: map[chain.Hash]mail.ID{}, polls: map[mail.ID]int{}}
+		clients: map[onion.Token]*link.Link{}, boxes: map[mail.ID][]*fakeItem{}, bundles: map[mail.AccountID]mail.Bundle{}, once: map[mail.AccountID][]mail.Bundle{}, gone: map[chain.Hash][32]byte{}, history: map[mail.ID][][]byte{}, lay: map[chain.Hash]mail.ID{}, polls: map[mail.ID]int{}}
 	r.id = chain.NodeID(r.key.Public().(ed25519.PublicKey))
 	var err error
 	if r.onion, err = onion.NewKey(rand.Reader, 1); err != nil {
@@ -500,13 +502,23 @@ func (r *fakeRelay) handle(cmd mail.Command) []mail.Reply {
 		if err != nil || b.Verify(r.net.genesis) != nil {
 			return one(mail.CodeSignature)
 		}
-		if b.Serial <= r.bundles[b.Account()].Serial {
+		id := b.Account()
+		old := r.bundles[id]
+		switch {
+		case b.Once:
+			r.once[id] = append(r.once[id], b)
+		case b.Serial < old.Serial, b.Serial == old.Serial && b != old:
 			return one(mail.CodeOutdated)
+		case b != old:
+			r.bundles[id] = b
+			r.renewals++
 		}
-		r.bundles[b.Account()] = b
-		r.renewals++
-		return one(mail.CodeAccepted)
+		return []mail.Reply{{Code: mail.CodeAccepted, Body: binary.BigEndian.AppendUint16(nil, uint16(len(r.once[id])))}}
 	case cmd.GetBundle != nil:
+		if all := r.once[cmd.GetBundle.Account]; cmd.GetBundle.Once && len(all) > 0 {
+			r.once[cmd.GetBundle.Account] = all[1:]
+			return []mail.Reply{{Code: mail.CodeFound, Body: all[0].Encode()}}
+		}
 		if b, ok := r.bundles[cmd.GetBundle.Account]; ok {
 			return []mail.Reply{{Code: mail.CodeFound, Body: b.Encode()}}
 		}

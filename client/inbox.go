@@ -30,7 +30,9 @@ func (c *Client) Inbox() []Message {
 	defer c.mu.Unlock()
 	all := make([]*inRecord, 0, len(c.in))
 	for _, r := range c.in {
-		all = append(all, r)
+		if !r.Gone {
+			all = append(all, r)
+		}
 	}
 	slices.SortFunc(all, func(a, b *inRecord) int { return cmp.Compare(a.Order, b.Order) })
 	out := make([]Message, len(all))
@@ -41,7 +43,7 @@ func (c *Client) Inbox() []Message {
 }
 
 func (r *inRecord) message() Message {
-	return Message{ID: r.ID, Contact: mail.AccountID(r.Contact), Text: r.Text, Sent: r.Sent, Received: r.Received}
+	return Message{ID: r.ID, Contact: mail.AccountID(r.Contact), Text: r.Text, Sent: r.Sent, Received: r.Received, Read: r.Read, Vanishes: r.Vanish}
 }
 
 // box is one mailbox to poll: the account's own where contact is zero.
@@ -50,6 +52,7 @@ type box struct {
 	contact mail.AccountID
 	seed    key32
 	pair    pairBox
+	fresh   bool // mail is expected there: the account's, and the newest of each contact
 }
 
 // boxes are all mailboxes that may hold mail for us, the account's first.
@@ -61,21 +64,34 @@ func (c *Client) boxes(v *view) []box {
 
 func (c *Client) boxesLocked(v *view) []box {
 	self := c.cfg.Account.id
-	all := []box{{id: mail.AccountMailbox(self)}}
+	all := []box{{id: mail.AccountMailbox(self), fresh: true}}
 	now := c.nowAt(v)
 	for id, r := range c.contacts {
 		if r.State == uint8(Incoming) {
 			continue
 		}
-		for _, s := range r.secrets() {
-			for _, n := range buckets(&c.cfg.Core, v.epoch(), now, s.Created) {
+		for i, s := range r.Sessions {
+			for k, n := range buckets(&c.cfg.Core, v.epoch(), now, s.Created) {
 				p := newPairBox(s.Seed, c.cfg.Genesis, id, self, n)
-				all = append(all, box{id: p.id, contact: id, seed: s.Seed, pair: p})
+				all = append(all, box{id: p.id, contact: id, seed: s.Seed, pair: p, fresh: i == 0 && k == 0})
 			}
 		}
 	}
 	slices.SortFunc(all[1:], func(a, b box) int { return slices.Compare(a.id[:], b.id[:]) })
 	return all
+}
+
+// pollTime is what a poll says of its time: that of the newest header, which is the
+// same for all, and not of this client's clock, which may be off by a time of its
+// own. Where the ledger stands still it is the clock's minute.
+func (c *Client) pollTime() chain.Time {
+	now := c.now()
+	if v := c.view.Load(); v != nil {
+		if at := v.head.Header.Time; at <= now && now-at < chain.Time(2*genesis.Minute) {
+			return at
+		}
+	}
+	return now - now%chain.Time(genesis.Minute)
 }
 
 // poll asks one member for one mailbox once and takes what comes; wait says that
@@ -85,7 +101,7 @@ func (c *Client) poll(ctx context.Context, b box, member chain.NodeID, wait bool
 	c.mu.Lock()
 	after := c.cursors[key]
 	c.mu.Unlock()
-	p := &mail.Poll{Kind: mail.KindAccount, A: c.cfg.Account.edPublic(), B: c.cfg.Account.xPublic(), After: after, At: c.now(), Member: member}
+	p := &mail.Poll{Kind: mail.KindAccount, A: c.cfg.Account.edPublic(), B: c.cfg.Account.xPublic(), After: after, At: c.pollTime(), Member: member}
 	if b.contact == (mail.AccountID{}) {
 		p.Sign(c.cfg.Genesis, c.cfg.Account.ed)
 	} else {
@@ -153,29 +169,36 @@ func (c *Client) take(b box, member chain.NodeID, content []byte) error {
 	if r == nil {
 		return nil
 	}
-	secret := r.secret(b.seed)
-	if secret == nil {
+	session := r.session(b.seed)
+	if session == nil {
 		return nil
 	}
-	s, err := ratchet.Load(c.cfg.Account.keys(), c.format.Item(), secret.Session)
+	key := seenOf(content)
+	if x := c.seen[key]; x != nil {
+		return c.saveLocked(append(c.againLocked(r, x), c.deleteLocked(x, member, b.id)...)...)
+	}
+	s, err := ratchet.Load(c.env(), session.State)
 	if err != nil {
 		return fmt.Errorf("open message: %w", err)
 	}
-	plain, s, err := s.Open(content)
-	var m inner
-	if err == nil {
-		m, err = c.parts.decodeInner(plain)
-	}
+	plain, s, err := s.Open(content, uint64(c.now()))
 	if err != nil {
-		c.log.Debug("passed over an item that is not from the contact")
+		c.log.Debug("passed over an item that does not open")
+		return c.saveLocked(c.outOfStepLocked(r, b.seed)...)
+	}
+	m, err := c.parts.decodeInner(plain)
+	if err != nil {
+		c.log.Debug("passed over an item that is no message")
 		return nil
 	}
-	secret.Session = s.State()
+	session.State = s.State()
 	var rows []row
 	var in *inRecord
 	switch m.Kind {
 	case kindConfirm:
 		rows = c.confirmedLocked(b.contact, m.ID)
+	case kindRead:
+		rows = c.readLocked(b.contact, m.ID, m.Sent)
 	case kindText:
 		var taken bool
 		if rows, in, taken = c.textReceivedLocked(r, b.seed, m); !taken {
@@ -183,11 +206,9 @@ func (c *Client) take(b box, member chain.NodeID, content []byte) error {
 			return nil
 		}
 	}
-	if _, again := c.deletes[m.Token]; !again && len(c.deletes) < maxDeletes {
-		d := &deleteRecord{Token: m.Token, Member: member, Mailbox: key32(b.id), Until: c.now() + chain.Time(c.cfg.Core.Params.MailboxTTL)}
-		c.deletes[d.Token] = d
-		rows = append(rows, d.row())
-	}
+	x := &seenRecord{Contact: r.ID, Seed: b.seed, Kind: m.Kind, ID: m.ID, Token: m.Token, Until: c.now() + chain.Time(c.env().Keep)}
+	c.seen[key] = x
+	rows = append(append(rows, key.row(x)), c.deleteLocked(x, member, b.id)...)
 	if r.State == uint8(Requested) || r.State == uint8(Added) {
 		r.State = uint8(Connected)
 		c.contactEvent(r)
@@ -203,6 +224,17 @@ func (c *Client) take(b box, member chain.NodeID, content []byte) error {
 	return nil
 }
 
+// deleteLocked queues the deletion of an item that was opened.
+func (c *Client) deleteLocked(x *seenRecord, member chain.NodeID, at mail.ID) []row {
+	if _, again := c.deletes[x.Token]; again || len(c.deletes) >= maxDeletes {
+		return nil
+	}
+	d := &deleteRecord{Token: x.Token, Member: member, Mailbox: key32(at), Until: c.now() + chain.Time(c.cfg.Core.Params.MailboxTTL)}
+	c.deletes[d.Token] = d
+	c.wakeUp()
+	return []row{d.row()}
+}
+
 // confirmedLocked ends a message that its recipient has.
 func (c *Client) confirmedLocked(from mail.AccountID, id MessageID) []row {
 	o := c.out[outKey{kindText, id, from}]
@@ -210,6 +242,9 @@ func (c *Client) confirmedLocked(from mail.AccountID, id MessageID) []row {
 		return nil
 	}
 	o.State, o.Reason, o.Items = uint8(Delivered), "", nil
+	if o.Timer > 0 {
+		o.Vanish = c.now() + chain.Time(o.Timer)*1000
+	}
 	c.statusEvent(o)
 	return []row{o.row()}
 }
@@ -236,10 +271,10 @@ func (c *Client) textReceivedLocked(r *contactRecord, seed key32, m inner) (rows
 			if c.fragmentsLocked(r.ID) >= maxFragments {
 				return nil, nil, false
 			}
-			f = &fragmentRecord{ID: m.ID, Contact: r.ID, Seed: seed, Sent: m.Sent, Since: c.now(), Parts: m.Parts, Have: map[uint16]string{}}
+			f = &fragmentRecord{ID: m.ID, Contact: r.ID, Seed: seed, Sent: m.Sent, Since: c.now(), Parts: m.Parts, Timer: m.Timer, Have: map[uint16]string{}}
 			c.fragments[key] = f
 		}
-		if f.Parts != m.Parts {
+		if f.Parts != m.Parts || f.Timer != m.Timer {
 			return nil, nil, true
 		}
 		f.Have[m.Part] = m.Text
@@ -261,7 +296,11 @@ func (c *Client) textReceivedLocked(r *contactRecord, seed key32, m inner) (rows
 		rows = append(rows, c.forgetLocked(k))
 	}
 	c.order++
-	in = &inRecord{ID: m.ID, Contact: r.ID, Text: text, Sent: m.Sent, Received: c.now(), Order: c.order}
+	in = &inRecord{ID: m.ID, Contact: r.ID, Text: text, Sent: m.Sent, Received: c.now(), Order: c.order, Timer: m.Timer}
+	if m.Sent > r.TimerSet && m.Timer != r.Timer { // the contact's row is saved with it
+		r.Timer, r.TimerSet = m.Timer, m.Sent
+		c.contactEvent(r)
+	}
 	c.keepLocked(in)
 	return append(append(rows, in.row()), c.confirmLocked(r, seed, m.ID)...), in, true
 }
@@ -275,7 +314,7 @@ func (c *Client) fragmentsLocked(from key32) (n int) {
 	return n
 }
 
-// confirmLocked queues a confirmation under the secret that the message came
+// confirmLocked queues a confirmation under the session that the message came
 // under, unless one is on its way.
 func (c *Client) confirmLocked(r *contactRecord, seed key32, id MessageID) []row {
 	key := outKey{kindConfirm, id, mail.AccountID(r.ID)}

@@ -17,7 +17,7 @@ const (
 	// MaxText is the longest text of one message in bytes.
 	MaxText = 64 << 10
 
-	innerHeader = 1 + 16 + 8 + 2 + 2 + 32
+	innerHeader = 1 + 16 + 8 + 2 + 2 + 32 + 4
 )
 
 // parts is how texts are cut in a network: into so many bytes each.
@@ -39,14 +39,18 @@ type kind uint8
 const (
 	kindText    kind = 1
 	kindConfirm kind = 2
+	kindRead    kind = 3
 )
+
+// notice reports whether an item only says something of a message.
+func (k kind) notice() bool { return k != kindText }
 
 // inner is what stands in an item's plaintext:
 //
-//	kind 1 | message id 16 | sent 8 | part 2 | parts 2 | deletion token 32 | text
+//	kind 1 | message id 16 | sent 8 | part 2 | parts 2 | deletion token 32 | timer 4 | text
 //
-// Every part of a text but the last is full. A confirmation has no text and
-// carries the id of the message that it confirms.
+// Every part of a text but the last is full. What confirms a message, or says that
+// it was read, has no text and carries the id of that message.
 type inner struct {
 	Kind  kind
 	ID    MessageID
@@ -54,6 +58,7 @@ type inner struct {
 	Part  uint16
 	Parts uint16
 	Token [32]byte
+	Timer uint32 // seconds after which the text disappears, once read; 0: never
 	Text  string
 }
 
@@ -63,6 +68,7 @@ func (m inner) encode() []byte {
 	b = wire.AppendUint16(b, m.Part)
 	b = wire.AppendUint16(b, m.Parts)
 	b = append(b, m.Token[:]...)
+	b = wire.AppendUint32(b, m.Timer)
 	return append(b, m.Text...)
 }
 
@@ -73,6 +79,7 @@ func (p parts) decodeInner(b []byte) (inner, error) {
 	m.Sent = chain.Time(r.Uint64())
 	m.Part, m.Parts = r.Uint16(), r.Uint16()
 	r.Copy(m.Token[:])
+	m.Timer = r.Uint32()
 	m.Text = string(r.Fixed(r.Len()))
 	if err := r.Done(); err != nil {
 		return m, fmt.Errorf("%w: %w", errInner, err)
@@ -80,9 +87,9 @@ func (p parts) decodeInner(b []byte) (inner, error) {
 	last := m.Part+1 == m.Parts
 	switch {
 	case m.Parts < 1 || int(m.Parts) > p.most() || m.Part >= m.Parts:
-	case m.Kind == kindConfirm && m.Parts == 1 && m.Text == "":
+	case (m.Kind == kindConfirm || m.Kind == kindRead) && m.Parts == 1 && m.Text == "" && m.Timer == 0:
 		return m, nil
-	case m.Kind == kindText && (len(m.Text) == int(p) || last && len(m.Text) > 0 && len(m.Text) < int(p)):
+	case m.Kind == kindText && m.Timer <= maxTimer && (len(m.Text) == int(p) || last && len(m.Text) > 0 && len(m.Text) < int(p)):
 		return m, nil
 	}
 	return m, errInner

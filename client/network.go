@@ -163,6 +163,7 @@ func (c *Client) watch(ctx context.Context) {
 	period := time.Duration(min(max(c.cfg.Core.Params.BlockInterval/4, 100), 10_000)) * time.Millisecond
 	t := time.NewTicker(period)
 	defer t.Stop()
+	forgot := time.Now()
 	for failed := false; ; {
 		if err := c.refresh(ctx); err != nil && ctx.Err() == nil {
 			var two *TwoHeadsError
@@ -177,6 +178,12 @@ func (c *Client) watch(ctx context.Context) {
 			failed = false
 		}
 		c.expire()
+		if time.Since(forgot) > time.Hour {
+			forgot = time.Now()
+			if err := c.store.forget(); err != nil {
+				c.log.Warn("former states stay on the disk", "err", err)
+			}
+		}
 		select {
 		case <-ctx.Done():
 			return
@@ -282,8 +289,8 @@ func (c *Client) listChanged(v *view) {
 	var rows []row
 	unheard := map[key32]bool{} // contacts whose request went with its member
 	for _, r := range c.contacts {
-		if r.Mine != nil && r.Mine.Accepted && r.State != uint8(Connected) && gone(r.Mine.Member) {
-			r.Mine.Accepted = false
+		if s := r.mine(); s != nil && s.Took && r.State != uint8(Connected) && gone(s.Member) {
+			s.Took = false
 			unheard[r.ID] = true
 			rows = append(rows, r.row())
 		}
@@ -297,12 +304,6 @@ func (c *Client) listChanged(v *view) {
 		}
 		if c.reviewLocked(v, o) {
 			rows = append(rows, o.row())
-		}
-	}
-	for k, d := range c.deletes {
-		if gone(d.Member) && d.Mailbox == (key32{}) {
-			delete(c.deletes, k)
-			rows = append(rows, d.gone())
 		}
 	}
 	live := map[mail.ID]bool{}

@@ -10,6 +10,7 @@ import (
 	"time"
 
 	"tunic/chain"
+	"tunic/chain/genesis"
 	"tunic/onion/mail"
 )
 
@@ -19,9 +20,29 @@ const maxQueued = 1024
 // Send queues a text for a contact. When it returns, the message is on disk; it
 // leaves while Run is at work.
 func (c *Client) Send(ctx context.Context, to mail.AccountID, text string) (MessageID, error) {
+	return c.SendWith(ctx, to, text, SendOptions{})
+}
+
+// SendOptions say more of one message.
+type SendOptions struct {
+	// TTL is how long it may take until it is confirmed: a minute to the mailbox
+	// TTL; 0 is the mailbox TTL.
+	TTL time.Duration
+}
+
+// SendWith is Send with options.
+func (c *Client) SendWith(ctx context.Context, to mail.AccountID, text string, o SendOptions) (MessageID, error) {
 	var id MessageID
 	if err := checkText(text); err != nil {
 		return id, err
+	}
+	ttl := c.cfg.Core.Params.MailboxTTL
+	if o.TTL != 0 {
+		if x := chain.Duration(o.TTL.Milliseconds()); x < genesis.Minute || x > ttl {
+			return id, fmt.Errorf("%w: a life of %s; it may be from a minute to %s here", ErrMessage, o.TTL, time.Duration(ttl)*time.Millisecond)
+		} else {
+			ttl = x
+		}
 	}
 	if err := ctx.Err(); err != nil {
 		return id, err
@@ -51,13 +72,13 @@ func (c *Client) Send(ctx context.Context, to mail.AccountID, text string) (Mess
 			now = o.Sent + 1
 		}
 	}
-	o := &outRecord{Kind: kindText, ID: id, Contact: key32(to), Text: text, Sent: now,
-		Expiry: now + chain.Time(c.cfg.Core.Params.MailboxTTL), State: uint8(Queued), Parts: len(c.parts.split(text))}
-	if err := c.saveLocked(append(rows, o.row())...); err != nil {
+	m := &outRecord{Kind: kindText, ID: id, Contact: key32(to), Text: text, Sent: now,
+		Expiry: now + chain.Time(ttl), State: uint8(Queued), Parts: len(c.parts.split(text)), Timer: c.contacts[to].Timer}
+	if err := c.saveLocked(append(rows, m.row())...); err != nil {
 		return id, err
 	}
-	c.out[o.key()] = o
-	c.statusEvent(o)
+	c.out[m.key()] = m
+	c.statusEvent(m)
 	c.wakeUp()
 	return id, nil
 }
@@ -174,7 +195,7 @@ func (c *Client) Outbox() []Status {
 
 func (o *outRecord) status() Status {
 	s := Status{ID: o.ID, Contact: mail.AccountID(o.Contact), Text: o.Text, Sent: o.Sent, Expiry: o.Expiry,
-		State: State(o.State), Reason: o.Reason, Parts: o.Parts}
+		State: State(o.State), Reason: o.Reason, Parts: o.Parts, Read: o.Read, Vanishes: o.Vanish}
 	for _, it := range o.Items {
 		for _, r := range it.Signed {
 			s.Receipts = append(s.Receipts, bytes.Clone(r.Receipt))
@@ -234,10 +255,13 @@ func (c *Client) expire() {
 		if State(o.State).Final() || now < o.Expiry {
 			continue
 		}
-		if o.Kind == kindConfirm {
+		if o.Kind.notice() {
 			delete(c.out, k)
 			rows = append(rows, o.gone())
 			continue
+		}
+		for i := range o.Items {
+			rows = append(rows, c.withdrawLocked(o, &o.Items[i])...)
 		}
 		if c.setLocked(o, Expired, o.Reason) != nil {
 			return // Run ends with it
@@ -254,6 +278,17 @@ func (c *Client) expire() {
 			delete(c.deletes, k)
 			rows = append(rows, d.gone())
 		}
+	}
+	for k, x := range c.seen {
+		if now >= x.Until {
+			delete(c.seen, k)
+			rows = append(rows, k.gone())
+		}
+	}
+	rows = append(rows, c.vanishLocked(now)...)
+	if now >= c.sweep || now+sweepEvery < c.sweep {
+		c.sweep = now + sweepEvery
+		rows = append(append(rows, c.sweepSessionsLocked(now)...), c.sweepPrekeysLocked(now)...)
 	}
 	if len(rows) > 0 {
 		c.persistLocked(rows...)
@@ -281,6 +316,17 @@ func (c *Client) dueLocked(now time.Time) (due map[mail.AccountID][]*outRecord, 
 			}
 		default:
 			due[k.to] = append(due[k.to], o)
+		}
+	}
+	for id, r := range c.contacts {
+		switch {
+		case !r.wantsSession():
+		case r.due.After(now):
+			if r.due.Before(next) {
+				next = r.due
+			}
+		case due[id] == nil:
+			due[id] = []*outRecord{}
 		}
 	}
 	for _, list := range due {

@@ -1,14 +1,12 @@
 package client
 
 import (
-	"bytes"
 	"crypto/ed25519"
 	"crypto/hkdf"
 	"crypto/sha256"
 
 	"tunic/chain"
 	"tunic/chain/genesis"
-	"tunic/client/ratchet"
 	"tunic/internal/wire"
 	"tunic/onion/mail"
 )
@@ -52,7 +50,17 @@ func bucketOf(core *genesis.Core, e chain.Epoch) uint64 {
 	return uint64(e) / per
 }
 
-// buckets are those that may still hold mail under a secret of that age, the
+// bucketExpiry is when the items of a bucket expire: all at once, so that nothing of
+// when an item was made, by whose clock, or how long it was to live shows. It is
+// a mailbox TTL after the bucket's end, as long as readers ask for it.
+func bucketExpiry(core *genesis.Core, bucket uint64, made chain.Time) chain.Time {
+	p := &core.Params
+	per := max(1, uint64(bucketSpan)/uint64(p.EpochLength))
+	end := core.EpochStart(chain.Epoch((bucket+1)*per)) + chain.Time(p.MailboxTTL)
+	return min(end, made+chain.Time(p.MailboxMost)) // what members take
+}
+
+// buckets are those that may still hold mail of a session of that age, the
 // newest first. Two epochs make up for clocks that differ.
 func buckets(core *genesis.Core, epoch chain.Epoch, now, created chain.Time) []uint64 {
 	from := created
@@ -71,49 +79,5 @@ func buckets(core *genesis.Core, epoch chain.Epoch, now, created chain.Time) []u
 	}
 }
 
-// maxBuckets bounds what is polled for one secret: 14 days of mailbox life.
+// maxBuckets bounds what is polled for one session: 14 days of mailbox life.
 const maxBuckets = 16
-
-// preferred is the secret to write under: where both sides began, the one of
-// the lower account, so that both come to use one.
-func (c *Client) preferred(r *contactRecord) *secretRecord {
-	if r.Mine == nil || r.Theirs == nil {
-		if r.Mine != nil {
-			return r.Mine
-		}
-		return r.Theirs
-	}
-	if self := c.cfg.Account.id; bytes.Compare(self[:], r.ID[:]) < 0 {
-		return r.Mine
-	}
-	return r.Theirs
-}
-
-func (r *contactRecord) secrets() []*secretRecord {
-	var out []*secretRecord
-	for _, s := range []*secretRecord{r.Mine, r.Theirs} {
-		if s != nil {
-			out = append(out, s)
-		}
-	}
-	return out
-}
-
-func (r *contactRecord) secret(seed key32) *secretRecord {
-	for _, s := range r.secrets() {
-		if s.Seed == seed {
-			return s
-		}
-	}
-	return nil
-}
-
-// newSecret begins a session under seed.
-func (c *Client) newSecret(r *contactRecord, seed key32, created chain.Time) (*secretRecord, error) {
-	peer := ratchet.Peer{Account: r.ID, Ed: r.Ed, X: r.X}
-	s, err := ratchet.New(c.cfg.Account.keys(), c.format.Item(), c.cfg.Genesis, peer, seed)
-	if err != nil {
-		return nil, err
-	}
-	return &secretRecord{Seed: seed, Created: created, Session: s.State()}, nil
-}

@@ -4,11 +4,13 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"slices"
 	"time"
 
 	"tunic/chain"
 	"tunic/onion/mail"
 	"tunic/registry/directory"
+	"tunic/registry/path"
 )
 
 // PollNow asks for all mailboxes at once and returns when everything that was
@@ -96,7 +98,6 @@ func (c *Client) pollAll(ctx context.Context, b box, member chain.NodeID) error 
 // pollClock polls one mailbox at a time, at moments that depend on nothing.
 func (c *Client) pollClock(ctx context.Context) {
 	visits := map[mail.ID]int{}
-	var turn int
 	slots := make(chan struct{}, 16)
 	full := make(chan fullBox, 4)
 	extra := false // the last poll was for a mailbox with more behind
@@ -126,8 +127,7 @@ func (c *Client) pollClock(ctx context.Context) {
 			extra = false
 		}
 		if !extra {
-			turn++
-			b = boxes[turn%len(boxes)]
+			b = c.drawBox(boxes)
 			members := c.usable(v.swarm(b.id).All())
 			if len(members) == 0 {
 				continue
@@ -155,6 +155,43 @@ func (c *Client) pollClock(ctx context.Context) {
 	}
 }
 
+// ownPolls is one in how many polls is for the account's own mailbox, whose members
+// know the account: how often they are asked must not say how many contacts it has.
+const ownPolls = 4
+
+// drawBox draws which mailbox is polled: the account's own one time in four, and
+// of the others those in which mail is expected half of the time. Each is drawn
+// by itself, so that the polls of one mailbox, which come at the times of a Poisson
+// clock, say nothing of when another one of the same account is asked.
+func (c *Client) drawBox(boxes []box) box {
+	r := path.FromReader(c.rand)
+	if len(boxes) == 1 || r.N(ownPolls) == 0 {
+		return boxes[0]
+	}
+	fresh := r.N(2) == 0
+	some := slices.DeleteFunc(slices.Clone(boxes[1:]), func(b box) bool { return b.fresh != fresh })
+	if len(some) == 0 {
+		some = boxes[1:]
+	}
+	return some[r.N(uint64(len(some)))]
+}
+
+// withdrawLocked deletes a part whose message is over before it was confirmed: its
+// item would live on for as long as all others of its bucket.
+func (c *Client) withdrawLocked(o *outRecord, it *outItem) []row {
+	if it.Bucket == nil || it.Done || len(c.deletes) >= maxDeletes {
+		return nil
+	}
+	if _, again := c.deletes[it.Token]; again {
+		return nil
+	}
+	d := &deleteRecord{Token: it.Token, Mailbox: key32(c.box(mail.AccountID(o.Contact), it).id),
+		Until: bucketExpiry(&c.cfg.Core, *it.Bucket, o.Sent)}
+	c.deletes[d.Token] = d
+	c.wakeUp()
+	return []row{d.row()}
+}
+
 // fullBox is a mailbox with more behind what was just taken from it.
 type fullBox struct {
 	box
@@ -168,7 +205,7 @@ func (c *Client) deleteItem(ctx context.Context, d *deleteRecord) {
 	tries := d.tries
 	c.mu.Unlock()
 	member := d.Member
-	if v := c.view.Load(); d.Mailbox != (key32{}) && (tries > 0 || v.gone(member)) {
+	if v := c.view.Load(); tries > 0 || v.gone(member) {
 		if others := c.ranked(mail.ID(d.Mailbox)); len(others) > 0 {
 			member = others[tries%len(others)]
 		}

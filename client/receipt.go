@@ -13,6 +13,10 @@ import (
 	"tunic/registry/directory"
 )
 
+// promiseParts is in how many parts of the horizon members round their promises
+// down: docs/spec/mail.md, Store.
+const promiseParts = 8
+
 // errReceipt means that what a member sent for a store is no promise to keep it.
 var errReceipt = errors.New("client: invalid receipt")
 
@@ -60,10 +64,11 @@ func (c *Client) checkReceipt(s statement.Statement, store *mail.Store, sent cha
 		return fmt.Errorf("%w: %w", errReceipt, err)
 	}
 	// A member promises to the expiry or the horizon, whichever is nearer, from
-	// when it first stored the item, by a clock that is not quite ours. A store
+	// when it first stored the item, by a clock that is not quite ours, and rounds
+	// the horizon down to an eighth of it. A store
 	// repeated later gets the first one's receipt.
 	p := &c.cfg.Core.Params
-	slack := chain.Time(max(p.EpochLength, genesis.Minute))
+	slack := chain.Time(max(p.EpochLength, genesis.Minute) + p.ReceiptHorizon/promiseParts)
 	switch {
 	case s.Label != statement.LabelReceipt || s.Sequence != 0:
 		return fmt.Errorf("%w: of another kind", errReceipt)

@@ -22,6 +22,8 @@ const (
 	rowFragment byte = 'f'
 	rowCursor   byte = 'p'
 	rowDelete   byte = 'd'
+	rowPrekey   byte = 'k'
+	rowSeen     byte = 's'
 )
 
 // key32 is 32 bytes that JSON carries as hex.
@@ -34,37 +36,51 @@ func (k *key32) UnmarshalText(b []byte) error { return unhex(k[:], b) }
 type metaRecord struct {
 	Version int
 	Guards  path.Guards
-	Serial  uint64   // of the newest bundle
-	Halt    [][]byte // the two sealed headers that halted the client
+	Since   chain.Time // this state began; 0: not settled yet
+	Serial  uint64     // of the newest bundle
+	Halt    [][]byte   // the two sealed headers that halted the client
 }
 
-const recordVersion = 1
+const recordVersion = 2
 
-// secretRecord is one secret of a pair and its session.
-type secretRecord struct {
-	Seed     key32
-	Created  chain.Time
-	Session  []byte // ratchet state
-	Request  []byte // content of our contact request; nil where the peer began
-	Work     uint8  // bits that it must carry
-	Accepted bool   // a member took the request
-	Member   chain.NodeID
+// sessionRecord is one session with a contact.
+type sessionRecord struct {
+	Seed    key32      // of the pair's mailboxes; it names the session
+	Created chain.Time // here
+	Sent    chain.Time // of the contact request that began it
+	Since   chain.Time // when the contact's state began that has the other half
+	State   []byte     // of the ratchet
+	Request []byte     // content of our contact request; nil where the contact began
+	Work    uint8      // bits that it must carry
+	Once    bool       // it was made with a prekey that was handed out once
+	Took    bool       // a member took the request
+	Member  chain.NodeID
 
 	asked int // how often a member took it, so that the next takes it then
 }
 
-// contactRecord is one contact. There are up to two secrets: the one that we
-// began with and the one that the peer began with.
+// contactRecord is one contact.
 type contactRecord struct {
-	ID        key32
-	Name      string
-	Note      string
-	State     uint8
-	Known     bool // Ed and X are known
-	Ed, X     key32
-	Mine      *secretRecord
-	Theirs    *secretRecord
-	TheirSent chain.Time // of the newest contact request
+	ID       key32
+	Name     string
+	Note     string
+	State    uint8
+	Known    bool // Ed and X are known
+	Ed, X    key32
+	Sessions []*sessionRecord // that to write under first
+	Since    chain.Time       // when its state began, says its newest contact request
+	Sent     chain.Time       // of that request
+	Anew     chain.Time       // it began anew, seen here; 0: never
+	Told     chain.Time       `json:",omitempty"` // the Anew that the user was told of
+	Verified chain.Time       `json:",omitempty"` // the safety number was compared; 0: it was not
+	Renew    bool             // a new session is to be begun
+	Renewed  chain.Time       // when that was decided last
+	Timer    uint32           // seconds after which texts disappear, once read
+	TimerSet chain.Time       // when that was set, here or there
+
+	look  bool // at what it publishes: it may have begun anew
+	tries int  // fruitless ones of beginning it
+	due   time.Time
 }
 
 // outRecord is one outgoing message or confirmation.
@@ -72,14 +88,18 @@ type outRecord struct {
 	Kind    kind
 	ID      MessageID // a confirmation's is that of the message confirmed
 	Contact key32
-	Seed    key32 // confirmation: of the secret under which the message came
+	Seed    key32 // confirmation: of the session under which the message came
 	Text    string
 	Sent    chain.Time
 	Expiry  chain.Time
 	State   uint8
 	Reason  string
 	Parts   int
-	Items   []outItem // nil until sealed, and when no longer needed
+	Timer   uint32     `json:",omitempty"`
+	Read    chain.Time `json:",omitempty"` // says the contact
+	Vanish  chain.Time `json:",omitempty"`
+	Gone    bool       `json:",omitempty"` // the text has disappeared
+	Items   []outItem  // nil until sealed, and when no longer needed
 
 	tries  int // fruitless rounds since the last progress
 	rounds int // times that all parts were stored
@@ -95,10 +115,6 @@ type outItem struct {
 	Bucket  *uint64  `json:",omitempty"` // of its mailbox; nil until it was to be stored
 	Signed  []signed `json:",omitempty"` // by members that are listed; replaced, never changed
 	Done    bool     // a member shows that the recipient has deleted it
-
-	// Receipt is the only one in records of earlier versions, by Member.
-	Receipt []byte       `json:",omitempty"`
-	Member  chain.NodeID `json:",omitzero"`
 }
 
 // signed is a member's receipt.
@@ -119,6 +135,10 @@ type inRecord struct {
 	Sent     chain.Time
 	Received chain.Time
 	Order    uint64
+	Timer    uint32     `json:",omitempty"`
+	Read     chain.Time `json:",omitempty"`
+	Vanish   chain.Time `json:",omitempty"`
+	Gone     bool       `json:",omitempty"` // the text has disappeared
 
 	confirmed int       // how often, so that each goes to another member
 	lately    time.Time // when it was confirmed last
@@ -132,17 +152,28 @@ type fragmentRecord struct {
 	Sent    chain.Time
 	Since   chain.Time
 	Parts   uint16
+	Timer   uint32
 	Have    map[uint16]string
 }
 
 type deleteRecord struct {
 	Token   key32
 	Member  chain.NodeID // that showed the item
-	Mailbox key32        // that it was in; zero in records of earlier versions
+	Mailbox key32        // that it was in
 	Until   chain.Time
 
 	tries int
 	due   time.Time
+}
+
+// seenRecord is an item that was opened: the ratchet opens none twice.
+type seenRecord struct {
+	Contact key32
+	Seed    key32
+	Kind    kind
+	ID      MessageID
+	Token   key32
+	Until   chain.Time
 }
 
 type outKey struct {
@@ -184,6 +215,9 @@ func (r *fragmentRecord) gone() row {
 func (r *deleteRecord) row() row  { return encodeRow(rowDelete, string(r.Token[:]), r) }
 func (r *deleteRecord) gone() row { return row{rowDelete, string(r.Token[:]), nil} }
 
+func (k seenKey) row(r *seenRecord) row { return encodeRow(rowSeen, string(k[:]), r) }
+func (k seenKey) gone() row             { return row{rowSeen, string(k[:]), nil} }
+
 func (o *outRecord) name() string {
 	return string(append(append([]byte{byte(o.Kind)}, o.ID[:]...), o.Contact[:]...))
 }
@@ -205,6 +239,8 @@ type state struct {
 	fragments map[inKey]*fragmentRecord
 	cursors   map[cursorKey]uint64
 	deletes   map[[32]byte]*deleteRecord
+	prekeys   map[uint64]*prekeyRecord // by serial
+	seen      map[seenKey]*seenRecord
 	order     uint64 // of the newest message received
 	kept      map[mail.AccountID]kept
 }
@@ -218,6 +254,8 @@ func newState() state {
 		fragments: map[inKey]*fragmentRecord{},
 		cursors:   map[cursorKey]uint64{},
 		deletes:   map[[32]byte]*deleteRecord{},
+		prekeys:   map[uint64]*prekeyRecord{},
+		seen:      map[seenKey]*seenRecord{},
 		kept:      map[mail.AccountID]kept{},
 	}
 }
@@ -230,7 +268,7 @@ func (s *state) load(rows []row) error {
 		}
 	}
 	if s.meta.Version != recordVersion {
-		return fmt.Errorf("%w: version %d", ErrStore, s.meta.Version)
+		return fmt.Errorf("%w: version %d, this program writes %d; move the folder away: the account comes back from its mnemonic", ErrStore, s.meta.Version, recordVersion)
 	}
 	return nil
 }
@@ -246,11 +284,6 @@ func (s *state) loadRow(r row) error {
 	case rowOut:
 		v := &outRecord{}
 		err := json.Unmarshal(r.value, v)
-		for i := range v.Items {
-			if it := &v.Items[i]; it.Receipt != nil {
-				it.Signed, it.Receipt, it.Member = []signed{{it.Member, it.Receipt}}, nil, chain.NodeID{}
-			}
-		}
 		s.out[v.key()] = v
 		return err
 	case rowIn:
@@ -275,6 +308,18 @@ func (s *state) loadRow(r row) error {
 		err := json.Unmarshal(r.value, v)
 		s.deletes[v.Token] = v
 		return err
+	case rowPrekey:
+		v := &prekeyRecord{}
+		err := json.Unmarshal(r.value, v)
+		s.prekeys[v.Serial] = v
+		return err
+	case rowSeen:
+		v := &seenRecord{}
+		if len(r.name) != len(seenKey{}) {
+			return ErrStore
+		}
+		s.seen[seenKey([]byte(r.name))] = v
+		return json.Unmarshal(r.value, v)
 	}
 	return ErrStore
 }

@@ -68,10 +68,11 @@ func (c *Client) roomLocked(from mail.AccountID, size int) (old []inKey, ok bool
 	return old, true
 }
 
-// confirmsLocked counts the confirmations that wait for a contact.
+// confirmsLocked counts the confirmations that wait for a contact, of delivery and
+// of reading.
 func (c *Client) confirmsLocked(to mail.AccountID) (n int) {
 	for k := range c.out {
-		if k.kind == kindConfirm && k.to == to {
+		if k.kind.notice() && k.to == to {
 			n++
 		}
 	}

@@ -63,16 +63,21 @@ type Client struct {
 
 	mu sync.Mutex // guards what follows, and the order of commits
 	state
-	strikes  path.Strikes
-	silent   map[chain.NodeID]silence // guards
-	spurned  map[chain.NodeID]bool    // guards that are avoided for their silence
-	conducts map[chain.NodeID]conduct // members
-	busy     map[mail.AccountID]bool
-	erasing  int           // deletions under way
-	changed  chan struct{} // closed and replaced at every change
-	subs     map[chan Event]struct{}
-	halted   error
-	broken   error // of the store: nothing may leave any more
+	strikes   path.Strikes
+	silent    map[chain.NodeID]silence // guards
+	spurned   map[chain.NodeID]bool    // guards that are avoided for their silence
+	conducts  map[chain.NodeID]conduct // members
+	busy      map[mail.AccountID]bool
+	told      map[chain.NodeID]int       // how many bundles a member said that it has to hand out once
+	dry       map[chain.NodeID]time.Time // members that did not answer to such a bundle, until when they are left alone
+	tried     map[seenKey]bool           // contact requests that were worked on
+	unsettled int                        // times that no member said what is known of a former state
+	sweep     chain.Time                 // when sessions and prekeys are looked through next
+	erasing   int                        // deletions under way
+	changed   chan struct{}              // closed and replaced at every change
+	subs      map[chan Event]struct{}
+	halted    error
+	broken    error // of the store: nothing may leave any more
 }
 
 // New opens the account's state. A client that was halted stays so: ErrTwoHeads.
@@ -89,6 +94,7 @@ func New(cfg Config) (*Client, error) {
 		heads: map[headKey]chain.SealedHeader{}, waits: map[onion.SURBID]*waiting{},
 		state: newState(), strikes: path.Strikes{}, silent: map[chain.NodeID]silence{}, spurned: map[chain.NodeID]bool{},
 		conducts: map[chain.NodeID]conduct{}, busy: map[mail.AccountID]bool{},
+		told: map[chain.NodeID]int{}, dry: map[chain.NodeID]time.Time{}, tried: map[seenKey]bool{},
 		changed: make(chan struct{}), subs: map[chan Event]struct{}{},
 		stop: func(error) {},
 	}
@@ -140,13 +146,13 @@ func (cfg *Config) check() error {
 			*d = real
 		}
 	}
-	pick(&cfg.Poll, 300*time.Millisecond, 10*time.Second)
 	pick(&cfg.Timeout, 3*time.Second, 3*time.Second)
 	pick(&cfg.Resend, 10*time.Second, 5*time.Minute)
-	pick(&cfg.Pace, 50*time.Millisecond, 200*time.Millisecond)
-	if cfg.covered() {
+	pick(&cfg.Pace, 50*time.Millisecond, DefaultPace)
+	if cfg.covered() { // packets leave all the time: polls among them cost no more than loops
 		cfg.Poll = max(cfg.Poll, pollsApart*cfg.Pace)
 	}
+	pick(&cfg.Poll, 300*time.Millisecond, 10*time.Second)
 	if cfg.Compare == 0 {
 		cfg.Compare = time.Duration(p.EpochLength) * time.Millisecond / 2
 	}
@@ -174,6 +180,9 @@ func (l *lockedReader) Read(b []byte) (int, error) {
 	return io.ReadFull(l.r, b)
 }
 
+// Polls is the mean time between two polls.
+func (c *Client) Polls() time.Duration { return c.cfg.Poll }
+
 // ID is the account.
 func (c *Client) ID() mail.AccountID { return c.cfg.Account.id }
 
@@ -198,6 +207,7 @@ func (c *Client) Run(ctx context.Context) error {
 	c.mu.Unlock()
 	c.wg.Go(func() { c.watch(ctx) })
 	c.wg.Go(func() { c.publish(ctx) })
+	c.wg.Go(func() { c.stock(ctx) })
 	c.wg.Go(func() { c.pollClock(ctx) })
 	c.wg.Go(func() { c.askHeads(ctx) })
 	if c.turns != nil {
@@ -295,6 +305,19 @@ func (c *Client) Guard() (chain.NodeID, bool) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	return c.meta.Guards.Current(v.picker, c.strikes, c.nowAt(v))
+}
+
+// Online reports whether the client has a directory and a link to its guard, and
+// the guard is not silent.
+func (c *Client) Online() bool {
+	guard, ok := c.Guard()
+	if !ok {
+		return false
+	}
+	c.mu.Lock()
+	pool, silent := c.pool, c.silent[guard].misses > 0
+	c.mu.Unlock()
+	return pool != nil && !silent && pool.Connected(guard)
 }
 
 // dispatch starts what is due, until ctx ends.

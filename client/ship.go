@@ -16,13 +16,14 @@ import (
 // serve works on what is due for one contact.
 func (c *Client) serve(ctx context.Context, to mail.AccountID, due []*outRecord) {
 	var introduced error
-	if slices.ContainsFunc(due, func(o *outRecord) bool { return o.Kind == kindText }) {
+	if len(due) == 0 || slices.ContainsFunc(due, func(o *outRecord) bool { return o.Kind == kindText }) {
 		c.askAgain(to, due)
 		introduced = c.introduce(ctx, to)
+		c.introduced(to, introduced)
 	}
 	for _, o := range due {
 		err := introduced
-		if err == nil || o.Kind == kindConfirm {
+		if err == nil || o.Kind.notice() {
 			err = c.ship(ctx, to, o)
 		}
 		if ctx.Err() != nil {
@@ -52,7 +53,7 @@ func (c *Client) shippedLocked(o *outRecord, err error) error {
 	case State(o.State) == Stored && err == nil:
 		c.restLocked(o)
 		return nil
-	case err == nil && o.Kind == kindConfirm:
+	case err == nil && o.Kind.notice():
 		delete(c.out, o.key())
 		c.changedLocked()
 		return c.saveLocked(o.gone())
@@ -152,17 +153,20 @@ func (c *Client) ship(ctx context.Context, to mail.AccountID, o *outRecord) erro
 	return first
 }
 
-// askAgain repeats the contact request to a contact that never showed that it got
-// it, where a text for it is to be stored once more: members may drop requests, or
-// lose them.
+// askAgain is for texts that are to be stored once more. A contact that never showed
+// that it got the contact request gets it again: members may drop requests, or lose
+// them. For what waits longer, it is looked up whether the contact has begun anew.
 func (c *Client) askAgain(to mail.AccountID, due []*outRecord) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	if !slices.ContainsFunc(due, func(o *outRecord) bool { return o.Kind == kindText && State(o.State) == Stored }) {
+	r := c.contacts[to]
+	again := slices.DeleteFunc(slices.Clone(due), func(o *outRecord) bool { return o.Kind.notice() || State(o.State) != Stored })
+	if r == nil || len(again) == 0 {
 		return
 	}
-	if r := c.contacts[to]; r != nil && r.Mine != nil && r.State != uint8(Connected) && r.Mine.Accepted {
-		r.Mine.Accepted = false
+	r.look = r.look || slices.ContainsFunc(again, func(o *outRecord) bool { return o.rounds >= 2 })
+	if s := r.mine(); s != nil && r.State != uint8(Connected) && s.Took {
+		s.Took = false
 		c.persistLocked(r.row())
 	}
 }
@@ -182,33 +186,33 @@ func (c *Client) seal(o *outRecord) ([]outItem, error) {
 	if r == nil {
 		return nil, ErrNoContact
 	}
-	secret := c.preferred(r)
+	session := r.newest()
 	parts := []string{""}
-	if o.Kind == kindConfirm {
-		secret = cmp.Or(r.secret(o.Seed), secret)
+	if o.Kind.notice() { // the contact has this session for certain
+		session = cmp.Or(r.session(o.Seed), session)
 	} else {
 		parts = c.parts.split(o.Text)
 	}
-	if secret == nil {
+	if session == nil {
 		return nil, waitBundle
 	}
-	s, err := ratchet.Load(c.cfg.Account.keys(), c.format.Item(), secret.Session)
+	s, err := ratchet.Load(c.env(), session.State)
 	if err != nil {
 		return nil, fmt.Errorf("seal message: %w", err)
 	}
 	var items []outItem
 	for n, text := range parts {
-		it := outItem{Seed: secret.Seed}
+		it := outItem{Seed: session.Seed}
 		if _, err := io.ReadFull(c.rand, it.Token[:]); err != nil {
 			return nil, fmt.Errorf("read randomness: %w", err)
 		}
-		m := inner{Kind: o.Kind, ID: o.ID, Sent: o.Sent, Part: uint16(n), Parts: uint16(len(parts)), Token: it.Token, Text: text}
+		m := inner{Kind: o.Kind, ID: o.ID, Sent: o.Sent, Part: uint16(n), Parts: uint16(len(parts)), Token: it.Token, Timer: o.Timer, Text: text}
 		if it.Content, s, err = s.Seal(m.encode()); err != nil {
 			return nil, fmt.Errorf("seal message: %w", err)
 		}
 		items = append(items, it)
 	}
-	secret.Session = s.State()
+	session.State = s.State()
 	o.Items = items
 	if err := c.saveLocked(r.row(), o.row()); err != nil {
 		return nil, err

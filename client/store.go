@@ -1,16 +1,19 @@
 package client
 
 import (
+	"cmp"
 	"crypto/cipher"
 	"crypto/hmac"
 	"crypto/sha256"
 	"errors"
 	"fmt"
 	"io"
+	"sync/atomic"
 
 	"github.com/syndtr/goleveldb/leveldb"
 	leveldberrors "github.com/syndtr/goleveldb/leveldb/errors"
 	"github.com/syndtr/goleveldb/leveldb/opt"
+	"github.com/syndtr/goleveldb/leveldb/util"
 	"golang.org/x/crypto/chacha20poly1305"
 
 	"tunic/internal/durable"
@@ -41,6 +44,7 @@ type store struct {
 	index  [32]byte // keys the HMAC
 	aead   cipher.AEAD
 	rand   io.Reader
+	texts  atomic.Bool // texts have disappeared since forget
 }
 
 // openStore opens the folder for one account in one network and returns all
@@ -144,11 +148,31 @@ func (s *store) commit(rows ...row) error {
 	return nil
 }
 
+// forget takes what was replaced or deleted out of the files, of the rows that
+// hold ratchet states and prekeys, and of texts where some have disappeared: until then who copies the folder and has the
+// account's keys finds the former ones.
+func (s *store) forget() error {
+	if s.db == nil {
+		return nil
+	}
+	kinds := []byte{rowContact, rowPrekey}
+	if s.texts.Load() {
+		kinds = append(kinds, rowIn, rowOut, rowFragment)
+	}
+	for _, kind := range kinds {
+		if err := s.db.CompactRange(*util.BytesPrefix([]byte{kind})); err != nil {
+			return fmt.Errorf("compact state: %w", err)
+		}
+	}
+	s.texts.Store(false)
+	return nil
+}
+
 func (s *store) close() error {
 	if s.db == nil {
 		return nil
 	}
-	err := s.db.Close()
+	err := cmp.Or(s.forget(), s.db.Close())
 	s.unlock()
 	return err
 }

@@ -71,7 +71,7 @@ func (c *Client) storeItem(ctx context.Context, to mail.AccountID, o *outRecord,
 	if len(sw.Members) == 0 {
 		return waitPath
 	}
-	store := &mail.Store{ReadHash: box.readHash, Write: box.writeKey(), Expiry: o.Expiry, Deleter: mail.Deleter(it.Token), Content: it.Content}
+	store := &mail.Store{ReadHash: box.readHash, Write: box.writeKey(), Expiry: bucketExpiry(&c.cfg.Core, *it.Bucket, o.Sent), Deleter: mail.Deleter(it.Token), Content: it.Content}
 	store.Sign(c.cfg.Genesis, box.write)
 	passed := map[chain.NodeID]bool{} // in this round
 	refused, silent := 0, 0

@@ -287,13 +287,11 @@ func TestDeletionThroughAnother(t *testing.T) {
 func TestNewestBundleCounts(t *testing.T) {
 	n := newFakeNet(t, 6)
 	bob := n.person("bob", func(c *client.Config) { c.Note = "" }).ready()
-	// Two bundles are published at each start, and none after them: each member
-	// takes both.
 	everywhere := func(renewals int) {
 		t.Helper()
-		eventually(t, "both are everywhere", func() bool { return n.sum(func(r *fakeRelay) int { return r.renewals }) >= 6*renewals })
+		eventually(t, "the bundle is everywhere", func() bool { return n.sum(func(r *fakeRelay) int { return r.renewals }) >= 6*renewals })
 	}
-	everywhere(2)
+	everywhere(1)
 	old := map[chain.NodeID]mail.Bundle{}
 	for _, r := range n.relays {
 		r.mu.Lock()
@@ -301,9 +299,10 @@ func TestNewestBundleCounts(t *testing.T) {
 		r.mu.Unlock()
 	}
 	bob.end()
-	bob.start() // publishes two with higher serials
+	bob.cfg.Dir = t.TempDir() // and loses all but the mnemonic, so that another one is published
+	bob.start()
 	bob.ready()
-	everywhere(4)
+	everywhere(2)
 	bob.end() // nobody publishes any more
 	newest := uint64(0)
 	for _, r := range n.relays {

@@ -5,7 +5,6 @@ import (
 	"context"
 	"fmt"
 	"path/filepath"
-	"time"
 
 	"tunic/chain"
 	"tunic/client"
@@ -109,7 +108,7 @@ func (n *Network) makeClient(i int) (*Client, error) {
 	}
 	cfg := client.Config{
 		Account: account, Core: n.Genesis.Core, Genesis: n.File.Genesis, Ledger: node.FollowLedger(n.ctx, f), Transport: t,
-		AcceptAll: true, Poll: 60 * time.Millisecond, Logger: n.log.With("client", ClientName(i)),
+		AcceptAll: true, Poll: n.Spec.Poll, Logger: n.log.With("client", ClientName(i)),
 	}
 	if !n.Spec.Live {
 		cfg.Cover = client.CoverOff // a network that stands still cannot come to rest otherwise

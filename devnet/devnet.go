@@ -38,6 +38,7 @@ import (
 	"tunic/node"
 	"tunic/onion/link"
 	"tunic/relay"
+	"tunic/relay/mailbox"
 )
 
 // Links says what carries packets between relays.
@@ -76,6 +77,8 @@ type Spec struct {
 	// Clients is how many messenger clients there are: alice, bob, carol, then
 	// client-4 and so on (none).
 	Clients int
+	// Poll is the mean time between the polls of a client (60 ms).
+	Poll time.Duration
 	// Seed fixes keys and draws; 0 draws one (see Network.Seed).
 	Seed uint64
 	// Profile names the parameters (dev). The genesis is one of a dev network
@@ -99,6 +102,9 @@ type Spec struct {
 	// Wrap wraps the transport of every relay and client, by its name, for who
 	// watches what they send and get (nothing). A client's id is zero.
 	Wrap func(name string, id chain.NodeID, t link.Transport) link.Transport
+	// WrapStore wraps what each relay keeps its mailboxes in, by its name, for who
+	// watches what they keep (nothing).
+	WrapStore func(name string, s mailbox.Store) mailbox.Store
 	// Logger takes what the parts of the network log (nothing).
 	Logger *slog.Logger
 }
@@ -163,6 +169,9 @@ func Start(ctx context.Context, spec Spec) (*Network, error) {
 	}
 	if spec.Operators < 0 || spec.Operators > spec.Relays || spec.Contributors < 0 || spec.Contributors > AccountCount+1 {
 		return nil, fmt.Errorf("%w: operators are at most the relays, contributors at most %d", ErrSpec, AccountCount+1)
+	}
+	if spec.Poll == 0 {
+		spec.Poll = 60 * time.Millisecond
 	}
 	if spec.Links == "" {
 		spec.Links = LinksMemory

@@ -233,6 +233,9 @@ func (n *Network) buildRelay(r *Relay) error {
 		Logger: n.log.With("relay", r.Index+1), Workers: 1, StoreBuffer: 256 << 10, BootID: "devnet", Rand: r.Twin.Rand(n.stream(r)),
 		Verified: n.verified, Shared: n.together, WrapStore: r.store,
 	}
+	if n.Spec.WrapStore != nil {
+		cfg.WrapStore = func(s mailbox.Store) mailbox.Store { return n.Spec.WrapStore(r.Name(), r.store(s)) }
+	}
 	cfg.StandingClock = !n.Spec.Live
 	if n.Spec.Skew > 0 {
 		cfg.Clock = n.skewed(r)

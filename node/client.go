@@ -26,11 +26,15 @@ type ClientConfig struct {
 	Hops int
 	// Poll is the mean time between polls (by profile).
 	Poll time.Duration
+	// Pace is the mean time between packets where there is cover (by profile).
+	Pace time.Duration
 	// Cover says whether packets leave on a clock of their own (as genesis says).
 	Cover client.Cover
 	// AcceptAll accepts contact requests without asking.
 	AcceptAll bool
-	Logger    *slog.Logger
+	// ReadReceipts lets contacts know when their texts were read.
+	ReadReceipts bool
+	Logger       *slog.Logger
 }
 
 // OpenClient makes a client that follows the ledger until ctx ends. The caller
@@ -49,7 +53,7 @@ func OpenClient(ctx context.Context, cfg ClientConfig) (*client.Client, error) {
 	}
 	c, err := client.New(client.Config{
 		Account: cfg.Account, Dir: cfg.Dir, Core: cfg.Network.Core, Genesis: cfg.Network.Genesis,
-		Ledger: clientLedger{f}, Transport: t, Hops: cfg.Hops, Poll: cfg.Poll, Cover: cfg.Cover, AcceptAll: cfg.AcceptAll, Logger: cfg.Logger,
+		Ledger: clientLedger{f}, Transport: t, Hops: cfg.Hops, Poll: cfg.Poll, Pace: cfg.Pace, Cover: cfg.Cover, AcceptAll: cfg.AcceptAll, ReadReceipts: cfg.ReadReceipts, Logger: cfg.Logger,
 	})
 	if err == nil {
 		go follow(ctx, f)

@@ -137,7 +137,7 @@ func (r *Relay) passOn(cmd mail.Command, o mailbox.Outcome) {
 	case cmd.Request != nil && (code == mail.CodeAccepted || code == mail.CodeBusy):
 		r.spread(r.others(rings.of(mail.AccountMailbox(cmd.Request.Account))), mail.Copy{Command: mail.Command{Request: cmd.Request}})
 	case cmd.PutBundle != nil && (code == mail.CodeAccepted || code == mail.CodeBusy):
-		if b, err := mail.DecodeBundle(cmd.PutBundle.Bundle); err == nil {
+		if b, err := mail.DecodeBundle(cmd.PutBundle.Bundle); err == nil && !b.Once {
 			r.spread(r.others(rings.of(mail.AccountMailbox(b.Account()))), mail.Copy{Command: mail.Command{PutBundle: cmd.PutBundle}})
 		}
 	case cmd.Delete != nil && len(o.Gone) == 0:
@@ -146,7 +146,7 @@ func (r *Relay) passOn(cmd mail.Command, o mailbox.Outcome) {
 		r.spread(r.fellows(rings), mail.Copy{Command: mail.Command{Delete: cmd.Delete}})
 	case cmd.Delete != nil:
 		for _, g := range o.Gone {
-			r.spread(r.others(rings.of(g.Mailbox)), mail.Copy{Tombstone: &g})
+			r.spread(r.others(rings.of(g.Mailbox)), mail.Copy{Tombstone: &g.Tombstone})
 		}
 	}
 }

@@ -12,7 +12,6 @@ import (
 
 	"tunic/chain"
 	"tunic/onion/mail"
-	"tunic/relay/mailbox"
 )
 
 // errand is a member to become equal with; without one, the rows here that
@@ -36,24 +35,19 @@ type errands struct {
 
 	mu     sync.Mutex
 	list   []errand
-	under  int                   // way: 0 or 1
-	swarm  []chain.NodeID        // the other members, at the last plan
-	owed   map[chain.NodeID]bool // those that this node has not been equal with since it started, or they changed
-	bag    []chain.NodeID        // those whose turn comes
-	strays bool                  // there may be rows here that others should have
-	came   uint64                // how often that has come to be so
-	done   map[string]handed     // by the bounds of a part of the ring: a majority of its members had all that was here
-}
-
-// handed is what was handed over: all that was here at a time, when strays had
-// come so often.
-type handed struct {
-	at   chain.Time
-	came uint64
+	under  int                            // way: 0 or 1
+	swarm  []chain.NodeID                 // the other members, at the last plan
+	owed   map[chain.NodeID]bool          // those that this node has not been equal with since it started, or they changed
+	bag    []chain.NodeID                 // those whose turn comes
+	strays bool                           // there may be rows here that others should have
+	came   uint64                         // how often that has come to be so
+	done   map[string]uint64              // by the bounds of a part of the ring: a majority of its members had all that was here when strays had come so often
+	recent map[[mail.MaxBound]byte]uint64 // items and requests that came as strays, by mailbox and id, and when, counted as came
+	lost   uint64                         // what came up to then is not in recent any more
 }
 
 func newErrands() *errands {
-	return &errands{wake: make(chan struct{}, 1), owed: make(map[chain.NodeID]bool), done: make(map[string]handed), strays: true, came: 1}
+	return &errands{wake: make(chan struct{}, 1), owed: make(map[chain.NodeID]bool), done: make(map[string]uint64), recent: make(map[[mail.MaxBound]byte]uint64), strays: true, came: 1}
 }
 
 // plan says at the beginning of an epoch what is to be done in it: at a start,
@@ -180,14 +174,31 @@ func (e *errands) busy() int {
 	return len(e.list) + e.under
 }
 
-// stray notes that a row has come that another swarm keeps.
-func (e *errands) stray() {
+// maxRecent bounds the strays of which it is known when they came.
+const maxRecent = 4096
+
+// stray notes that a row has come that another swarm keeps. The disk does not say
+// when a row came: docs/decisions/0039.
+func (e *errands) stray(key [mail.MaxBound]byte) {
 	e.mu.Lock()
 	defer e.mu.Unlock()
 	if !e.strays {
 		e.strays = true
 		e.came++
 	}
+	if len(e.recent) >= maxRecent {
+		clear(e.recent)
+		e.lost = e.came
+	}
+	e.recent[key] = e.came
+}
+
+// cameSince reports whether a row may have come since strays were handed over that
+// had come up to then.
+func (e *errands) cameSince(key [mail.MaxBound]byte, came uint64) bool {
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	return came <= e.lost || e.recent[key] >= came
 }
 
 // forget forgets what was handed over: the times are those of a former fork.
@@ -321,21 +332,19 @@ func (r *Relay) handed(ctx context.Context, members []chain.NodeID, part span, f
 	e.mu.Lock()
 	came, before := e.came, e.done[key]
 	e.mu.Unlock()
-	if before.came == came || len(members) == 0 {
-		return before.came == came
+	if before == came || len(members) == 0 {
+		return before == came
 	}
-	// Clocks may have been set back since.
-	since, began := before.at-min(before.at, chain.Time(mailbox.PollSkew)), r.now()
 	order := slices.Clone(members)
 	rand.Shuffle(len(order), func(i, j int) { order[i], order[j] = order[j], order[i] })
 	have := 0
 	for _, id := range order {
-		if r.handTo(ctx, id, part, known, since) {
+		if r.handTo(ctx, id, part, known, before) {
 			have++
 		}
 		if have > len(members)/2 {
 			e.mu.Lock()
-			e.done[key] = handed{began, came}
+			e.done[key] = came
 			e.mu.Unlock()
 			return true
 		}
@@ -347,7 +356,7 @@ func (r *Relay) handed(ctx context.Context, members []chain.NodeID, part span, f
 // all of it then. Where the member does not let itself be asked what it has,
 // although it was given time to see the same list, all is pushed that came since
 // the last time that a majority had it.
-func (r *Relay) handTo(ctx context.Context, id chain.NodeID, part span, known bool, since chain.Time) bool {
+func (r *Relay) handTo(ctx context.Context, id chain.NodeID, part span, known bool, since uint64) bool {
 	var s *session
 	var err error
 	for tries := range refusedTries / 2 {

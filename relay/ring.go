@@ -116,6 +116,17 @@ func (r *rings) of(mailbox [32]byte) (s directory.Swarm) {
 	return s
 }
 
+// place is one mailbox for all of a swarm: the one at its id.
+func (r *rings) place(id mail.ID) mail.ID {
+	i := r.now.at(binary.BigEndian.Uint64(id[:8]))
+	if i < 0 {
+		return id
+	}
+	var at mail.ID
+	binary.BigEndian.PutUint64(at[:], uint64(r.now.ids[i]))
+	return at
+}
+
 // overlapping are the numbers of the swarms that keep any of the mailboxes of
 // spans.
 func (r *ring) overlapping(spans []span) (out []int) {

@@ -92,6 +92,7 @@ func (r *Relay) open(f *folder) (_ *owner, closeState func() error, err error) {
 	r.mail, err = mailbox.New(mailbox.Config{
 		Self: r.id, Genesis: r.cfg.Genesis, Start: r.cfg.Core.Time, Params: r.params, Format: r.format, Store: store, Sign: r.signReceipt,
 		MaxItems: r.cfg.MailItems, MaxBundles: r.cfg.MailBundles, Flush: r.flushAcks, Kill: r.cfg.Kill,
+		Place: func(id mail.ID) mail.ID { return r.view.Load().rings.place(id) },
 	})
 	if err == nil {
 		err = f.mark("running")

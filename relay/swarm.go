@@ -121,13 +121,14 @@ func (r *Relay) keep(now chain.Time, epoch chain.Epoch, c mail.Copy, via mailbox
 func (r *Relay) noteStray(c mail.Copy) {
 	rs := r.view.Load().rings
 	var id mail.ID
+	what := func() (h chain.Hash) { return h } // of an item or a request
 	switch x := c.Command; {
 	case c.Tombstone != nil:
 		id = c.Tombstone.Mailbox
 	case x.Store != nil:
-		id = x.Store.Mailbox()
+		id, what = x.Store.Mailbox(), func() chain.Hash { return x.Store.ItemOf(x.Store.Root()) }
 	case x.Request != nil:
-		id = mail.AccountMailbox(x.Request.Account)
+		id, what = mail.AccountMailbox(x.Request.Account), func() chain.Hash { return chain.SHA256(x.Request.Content) }
 	case x.PutBundle != nil:
 		b, err := mail.DecodeBundle(x.PutBundle.Bundle)
 		if err != nil {
@@ -138,7 +139,8 @@ func (r *Relay) noteStray(c mail.Copy) {
 		return
 	}
 	if rs.now.at(binary.BigEndian.Uint64(id[:8])) != rs.swarm {
-		r.errands.stray()
+		h := what()
+		r.errands.stray([mail.MaxBound]byte(slices.Concat(id[:], h[:])))
 	}
 }
 

@@ -28,8 +28,8 @@ type session struct {
 	peer       chain.NodeID
 	scope      mail.Scope // salt and time
 	pull, push bool
-	blind      bool       // push all without asking
-	since      chain.Time // but items and requests that came before
+	blind      bool   // push all without asking
+	since      uint64 // but items and requests that came before, as errands count
 
 	asked, barren int
 	refused       int // of what was pushed
@@ -150,7 +150,7 @@ func (s *session) settle(part mail.Scope, theirs map[mail.Short]bool) error {
 		}
 		var lacks []mail.Short
 		for _, e := range own {
-			if !theirs[e.Short] && !(s.blind && e.Cursor != 0 && e.Cursor < uint64(s.since)) {
+			if !theirs[e.Short] && (!s.blind || e.Cursor == 0 || s.r.errands.cameSince(e.Key, s.since)) {
 				lacks = append(lacks, e.Short)
 			}
 			delete(theirs, e.Short)

@@ -66,7 +66,7 @@ func (r *Relay) resolve(id chain.NodeID) (string, bool) {
 // port is what a relay keeps of one link for its packets.
 type port struct {
 	lane *lane
-	pace pace        // owned by the link's goroutine
+	pace link.Pace   // owned by the link's goroutine
 	used atomic.Bool // a packet arrived since the last Hello was sent
 }
 
@@ -86,7 +86,7 @@ func (r *Relay) onFrame(l *link.Link, f link.Frame) {
 			r.drop(DropStopped, buf)
 			return
 		}
-		if p.pace.sparse(time.Now()) && r.atOnce.begin() {
+		if p.pace.Sparse(time.Now()) && r.atOnce.begin() {
 			r.count.in.Add(1)
 			r.peel(buf)
 			r.atOnce.end()

@@ -1,45 +1,58 @@
-// Package ratchet is the end-to-end layer of the messenger: a Session between
-// two accounts that share a secret, and the contact request by which they come
-// to share it. It implements docs/spec/messenger.md, sections Session and
-// Contact request.
+// Package ratchet is the end-to-end layer of the messenger: the key agreement by
+// which two accounts come to share a Session (PQXDH: X3DH with ML-KEM), and the
+// double ratchet with header encryption that seals their items. It implements
+// docs/spec/messenger.md, sections Prekeys, Contact request and Session, after
+// the Signal specifications "The PQXDH Key Agreement Protocol", revision 3, and
+// "The Double Ratchet Algorithm", revision 1; the code names their sections.
 //
-// Most callers make a Session with New from a pair's secret, store the state
-// that Seal and Open return, and restore it with Load; SealRequest and
-// OpenRequest make and read a contact request.
+// Most callers hand out the public half of a Prekey, make a contact request with
+// Begin or read one with Accept, and store the state that Seal and Open return
+// before they act on anything else.
 //
-// What it promises: an item has one size whatever it carries; only the two
-// accounts can make or read it; it holds for one network, one pair, one secret
-// and one direction. What it does not promise yet: forward secrecy against the
-// recipient's keys. Each item has its own ephemeral sender key, so the sender's
-// keys open nothing; but whoever gets the recipient's X25519 key and the pair's
-// secret reads all items of the pair that were kept.
+// What it promises: an item has one size and looks random whatever it carries;
+// only the two accounts can make or read it; who learns a session's state reads
+// nothing that was opened before, but for keys of messages that were passed over
+// and have not expired; and nothing that is sent after both sides have sent
+// something, if he only listened meanwhile. No message can be shown to others as
+// signed by its sender.
 //
-// The package is pure but for HPKE, whose ephemeral keys the standard library
+// The package is pure but for ML-KEM, whose encapsulation the standard library
 // draws itself.
 package ratchet
 
 import (
 	"crypto/ecdh"
-	"crypto/ed25519"
-	"crypto/hpke"
-	"crypto/sha256"
-	"encoding/binary"
 	"errors"
 	"fmt"
+	"io"
 
-	"tunic/internal/wire"
+	"golang.org/x/crypto/chacha20poly1305"
 )
 
 // Sizes in bytes.
 const (
-	encSize    = 32 // HPKE: encapsulated X25519 key
-	tagSize    = 16
+	keySize    = 32
+	tagSize    = chacha20poly1305.Overhead
+	nonceSize  = chacha20poly1305.NonceSizeX
+	headerSize = keySize + 4 + 4 // ratchet key, PN, N
 	lengthSize = 2
 
+	sealedHeader = nonceSize + headerSize + tagSize
 	// overhead is what an item holds beside its plaintext and zeros.
-	overhead = encSize + tagSize + lengthSize + ed25519.SignatureSize
+	overhead = sealedHeader + lengthSize + tagSize
 	// maxItem is the largest item whose plaintext's length fits its field.
 	maxItem = 1<<16 - 1 + overhead
+)
+
+const (
+	// MaxSkip is the most messages of one chain that may be passed over at once
+	// (MAX_SKIP, section 3.2 of the double ratchet).
+	MaxSkip = 1000
+	// MaxKept is the most keys of passed-over messages that a session keeps; the
+	// oldest go first.
+	MaxKept = 2 * MaxSkip
+	// maxSent bounds one chain.
+	maxSent = 1<<31 - 1
 )
 
 // MaxPlaintext is the most bytes that an item of a size carries.
@@ -50,19 +63,21 @@ var (
 	ErrTooLong = errors.New("ratchet: too long")
 	// ErrKey means that a key or state is unusable.
 	ErrKey = errors.New("ratchet: unusable key")
-	// ErrDecrypt means that a ciphertext was changed, or made for another
-	// account, network, secret or direction.
+	// ErrDecrypt means that a ciphertext was changed, opened before, or made for
+	// another account, network, session or direction.
 	ErrDecrypt = errors.New("ratchet: not authentic")
-	// ErrSignature means that a plaintext is not signed by its sender.
-	ErrSignature = errors.New("ratchet: invalid signature")
+	// ErrSkip means that too many messages in front of an authentic one are
+	// missing, or that its chain is used up.
+	ErrSkip = errors.New("ratchet: too many messages are missing")
 	// ErrMalformed means that an authentic plaintext or a state is not canonical.
 	ErrMalformed = errors.New("ratchet: malformed")
 )
 
-// Keys are the account's own.
+// Keys are the account's own. Its Ed25519 key is part of its name alone: nothing
+// is signed here.
 type Keys struct {
 	Account [32]byte
-	Ed      ed25519.PrivateKey
+	Ed      [32]byte         // Ed25519, public
 	X       *ecdh.PrivateKey // X25519
 }
 
@@ -72,156 +87,40 @@ type Peer struct {
 	Ed, X   [32]byte
 }
 
-// Session seals and opens the items of one pair. A Session is immutable: both
-// methods return the one to use next, whose State must be stored before a
-// ciphertext leaves or a plaintext is acted on.
-type Session interface {
-	// Seal encrypts at most MaxPlaintext bytes into exactly one item. Error:
-	// ErrTooLong.
-	Seal(plaintext []byte) (ciphertext []byte, next Session, err error)
-	// Open decrypts. After an error, ErrDecrypt, ErrSignature or ErrMalformed,
-	// the session is as it was and next is nil.
-	Open(ciphertext []byte) (plaintext []byte, next Session, err error)
-	// State is the canonical encoding, for Load. It holds a secret.
-	State() []byte
+// Env is what all sessions of a client have in common.
+type Env struct {
+	Genesis [32]byte
+	Item    int       // bytes of one
+	Keep    uint64    // milliseconds for which the key of a passed-over message is kept
+	Rand    io.Reader // of nonces and ratchet keys
 }
 
-// stateVersion is the version byte of this session's state.
-const stateVersion = 1
-
-// session is today's Session: HPKE to the peer's identity key, bound to the
-// pair's secret, and a signature inside.
-type session struct {
-	keys           Keys
-	item           int // bytes of one
-	genesis        [32]byte
-	secret         [32]byte
-	peer           Peer
-	theirs         hpke.PublicKey
-	mine           hpke.PrivateKey
-	sealed, opened uint64
-}
-
-// New begins the session of a pair with a fresh secret. item is the size of the
-// network's items in bytes.
-func New(k Keys, item int, genesis [32]byte, peer Peer, secret [32]byte) (Session, error) {
-	return newSession(k, item, genesis, peer, secret)
-}
-
-func newSession(k Keys, item int, genesis [32]byte, peer Peer, secret [32]byte) (*session, error) {
-	if item <= overhead || item > maxItem {
-		return nil, fmt.Errorf("%w: items of %d bytes", ErrKey, item)
+func (e *Env) check() error {
+	if e.Item <= overhead || e.Item > maxItem || e.Rand == nil {
+		return fmt.Errorf("%w: items of %d bytes, or no randomness", ErrKey, e.Item)
 	}
-	if k.X == nil || k.X.Curve() != ecdh.X25519() || len(k.Ed) != ed25519.PrivateKeySize {
-		return nil, fmt.Errorf("%w: own identity", ErrKey)
+	return nil
+}
+
+// draw is a new X25519 key pair.
+func (e *Env) draw() (*ecdh.PrivateKey, error) {
+	var b [keySize]byte
+	defer clear(b[:])
+	if _, err := io.ReadFull(e.Rand, b[:]); err != nil {
+		return nil, fmt.Errorf("ratchet: read randomness: %w", err)
 	}
-	theirs, err := hpke.DHKEM(ecdh.X25519()).NewPublicKey(peer.X[:])
+	return ecdh.X25519().NewPrivateKey(b[:])
+}
+
+// dh is DH(mine, theirs) of both specifications; an all-zero result is refused.
+func dh(mine *ecdh.PrivateKey, theirs []byte) ([]byte, error) {
+	p, err := ecdh.X25519().NewPublicKey(theirs)
 	if err != nil {
-		return nil, fmt.Errorf("%w: peer's X25519 key", ErrKey)
+		return nil, fmt.Errorf("%w: X25519 key", ErrKey)
 	}
-	mine, err := hpke.NewDHKEMPrivateKey(k.X)
+	s, err := mine.ECDH(p)
 	if err != nil {
-		return nil, fmt.Errorf("%w: own X25519 key", ErrKey)
+		return nil, fmt.Errorf("%w: X25519 key of low order", ErrKey)
 	}
-	return &session{keys: k, item: item, genesis: genesis, secret: secret, peer: peer, theirs: theirs, mine: mine}, nil
-}
-
-// Load restores a session from what State returned; item as for New.
-func Load(k Keys, item int, state []byte) (Session, error) {
-	r := wire.NewReader(state)
-	if v := r.Uint8(); r.Err() == nil && v != stateVersion {
-		return nil, fmt.Errorf("%w: state version %d", ErrMalformed, v)
-	}
-	var genesis, secret [32]byte
-	var p Peer
-	for _, b := range [][]byte{genesis[:], secret[:], p.Account[:], p.Ed[:], p.X[:]} {
-		r.Copy(b)
-	}
-	sealed, opened := r.Uint64(), r.Uint64()
-	if err := r.Done(); err != nil {
-		return nil, fmt.Errorf("%w: state: %w", ErrMalformed, err)
-	}
-	s, err := newSession(k, item, genesis, p, secret)
-	if err != nil {
-		return nil, err
-	}
-	s.sealed, s.opened = sealed, opened
 	return s, nil
-}
-
-func (s *session) State() []byte {
-	b := []byte{stateVersion}
-	for _, x := range [][]byte{s.genesis[:], s.secret[:], s.peer.Account[:], s.peer.Ed[:], s.peer.X[:]} {
-		b = append(b, x...)
-	}
-	b = wire.AppendUint64(b, s.sealed)
-	return wire.AppendUint64(b, s.opened)
-}
-
-// info binds a ciphertext to network, secret and direction.
-func (s *session) info(from, to *[32]byte) []byte {
-	b := wire.AppendString(nil, "tunic session 1")
-	for _, x := range [][]byte{s.genesis[:], s.secret[:], from[:], to[:]} {
-		b = append(b, x...)
-	}
-	h := sha256.Sum256(b)
-	return h[:]
-}
-
-func (s *session) signed(from, to *[32]byte, plaintext []byte) []byte {
-	b := wire.AppendString(make([]byte, 0, 128+len(plaintext)), "tunic message 1")
-	for _, x := range [][]byte{s.genesis[:], from[:], to[:]} {
-		b = append(b, x...)
-	}
-	return wire.AppendBytes(b, plaintext)
-}
-
-func (s *session) Seal(plaintext []byte) ([]byte, Session, error) {
-	if most := MaxPlaintext(s.item); len(plaintext) > most {
-		return nil, nil, fmt.Errorf("%w: %d bytes, %d fit", ErrTooLong, len(plaintext), most)
-	}
-	from, to := &s.keys.Account, &s.peer.Account
-	inner := make([]byte, s.item-encSize-tagSize)
-	defer clear(inner)
-	binary.BigEndian.PutUint16(inner, uint16(len(plaintext)))
-	copy(inner[lengthSize:], plaintext)
-	copy(inner[len(inner)-ed25519.SignatureSize:], ed25519.Sign(s.keys.Ed, s.signed(from, to, plaintext)))
-	ct, err := hpke.Seal(s.theirs, hpke.HKDFSHA256(), hpke.ChaCha20Poly1305(), s.info(from, to), inner)
-	if err != nil {
-		return nil, nil, fmt.Errorf("seal item: %w: %w", ErrKey, err)
-	}
-	next := *s
-	next.sealed++
-	return ct, &next, nil
-}
-
-func (s *session) Open(ciphertext []byte) ([]byte, Session, error) {
-	if len(ciphertext) != s.item {
-		return nil, nil, fmt.Errorf("%w: %d bytes", ErrDecrypt, len(ciphertext))
-	}
-	from, to := &s.peer.Account, &s.keys.Account
-	inner, err := hpke.Open(s.mine, hpke.HKDFSHA256(), hpke.ChaCha20Poly1305(), s.info(from, to), ciphertext)
-	if err != nil || len(inner) != s.item-encSize-tagSize {
-		return nil, nil, ErrDecrypt
-	}
-	n := int(binary.BigEndian.Uint16(inner))
-	body, sig := inner[lengthSize:len(inner)-ed25519.SignatureSize], inner[len(inner)-ed25519.SignatureSize:]
-	if n > len(body) || !zero(body[n:]) {
-		return nil, nil, fmt.Errorf("%w: padding", ErrMalformed)
-	}
-	plaintext := body[:n:n]
-	if !ed25519.Verify(s.peer.Ed[:], s.signed(from, to, plaintext), sig) {
-		return nil, nil, ErrSignature
-	}
-	next := *s
-	next.opened++
-	return plaintext, &next, nil
-}
-
-func zero(b []byte) bool {
-	var acc byte
-	for _, v := range b {
-		acc |= v
-	}
-	return acc == 0
 }

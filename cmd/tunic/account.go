@@ -16,7 +16,7 @@ import (
 
 func (a *app) accountCommand() *cobra.Command {
 	return noun("account", "The messenger's account: who you are to others",
-		a.accountNew(), a.accountRestore(), a.accountShow())
+		a.accountNew(), a.accountList(), a.accountShow(), a.accountBackup(), a.accountRestore())
 }
 
 func (a *app) accountNew() *cobra.Command {
@@ -45,63 +45,42 @@ func (a *app) accountNew() *cobra.Command {
 				fmt.Fprintf(w, "Your account\n\n  %s\n\n", a.bold(acc.String()))
 				fmt.Fprintf(w, "Write these %d words down, on paper, now: they are shown this once. They restore the\naccount, nothing else does, and whoever has them reads and writes in your name.\n\n", words)
 				wordTable(w, strings.Fields(mnemonic))
-				fmt.Fprintf(w, "\nKept, encrypted with your passphrase, in %s\nGo online once, with `tunic inbox`, so that others can write to you.\n", m.keystore())
+				fmt.Fprintf(w, "\nKept, encrypted with your passphrase, in %s\nGo online once, with `tunic inbox%s`, so that others can write to you.\n", m.keystore(), m.flag())
 			})
 		},
 	}
-	m.accountFlags(c)
+	m.accountFlag(c, "name")
 	c.Flags().IntVar(&words, "words", 24, "length of the mnemonic: 12 or 24")
-	lightFlag(c, &light)
-	return c
-}
-
-func (a *app) accountRestore() *cobra.Command {
-	var m messenger
-	var light bool
-	c := &cobra.Command{
-		Use: "restore", Short: "Make the account of a mnemonic (from standard input)", Args: cobra.NoArgs,
-		Long: "Makes the account of a mnemonic, read from the terminal without echo or from standard\n" +
-			"input. Contacts and messages are not in the words: contacts have to be added again.",
-		RunE: func(*cobra.Command, []string) error {
-			if err := m.vacant(); err != nil {
-				return err
-			}
-			mnemonic, err := a.secret("The 12 or 24 words: ")
-			if err != nil {
-				return err
-			}
-			if _, err := client.Restore(mnemonic); err != nil {
-				return m.problem(err)
-			}
-			acc, err := a.keepAccount(&m, mnemonic, light)
-			if err != nil {
-				return err
-			}
-			v := map[string]string{"id": acc.String(), "file": m.keystore()}
-			return a.show(v, func(w io.Writer) {
-				fmt.Fprintf(w, "Restored\n\n  %s\n\nKept, encrypted with your passphrase, in %s\n", a.bold(acc.String()), m.keystore())
-			})
-		},
-	}
-	m.accountFlags(c)
 	lightFlag(c, &light)
 	return c
 }
 
 func (a *app) accountShow() *cobra.Command {
 	var m messenger
+	var code, invert bool
 	c := &cobra.Command{
 		Use: "show", Short: "The account's id, for others to add", Args: cobra.NoArgs,
-		Long: "Prints the account's id. The file does not say whose it is, so the passphrase is needed.",
+		Long: "Prints the account's id. The file does not say whose it is, so the passphrase is needed.\n" +
+			"With --qr it is drawn as a QR code too, for a phone or another camera to read.",
 		RunE: func(*cobra.Command, []string) error {
 			acc, err := a.account(&m)
 			if err != nil {
 				return err
 			}
-			return a.show(map[string]string{"id": acc.String(), "file": m.keystore()}, func(w io.Writer) { fmt.Fprintln(w, acc) })
+			return a.show(map[string]string{"id": acc.String(), "file": m.keystore()}, func(w io.Writer) {
+				fmt.Fprintln(w, acc)
+				if code {
+					// Upper case, which the id may have, makes a smaller code. A write
+					// that fails is told when the command ends.
+					fmt.Fprintln(w)
+					_ = printQR(w, strings.ToUpper(acc.String()), a.colour(), invert)
+				}
+			})
 		},
 	}
 	m.accountFlags(c)
+	c.Flags().BoolVar(&code, "qr", false, "draw it as a QR code")
+	c.Flags().BoolVar(&invert, "invert", false, "draw dark modules in place of light ones: for a light terminal without colours")
 	return c
 }
 
@@ -118,7 +97,7 @@ func (m *messenger) vacant() error {
 }
 
 func (m *messenger) occupied() *problem {
-	return fail(exitFailed, "exists", "an account is there already", "%s is left alone; `tunic account show` says whose it is; pass another --dir for a second one", m.keystore())
+	return fail(exitFailed, "exists", "an account is there already", "%s is left alone; `tunic account show%s` says whose it is; pass --name for a second one", m.keystore(), m.flag())
 }
 
 // keepAccount writes the keystore of a mnemonic.

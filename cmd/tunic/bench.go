@@ -10,6 +10,7 @@ import (
 	"os/exec"
 	"slices"
 	"strconv"
+	"strings"
 	"time"
 
 	"github.com/spf13/cobra"
@@ -20,7 +21,7 @@ import (
 
 func (a *app) benchCommand() *cobra.Command {
 	speed := []*cobra.Command{a.benchAdvance(), a.benchDirectory(), a.benchLedger(), a.benchNetwork(), a.benchPeel(), a.benchStart(), a.benchStore()}
-	c := noun("bench", "Measure this program beside the limit of the machine, in one run", append(speed, a.benchCapacity(), a.benchDetection(), a.benchFlood(), a.benchLoad(), a.benchReplay(), a.benchGenerate())...)
+	c := noun("bench", "Measure this program beside the limit of the machine, in one run", append(speed, a.benchCapacity(), a.benchMessage(), a.benchDetection(), a.benchFlood(), a.benchLoad(), a.benchReplay(), a.benchGenerate())...)
 	c.RunE = func(cmd *cobra.Command, args []string) error {
 		for _, sub := range speed {
 			sub.SetContext(cmd.Context())
@@ -87,6 +88,26 @@ func (a *app) benchLedger() *cobra.Command {
 			})
 		},
 	}
+}
+
+// missed are a measurement's goals that were missed.
+type missed interface{ Missed() []string }
+
+// measured measures and shows it; exit 1 with the code where a goal was missed.
+func measured[O any, R missed](a *app, ctx context.Context, code string, o O, measure func(context.Context, O) (R, error), text func(io.Writer, R)) error {
+	stop := a.busy("measuring")
+	r, err := measure(ctx, o)
+	stop()
+	if err != nil {
+		return err
+	}
+	if err := a.show(r, func(w io.Writer) { text(w, r) }); err != nil {
+		return err
+	}
+	if m := r.Missed(); len(m) > 0 {
+		return fail(exitFailed, code, "a goal was missed", "%s", strings.Join(m, "; "))
+	}
+	return nil
 }
 
 // startGoal is how long a cold start to the first confirmed message may take.

@@ -4,7 +4,6 @@ import (
 	"fmt"
 	"io"
 	"os"
-	"strings"
 	"time"
 
 	"github.com/spf13/cobra"
@@ -44,19 +43,7 @@ figures stand beside, without a goal but that of the time.`,
 			}
 			defer os.RemoveAll(o.Dir)
 			o.Exe, o.Network = exe, []string{exe, "bench", "capacity", "network"}
-			stop := a.busy("measuring")
-			r, err := bench.Capacity(cmd.Context(), o)
-			stop()
-			if err != nil {
-				return err
-			}
-			if err := a.show(r, func(w io.Writer) { showCapacity(w, r) }); err != nil {
-				return err
-			}
-			if len(r.Failed) > 0 {
-				return fail(exitFailed, "too_large", "a goal was missed", "%s", strings.Join(r.Failed, "; "))
-			}
-			return nil
+			return measured(a, cmd.Context(), "too_large", o, bench.Capacity, showCapacity)
 		},
 	}
 	c.Flags().IntVar(&o.Relays, "relays", 200, "relays in one process")

@@ -43,19 +43,7 @@ account for every packet.`, bench.FloodGoal),
 				return fmt.Errorf("find this program: %w", err)
 			}
 			o.Relay, o.Press = []string{exe, "bench", "flood", "relay"}, []string{exe, "bench", "flood", "press"}
-			stop := a.busy("measuring")
-			r, err := bench.Flood(cmd.Context(), o)
-			stop()
-			if err != nil {
-				return err
-			}
-			if err := a.show(r, func(w io.Writer) { showFlood(w, r) }); err != nil {
-				return err
-			}
-			if len(r.Failed) > 0 {
-				return fail(exitFailed, "too_slow", "a goal was missed", "%s", strings.Join(r.Failed, "; "))
-			}
-			return nil
+			return measured(a, cmd.Context(), "too_slow", o, bench.Flood, showFlood)
 		},
 	}
 	c.Flags().IntVar(&o.Times, "times", 10, "how often the relay's capacity is offered")

@@ -4,7 +4,6 @@ import (
 	"fmt"
 	"io"
 	"os"
-	"strings"
 	"time"
 
 	"github.com/spf13/cobra"
@@ -45,19 +44,7 @@ reader, or a reader is cut off.`, bench.LoadReaderGoal>>10, bench.LoadSubmitGoal
 			}
 			o.Ledger = []string{exe, "ledger", "run", "-o", "json", "--mode", "interval"}
 			o.Press = []string{exe, "bench", "load", "press"}
-			stop := a.busy("measuring")
-			r, err := bench.Load(cmd.Context(), o)
-			stop()
-			if err != nil {
-				return err
-			}
-			if err := a.show(r, func(w io.Writer) { showLoad(w, r) }); err != nil {
-				return err
-			}
-			if len(r.Failed) > 0 {
-				return fail(exitFailed, "too_slow", "a goal was missed", "%s", strings.Join(r.Failed, "; "))
-			}
-			return nil
+			return measured(a, cmd.Context(), "too_slow", o, bench.Load, showLoad)
 		},
 	}
 	c.Flags().IntVar(&o.Nodes, "nodes", 2000, "nodes in the directory")

@@ -3,7 +3,6 @@ package main
 import (
 	"fmt"
 	"io"
-	"strings"
 	"time"
 
 	"github.com/spf13/cobra"
@@ -46,19 +45,7 @@ or where the delays do not fit.`,
 			if o.Mean < 0 || o.Mean > 5*time.Second {
 				return usage("--mean must be 0 to 5s")
 			}
-			stop := a.busy("measuring")
-			r, err := bench.Network(cmd.Context(), o)
-			stop()
-			if err != nil {
-				return err
-			}
-			if err := a.show(r, func(w io.Writer) { showNetwork(w, r) }); err != nil {
-				return err
-			}
-			if len(r.Failed) > 0 {
-				return fail(exitFailed, "too_slow", "a goal was missed", "%s", strings.Join(r.Failed, "; "))
-			}
-			return nil
+			return measured(a, cmd.Context(), "too_slow", o, bench.Network, showNetwork)
 		},
 	}
 	c.Flags().IntVar(&o.Messages, "messages", o.Messages, "messages through three hops in a round")

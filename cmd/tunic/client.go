@@ -7,7 +7,7 @@ import (
 	"fmt"
 	"io"
 	"log/slog"
-	"path/filepath"
+	"slices"
 	"strings"
 	"time"
 
@@ -17,9 +17,9 @@ import (
 	"tunic/chain"
 	"tunic/chain/genesis"
 	"tunic/client"
-	"tunic/internal/durable"
 	"tunic/ledger/light"
 	"tunic/node"
+	"tunic/onion/mail"
 	"tunic/registry/directory"
 	"tunic/registry/path"
 )
@@ -57,21 +57,24 @@ func (a *app) clientRun() *cobra.Command {
 			}); err != nil {
 				return err
 			}
-			known := map[client.MessageID]client.Status{}
+			if err := a.warnAll(s.Client); err != nil {
+				return err
+			}
+			news := newNews(s.Client)
 			return s.follow(ctx, func(e client.Event) error {
-				if e.Kind == client.EventStatus {
-					old, ok := known[e.Status.ID]
-					if ok && old.State == e.Status.State && old.Reason == e.Status.Reason {
-						return nil
-					}
-					known[e.Status.ID] = e.Status
+				if !news.is(e) {
+					return nil
 				}
-				return a.showEvent(s, e)
+				if err := a.showEvent(s, e); err != nil || e.Kind != client.EventContact {
+					return err
+				}
+				return a.warn(s.Client, e.Contact.ID)
 			})
 		},
 	}
 	m.flags(c)
 	m.coverFlag(c)
+	m.receiptsFlag(c)
 	c.Flags().BoolVar(&acceptAll, "accept-all", false, "accept contact requests without asking")
 	return c
 }
@@ -109,6 +112,37 @@ func (a *app) showEvent(s *session, e client.Event) error {
 	return nil
 }
 
+// news tells what is worth a line: of a message that it came further, of a contact
+// that something changed besides what is unread and which session is used.
+type news struct {
+	messages map[client.MessageID]client.Status
+	contacts map[mail.AccountID]client.Contact
+}
+
+func newNews(c *client.Client) *news {
+	n := &news{map[client.MessageID]client.Status{}, map[mail.AccountID]client.Contact{}}
+	for _, x := range c.Contacts() {
+		n.is(client.Event{Kind: client.EventContact, Contact: x})
+	}
+	return n
+}
+
+func (n *news) is(e client.Event) bool {
+	switch e.Kind {
+	case client.EventStatus:
+		old, ok := n.messages[e.Status.ID]
+		n.messages[e.Status.ID] = e.Status
+		return !ok || old.State != e.Status.State || old.Reason != e.Status.Reason || old.Read != e.Status.Read
+	case client.EventContact:
+		x := e.Contact
+		x.Unread, x.Told, x.Began, x.Once = 0, false, 0, false
+		old, ok := n.contacts[x.ID]
+		n.contacts[x.ID] = x
+		return !ok || old != x
+	}
+	return true
+}
+
 func noteText(note string) string {
 	if note == "" {
 		return ""
@@ -128,7 +162,6 @@ type session struct {
 	end    context.CancelFunc
 	ended  chan struct{} // closed when Run has returned err
 	err    error
-	last   client.MessageID // the last message that was shown
 }
 
 // open opens the account for work in the network, of which it asks nothing yet.
@@ -157,13 +190,13 @@ func (a *app) open(ctx context.Context, m *messenger, acceptAll bool, log *slog.
 		return nil, m.problem(err)
 	}
 	ctx, end := context.WithCancel(ctx)
-	cfg := node.ClientConfig{Account: acc, Dir: m.dir, Network: n, Feed: f, Cover: cover, AcceptAll: acceptAll, Logger: log}
+	cfg := node.ClientConfig{Account: acc, Dir: m.dir, Network: n, Feed: f, Cover: cover, AcceptAll: acceptAll, ReadReceipts: m.receipts, Logger: log}
 	c, err := patient(func() (*client.Client, error) { return node.OpenClient(ctx, cfg) })
 	if err != nil {
 		end()
 		return nil, m.problem(err)
 	}
-	return &session{Client: c, of: m, feed: f, params: n.Core.Params, ctx: ctx, end: end, last: m.shown()}, nil
+	return &session{Client: c, of: m, feed: f, params: n.Core.Params, ctx: ctx, end: end}, nil
 }
 
 // goOnline sets the client to work: the ledger has answered when it returns, or
@@ -181,11 +214,7 @@ func (a *app) goOnline(s *session) error {
 		a.notice("%v; going on with the directory of epoch %d", s.news, list.Epoch)
 	}
 	s.usable = paths(list, head.Header.Removals, s.params)
-	s.ended = make(chan struct{})
-	go func() {
-		defer close(s.ended)
-		s.err = s.Run(s.ctx)
-	}()
+	s.start()
 	return nil
 }
 
@@ -237,34 +266,23 @@ func (s *session) flush(ctx context.Context, d time.Duration) {
 	_ = s.Flush(ctx)
 }
 
-// shown is the last message that was shown, as the folder says.
-func (m *messenger) shown() (id client.MessageID) {
-	b, err := durable.ReadFile(filepath.Join(m.dir, shownFile), 64)
-	if err == nil {
-		id, _ = client.ParseMessageID(strings.TrimSpace(string(b)))
-	}
-	return id
+// unread are the messages that were not shown.
+func (s *session) unread() []client.Message {
+	return slices.DeleteFunc(s.Inbox(), func(x client.Message) bool { return x.Read != 0 })
 }
 
-// unread are the messages behind the last one that was shown.
-func (s *session) unread() []client.Message {
-	all := s.Inbox()
-	for i := len(all) - 1; i >= 0; i-- {
-		if all[i].ID == s.last {
-			return all[i+1:]
+// markShown notes that messages, in the order of the inbox, were shown.
+func (s *session) markShown(l []client.Message) error {
+	last := map[mail.AccountID]client.MessageID{}
+	for _, x := range l {
+		if x.Read == 0 {
+			last[x.Contact] = x.ID
 		}
 	}
-	return all
-}
-
-// markShown notes that messages were shown.
-func (s *session) markShown(l []client.Message) error {
-	if len(l) == 0 {
-		return nil
-	}
-	s.last = l[len(l)-1].ID
-	if err := durable.WriteFile(filepath.Join(s.of.dir, shownFile), []byte(s.last.String()+"\n"), 0o600); err != nil {
-		return fmt.Errorf("note what was shown: %w", err)
+	for from, id := range last {
+		if err := s.MarkRead(from, id); err != nil {
+			return fmt.Errorf("note what was shown: %w", err)
+		}
 	}
 	return nil
 }

@@ -18,7 +18,8 @@ func (a *app) commands(root *cobra.Command) {
 		{"slashing", "Slashing", []*cobra.Command{
 			a.proofCommand(), a.slashCommand()}},
 		{"messages", "Messages", []*cobra.Command{
-			a.accountCommand(), a.clientCommand(), a.contactCommand(), a.inboxCommand(), a.outboxCommand(), a.sendCommand()}},
+			a.accountCommand(), a.chatCommand(), a.clientCommand(), a.contactCommand(), a.exportCommand(), a.inboxCommand(), a.outboxCommand(),
+			a.searchCommand(), a.sendCommand()}},
 		{"tools", "Tools", []*cobra.Command{
 			a.benchCommand(), a.dbCommand(), a.exitCodesCommand(), a.versionCommand()}},
 	} {

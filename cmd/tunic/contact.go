@@ -14,19 +14,7 @@ import (
 
 func (a *app) contactCommand() *cobra.Command {
 	return noun("contact", "The people you write with",
-		a.contactAdd(), a.contactList(), a.contactAccept(), a.contactShow(), a.contactRemove())
-}
-
-// contactView is a contact as the commands print it.
-type contactView struct {
-	who
-	State  client.ContactState `json:"state"`
-	Note   string              `json:"note,omitempty"`
-	Safety string              `json:"safety_number,omitempty"`
-}
-
-func viewContact(x client.Contact) contactView {
-	return contactView{who{client.FormatID(x.ID), x.Name}, x.State, x.Note, x.Safety}
+		a.contactAdd(), a.contactList(), a.contactAccept(), a.contactShow(), a.contactVerify(), a.contactTimer(), a.contactRemove())
 }
 
 // atHome runs f on the account's state, without the network.
@@ -43,20 +31,26 @@ func (a *app) contactAdd() *cobra.Command {
 	c := &cobra.Command{
 		Use: "add ID NAME", Short: "Note an account under a name, or rename it", Args: cobra.ExactArgs(2),
 		RunE: func(_ *cobra.Command, args []string) error {
-			id, err := client.ParseID(args[0])
+			id, name := args[0], args[1]
+			if _, err := client.ParseID(name); err == nil { // NAME ID is as clear
+				if _, err := client.ParseID(id); err != nil {
+					id, name = name, id
+				}
+			}
+			account, err := client.ParseID(id)
 			if err != nil {
 				return m.problem(err)
 			}
 			return a.atHome(&m, func(c *client.Client) error {
-				if err := nameContact(c, id, args[1]); err != nil {
+				if err := nameContact(c, account, name); err != nil {
 					return err
 				}
-				x, err := findContact(c, args[0])
+				x, err := findContact(c, id)
 				if err != nil {
 					return err
 				}
 				return a.show(viewContact(x), func(w io.Writer) {
-					fmt.Fprintf(w, "%s is now %s\n", client.FormatID(id), a.bold(printable(x.Name)))
+					fmt.Fprintf(w, "%s is now %s\n", client.FormatID(account), a.bold(printable(x.Name)))
 				})
 			})
 		},
@@ -78,7 +72,9 @@ func nameContact(c *client.Client, id mail.AccountID, name string) error {
 	}
 	for _, x := range c.Contacts() {
 		if x.Name == name && x.ID != id {
-			return fail(exitFailed, "name_taken", "the name is taken", "%s is %s; choose another name", printable(name), client.FormatID(x.ID))
+			return fail(exitFailed, "name_taken", "the name is taken by another account",
+				"%s is %s, and another id has other keys. Is it %s who gave you this one? Ask over another way than it came by; then rename the old one with `tunic contact add %s NEWNAME`, or choose another name",
+				name, client.FormatID(x.ID), name, client.FormatID(x.ID))
 		}
 	}
 	err := c.AddContact(id, name)
@@ -97,13 +93,13 @@ func (a *app) contactList() *cobra.Command {
 				l := c.Contacts()
 				views := make([]contactView, len(l))
 				asking := 0
-				rows := [][]string{a.head("name", "state", "id")}
+				rows := [][]string{a.head("name", "state", "id", "")}
 				for i, x := range l {
 					views[i] = viewContact(x)
 					if x.State == client.Incoming {
 						asking++
 					}
-					rows = append(rows, []string{orDash(printable(x.Name)), stateWords(x.State), views[i].ID})
+					rows = append(rows, []string{orDash(printable(x.Name)), stateWords(x.State), views[i].ID, shortWarning(x)})
 				}
 				return a.show(map[string]any{"contacts": views}, func(w io.Writer) {
 					if len(l) == 0 {
@@ -175,6 +171,7 @@ func (a *app) contactAccept() *cobra.Command {
 			})
 		},
 	}
+	c.ValidArgsFunction = a.completeContacts(&m, 0)
 	m.flags(c)
 	return c
 }
@@ -186,34 +183,6 @@ func existing(c *client.Client, s string) (client.Contact, error) {
 		err = fail(exitFailed, "no_contact", "no such contact", "%s is not among yours; `tunic contact list` shows them", s)
 	}
 	return x, err
-}
-
-func (a *app) contactShow() *cobra.Command {
-	var m messenger
-	c := &cobra.Command{
-		Use: "show ID|NAME", Short: "One contact, with the safety number to compare", Args: cobra.ExactArgs(1),
-		RunE: func(_ *cobra.Command, args []string) error {
-			return a.atHome(&m, func(c *client.Client) error {
-				x, err := existing(c, args[0])
-				if err != nil {
-					return err
-				}
-				v := viewContact(x)
-				v.Safety = client.SafetyNumber(c.ID(), x.ID)
-				return a.show(v, func(w io.Writer) {
-					table(w, []string{"Name", orDash(printable(x.Name))}, []string{"State", stateWords(x.State)}, []string{"Id", v.ID})
-					if x.Note != "" {
-						fmt.Fprintf(w, "Note   %s\n", printable(x.Note))
-					}
-					g := strings.Fields(v.Safety)
-					fmt.Fprintf(w, "\nSafety number\n\n  %s\n  %s\n\nCompare it in person or by voice: if both of you see this number, each has the other's true account.\n",
-						a.bold(strings.Join(g[:6], " ")), a.bold(strings.Join(g[6:], " ")))
-				})
-			})
-		},
-	}
-	m.flags(c)
-	return c
 }
 
 func (a *app) contactRemove() *cobra.Command {
@@ -246,6 +215,7 @@ func (a *app) contactRemove() *cobra.Command {
 			})
 		},
 	}
+	c.ValidArgsFunction = a.completeContacts(&m, 0)
 	m.flags(c)
 	return c
 }

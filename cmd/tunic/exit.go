@@ -119,6 +119,8 @@ func problemOf(err error) *problem {
 		return fail(exitFailed, "no_address", "no such address on this machine", "%v; choose another with --http or --listen", err)
 	case errors.Is(err, syscall.ENOSPC), errors.Is(err, syscall.EDQUOT):
 		return fail(exitFailed, "disk_full", "the disk is full", "%v; free some space and start again: what was acknowledged is kept", err)
+	case errors.Is(err, syscall.EFBIG):
+		return fail(exitFailed, "file_too_large", "a file may not grow further", "%v; raise the limit (ulimit -f) and start again: what was acknowledged is kept", err)
 	case errors.Is(err, syscall.EACCES), errors.Is(err, syscall.EPERM), errors.Is(err, syscall.EROFS):
 		return fail(exitFailed, "no_permission", "not allowed", "%v; choose a folder and ports that this user may use", err)
 	case errors.Is(err, syscall.ENOTDIR), errors.Is(err, syscall.EISDIR):

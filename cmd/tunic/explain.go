@@ -20,8 +20,8 @@ import (
 )
 
 func (a *app) explainCommand() *cobra.Command {
-	return noun("explain", "Why things are as they are, recomputed: an epoch, a node, a path",
-		a.explainEpoch(), a.explainNode(), a.explainPath())
+	return noun("explain", "Why things are as they are, recomputed: an epoch, a message, a node, a path",
+		a.explainEpoch(), a.explainMessage(), a.explainNode(), a.explainPath())
 }
 
 // memberView is what is proven of a node in one epoch's list.

@@ -38,17 +38,21 @@ type statusView struct {
 	Parts     int              `json:"parts"`
 	Sent      int64            `json:"sent_ms"`
 	Expires   int64            `json:"expires_ms"`
+	Read      int64            `json:"read_ms,omitempty"` // says the contact
 	ElapsedMS int64            `json:"elapsed_ms,omitempty"`
 }
 
 func viewStatus(c *client.Client, s client.Status) statusView {
 	return statusView{ID: s.ID, To: whoIs(c, s.Contact), State: s.State, Reason: s.Reason, Why: s.Why(), Text: s.Text,
-		Parts: s.Parts, Sent: int64(s.Sent), Expires: int64(s.Expiry)}
+		Parts: s.Parts, Sent: int64(s.Sent), Expires: int64(s.Expiry), Read: int64(s.Read)}
 }
 
 // stateText says how far a message came and what it waits for.
 func stateText(s client.Status) string {
-	if s.Reason == "" {
+	switch {
+	case s.Read != 0:
+		return "read"
+	case s.Reason == "":
 		return s.State.String()
 	}
 	return s.State.String() + ": " + s.Why()
@@ -91,6 +95,7 @@ func (a *app) inboxCommand() *cobra.Command {
 	}
 	f.flags(c)
 	f.coverFlag(c)
+	f.receiptsFlag(c)
 	c.Flags().DurationVar(&f.wait, "wait", 3*time.Second, "if there is nothing new, wait so long for something")
 	c.Flags().DurationVar(&f.timeout, "timeout", 30*time.Second, "give up asking the mailboxes after")
 	c.Flags().BoolVar(&f.follow, "follow", false, "go on until interrupted")
@@ -110,6 +115,9 @@ func (a *app) inbox(ctx context.Context, s *session, f *inboxFlags) error {
 		}
 	}
 	s.flush(ctx, 3*time.Second)
+	if err := a.warnAll(s.Client); err != nil {
+		return err
+	}
 	messages := s.unread()
 	if f.all {
 		messages = s.Inbox()
@@ -128,7 +136,13 @@ func (a *app) inbox(ctx context.Context, s *session, f *inboxFlags) error {
 	if err := a.show(v, func(w io.Writer) { a.inboxText(w, v.Messages, v.Requests, f.all) }); err != nil {
 		return err
 	}
-	return s.markShown(messages)
+	if err := s.markShown(messages); err != nil {
+		return err
+	}
+	if f.receipts {
+		s.flush(ctx, 3*time.Second)
+	}
+	return nil
 }
 
 // round asks all mailboxes once.

@@ -25,19 +25,25 @@ import (
 	"tunic/relay"
 )
 
-// Files of a messenger's folder, besides the client's own.
-const (
-	accountFile = "account.json"
-	shownFile   = "shown" // id of the last message that was shown
-)
+// accountFile is the keystore in a messenger's folder.
+const accountFile = "account.json"
 
-// messenger is what the flags of the messenger's commands name: one account's
-// folder, and the network that it is used in.
-type messenger struct{ dir, network, pass, cover string }
+// messenger is what the flags of the messenger's commands name: one account, by
+// its name or folder, and the network that it is used in.
+type messenger struct {
+	dir, name, network, pass, cover string
+
+	receipts bool // tell contacts when their texts were read
+}
 
 func (m *messenger) flags(c *cobra.Command) {
 	m.accountFlags(c)
 	networkFlag(c, &m.network)
+}
+
+// receiptsFlag is for commands that show texts.
+func (m *messenger) receiptsFlag(c *cobra.Command) {
+	c.Flags().BoolVar(&m.receipts, "read-receipts", false, "let contacts know when their texts were shown to you")
 }
 
 // coverFlag is for commands that send.
@@ -59,8 +65,8 @@ func (m *messenger) covers() (client.Cover, error) {
 }
 
 func (m *messenger) accountFlags(c *cobra.Command) {
-	c.Flags().StringVar(&m.dir, "dir", filepath.Join(home(), "client"), "folder of the account and its messages")
-	passphraseFlag(c, &m.pass)
+	m.accountFlag(c, "account")
+	_ = c.RegisterFlagCompletionFunc("account", completeAccounts)
 }
 
 func (m *messenger) keystore() string { return filepath.Join(m.dir, accountFile) }
@@ -68,7 +74,7 @@ func (m *messenger) keystore() string { return filepath.Join(m.dir, accountFile)
 // account opens the keystore.
 func (a *app) account(m *messenger) (*client.Account, error) {
 	if err := exists(m.keystore()); err != nil {
-		return nil, fail(exitFailed, "no_account", "no account there", "%s is missing; make one with `tunic account new`, or pass --dir", m.keystore())
+		return nil, fail(exitFailed, "no_account", "no account there", "%s is missing; %s", m.keystore(), m.elsewhere())
 	}
 	p, err := a.passphrase(m.pass, false)
 	if err != nil {
@@ -137,9 +143,9 @@ func (m *messenger) problem(err error) error {
 	case err == nil, errors.As(err, &p):
 		return err
 	case errors.Is(err, client.ErrPassphrase):
-		return fail(exitFailed, "wrong_passphrase", "wrong passphrase", "it does not open %s", m.keystore())
+		return fail(exitFailed, "wrong_passphrase", "wrong passphrase", "it does not open %s, which is left as it is", m.keystore())
 	case errors.Is(err, client.ErrKeystore):
-		return fail(exitFailed, "bad_keystore", "unusable account file", "%s: %v; the mnemonic restores it: `tunic account restore` with another --dir", m.keystore(), err)
+		return fail(exitFailed, "bad_keystore", "unusable account file", "%s: %s; it is left as it is; move it away and run `tunic account restore` with your words: contacts and messages beside it are kept", m.keystore(), keystoreFault(err))
 	case errors.Is(err, client.ErrStore):
 		return fail(exitFailed, "foreign_state", "the messages in the folder cannot be read",
 			"those in %s belong to another account or network, or were damaged; pass the network file that they were written with, or another --dir", m.dir)
@@ -158,6 +164,18 @@ func (m *messenger) problem(err error) error {
 		return usage("%s", strings.TrimPrefix(err.Error(), "client: "))
 	}
 	return err
+}
+
+// keystoreFault says what is wrong with a keystore.
+func keystoreFault(err error) string {
+	_, why, ok := strings.Cut(err.Error(), client.ErrKeystore.Error()+": ")
+	switch {
+	case !ok:
+		return "it is no account file"
+	case strings.Contains(why, "unexpected EOF"), why == "EOF":
+		return "it is cut short"
+	}
+	return "it is no account file (" + why + ")"
 }
 
 // noLedger stands in where nothing is asked of the network.
@@ -179,14 +197,22 @@ func (t lastKnown) Now() chain.Time { return chain.Time(t) }
 
 // offline opens the account's state without the network. The caller closes it.
 func (a *app) offline(m *messenger) (*client.Client, error) {
-	n, err := network(m.network)
-	if err != nil {
+	if _, err := network(m.network); err != nil {
 		return nil, err
 	}
 	if err := m.free(); err != nil {
 		return nil, err
 	}
 	acc, err := a.account(m)
+	if err != nil {
+		return nil, err
+	}
+	return m.openOffline(acc)
+}
+
+// openOffline is offline with an account that is open.
+func (m *messenger) openOffline(acc *client.Account) (*client.Client, error) {
+	n, err := network(m.network)
 	if err != nil {
 		return nil, err
 	}

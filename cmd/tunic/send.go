@@ -18,7 +18,7 @@ import (
 // sendFlags are the flags of `send`.
 type sendFlags struct {
 	messenger
-	timeout        time.Duration
+	timeout, ttl   time.Duration
 	stored, noWait bool
 }
 
@@ -47,9 +47,11 @@ goes online, until its time is over.`,
 			return a.send(cmd.Context(), &f, args[0], text)
 		},
 	}
+	c.ValidArgsFunction = a.completeContacts(&f.messenger, 0)
 	f.flags(c)
 	f.coverFlag(c)
 	c.Flags().DurationVar(&f.timeout, "timeout", time.Minute, "give up waiting after")
+	c.Flags().DurationVar(&f.ttl, "ttl", 0, "give the message up if it is not confirmed within, a minute or more (default: the network's mailbox TTL)")
 	c.Flags().BoolVar(&f.stored, "stored", false, "wait for the receipts of most mailbox members only")
 	c.Flags().BoolVar(&f.noWait, "no-wait", false, "put it into the outbox and return")
 	return c
@@ -93,7 +95,10 @@ func (a *app) queue(ctx context.Context, f *sendFlags, contact, text string) err
 		if err != nil {
 			return err
 		}
-		id, err := c.Send(ctx, to, text)
+		if err := a.warn(c, to); err != nil {
+			return err
+		}
+		id, err := c.SendWith(ctx, to, text, client.SendOptions{TTL: f.ttl})
 		if err != nil {
 			return f.problem(err)
 		}
@@ -134,7 +139,10 @@ func (a *app) send(ctx context.Context, f *sendFlags, contact, text string) erro
 	// Whoever answers needs the bundle, and the clock of a network whose ledger
 	// is the clock is known then. Without it the message is queued all the same.
 	_ = s.Ready(waitCtx)
-	id, err := s.Send(context.WithoutCancel(ctx), to, text)
+	if err := a.warn(s.Client, to); err != nil {
+		return err
+	}
+	id, err := s.SendWith(context.WithoutCancel(ctx), to, text, client.SendOptions{TTL: f.ttl})
 	if err != nil {
 		return f.problem(err)
 	}
@@ -146,6 +154,9 @@ func (a *app) send(ctx context.Context, f *sendFlags, contact, text string) erro
 	stop()
 	if err != nil {
 		return f.problem(err)
+	}
+	if err := a.warn(s.Client, to); err != nil { // it may have shown meanwhile
+		return err
 	}
 	v := viewStatus(s.Client, st)
 	v.ElapsedMS = time.Since(start).Milliseconds()

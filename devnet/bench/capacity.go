@@ -50,6 +50,9 @@ type CapacityResult struct {
 	Failed   []string           `json:"failed"` // goals that were missed
 }
 
+// Missed are the goals that were missed.
+func (r CapacityResult) Missed() []string { return r.Failed }
+
 // CapacityGoals are the constants above.
 type CapacityGoals struct {
 	Memory      int64   `json:"memory"`
@@ -90,6 +93,7 @@ type capacityOrder struct {
 	Links   devnet.Links    `json:"links"`
 	Cover   bool            `json:"cover"` // relays send loops, as the profile says
 	Dir     string          `json:"dir,omitempty"`
+	HTTP    string          `json:"http,omitempty"` // where the API is served
 	Step    bool            `json:"step,omitempty"` // pass an epoch in one go
 }
 
@@ -100,6 +104,7 @@ type capacityState struct {
 	Listed     int    `json:"listed"`
 	Goroutines int    `json:"goroutines"`
 	Links      int    `json:"links"`
+	File       []byte `json:"file,omitempty"` // the network file, where the API is served
 }
 
 // settled is for how many epochs a network runs before it is measured: by then
@@ -266,7 +271,7 @@ func (c capacityOrder) start(ctx context.Context) (*devnet.Network, error) {
 		return nil, err
 	}
 	prm.Cover = prm.Cover && c.Cover
-	return devnet.Start(ctx, devnet.Spec{Relays: c.Relays, Profile: c.Profile, Params: &prm, Links: c.Links, Dir: c.Dir, Seed: 1, Live: true})
+	return devnet.Start(ctx, devnet.Spec{Relays: c.Relays, Profile: c.Profile, Params: &prm, Links: c.Links, Dir: c.Dir, HTTP: c.HTTP, Seed: 1, Live: true})
 }
 
 // RunCapacityNetwork runs a network as the first line on in says and answers
@@ -287,6 +292,9 @@ func RunCapacityNetwork(ctx context.Context, in io.Reader, out io.Writer) error 
 	defer n.Close()
 	for {
 		s := capacityState{Goroutines: runtime.NumGoroutine(), Epoch: uint64(n.Ledger.Head().Header.DirEpoch)}
+		if c.HTTP != "" {
+			s.File = n.File.Encode()
+		}
 		for _, r := range n.Relays {
 			x := r.Daemon.Status()
 			s.Links += x.Links

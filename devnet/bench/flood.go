@@ -60,6 +60,9 @@ type FloodResult struct {
 	Failed   []string       `json:"failed"`   // goals that were missed
 }
 
+// Missed are the goals that were missed.
+func (r FloodResult) Missed() []string { return r.Failed }
+
 // FloodPhase is the quiet links' packets of one phase.
 type FloodPhase struct {
 	Packets int   `json:"packets"`

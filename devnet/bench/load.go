@@ -64,6 +64,9 @@ type LoadResult struct {
 	Failed []string `json:"failed"` // goals that were missed
 }
 
+// Missed are the goals that were missed.
+func (r LoadResult) Missed() []string { return r.Failed }
+
 // LoadPhase is one half of the measurement.
 type LoadPhase struct {
 	Submits     int     `json:"submits"`

@@ -51,6 +51,9 @@ type NetworkResult struct {
 	Failed   []string      `json:"failed"` // goals that were missed
 }
 
+// Missed are the goals that were missed.
+func (r NetworkResult) Missed() []string { return r.Failed }
+
 // NetworkRate is what comes through in a second beside what could.
 type NetworkRate struct {
 	Formula string         `json:"formula"` // of the ceiling's nanoseconds

@@ -40,6 +40,9 @@ type ReplayResult struct {
 	Failed  []string      `json:"failed"`
 }
 
+// Missed are the goals that were missed.
+func (r ReplayResult) Missed() []string { return r.Failed }
+
 // ReplaySet is a set that is filled to its limit.
 type ReplaySet struct {
 	Tags           int     `json:"tags"`

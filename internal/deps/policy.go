@@ -41,6 +41,8 @@ func Tunic() Policy {
 			"devnet/chaos":    {Imports: list("chain", "chain/genesis", "client", "devnet", "registry/directory", "relay")},
 			// Watches a devnet's links, with the keys of its relays.
 			"devnet/traffic": {Imports: join(everythingBelowNode, list("node", "devnet")), By: list()},
+			// Reads what the relays of a devnet keep, and asks what it tells.
+			"devnet/observe": {Imports: list("chain", "chain/genesis", "chain/statement", "client", "devnet", "onion/mail", "relay/mailbox"), By: list()},
 			"devnet/bench":   {Imports: join(everythingBelowNode, list("node", "devnet"))},
 			"devnet/fault":   {Imports: join(words, network, list("relay", "relay/mailbox")), By: list("devnet", "devnet/scenario")},
 

@@ -38,7 +38,7 @@ type sendQueue struct {
 	mu      sync.Mutex
 	cur     *batch
 	n       int
-	pace    pace
+	pace    Pace
 	sending bool // a sender writes
 	taken   bool // a writer has the queue, and takes all that comes until there is nothing
 	rest    bool // a sender left a part of its batch to the writer
@@ -74,7 +74,7 @@ func (q *sendQueue) put(f Frame) (mine *batch, start bool, err error) {
 	}
 	q.cur.b = b
 	q.n++
-	sparse := q.pace.sparse(time.Now())
+	sparse := q.pace.Sparse(time.Now())
 	switch {
 	case q.sending || q.taken: // somebody comes back for it
 		return nil, false, nil

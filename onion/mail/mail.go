@@ -122,8 +122,12 @@ type Request struct {
 // PutBundle publishes an account's bundle.
 type PutBundle struct{ Bundle []byte }
 
-// GetBundle asks for the bundle of an account.
-type GetBundle struct{ Account AccountID }
+// GetBundle asks for a bundle of an account: for one that is handed out once, if
+// the member has any, or for the last resort.
+type GetBundle struct {
+	Account AccountID
+	Once    bool
+}
 
 // Poll asks for items after a cursor. For a pair's mailbox A is the read key
 // and B the hash of the write key; for an account's, A and B are its identity
@@ -267,7 +271,7 @@ func (c Command) Encode() []byte {
 	case c.PutBundle != nil:
 		b = wire.AppendBytes([]byte{byte(OpPutBundle)}, c.PutBundle.Bundle)
 	case c.GetBundle != nil:
-		b = append([]byte{byte(OpGetBundle)}, c.GetBundle.Account[:]...)
+		b = wire.AppendBool(append([]byte{byte(OpGetBundle)}, c.GetBundle.Account[:]...), c.GetBundle.Once)
 	case c.Poll != nil:
 		b = append(c.Poll.body(), c.Poll.Sig[:]...)
 	case c.Delete != nil:
@@ -322,6 +326,7 @@ func (f Format) readCommand(r *wire.Reader, op Op) (c Command, replies int) {
 	case OpGetBundle:
 		c.GetBundle = &GetBundle{}
 		r.Copy(c.GetBundle.Account[:])
+		c.GetBundle.Once = r.Bool()
 	case OpPoll:
 		p := &Poll{Kind: Kind(r.Uint8())}
 		if p.Kind != KindPair && p.Kind != KindAccount {

@@ -32,7 +32,7 @@ func commands() map[string]mail.Command {
 	return map[string]mail.Command{
 		"store":      {Store: store, Replies: reply},
 		"request":    {Request: &mail.Request{Account: mail.AccountID{4}, Epoch: 9, Nonce: 2, Content: make([]byte, mail.RequestSize)}, Replies: reply},
-		"put bundle": {PutBundle: &mail.PutBundle{Bundle: make([]byte, 1362)}, Replies: reply},
+		"put bundle": {PutBundle: &mail.PutBundle{Bundle: make([]byte, 1371)}, Replies: reply},
 		"get bundle": {GetBundle: &mail.GetBundle{Account: mail.AccountID{4}}, Replies: reply},
 		"poll":       {Poll: poll, Replies: [][]byte{reply[0], reply[0], reply[0]}},
 		"delete":     {Delete: &mail.Delete{Token: [32]byte{5}}, Replies: reply},

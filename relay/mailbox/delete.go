@@ -14,13 +14,17 @@ const heardShare = 16
 
 // remove deletes what the token names and keeps the token: it proves the
 // deletion for as long as somebody may ask for the item.
-func (m *Mailbox) remove(d *mail.Delete, done func(Outcome)) bool {
+func (m *Mailbox) remove(d *mail.Delete, via Via, done func(Outcome)) bool {
 	deleter := mail.Deleter(d.Token)
 	var code mail.Code
-	var gone []mail.Tombstone
+	var gone []Gone
 	m.enqueue(false, func(t *txn) {
 		code = mail.CodeNone
-		switch gone = m.erase(t, deleter, d.Token); {
+		place := m.cfg.Place
+		if via == BySync {
+			place = nil // the tombstone comes from where it was learnt
+		}
+		switch gone = m.erase(t, deleter, d.Token, place); {
 		case len(gone) > 0, t.get(tokenKey(deleter)) != nil:
 			code = mail.CodeDeleted
 		}
@@ -34,8 +38,9 @@ func (m *Mailbox) remove(d *mail.Delete, done func(Outcome)) bool {
 	return true
 }
 
-// erase removes the items that a token deletes, and leaves tombstones.
-func (m *Mailbox) erase(t *txn, deleter chain.Hash, token [32]byte) (gone []mail.Tombstone) {
+// erase removes the items that a token deletes, keeps the token, and leaves
+// tombstones at the places of their mailboxes; none where place is nil.
+func (m *Mailbox) erase(t *txn, deleter chain.Hash, token [32]byte, place func(mail.ID) mail.ID) (gone []Gone) {
 	for _, row := range t.scan(append([]byte{rowIndex}, deleter[:]...), maxGroup) {
 		id, cursor, ok := decodePlace(row.Value)
 		i, ok2 := decodeItem(t.get(itemKey(id, cursor)))
@@ -44,9 +49,14 @@ func (m *Mailbox) erase(t *txn, deleter chain.Hash, token [32]byte) (gone []mail
 			return nil
 		}
 		m.drop(t, id, cursor, i)
-		g := mail.Tombstone{Mailbox: id, Item: i.id, Token: token, Until: i.expiry + chain.Time(m.cfg.Params.ChallengeWindow)}
-		t.bury(g, deleter, false)
-		gone = append(gone, g)
+		g := mail.Tombstone{Item: i.id, Token: token, Until: i.expiry + chain.Time(m.cfg.Params.ChallengeWindow)}
+		if place == nil {
+			t.keepToken(g, deleter)
+		} else {
+			g.Mailbox = place(id)
+			t.bury(g, deleter, false)
+		}
+		gone = append(gone, Gone{id, g})
 	}
 	return gone
 }
@@ -54,6 +64,9 @@ func (m *Mailbox) erase(t *txn, deleter chain.Hash, token [32]byte) (gone []mail
 // bury leaves a tombstone, and keeps its token.
 func (t *txn) bury(g mail.Tombstone, deleter chain.Hash, heard bool) {
 	key := stateKey(g.Mailbox, g.Item)
+	if old, ok := t.state(g.Mailbox, g.Item); ok && old.state == mail.RowDeleted {
+		t.forgetTombstone(old) // another's word, with a token that was not the item's
+	}
 	s := state{state: mail.RowDeleted, expiry: g.Until, deleter: deleter, heard: heard}
 	t.put(key, s.encode())
 	t.put(expiryKey(g.Until, key), []byte{})
@@ -61,6 +74,11 @@ func (t *txn) bury(g mail.Tombstone, deleter chain.Hash, heard bool) {
 	if heard {
 		t.heard++
 	}
+	t.keepToken(g, deleter)
+}
+
+// keepToken keeps the token, which proves the deletion.
+func (t *txn) keepToken(g mail.Tombstone, deleter chain.Hash) {
 	until := g.Until
 	token := tokenKey(deleter)
 	if v := t.get(token); len(v) == 40 {
@@ -89,14 +107,13 @@ func (m *Mailbox) Bury(now chain.Time, g mail.Tombstone, done func(Outcome)) boo
 	more := false
 	m.enqueue(false, func(t *txn) {
 		code, more = mail.CodeAccepted, false
-		switch s, ok := t.state(g.Mailbox, g.Item); {
+		s, ok := t.state(g.Mailbox, g.Item)
+		switch {
+		case t.get(indexKey(deleter, g.Item)) != nil:
+			more = len(m.erase(t, deleter, g.Token, func(mail.ID) mail.ID { return g.Mailbox })) > 0
 		case ok && s.state == mail.RowDeleted:
 		case ok:
-			if kept, ok := t.item(g.Mailbox, g.Item); !ok || kept.deleter != deleter {
-				code = mail.CodeMalformed
-				return
-			}
-			more = len(m.erase(t, deleter, g.Token)) > 0
+			code = mail.CodeMalformed
 		case t.room <= 0, t.base.heard+t.heard >= m.cfg.MaxItems/heardShare:
 			code = mail.CodeBusy
 		default:

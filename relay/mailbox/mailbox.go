@@ -47,6 +47,10 @@ type Config struct {
 	// (1,048,576 and 65,536). Eight deletion tokens or mailboxes that are
 	// remembered take the place of one item.
 	MaxItems, MaxBundles int
+	// Place is where a tombstone of an item in that mailbox lies: a place of the
+	// same swarm that all its mailboxes share, so that what was deleted does not
+	// show how much a mailbox got (the mailbox itself).
+	Place func(mail.ID) mail.ID
 	// Flush is called after the commands of one group are done, so that what
 	// they answer can travel together (not called).
 	Flush func()
@@ -87,6 +91,9 @@ func New(cfg Config) (*Mailbox, error) {
 	if cfg.Kill == nil {
 		cfg.Kill = func(string) {}
 	}
+	if cfg.Place == nil {
+		cfg.Place = func(id mail.ID) mail.ID { return id }
+	}
 	if cfg.Flush == nil {
 		cfg.Flush = func() {}
 	}
@@ -113,8 +120,10 @@ func New(cfg Config) (*Mailbox, error) {
 			return true
 		})
 	}
-	if err == nil {
-		err = cfg.Store.Scan([]byte{rowBundle}, nil, func(_, _ []byte) bool { m.kept.bundles++; return true })
+	for _, kind := range []byte{rowBundle, rowOnce} {
+		if err == nil {
+			err = cfg.Store.Scan([]byte{kind}, nil, func(_, _ []byte) bool { m.kept.bundles++; return true })
+		}
 	}
 	if err != nil {
 		return nil, fmt.Errorf("open mailbox: %w", err)
@@ -146,9 +155,15 @@ const (
 // Outcome is what became of a command.
 type Outcome struct {
 	Reply   mail.Reply
-	Receipt []byte           // encoded; where the reply's code is CodeStored, but not BySync
-	Gone    []mail.Tombstone // of the items that a deletion removed
-	More    bool             // something is kept that was not before
+	Receipt []byte // encoded; where the reply's code is CodeStored, but not BySync
+	Gone    []Gone // the items that a deletion removed
+	More    bool   // something is kept that was not before
+}
+
+// Gone is an item that a deletion removed.
+type Gone struct {
+	Mailbox   mail.ID
+	Tombstone mail.Tombstone // what other members are told of it: its mailbox is a place
 }
 
 // Drain waits until no command is under way.
@@ -184,10 +199,12 @@ func (m *Mailbox) Do(now chain.Time, epoch chain.Epoch, c mail.Command, via Via,
 		return m.request(now, epoch, c.Request, via, done)
 	case c.PutBundle != nil:
 		return m.putBundle(now, c.PutBundle, via, done)
+	case c.GetBundle != nil && c.GetBundle.Once:
+		return m.handOut(now, c.GetBundle.Account, done)
 	case c.GetBundle != nil:
-		return say(done, m.getBundle(now, c.GetBundle))
+		return say(done, m.getBundle(now, c.GetBundle.Account))
 	case c.Delete != nil:
-		return m.remove(c.Delete, done)
+		return m.remove(c.Delete, via, done)
 	}
 	return say(done, refuse(mail.CodeMalformed))
 }
@@ -231,7 +248,7 @@ func (m *Mailbox) store(now chain.Time, s *mail.Store, via Via, done func(Outcom
 	more := false
 	var token []byte
 	m.enqueue(len(s.Content) > inlineContent, func(t *txn) {
-		until, code, more = min(s.Expiry, now+chain.Time(p.ReceiptHorizon)), mail.CodeStored, false
+		until, code, more = min(s.Expiry, m.promise(now)), mail.CodeStored, false
 		if v := t.get(tokenKey(s.Deleter)); len(v) >= len(mail.Delete{}.Token) {
 			code, token = mail.CodeDeleted, v[:len(mail.Delete{}.Token)]
 			return
@@ -294,17 +311,15 @@ func (m *Mailbox) box(t *txn, id mail.ID) box {
 	return b
 }
 
-// add writes an item or request under the next cursor. A cursor is never below
-// the time, so that a mailbox whose row was swept, and an item that comes late,
-// go on above the cursors that its reader has seen.
+// add writes an item or request under the next cursor.
 func (m *Mailbox) add(t *txn, id mail.ID, b box, now chain.Time, i item) {
 	if b.touched == 0 {
 		t.marks++
-		t.put(expiryKey(now+chain.Time(m.cfg.Params.MailboxMost), boxKey(id)), []byte{})
+		t.put(expiryKey(m.dayEnd(now)+chain.Time(m.cfg.Params.MailboxMost), boxKey(id)), []byte{})
 	}
-	b.last = max(b.last+1, uint64(now))
+	b.last = m.cursor(t, b.last, now)
 	b.count++
-	b.touched = max(now, 1)
+	b.touched = m.dayEnd(now)
 	key := itemKey(id, b.last)
 	t.put(key, i.encode())
 	if i.long() {

@@ -226,7 +226,7 @@ func TestLifeOfAnItem(t *testing.T) {
 		m.Sweep(expiry + 3*chain.Time(params().MailboxMost))
 		rows := 0
 		s.Scan(nil, nil, func(_, _ []byte) bool { rows++; return true })
-		if rows != 1 { // the version
+		if rows != 2 { // the version, and the day of the first item
 			t.Fatalf("%d rows left", rows)
 		}
 	})

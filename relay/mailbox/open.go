@@ -107,73 +107,6 @@ func (m *Mailbox) wanted(a mail.AccountID) (int, error) {
 	return mail.DefaultWork, err
 }
 
-// putBundle keeps an account's bundle unless a newer one is there.
-func (m *Mailbox) putBundle(now chain.Time, p *mail.PutBundle, via Via, done func(Outcome)) bool {
-	b, err := mail.DecodeBundle(p.Bundle)
-	if err != nil {
-		return say(done, refuse(mail.CodeMalformed))
-	}
-	if b.Until <= now || b.Until > now+chain.Time(m.cfg.Params.MailboxMost)+via.slack() {
-		return say(done, refuse(mail.CodeStale))
-	}
-	if b.Verify(m.cfg.Genesis) != nil {
-		return say(done, refuse(mail.CodeSignature))
-	}
-	key, id := bundleKey(b.Account()), mail.AccountMailbox(b.Account())
-	var code mail.Code
-	more := false
-	m.enqueue(false, func(t *txn) {
-		code, more = mail.CodeAccepted, false
-		old := t.get(key)
-		if len(old) > 8 {
-			had, err := mail.DecodeBundle(old[8:])
-			switch {
-			case err != nil:
-				t.fail(fmt.Errorf("%w: bundle: %w", ErrStore, err))
-				return
-			case bytes.Equal(old[8:], p.Bundle):
-				return
-			case had.Serial > b.Serial,
-				// Two of one serial: the first stays, but all members come to
-				// keep the same one.
-				had.Serial == b.Serial && (via != BySync || bytes.Compare(old[8:], p.Bundle) > 0):
-				code = mail.CodeOutdated
-				return
-			}
-			m.dropBundle(t, key, id, old)
-		} else if t.base.bundles+t.bundles >= m.cfg.MaxBundles {
-			code = mail.CodeBusy
-			return
-		}
-		more = true
-		t.bundles++
-		t.put(key, append(appendTime(nil, b.Until), p.Bundle...))
-		t.put(expiryKey(b.Until, key), []byte{})
-		t.put(stateKey(id, chain.SHA256(p.Bundle)), state{state: mail.RowBundle, expiry: b.Until, account: b.Account()}.encode())
-	}, m.answer(&code, &more, done))
-	return true
-}
-
-// dropBundle removes a bundle and all that points to it.
-func (m *Mailbox) dropBundle(t *txn, key []byte, id mail.ID, row []byte) {
-	t.delete(key)
-	t.delete(expiryKey(timeOf(row), key))
-	t.delete(stateKey(id, chain.SHA256(row[8:])))
-	t.bundles--
-}
-
-func (m *Mailbox) getBundle(now chain.Time, g *mail.GetBundle) mail.Reply {
-	v, err := m.cfg.Store.Get(bundleKey(g.Account))
-	switch {
-	case err != nil:
-		m.failures.Add(1)
-		return refuse(mail.CodeBusy)
-	case len(v) <= 8 || timeOf(v) <= now:
-		return refuse(mail.CodeNone)
-	}
-	return mail.Reply{Code: mail.CodeFound, Body: v[8:]}
-}
-
 // sweepGroup is how many rows one write of a sweep removes.
 const sweepGroup = 256
 
@@ -223,6 +156,11 @@ func (m *Mailbox) expire(t *txn, now chain.Time, key []byte) {
 	case rowBundle:
 		if len(v) > 8 && timeOf(v) <= now {
 			m.dropBundle(t, key, mail.AccountMailbox(mail.AccountID(key[1:])), v)
+		}
+	case rowOnce:
+		if len(v) > 8 && timeOf(v) <= now {
+			t.delete(key)
+			t.bundles--
 		}
 	case rowToken:
 		if len(v) == 40 && timeOf(v[32:]) <= now {

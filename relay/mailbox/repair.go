@@ -162,6 +162,12 @@ func rebuild(s *Level) error {
 		st := state{state: mail.RowBundle, expiry: timeOf(v), account: a}
 		return c.put(expiryKey(st.expiry, k), []byte{}) && c.put(stateKey(mail.AccountMailbox(a), chain.SHA256(v[8:])), st.encode())
 	})
+	scan(rowOnce, func(k, v []byte) bool {
+		if len(k) != 41 || len(v) <= 8 {
+			return c.put(k, nil)
+		}
+		return c.put(expiryKey(timeOf(v), k), []byte{})
+	})
 	scan(rowBox, func(k, v []byte) bool {
 		b, ok := decodeBox(v)
 		if !ok || len(k) != 33 {

@@ -90,7 +90,8 @@ func TestRepairLeavesNoRowThatPointsToNothing(t *testing.T) {
 	}
 	rows := 0
 	l.Scan(nil, nil, func(_, _ []byte) bool { rows++; return true })
-	if rows != 1 || m.Items() != 0 {
+	if rows != 2 || // its version, and when it was begun
+		m.Items() != 0 {
 		t.Fatalf("%d rows, %d items left", rows, m.Items())
 	}
 }

@@ -20,13 +20,15 @@ const (
 	rowState   = 's' // mailbox, item id -> state: what members compare
 	rowBox     = 'n' // mailbox -> box
 	rowToken   = 't' // deleter -> token, until
-	rowBundle  = 'b' // account -> kept until, bundle
+	rowBundle  = 'b' // account -> kept until, last resort
+	rowOnce    = 'o' // account, serial -> kept until, bundle to be handed out once
 	rowExpiry  = 'x' // time, key of the row that expires
 	rowVersion = 'v' // -> version of these rows
+	rowBegun   = 'w' // -> the day of the first item
 )
 
 // storeVersion is the version of the rows. In version 2 all contents stood in
-// their items, where they are still read.
+// their items, where they are still read, and bundles had another form.
 const (
 	storeVersion = 3
 	inlinedRows  = 2
@@ -50,6 +52,9 @@ func checkVersion(s Store) error {
 		return nil
 	}
 	if len(v) == 1 && v[0] == inlinedRows {
+		if err := dropBundles(s); err != nil {
+			return fmt.Errorf("open mailbox: %w", err)
+		}
 		return writeVersion(s)
 	}
 	empty := true
@@ -60,6 +65,24 @@ func checkVersion(s Store) error {
 		return fmt.Errorf("open mailbox: %w: this one reads version %d; move the folder away, the other members send what it held", ErrVersion, storeVersion)
 	}
 	return writeVersion(s)
+}
+
+// dropBundles removes bundles of version 2, which had another form: their accounts
+// bring new ones.
+func dropBundles(s Store) error {
+	var rows []Row
+	err := s.Scan([]byte{rowBundle}, nil, func(k, v []byte) bool {
+		key := bytes.Clone(k)
+		rows = append(rows, Row{Key: key})
+		if len(k) == 33 && len(v) > 8 {
+			rows = append(rows, Row{Key: expiryKey(timeOf(v), key)}, Row{Key: stateKey(mail.AccountMailbox(mail.AccountID(key[1:])), chain.SHA256(v[8:]))})
+		}
+		return true
+	})
+	if err != nil || len(rows) == 0 {
+		return err
+	}
+	return s.Write(rows)
 }
 
 func writeVersion(s Store) error {
@@ -97,6 +120,10 @@ func boxKey(box mail.ID) []byte { return append([]byte{rowBox}, box[:]...) }
 func tokenKey(deleter chain.Hash) []byte { return append([]byte{rowToken}, deleter[:]...) }
 
 func bundleKey(a mail.AccountID) []byte { return append([]byte{rowBundle}, a[:]...) }
+
+func onceKey(a mail.AccountID, serial uint64) []byte {
+	return wire.AppendUint64(append(append(make([]byte, 0, 41), rowOnce), a[:]...), serial)
+}
 
 func expiryKey(at chain.Time, key []byte) []byte {
 	return append(wire.AppendUint64([]byte{rowExpiry}, uint64(at)), key...)

@@ -16,7 +16,7 @@ import (
 type Entry struct {
 	Short  mail.Short
 	Key    [mail.MaxBound]byte // mailbox, id
-	Cursor uint64              // of an item or a request, at least the time when it came; else 0
+	Cursor uint64              // of an item or a request; else 0
 }
 
 // each calls fn with the rows of a scope, ascending, until fn returns false.
