@@ -113,21 +113,21 @@ func (c *Client) pollClock(ctx context.Context) {
 		if len(visits) > 2*len(boxes)+16 {
 			clear(visits)
 		}
-		var b box
+		b := c.drawBox(boxes)
 		var member chain.NodeID
 		// Which mailbox is asked nobody but its member sees. Every other turn at
-		// most, so that a member that always has more keeps nobody else away.
-		if !extra {
+		// most, so that a member that always has more keeps nobody else away, and
+		// never instead of the account's own, which is asked as often whatever comes.
+		if own := b.contact == (mail.AccountID{}); !own && !extra {
 			select {
 			case f := <-full:
 				b, member, extra = f.box, f.member, true
 			default:
 			}
-		} else {
+		} else if !own {
 			extra = false
 		}
-		if !extra {
-			b = c.drawBox(boxes)
+		if member == (chain.NodeID{}) {
 			members := c.usable(v.swarm(b.id).All())
 			if len(members) == 0 {
 				continue

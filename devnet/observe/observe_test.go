@@ -6,6 +6,7 @@ import (
 	"math"
 	"math/rand/v2"
 	"slices"
+	"strings"
 	"testing"
 	"time"
 
@@ -244,6 +245,7 @@ func (w *world) accounts(t *testing.T, db map[mail.ID]*kept, of map[mail.Account
 		}
 		t.Logf("%-34s tells which of two accounts got more in %.0f %% (%.2g), from more people in %.0f %% (%.2g)", q.by, right(much, rhoMuch), p, right(many, rhoMany), p2)
 		switch {
+		case strings.HasPrefix(q.by, "live"): // stated: where a machine cannot keep up, clients leave out polls, the busy ones more
 		case !q.planted && min(p, p2) < alarm:
 			t.Errorf("%s tells how much an account got, or from how many: %.2g, %.2g", q.by, p, p2)
 		case q.planted && min(p, p2) > alarm:

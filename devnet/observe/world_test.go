@@ -62,11 +62,11 @@ func start(t *testing.T, epoch chain.Duration) *world {
 		t.Fatal(err)
 	}
 	p.EpochLength, p.HeartbeatEvery, p.HeartbeatValid = epoch, epoch/2, 3*epoch
-	p.UnlockDelay, p.DeregisterLock = 20*genesis.Day, 40*genesis.Day
+	p.UnlockDelay, p.DeregisterLock = epoch+20*genesis.Day, epoch+40*genesis.Day
 	p.MixingMean, p.Cover, p.Subnets = 0, false, true
 	p.SwarmTarget, p.SwarmLeast = 3, 2
 	w := &world{t: t, sight: newSight(), boxes: map[uint64]map[mail.ID]*pair{}, sent: map[mail.ID][]int{}, texts: map[client.MessageID]int{}, where: map[client.MessageID]bool{}}
-	n, err := devnet.Start(t.Context(), devnet.Spec{Relays: 6, Clients: *people, Poll: 300 * time.Millisecond, Seed: 7, Profile: genesis.Private, Params: &p, AtOnce: true, WrapStore: w.sight.wrap})
+	n, err := devnet.Start(t.Context(), devnet.Spec{Relays: 6, Clients: *people, Poll: 500 * time.Millisecond, Seed: 7, Profile: genesis.Private, Params: &p, AtOnce: true, WrapStore: w.sight.wrap})
 	if err != nil {
 		t.Fatal(err)
 	}
