@@ -25,9 +25,13 @@ const attach = 1
 // sendBurst is how many packets may leave at once; guards allow 200.
 const sendBurst = 150
 
-// helloVersion is the version of what a relay says when a link opens:
-// version 1 | descriptor statement 4+n | newest sealed header 4+n.
-const helloVersion = 1
+// helloVersion is the version of what a relay says when a link opens (relay.md,
+// section 6): version 2 | descriptor statement 4+n | newest sealed header 4+n |
+// votes 4: (vote 4+n)*, of which it shows two at most.
+const (
+	helloVersion = 2
+	helloVotes   = 2
+)
 
 // waiting is one reply block whose answer is awaited, or a loop.
 type waiting struct {
@@ -84,6 +88,9 @@ func (c *Client) hello(b []byte) {
 	version := r.Uint8()
 	r.Bytes(link.MaxBodySize) // the descriptor is for relays to compare
 	head := r.Bytes(link.MaxBodySize)
+	for range r.Count(helloVotes, 4) {
+		r.Bytes(link.MaxBodySize) // so are the votes
+	}
 	if r.Done() != nil || version != helloVersion {
 		c.log.Warn("a guard's greeting is malformed")
 		return

@@ -16,11 +16,11 @@ import (
 	"tunic/chain"
 	"tunic/chain/genesis"
 	"tunic/chain/statement"
-	"tunic/internal/wire"
 	"tunic/onion"
 	"tunic/onion/link"
 	"tunic/onion/mail"
 	"tunic/registry/directory"
+	"tunic/relay"
 )
 
 // fakeNet is a network in memory: a ledger that says what the test wants, and
@@ -282,8 +282,8 @@ func (r *fakeRelay) opened(l *link.Link) {
 		head = *r.net.hello
 	}
 	r.net.mu.Unlock()
-	b := wire.AppendBytes([]byte{1}, nil)
-	l.Send(link.Frame{Type: link.Hello, Data: wire.AppendBytes(b, head.Encode())})
+	hello := relay.Hello{Descriptor: []byte("a descriptor"), Header: head.Encode(), Votes: [][]byte{[]byte("a vote"), []byte("another")}}
+	l.Send(link.Frame{Type: link.Hello, Data: hello.Encode()}) // as relays say it
 }
 
 func (r *fakeRelay) frame(l *link.Link, f link.Frame) {

@@ -20,9 +20,12 @@ type ClientConfig struct {
 	Dir string
 	// Network is the trust root.
 	Network genesis.Network
-	// Feed is the view of the ledger (one of its own).
+	// Feed is the view of the ledger (one of its own, as ClientFeed makes it).
 	Feed *feed.Feed
-	// Hops is the number of relays before the mailbox (3).
+	// Proxy carries the links to guards, and what Feed asks where that is nil
+	// (none: connections are opened from here). Every answer then may take 10 s.
+	Proxy *Proxy
+	// Hops is the number of relays before the mailbox: 2 to 5 (3).
 	Hops int
 	// Poll is the mean time between polls (by profile).
 	Poll time.Duration
@@ -43,20 +46,34 @@ func OpenClient(ctx context.Context, cfg ClientConfig) (*client.Client, error) {
 	f := cfg.Feed
 	if f == nil {
 		var err error
-		if f, err = feed.New(feed.Config{Network: cfg.Network, Dir: cfg.Dir, Logger: cfg.Logger}); err != nil {
+		if f, err = ClientFeed(cfg.Network, cfg.Dir, cfg.Proxy, cfg.Logger); err != nil {
 			return nil, err
 		}
 	}
-	t, err := link.NewTLS(link.Config{BodySize: relay.BodySize(cfg.Network.Core)})
+	links, timeout := link.Config{BodySize: relay.BodySize(cfg.Network.Core)}, time.Duration(0)
+	if cfg.Proxy != nil {
+		links.Dial, links.HandshakeTimeout, timeout = cfg.Proxy.dialer(forGuard), proxyTimeout, proxyTimeout
+	}
+	t, err := link.NewTLS(links)
 	if err != nil {
 		return nil, err
 	}
 	c, err := client.New(client.Config{
 		Account: cfg.Account, Dir: cfg.Dir, Core: cfg.Network.Core, Genesis: cfg.Network.Genesis,
-		Ledger: clientLedger{f}, Transport: t, Hops: cfg.Hops, Poll: cfg.Poll, Pace: cfg.Pace, Cover: cfg.Cover, AcceptAll: cfg.AcceptAll, ReadReceipts: cfg.ReadReceipts, Logger: cfg.Logger,
+		Ledger: clientLedger{f}, Transport: t, Timeout: timeout, Hops: cfg.Hops, Poll: cfg.Poll, Pace: cfg.Pace, Cover: cfg.Cover, AcceptAll: cfg.AcceptAll, ReadReceipts: cfg.ReadReceipts, Logger: cfg.Logger,
 	})
 	if err == nil {
 		go follow(ctx, f)
 	}
 	return c, err
+}
+
+// ClientFeed is a client's view of the ledger, through a proxy unless that is nil.
+// It keeps its list in dir.
+func ClientFeed(n genesis.Network, dir string, p *Proxy, log *slog.Logger) (*feed.Feed, error) {
+	cfg := feed.Config{Network: n, Dir: dir, Logger: log}
+	if p != nil {
+		cfg.HTTP, cfg.Timeout = p.HTTP(), proxyWait
+	}
+	return feed.New(cfg)
 }

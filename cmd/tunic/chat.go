@@ -230,6 +230,7 @@ func (t *talk) search(words string) string {
 // greetings are what is told when a conversation opens.
 func (t *talk) greetings() (out []string, err error) {
 	x := t.contact()
+	out = append(out, t.claim())
 	if x.State == client.Incoming {
 		out = append(out, "asks to be your contact; what they wrote comes once you answer, or accept with `tunic contact accept`")
 	}

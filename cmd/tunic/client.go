@@ -25,7 +25,7 @@ import (
 )
 
 func (a *app) clientCommand() *cobra.Command {
-	return noun("client", "The messenger in the background", a.clientRun())
+	return noun("client", "The messenger in the background", a.clientRun(), a.clientProtects())
 }
 
 func (a *app) clientRun() *cobra.Command {
@@ -55,6 +55,9 @@ func (a *app) clientRun() *cobra.Command {
 			}{"started", client.FormatID(s.ID())}, func(w io.Writer) {
 				fmt.Fprintf(w, "%s is online; Ctrl-C ends it\n", a.bold(client.FormatID(s.ID())))
 			}); err != nil {
+				return err
+			}
+			if err := a.claim(s); err != nil {
 				return err
 			}
 			if err := a.warnAll(s.Client); err != nil {
@@ -153,21 +156,26 @@ func noteText(note string) string {
 // session is a client at work.
 type session struct {
 	*client.Client
-	of     *messenger
-	usable error // why no path can be chosen at the moment, nil if one can
-	news   error // why the ledger does not answer, where a kept directory serves; nil if it does
-	feed   *feed.Feed
-	params genesis.Params
-	ctx    context.Context // of the client's work
-	end    context.CancelFunc
-	ended  chan struct{} // closed when Run has returned err
-	err    error
+	of      *messenger
+	through *node.Proxy // nil: around none
+	usable  error       // why no path can be chosen at the moment, nil if one can
+	news    error       // why the ledger does not answer, where a kept directory serves; nil if it does
+	feed    *feed.Feed
+	params  genesis.Params
+	ctx     context.Context // of the client's work
+	end     context.CancelFunc
+	ended   chan struct{} // closed when Run has returned err
+	err     error
 }
 
 // open opens the account for work in the network, of which it asks nothing yet.
 // The caller closes the session.
 func (a *app) open(ctx context.Context, m *messenger, acceptAll bool, log *slog.Logger) (*session, error) {
 	cover, err := m.covers()
+	if err != nil {
+		return nil, err
+	}
+	through, err := m.way.open(ctx, log)
 	if err != nil {
 		return nil, err
 	}
@@ -185,18 +193,18 @@ func (a *app) open(ctx context.Context, m *messenger, acceptAll bool, log *slog.
 	if err != nil {
 		return nil, err
 	}
-	f, err := feed.New(feed.Config{Network: n, Dir: m.dir, Logger: log})
+	f, err := node.ClientFeed(n, m.dir, through, log)
 	if err != nil {
 		return nil, m.problem(err)
 	}
 	ctx, end := context.WithCancel(ctx)
-	cfg := node.ClientConfig{Account: acc, Dir: m.dir, Network: n, Feed: f, Cover: cover, AcceptAll: acceptAll, ReadReceipts: m.receipts, Logger: log}
+	cfg := node.ClientConfig{Account: acc, Dir: m.dir, Network: n, Feed: f, Proxy: through, Hops: m.way.hops, Cover: cover, AcceptAll: acceptAll, ReadReceipts: m.receipts, Logger: log}
 	c, err := patient(func() (*client.Client, error) { return node.OpenClient(ctx, cfg) })
 	if err != nil {
 		end()
 		return nil, m.problem(err)
 	}
-	return &session{Client: c, of: m, feed: f, params: n.Core.Params, ctx: ctx, end: end}, nil
+	return &session{Client: c, of: m, through: through, feed: f, params: n.Core.Params, ctx: ctx, end: end}, nil
 }
 
 // goOnline sets the client to work: the ledger has answered when it returns, or
@@ -213,7 +221,7 @@ func (a *app) goOnline(s *session) error {
 	if s.news = s.of.problem(s.news); s.news != nil {
 		a.notice("%v; going on with the directory of epoch %d", s.news, list.Epoch)
 	}
-	s.usable = paths(list, head.Header.Removals, s.params)
+	s.usable = paths(list, head.Header.Removals, s.params, s.of.way.hops)
 	s.start()
 	return nil
 }
@@ -240,22 +248,27 @@ func (s *session) close() {
 	_ = s.Close()
 }
 
-// paths says why a list gives no path to any of its members, nil if it does.
-func paths(list *directory.List, removed []chain.NodeID, p genesis.Params) error {
+// paths says why a list gives no path of so many hops (0: as many as usual) to any of
+// its members, nil if it does.
+func paths(list *directory.List, removed []chain.NodeID, p genesis.Params, hops int) error {
+	if hops == 0 {
+		hops = path.DefaultHops
+	}
 	k := path.New(list, removed, p)
-	if k.Usable() > path.DefaultHops {
+	if k.Usable() > hops {
 		for i := range min(len(list.Entries), 16) {
-			o := path.Options{Target: list.Entries[i].Node}
+			o := path.Options{Hops: hops, Target: list.Entries[i].Node}
 			if _, err := k.Choose(o, path.FromReader(rand.Reader)); err == nil {
 				return nil
 			}
 		}
 	}
+	number := [...]string{2: "two", 3: "three", 4: "four", 5: "five", 6: "six"}
 	why := fmt.Sprintf("%d of the %d relays in the directory are usable", k.Usable(), len(list.Entries))
-	if k.Usable() > path.DefaultHops {
-		why += ", but no four are of distinct operators, families and networks"
+	if k.Usable() > hops {
+		why += ", but no " + number[hops+1] + " are of distinct operators, families and networks"
 	}
-	return fail(exitUnreachable, "too_few_relays", "too few relays", "%s; a message needs three hops and a mailbox member, so four; `tunic node list` shows them", why)
+	return fail(exitUnreachable, "too_few_relays", "too few relays", "%s; a message needs %s hops and a mailbox member, so %s; `tunic node list` shows them", why, number[hops], number[hops+1])
 }
 
 // flush lets confirmations and deletions leave before the program ends, within

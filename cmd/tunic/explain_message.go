@@ -68,6 +68,7 @@ drawn now, as the next one will be. Nothing is sent but the question for the dir
 		},
 	}
 	m.flags(c)
+	m.way.flags(c)
 	return c
 }
 

@@ -42,6 +42,7 @@ func TestScript(t *testing.T) {
 			"exit": exitCmd, "eventually": eventuallyCmd, "waitfor": waitForCmd, "freeport": freePortCmd,
 			"capture": captureCmd, "fetch": fetchCmd, "equivocate": equivocateCmd, "flip": flipCmd,
 			"doubleseal": doubleSealCmd, "votetwice": voteTwiceCmd, "declare": declareCmd, "verdict": verdictCmd,
+			"socks": socksCmd,
 		},
 	})
 }

@@ -19,6 +19,7 @@ import (
 	"tunic/client"
 	"tunic/internal/durable"
 	"tunic/ledger/light"
+	"tunic/node"
 	"tunic/onion/link"
 	"tunic/onion/mail"
 	"tunic/registry/directory"
@@ -34,6 +35,7 @@ type messenger struct {
 	dir, name, network, pass, cover string
 
 	receipts bool // tell contacts when their texts were read
+	way      way
 }
 
 func (m *messenger) flags(c *cobra.Command) {
@@ -49,6 +51,7 @@ func (m *messenger) receiptsFlag(c *cobra.Command) {
 // coverFlag is for commands that send.
 func (m *messenger) coverFlag(c *cobra.Command) {
 	c.Flags().StringVar(&m.cover, "cover", "", "cover traffic, on or off; whoever does otherwise than the network is one of few (as its genesis says)")
+	m.way.flags(c)
 }
 
 // covers is what --cover asks for.
@@ -156,6 +159,8 @@ func (m *messenger) problem(err error) error {
 		return fail(exitFailed, "two_heads", "halted: the ledger shows different things to different people", "%v; the evidence is kept in %s", err, m.dir)
 	case errors.Is(err, light.ErrNetwork), errors.Is(err, light.ErrSealer):
 		return fail(exitFalse, "foreign_network", "the ledger is of another network", "%v; the network file and the ledger at its URL do not belong together", err)
+	case errors.Is(err, node.ErrProxy):
+		return proxyProblem(err)
 	case errors.Is(err, feed.ErrUnreachable):
 		return fail(exitUnreachable, "unreachable", "the ledger is unreachable", "%v; is it running? the network file says where", err)
 	case errors.Is(err, feed.ErrStale):

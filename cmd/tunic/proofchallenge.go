@@ -215,10 +215,10 @@ func (a *app) throughRelays(ctx context.Context, r *remote, tx chain.Tx) error {
 	if err != nil {
 		return (&messenger{}).problem(err)
 	}
-	if err := paths(list, head.Header.Removals, r.net.Params); err != nil {
+	if err := paths(list, head.Header.Removals, r.net.Params, 0); err != nil {
 		return err
 	}
-	c, err := node.OpenClient(ctx, node.ClientConfig{Account: acc, Network: r.net, Feed: f, Logger: log})
+	c, err := node.OpenClient(ctx, node.ClientConfig{Account: acc, Network: r.net, Feed: f, Proxy: r.through, Logger: log})
 	if err != nil {
 		return err
 	}

@@ -17,13 +17,15 @@ import (
 	"tunic/chain"
 	"tunic/chain/genesis"
 	"tunic/internal/httpx"
+	"tunic/node"
 )
 
 // remote is a ledger over its API. What is not verified is shown as its word.
 type remote struct {
-	net  genesis.Network
-	http *http.Client
-	api  *client.ClientWithResponses
+	net     genesis.Network
+	through *node.Proxy // as $TUNIC_PROXY says; nil: none
+	http    *http.Client
+	api     *client.ClientWithResponses
 }
 
 // remote reads the network file and takes its first URL.
@@ -44,11 +46,19 @@ func newRemote(n genesis.Network) (*remote, error) {
 		n.URLs[i] = strings.TrimRight(u, "/")
 	}
 	h := &http.Client{Timeout: 15 * time.Second}
+	through, err := proxied("")
+	if err != nil {
+		return nil, err
+	}
+	if through != nil {
+		h = through.HTTP()
+		h.Timeout = time.Minute
+	}
 	c, err := client.NewClientWithResponses(n.URLs[0], client.WithHTTPClient(h))
 	if err != nil {
 		return nil, fmt.Errorf("ledger URL: %w", err)
 	}
-	return &remote{net: n, http: h, api: c}, nil
+	return &remote{net: n, through: through, http: h, api: c}, nil
 }
 
 // feed is the verified view.
@@ -62,6 +72,8 @@ func (r *remote) domain() chain.Domain { return chain.NewDomain(r.net.ChainID, r
 func answer(status int, body []byte, err error) error {
 	var u *url.Error
 	switch {
+	case errors.Is(err, node.ErrProxy):
+		return proxyProblem(err)
 	case errors.As(err, &u) && u.Timeout():
 		return fail(exitUnreachable, "timeout", "the ledger did not answer in time", "%s", u.URL)
 	case errors.As(err, &u):

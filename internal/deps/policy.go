@@ -29,6 +29,8 @@ func Tunic() Policy {
 		Packages: map[string]Rule{
 			// What the documentation shows to those who verify: no more is needed.
 			"docs/examples/verify": {Imports: list("chain", "ledger/light"), By: list()},
+			// And to those who send.
+			"docs/examples/send": {Imports: list("client", "node"), By: list()},
 
 			// The commands reach api through node.
 			"cmd/tunic": {Imports: join(words, plumbing, network, state, list("node", "devnet", "devnet/bench", "devnet/scenario",
@@ -109,6 +111,8 @@ func Tunic() Policy {
 			"internal/httpx":   {},
 			"internal/deps":    {By: list()},
 			"internal/testenv": {By: list()},
+			// A proxy for tests.
+			"internal/sockstest": {By: list()},
 		},
 		// What makes a result depend on more than its arguments. net/netip is
 		// left out: it is plain values.
