@@ -144,6 +144,7 @@ type Status struct {
 	State    State
 	Reason   string // why it failed, or what it waits for: a stable code
 	Parts    int
+	Tries    int        // stores of its parts that left, each over a path of its own, since this program began
 	Receipts [][]byte   // encoded receipts of the members that hold it, for a challenge
 	Read     chain.Time // the contact says that it read it; 0: it does not say so
 	Vanishes chain.Time // it disappears here then; 0: it does not, or was not delivered yet

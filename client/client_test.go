@@ -49,16 +49,23 @@ type person struct {
 	t    testing.TB
 	cfg  client.Config
 	stop func() error
+	born func(*client.Client) // before it runs; nil: nothing
 }
 
 func (n *fakeNet) person(name string, change ...func(*client.Config)) *person {
 	n.t.Helper()
+	p := n.unborn(name, change...)
+	p.start()
+	return p
+}
+
+// unborn is a person whose client does not run yet.
+func (n *fakeNet) unborn(name string, change ...func(*client.Config)) *person {
 	p := &person{t: n.t, cfg: client.Config{Account: account(n.t, name), Core: n.core, Genesis: n.genesis, Ledger: n,
 		Transport: n.mem.Client(), Poll: 5 * time.Millisecond, Timeout: 400 * time.Millisecond, Resend: 300 * time.Millisecond, Rate: 1e6, AcceptAll: true}}
 	for _, f := range change {
 		f(&p.cfg)
 	}
-	p.start()
 	n.t.Cleanup(func() { p.end() })
 	return p
 }
@@ -75,6 +82,9 @@ func (p *person) start() {
 	c, err := client.New(p.cfg)
 	if err != nil {
 		p.t.Fatal(err)
+	}
+	if p.born != nil {
+		p.born(c)
 	}
 	ctx, cancel := context.WithCancel(context.Background())
 	done := make(chan error, 1)

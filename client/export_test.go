@@ -2,6 +2,7 @@ package client
 
 import (
 	"context"
+	"errors"
 
 	"tunic/onion/mail"
 )
@@ -14,3 +15,45 @@ func (c *Client) Lookup(ctx context.Context, id mail.AccountID) (mail.Bundle, er
 // BreakStore makes every write of the state fail from now on, as a full or dead
 // disk does.
 func (c *Client) BreakStore() { _ = c.store.db.Close() }
+
+// ErrDied is what a client ends with that DieAt ended.
+var ErrDied = errors.New("client: killed in a test")
+
+// DieAt ends the client at its n-th write, counted from 1, before it or when it is
+// on disk, as if the process were killed: nothing is written any more, and nothing
+// leaves that was to be written first. It returns what counts the
+// writes. Call it before Run.
+func (c *Client) DieAt(n int, written bool, died func()) (writes func() int) {
+	var at, dead = 0, false // commits are under c.mu
+	c.store.dying = func(now bool) error {
+		if dead {
+			return ErrDied
+		}
+		if !now {
+			at++
+		}
+		if at == n && now == written {
+			dead = true
+			died()
+			return ErrDied
+		}
+		return nil
+	}
+	return func() int {
+		c.mu.Lock()
+		defer c.mu.Unlock()
+		return at
+	}
+}
+
+// Renewed reports whether a session was ever found to be out of step.
+func (c *Client) Renewed() bool {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	for _, r := range c.contacts {
+		if r.Renew || r.Renewed != 0 {
+			return true
+		}
+	}
+	return false
+}

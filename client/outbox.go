@@ -195,7 +195,7 @@ func (c *Client) Outbox() []Status {
 
 func (o *outRecord) status() Status {
 	s := Status{ID: o.ID, Contact: mail.AccountID(o.Contact), Text: o.Text, Sent: o.Sent, Expiry: o.Expiry,
-		State: State(o.State), Reason: o.Reason, Parts: o.Parts, Read: o.Read, Vanishes: o.Vanish}
+		State: State(o.State), Reason: o.Reason, Parts: o.Parts, Tries: o.stores, Read: o.Read, Vanishes: o.Vanish}
 	for _, it := range o.Items {
 		for _, r := range it.Signed {
 			s.Receipts = append(s.Receipts, bytes.Clone(r.Receipt))

@@ -103,6 +103,7 @@ type outRecord struct {
 
 	tries  int // fruitless rounds since the last progress
 	rounds int // times that all parts were stored
+	stores int // commands that left to store a part
 	due    time.Time
 }
 

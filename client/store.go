@@ -45,6 +45,10 @@ type store struct {
 	aead   cipher.AEAD
 	rand   io.Reader
 	texts  atomic.Bool // texts have disappeared since forget
+
+	// dying ends a test's client before a write, or when it is on disk; nil in
+	// production.
+	dying func(written bool) error
 }
 
 // openStore opens the folder for one account in one network and returns all
@@ -142,8 +146,16 @@ func (s *store) commit(rows ...row) error {
 		plain := append(wire.AppendString(nil, r.name), r.value...)
 		b.Put(k, s.aead.Seal(v, v, plain, k))
 	}
+	if s.dying != nil {
+		if err := s.dying(false); err != nil {
+			return err
+		}
+	}
 	if err := s.db.Write(&b, &opt.WriteOptions{Sync: true}); err != nil {
 		return fmt.Errorf("write state: %w", err)
+	}
+	if s.dying != nil {
+		return s.dying(true)
 	}
 	return nil
 }

@@ -85,6 +85,9 @@ func (c *Client) storeItem(ctx context.Context, to mail.AccountID, o *outRecord,
 		if !ok {
 			break
 		}
+		c.mu.Lock()
+		o.stores++
+		c.mu.Unlock()
 		var reply mail.Reply
 		replies, err := c.try(ctx, member, mail.Command{Store: store}, 1, true)
 		if err == nil {

@@ -170,11 +170,11 @@ func Start(ctx context.Context, spec Spec) (*Network, error) {
 	if spec.Operators < 0 || spec.Operators > spec.Relays || spec.Contributors < 0 || spec.Contributors > AccountCount+1 {
 		return nil, fmt.Errorf("%w: operators are at most the relays, contributors at most %d", ErrSpec, AccountCount+1)
 	}
-	if spec.Poll == 0 {
-		spec.Poll = 60 * time.Millisecond
-	}
 	if spec.Links == "" {
 		spec.Links = LinksMemory
+	}
+	if spec.Poll == 0 {
+		spec.Poll = 60 * time.Millisecond
 	}
 	n := &Network{Spec: spec, Seed: spec.Seed, log: spec.Logger, down: make(chan struct{})}
 	if n.log == nil {

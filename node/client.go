@@ -3,6 +3,8 @@ package node
 import (
 	"context"
 	"log/slog"
+	"net"
+	"net/netip"
 	"time"
 
 	"tunic/api/feed"
@@ -25,6 +27,8 @@ type ClientConfig struct {
 	// Proxy carries the links to guards, and what Feed asks where that is nil
 	// (none: connections are opened from here). Every answer then may take 10 s.
 	Proxy *Proxy
+	// From is the local address to connect from, without Proxy (the system's choice).
+	From netip.Addr
 	// Hops is the number of relays before the mailbox: 2 to 5 (3).
 	Hops int
 	// Poll is the mean time between polls (by profile).
@@ -46,11 +50,15 @@ func OpenClient(ctx context.Context, cfg ClientConfig) (*client.Client, error) {
 	f := cfg.Feed
 	if f == nil {
 		var err error
-		if f, err = ClientFeed(cfg.Network, cfg.Dir, cfg.Proxy, cfg.Logger); err != nil {
+		if f, err = ClientFeed(cfg.Network, cfg.Dir, cfg.Proxy, cfg.From, cfg.Logger); err != nil {
 			return nil, err
 		}
 	}
 	links, timeout := link.Config{BodySize: relay.BodySize(cfg.Network.Core)}, time.Duration(0)
+	if cfg.From.IsValid() {
+		d := net.Dialer{LocalAddr: net.TCPAddrFromAddrPort(netip.AddrPortFrom(cfg.From, 0))}
+		links.Dial = d.DialContext
+	}
 	if cfg.Proxy != nil {
 		links.Dial, links.HandshakeTimeout, timeout = cfg.Proxy.dialer(forGuard), proxyTimeout, proxyTimeout
 	}
@@ -68,10 +76,10 @@ func OpenClient(ctx context.Context, cfg ClientConfig) (*client.Client, error) {
 	return c, err
 }
 
-// ClientFeed is a client's view of the ledger, through a proxy unless that is nil.
-// It keeps its list in dir.
-func ClientFeed(n genesis.Network, dir string, p *Proxy, log *slog.Logger) (*feed.Feed, error) {
-	cfg := feed.Config{Network: n, Dir: dir, Logger: log}
+// ClientFeed is a client's view of the ledger, through a proxy unless that is nil,
+// from an address unless that is not valid. It keeps its list in dir.
+func ClientFeed(n genesis.Network, dir string, p *Proxy, from netip.Addr, log *slog.Logger) (*feed.Feed, error) {
+	cfg := feed.Config{Network: n, Dir: dir, From: from, Logger: log}
 	if p != nil {
 		cfg.HTTP, cfg.Timeout = p.HTTP(), proxyWait
 	}

@@ -20,7 +20,9 @@ import (
 	"fmt"
 	"log/slog"
 	"math"
+	"net"
 	"net/http"
+	"net/netip"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -54,6 +56,9 @@ type Config struct {
 	// HTTP makes the requests (one with keep-alive). Redirects are not followed,
 	// cookies not kept, and time limits are the feed's, whatever it says.
 	HTTP *http.Client
+	// From is the local address that requests without HTTP are made from (the
+	// system's choice).
+	From netip.Addr
 	// Dir keeps the newest list across restarts, and the evidence of two heads
 	// (neither is kept).
 	Dir string
@@ -145,7 +150,11 @@ func New(cfg Config) (*Feed, error) {
 		return nil, fmt.Errorf("make feed: %w", err)
 	}
 	if cfg.HTTP == nil {
-		cfg.HTTP = &http.Client{Transport: &http.Transport{Proxy: http.ProxyFromEnvironment,
+		var d net.Dialer
+		if cfg.From.IsValid() {
+			d.LocalAddr = net.TCPAddrFromAddrPort(netip.AddrPortFrom(cfg.From, 0))
+		}
+		cfg.HTTP = &http.Client{Transport: &http.Transport{Proxy: http.ProxyFromEnvironment, DialContext: d.DialContext,
 			MaxIdleConnsPerHost: 4, IdleConnTimeout: time.Minute, MaxResponseHeaderBytes: maxSmall}}
 	}
 	if cfg.Logger == nil {

@@ -179,6 +179,13 @@ func (a *app) open(ctx context.Context, m *messenger, acceptAll bool, log *slog.
 	if err != nil {
 		return nil, err
 	}
+	from, err := m.from()
+	switch {
+	case err != nil:
+		return nil, err
+	case from.IsValid() && through != nil:
+		return nil, usage("--bind says from where relays are reached, and a proxy reaches them: leave one of them out")
+	}
 	n, err := network(m.network)
 	if err != nil {
 		return nil, err
@@ -193,12 +200,12 @@ func (a *app) open(ctx context.Context, m *messenger, acceptAll bool, log *slog.
 	if err != nil {
 		return nil, err
 	}
-	f, err := node.ClientFeed(n, m.dir, through, log)
+	f, err := node.ClientFeed(n, m.dir, through, from, log)
 	if err != nil {
 		return nil, m.problem(err)
 	}
 	ctx, end := context.WithCancel(ctx)
-	cfg := node.ClientConfig{Account: acc, Dir: m.dir, Network: n, Feed: f, Proxy: through, Hops: m.way.hops, Cover: cover, AcceptAll: acceptAll, ReadReceipts: m.receipts, Logger: log}
+	cfg := node.ClientConfig{Account: acc, Dir: m.dir, Network: n, Feed: f, Proxy: through, From: from, Hops: m.way.hops, Cover: cover, AcceptAll: acceptAll, ReadReceipts: m.receipts, Logger: log}
 	c, err := patient(func() (*client.Client, error) { return node.OpenClient(ctx, cfg) })
 	if err != nil {
 		end()

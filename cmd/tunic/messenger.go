@@ -6,6 +6,8 @@ import (
 	"fmt"
 	"io/fs"
 	"log/slog"
+	"net"
+	"net/netip"
 	"path/filepath"
 	"strings"
 	"time"
@@ -32,7 +34,7 @@ const accountFile = "account.json"
 // messenger is what the flags of the messenger's commands name: one account, by
 // its name or folder, and the network that it is used in.
 type messenger struct {
-	dir, name, network, pass, cover string
+	dir, name, network, pass, cover, bind string
 
 	receipts bool // tell contacts when their texts were read
 	way      way
@@ -48,9 +50,10 @@ func (m *messenger) receiptsFlag(c *cobra.Command) {
 	c.Flags().BoolVar(&m.receipts, "read-receipts", false, "let contacts know when their texts were shown to you")
 }
 
-// coverFlag is for commands that send.
+// coverFlag is for commands that send, with the address that they do so from.
 func (m *messenger) coverFlag(c *cobra.Command) {
 	c.Flags().StringVar(&m.cover, "cover", "", "cover traffic, on or off; whoever does otherwise than the network is one of few (as its genesis says)")
+	c.Flags().StringVar(&m.bind, "bind", "", "local address to connect from, such as 192.0.2.7 (default: the system's choice)")
 	m.way.flags(c)
 }
 
@@ -65,6 +68,24 @@ func (m *messenger) covers() (client.Cover, error) {
 		return client.CoverOff, nil
 	}
 	return 0, usage("--cover %s: on or off", m.cover)
+}
+
+// from is what --bind names; invalid where it names nothing.
+func (m *messenger) from() (netip.Addr, error) {
+	if m.bind == "" {
+		return netip.Addr{}, nil
+	}
+	ip, err := netip.ParseAddr(m.bind)
+	if err == nil {
+		var ln net.Listener
+		if ln, err = net.Listen("tcp", netip.AddrPortFrom(ip, 0).String()); err == nil {
+			ln.Close()
+		}
+	}
+	if err != nil {
+		return ip, usage("--bind %s is not an IP address of this machine", m.bind)
+	}
+	return ip, nil
 }
 
 func (m *messenger) accountFlags(c *cobra.Command) {

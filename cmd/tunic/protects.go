@@ -99,12 +99,16 @@ func (a *app) protects(ctx context.Context, m *messenger) (v protectsView, err e
 	if err != nil {
 		return v, err
 	}
+	from, err := m.from()
+	if err != nil {
+		return v, err
+	}
 	n, err := network(m.network)
 	if err != nil {
 		return v, err
 	}
 	cfg := client.Config{Core: n.Core, Hops: m.way.hops, Cover: cover, Dir: m.dir}
-	f, err := node.ClientFeed(n, "", through, log) // the folder's own list may be in use
+	f, err := node.ClientFeed(n, "", through, from, log) // the folder's own list may be in use
 	if err != nil {
 		return v, m.problem(err)
 	}

@@ -41,6 +41,7 @@ func Tunic() Policy {
 			"devnet/scenario": {Imports: join(everythingBelowNode, list("node", "devnet", "devnet/fault", "ledger/wallet"))},
 			"devnet/soak":     {Imports: list("devnet/scenario")},
 			"devnet/chaos":    {Imports: list("chain", "chain/genesis", "client", "devnet", "registry/directory", "relay")},
+			"devnet/deliver":  {Imports: list("chain", "chain/genesis", "client", "devnet", "onion/link", "onion/mail"), By: list()},
 			// Watches a devnet's links, with the keys of its relays.
 			"devnet/traffic": {Imports: join(everythingBelowNode, list("node", "devnet")), By: list()},
 			// Reads what the relays of a devnet keep, and asks what it tells.
