@@ -303,28 +303,3 @@ func together(a, b *seen) (n int) {
 	}
 	return n
 }
-
-// TestRotationOff runs a network whose epochs are so long that nothing rotates: the
-// first thing that an observer looks at shows it.
-func TestRotationOff(t *testing.T) {
-	if testing.Short() || *days < 4 {
-		t.Skip("a longer run: -days 4 or more")
-	}
-	w := start(t, 20*genesis.Day)
-	w.meet()
-	r := rand.New(rand.NewPCG(7, 8))
-	for range 2 {
-		w.live(r, w.readAll)
-	}
-	w.mu.Lock()
-	defer w.mu.Unlock()
-	used := map[string]int{}
-	for _, boxes := range w.boxes {
-		for id := range boxes {
-			used[string(id[:])]++
-		}
-	}
-	if len(used) > len(w.pairs) {
-		t.Errorf("%d mailboxes for %d directions: they rotate", len(used), len(w.pairs))
-	}
-}
