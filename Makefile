@@ -5,7 +5,7 @@ FUZZTIME ?= 20s
 OPENAPI_CONFIGS := $(filter-out api/openapi.yaml,$(wildcard api/*.yaml))
 REWRITERS = $(sort $(dir $(shell grep -rl --include='*_test.go' 'testenv\.Golden' .)))
 
-.PHONY: help build demo test race fuzz twin mutate soak-honest soak-mailbox soak-traffic soak-ratchet vectors bench bench-start detection screenshots generate lint clean
+.PHONY: help build demo test race fuzz twin mutate soak-honest soak-mailbox soak-traffic soak-ratchet soak-delivery vectors bench detection screenshots generate lint clean
 help: ## list the targets
 	@sed -n 's/^\([a-z-]*\):[^#]*## /\1\t/p' Makefile | expand -t 14
 build: ; go build -o bin/tunic ./cmd/tunic ## bin/tunic
@@ -25,13 +25,13 @@ vectors: ## write the golden vectors anew; fails if one changed
 	go test -count=1 -run Vectors $(REWRITERS) -rewrite
 	@out=$$(git status --porcelain -- ':(glob)**/testdata/**'); test -z "$$out" || { echo "vectors changed:"; echo "$$out"; exit 1; }
 bench: build ; bin/tunic bench ## every figure of docs/performance.md
-bench-start: build ; bin/tunic bench start ## cold start to the first confirmed message; fails if slower than the goal
 detection: build ; bin/tunic bench detection --svg docs/detection.svg ## draw how soon relays that drop packets are out
 screenshots: ; go test -count=1 ./api/pages -run TestBrowser/screenshots -args -screenshots "$(CURDIR)/docs/images" ## docs/images anew, from a network in Chromium
 soak-honest: ; go test -count=1 -v -timeout 120m -run TestHonest ./devnet/soak -networks $(or $(NETWORKS),1000) -seed $(or $(SEED),1) ## NETWORKS (1000) in which nobody cheats and much goes wrong
 soak-mailbox: ; go test -count=1 -v -timeout 120m -run TestMailboxes ./devnet/chaos -seeds $(or $(SEEDS),200) -seed $(or $(SEED),1) ## SEEDS (200) networks whose relays are killed and robbed
 soak-traffic: ; go test -count=1 -v -timeout 60m -run TestKinds ./devnet/traffic -epochs $(or $(EPOCHS),20) ## EPOCHS (20) of traffic, compared by what relays see of it
 soak-ratchet: ; go test -count=1 -v -timeout 30m -run TestModel ./client/ratchet -operations $(or $(OPERATIONS),1000000) -seed $(or $(SEED),1) ## OPERATIONS (1000000) on sessions, against a model
+soak-delivery: ; go test -count=1 -v -timeout 120m -run TestLossDelays ./devnet/deliver -seeds $(or $(SEEDS),500) -seed $(or $(SEED),1) ## SEEDS (500) networks that lose a fifth of all packets and one relay of ten
 generate: ## the API's code, from api/openapi.yaml
 	@for c in $(OPENAPI_CONFIGS); do go tool -modfile=tools.mod oapi-codegen -config $$c api/openapi.yaml || exit 1; done
 mutate: ## every scenario fails once its rule is disabled

@@ -18,7 +18,7 @@ import (
 	"tunic/onion/mail"
 )
 
-// More of both makes the questions sharper; `make soak-observe` asks for more.
+// More of both makes the questions sharper; `go test ./devnet/observe -v -people 48 -days 4` asks for more.
 var (
 	people = flag.Int("people", 24, "how many accounts there are, a multiple of three")
 	days   = flag.Int("days", 3, "how many days are watched")
