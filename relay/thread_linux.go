@@ -24,3 +24,8 @@ func ownThread() {
 	attr.Runtime = workerSlice
 	_ = unix.SchedSetAttr(0, attr, 0)
 }
+
+// letOthers lets a thread of the system run that waits, where there is one: a reader
+// or a writer that has just been woken. Without that the system lets a worker end its
+// slice of some milliseconds first, whatever it is told about slices.
+func letOthers() { unix.RawSyscall(unix.SYS_SCHED_YIELD, 0, 0, 0) }

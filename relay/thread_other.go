@@ -5,3 +5,5 @@ package relay
 import "runtime"
 
 func ownThread() { runtime.LockOSThread() }
+
+func letOthers() {}

@@ -138,6 +138,9 @@ func (r *Relay) worker() {
 			return
 		}
 		from, junk = l, r.peel(buf)
+		if r.cfg.OwnThreads {
+			letOthers()
+		}
 	}
 }
 
