@@ -226,10 +226,14 @@ func (c *Client) take(b box, member chain.NodeID, content []byte) error {
 
 // deleteLocked queues the deletion of an item that was opened.
 func (c *Client) deleteLocked(x *seenRecord, member chain.NodeID, at mail.ID) []row {
-	if _, again := c.deletes[x.Token]; again || len(c.deletes) >= maxDeletes {
+	return c.revealLocked(&deleteRecord{Token: x.Token, Member: member, Mailbox: key32(at), Until: c.now() + chain.Time(c.cfg.Core.Params.MailboxTTL)})
+}
+
+// revealLocked queues a deletion, unless it waits already or too many do.
+func (c *Client) revealLocked(d *deleteRecord) []row {
+	if _, again := c.deletes[d.Token]; again || len(c.deletes) >= maxDeletes {
 		return nil
 	}
-	d := &deleteRecord{Token: x.Token, Member: member, Mailbox: key32(at), Until: c.now() + chain.Time(c.cfg.Core.Params.MailboxTTL)}
 	c.deletes[d.Token] = d
 	c.wakeUp()
 	return []row{d.row()}

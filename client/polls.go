@@ -179,17 +179,11 @@ func (c *Client) drawBox(boxes []box) box {
 // withdrawLocked deletes a part whose message is over before it was confirmed: its
 // item would live on for as long as all others of its bucket.
 func (c *Client) withdrawLocked(o *outRecord, it *outItem) []row {
-	if it.Bucket == nil || it.Done || len(c.deletes) >= maxDeletes {
+	if it.Bucket == nil || it.Done {
 		return nil
 	}
-	if _, again := c.deletes[it.Token]; again {
-		return nil
-	}
-	d := &deleteRecord{Token: it.Token, Mailbox: key32(c.box(mail.AccountID(o.Contact), it).id),
-		Until: bucketExpiry(&c.cfg.Core, *it.Bucket, o.Sent)}
-	c.deletes[d.Token] = d
-	c.wakeUp()
-	return []row{d.row()}
+	return c.revealLocked(&deleteRecord{Token: it.Token, Mailbox: key32(c.box(mail.AccountID(o.Contact), it).id),
+		Until: bucketExpiry(&c.cfg.Core, *it.Bucket, o.Sent)})
 }
 
 // fullBox is a mailbox with more behind what was just taken from it.
