@@ -39,7 +39,7 @@ const maxInput = 6
 // wrap cuts a clean text into rows of at most so many columns: between words where
 // it can.
 func wrap(text string, columns int) (rows []string) {
-	columns = max(columns, 2)
+	columns = max(columns, 4) // what the widest character takes
 	for _, line := range strings.Split(text, "\n") {
 		var row, word strings.Builder
 		rw, ww := 0, 0
@@ -48,11 +48,11 @@ func wrap(text string, columns int) (rows []string) {
 			rw, ww = rw+ww, 0
 			word.Reset()
 		}
-		for state := -1; line != ""; {
+		for line != "" {
 			var c string
 			var w int
-			c, line, w, state = uniseg.FirstGraphemeClusterInString(line, state)
-			if rw+ww+w > columns {
+			c, line, w = firstFitting(line, columns)
+			for rw+ww+w > columns { // twice, if the word alone fills its new row
 				if rw == 0 || c == " " {
 					flush()
 				}
@@ -60,7 +60,7 @@ func wrap(text string, columns int) (rows []string) {
 				row.Reset()
 				rw = 0
 				if c == " " {
-					continue
+					c, w = "", 0 // the end of the row stands for it
 				}
 			}
 			word.WriteString(c)
@@ -73,6 +73,25 @@ func wrap(text string, columns int) (rows []string) {
 		rows = append(rows, row.String())
 	}
 	return rows
+}
+
+// firstFitting is the first cluster of a text and its width. One that is wider than
+// the columns (a letter may carry any number of spacing marks) is cut between runes.
+func firstFitting(text string, columns int) (cluster, rest string, width int) {
+	cluster, rest, width, _ = uniseg.FirstGraphemeClusterInString(text, -1)
+	if width <= columns {
+		return cluster, rest, width
+	}
+	end := 0
+	for end < len(cluster) {
+		_, size := utf8.DecodeRuneInString(cluster[end:])
+		w := uniseg.StringWidth(cluster[:end+size])
+		if end > 0 && w > columns {
+			break
+		}
+		end, width = end+size, w
+	}
+	return text[:end], text[end:], width
 }
 
 // invisible joins or parts characters; terminals disagree on what it does to their
@@ -234,10 +253,10 @@ func (s *screen) input() (rows []string, row, column int) {
 func wrapHard(text string, columns int) (rows []string) {
 	for _, line := range strings.Split(text, "\n") {
 		row, width := "", 0
-		for state := -1; line != ""; {
+		for line != "" {
 			var c string
 			var w int
-			c, line, w, state = uniseg.FirstGraphemeClusterInString(line, state)
+			c, line, w = firstFitting(line, columns)
 			if width+w > columns {
 				rows = append(rows, row)
 				row, width = "", 0

@@ -26,6 +26,9 @@ func TestWrap(t *testing.T) {
 		{"abcdefghij", 4, []string{"abcd", "efgh", "ij"}},
 		{"你好你好", 5, []string{"你好", "你好"}},
 		{"ab cdefghij", 4, []string{"ab", "cdef", "ghij"}},
+		{"⸻ः", 1, []string{"⸻", "ः"}}, // one cluster, five columns
+		{" 你A你ः", 4, []string{"", "你A", "你ः"}},
+		{"aःःःःःb", 4, []string{"aःःः", "ःःb"}},
 	} {
 		if got := wrap(x.text, x.columns); !slices.Equal(got, x.want) {
 			t.Errorf("wrap(%q, %d) = %q, want %q", x.text, x.columns, got, x.want)
@@ -33,7 +36,7 @@ func TestWrap(t *testing.T) {
 	}
 	rapid.Check(t, func(t *rapid.T) {
 		text := clean(rapid.String().Draw(t, "text"))
-		columns := rapid.IntRange(2, 30).Draw(t, "columns")
+		columns := rapid.IntRange(4, 30).Draw(t, "columns")
 		for _, rows := range [][]string{wrap(text, columns), wrapHard(text, columns)} {
 			for _, r := range rows {
 				if uniseg.StringWidth(r) > columns {
