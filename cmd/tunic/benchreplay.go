@@ -53,6 +53,6 @@ func showReplay(w io.Writer, r bench.ReplayResult) {
 		t.BytesPerTag, bench.ReplayGoal, t.Bytes, t.MemoryGrowth, t.FileBytes)
 	fmt.Fprintf(w, "       a new tag every %d ns, written (%d/s), one that was seen every %d ns; of 10,000 one takes over %d us, the longest %d us; %d cores\n",
 		t.AddNS, t.AddsPerS, t.SeenNS, t.P9999US, t.LongestUS, r.Cores)
-	fmt.Fprintf(w, "       %d packets through a relay: %d forwarded, at %d/s; sent again: %d dropped; %d of %d dropped when full\n",
-		p.Packets, p.Forwarded, p.PerS, p.Replays, p.Full, p.Beyond)
+	fmt.Fprintf(w, "       %d packets through a relay: %d forwarded, at %d/s; sent again: %d dropped; %d of %d dropped when full; the process grew by %d bytes\n",
+		p.Packets, p.Forwarded, p.PerS, p.Replays, p.Full, p.Beyond, p.Growth)
 }
