@@ -59,8 +59,8 @@ func list(limit *int, token *string, name ...string) (listing, error) {
 		return l, nil
 	}
 	l.first = false
-	b, err := base64.RawURLEncoding.Strict().DecodeString(*token)
-	if err != nil {
+	b, err := base64.RawURLEncoding.DecodeString(*token)
+	if err != nil || base64.RawURLEncoding.EncodeToString(b) != *token { // line ends are passed over
 		return l, errForeignCursor()
 	}
 	r := wire.NewReader(b)

@@ -128,6 +128,7 @@ func FuzzCursor(f *testing.F) {
 	}
 	f.Add(*start.token([]byte("key")))
 	f.Add("AQ")
+	f.Add((*start.token([]byte("key")))[:20] + "\r\n" + (*start.token([]byte("key")))[20:])
 	f.Fuzz(func(t *testing.T, text string) {
 		l, err := list(nil, &text, "nodes")
 		if err == nil && *l.token(l.after.key) != text {
