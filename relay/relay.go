@@ -306,6 +306,8 @@ type Relay struct {
 	count  counters
 	view   atomic.Pointer[view] // what workers go by; replaced at each head
 
+	noSlices atomic.Bool // that the system refuses workers their time slice is said
+
 	// Made by Run before anything uses them.
 	endpoints []string // advertised
 	pool      *link.Pool

@@ -1,6 +1,7 @@
 package relay
 
 import (
+	"fmt"
 	"runtime"
 
 	"golang.org/x/sys/unix"
@@ -13,16 +14,23 @@ import (
 const workerSlice = 20_000_000
 
 // ownThread gives the calling goroutine a thread of its own that gives way to
-// those that wait for the network. A system that knows no slices ignores it, and
-// one that refuses it schedules the thread like any other.
-func ownThread() {
+// those that wait for the network. A system that knows no slices ignores it; one
+// that refuses it, as a sandbox may, schedules the thread like any other, and the
+// error says so.
+func ownThread() error {
 	runtime.LockOSThread()
 	attr, err := unix.SchedGetAttr(0, 0)
-	if err != nil || attr.Policy != unix.SCHED_NORMAL {
-		return
+	if err != nil {
+		return fmt.Errorf("sched_getattr: %w", err)
+	}
+	if attr.Policy != unix.SCHED_NORMAL {
+		return nil // whoever started the relay has chosen
 	}
 	attr.Runtime = workerSlice
-	_ = unix.SchedSetAttr(0, attr, 0)
+	if err := unix.SchedSetAttr(0, attr, 0); err != nil {
+		return fmt.Errorf("sched_setattr: %w", err)
+	}
+	return nil
 }
 
 // letOthers lets a thread of the system run that waits, where there is one: a reader

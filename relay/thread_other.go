@@ -4,6 +4,9 @@ package relay
 
 import "runtime"
 
-func ownThread() { runtime.LockOSThread() }
+func ownThread() error {
+	runtime.LockOSThread()
+	return nil
+}
 
 func letOthers() {}

@@ -127,8 +127,11 @@ func (r *Relay) drop(why Drop, buf *[]byte) {
 // worker peels packets until the queue closes.
 func (r *Relay) worker() {
 	if r.cfg.OwnThreads {
-		ownThread()
+		err := ownThread()
 		defer runtime.UnlockOSThread()
+		if err != nil && !r.noSlices.Swap(true) {
+			r.log.Info("the system refuses its workers a long time slice; beside a flood quiet links wait longer", "error", err)
+		}
 	}
 	var from *lane
 	junk := false

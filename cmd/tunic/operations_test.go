@@ -60,6 +60,10 @@ func TestExampleUnit(t *testing.T) {
 	if !strings.Contains(string(unit), "\nStateDirectory="+filepath.Base(cfg.Dir)+"\n") || filepath.Dir(cfg.Dir) != "/var/lib" {
 		t.Errorf("the unit's state is not in %s", cfg.Dir)
 	}
+	// The filter is read from its first line to its last.
+	if _, rest, _ := strings.Cut(string(unit), "\nSystemCallFilter=~"); !strings.Contains(rest, "\nSystemCallFilter=sched_setattr\n") {
+		t.Error("the unit forbids sched_setattr, which workers need")
+	}
 	if _, err := exec.LookPath("systemd-analyze"); err != nil {
 		t.Skip("systemd is not here to judge the unit: ", err)
 	}
@@ -74,6 +78,57 @@ func TestExampleUnit(t *testing.T) {
 	if out, err := exec.Command("systemd-analyze", "verify", path).CombinedOutput(); err != nil || strings.Contains(string(out), "tunic-relay.service:") {
 		t.Errorf("%v %s", err, out)
 	}
+	allowed := filtered(t, string(unit))
+	for _, call := range []string{"sched_setattr", "sched_getattr", "sched_yield"} { // relay/thread_linux.go
+		if !allowed[call] {
+			t.Errorf("the unit forbids %s, which workers need", call)
+		}
+	}
+	for _, call := range append(group(t, "@resources"), "reboot", "chroot", "mount") {
+		if allowed[call] && call != "sched_setattr" {
+			t.Errorf("the unit allows %s, which nothing needs", call)
+		}
+	}
+}
+
+// filtered are the system calls that a unit allows, as systemd.exec(5) reads the
+// lines of its filter: the first says what is allowed, each that follows adds to it
+// or, with a tilde, takes from it.
+func filtered(t *testing.T, unit string) map[string]bool {
+	t.Helper()
+	allowed := map[string]bool{}
+	for _, m := range regexp.MustCompile(`(?m)^SystemCallFilter=(~?)(.*)$`).FindAllStringSubmatch(unit, -1) {
+		for name := range strings.FieldsSeq(m[2]) {
+			calls := []string{name}
+			if strings.HasPrefix(name, "@") {
+				calls = group(t, name)
+			}
+			for _, call := range calls {
+				allowed[call] = m[1] == ""
+			}
+		}
+	}
+	return allowed
+}
+
+// group are the system calls of one of systemd's groups, those of the groups in it
+// among them.
+func group(t *testing.T, name string) (calls []string) {
+	t.Helper()
+	out, err := exec.Command("systemd-analyze", "syscall-filter", name).CombinedOutput()
+	if err != nil {
+		t.Fatalf("%s: %v %s", name, err, out)
+	}
+	for line := range strings.Lines(string(out)) {
+		switch line = strings.TrimSpace(line); {
+		case line == "" || line == name || strings.HasPrefix(line, "#"):
+		case strings.HasPrefix(line, "@"):
+			calls = append(calls, group(t, line)...)
+		default:
+			calls = append(calls, line)
+		}
+	}
+	return calls
 }
 
 func TestExampleContainer(t *testing.T) {
