@@ -138,6 +138,7 @@ func TestExampleContainer(t *testing.T) {
 	}
 	defer f.Close()
 	var entry, args []string
+	var build string
 	for s := bufio.NewScanner(f); s.Scan(); {
 		word, rest, _ := strings.Cut(s.Text(), " ")
 		var err error
@@ -146,6 +147,10 @@ func TestExampleContainer(t *testing.T) {
 			err = json.Unmarshal([]byte(rest), &entry)
 		case "CMD":
 			err = json.Unmarshal([]byte(rest), &args)
+		case "RUN":
+			if strings.Contains(rest, "go build") {
+				build = rest
+			}
 		}
 		if err != nil {
 			t.Error(err)
@@ -155,11 +160,63 @@ func TestExampleContainer(t *testing.T) {
 		t.Fatalf("%q", entry)
 	}
 	parses(t, args)
+	makefile, err := os.ReadFile("../../Makefile")
+	if err != nil {
+		t.Fatal(err)
+	}
+	flags := regexp.MustCompile(`-tags=\S+ -trimpath`).FindString(string(makefile))
+	if flags == "" || !strings.Contains(build, flags) {
+		t.Errorf("the image is built by %q, everything else with %q", build, flags)
+	}
 	// In an image without a C library the program has to do without one.
 	cmd := exec.Command("go", "list", "-deps", "-f", "{{if .CgoFiles}}{{.ImportPath}} needs cgo{{end}}", ".")
 	cmd.Env = append(os.Environ(), "CGO_ENABLED=0")
 	if out, err := cmd.CombinedOutput(); err != nil || strings.TrimSpace(string(out)) != "" {
 		t.Errorf("%v %s", err, out)
+	}
+}
+
+// An image is built of all that the program needs, and of no more than the module.
+func TestImageContext(t *testing.T) {
+	b, err := os.ReadFile("../../.dockerignore")
+	if err != nil {
+		t.Fatal(err)
+	}
+	var sent, but []string
+	for line := range strings.Lines(string(b)) {
+		switch line = strings.TrimSpace(line); {
+		case line == "" || line[0] == '#':
+		case line[0] == '!':
+			sent = append(sent, line[1:])
+		default:
+			but = append(but, line)
+		}
+	}
+	if want := []string{"*", "**/*_test.go", "**/testdata"}; !slices.Equal(but, want) {
+		t.Errorf("left out are %q, this test knows %q", but, want)
+	}
+	out, err := exec.Command("go", "list", "-deps", "-f", `{{if and .Module .Module.Main}}{{$p := .ImportPath}}{{$p}}
+{{range .EmbedFiles}}{{$p}}/{{.}}
+{{end}}{{end}}`, ".").Output()
+	if err != nil {
+		t.Fatal(err)
+	}
+	want := map[string]bool{"go.mod": true, "go.sum": true}
+	for path := range strings.FieldsSeq(string(out)) {
+		parts := strings.Split(path, "/")
+		want[parts[1]] = true // after the module's name
+		if slices.Contains(parts, "testdata") || strings.HasSuffix(path, "_test.go") {
+			t.Errorf("the program holds %s, which the image is built without", path)
+		}
+	}
+	for _, name := range sent {
+		if !want[name] {
+			t.Errorf("%s is sent to the builder for nothing", name)
+		}
+		delete(want, name)
+	}
+	if len(want) > 0 {
+		t.Errorf("the image is built without %v", want)
 	}
 }
 
