@@ -3,6 +3,7 @@ package devnet
 import (
 	"bytes"
 	"context"
+	"errors"
 	"fmt"
 	"runtime"
 	"sync"
@@ -99,7 +100,7 @@ func (n *Network) barrier(ctx context.Context, h chain.Height) error {
 }
 
 // rest returns when no packet is under way. It believes what it sees twice: all
-// counts at zero, and nothing sent in between.
+// counts at zero, and nothing sent in between. Then every relay's counters balance.
 func (n *Network) rest(ctx context.Context) error {
 	n.gate.close()
 	defer n.gate.open()
@@ -108,7 +109,7 @@ func (n *Network) rest(ctx context.Context) error {
 	for quiet, tries := false, 0; ; tries++ {
 		now, total := n.motion()
 		if quiet && now == 0 && total == before {
-			return nil
+			return n.settled()
 		}
 		quiet, before = now == 0, total
 		switch {
@@ -118,10 +119,23 @@ func (n *Network) rest(ctx context.Context) error {
 		case ctx.Err() != nil:
 			return ctx.Err()
 		case time.Now().After(until):
-			return fmt.Errorf("devnet: %d packets are still under way after %v", now, restLimit)
+			return errors.Join(fmt.Errorf("devnet: %d packets are still under way after %v", now, restLimit), n.settled())
 		}
 		time.Sleep(50 * time.Microsecond)
 	}
+}
+
+// settled holds the counters of each relay that runs, one by one: in the sum what
+// one counts twice and another not at all would not be seen.
+func (n *Network) settled() error {
+	for _, r := range n.Relays {
+		if r.runs() {
+			if err := r.settled(r.Daemon.Counters()); err != nil {
+				return err
+			}
+		}
+	}
+	return nil
 }
 
 // motion sums what links and relays have under way, and what was ever sent.

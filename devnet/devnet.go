@@ -346,7 +346,8 @@ func (n *Network) Wait(ctx context.Context) error {
 	}
 }
 
-// Close ends everything and waits for it.
+// Close ends everything and waits for it. ErrCounters where a relay, now or
+// before, could not account for a packet.
 func (n *Network) Close() error {
 	n.cancel()
 	n.wg.Wait()
@@ -358,6 +359,9 @@ func (n *Network) Close() error {
 	}
 	if n.Ledger != nil {
 		err = errors.Join(err, n.Ledger.Close())
+	}
+	if bad := n.Err(); errors.Is(bad, ErrCounters) {
+		err = errors.Join(err, bad)
 	}
 	return err
 }

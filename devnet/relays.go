@@ -109,10 +109,26 @@ func (n *Network) runRelay(r *Relay) {
 	n.wg.Go(func() {
 		defer close(stopped)
 		err := daemon.Run(ctx)
+		if bad := r.settled(daemon.Counters()); bad != nil {
+			n.fail(bad)
+		}
 		if ctx.Err() == nil && !r.ended(errors.Is(err, relay.ErrTwoHeads)) {
 			n.fail(fmt.Errorf("devnet: %s ended: %w", r.Name(), err))
 		}
 	})
+}
+
+// ErrCounters means that a relay at rest, or at its end, cannot account for the
+// packets that came to it: relay.Counters has the equation.
+var ErrCounters = errors.New("devnet: packets that are not accounted for")
+
+// settled holds the counters of a relay that has nothing to do.
+func (r *Relay) settled(c relay.Counters) error {
+	if c.Balanced() && c.Waiting == 0 {
+		return nil
+	}
+	return fmt.Errorf("%w: %s: %d came; %d forwarded, %d delivered, %d to clients, %d ended here, %d waiting, dropped %v",
+		ErrCounters, r.Name(), c.In, c.Forwarded, c.Delivered, c.ToClient, c.Probes, c.Waiting, c.Dropped)
 }
 
 // StopRelay ends relay i, counted from 0; what it held in memory is lost.

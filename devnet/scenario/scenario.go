@@ -114,7 +114,12 @@ func (s *Script) Run(ctx context.Context, tell func(line int, text string)) (Rep
 	if err != nil {
 		return r, fmt.Errorf("%s: start the network: %w", s.Name, err)
 	}
-	defer net.Close()
+	open := true
+	defer func() {
+		if open {
+			net.Close()
+		}
+	}()
 	r.Seed = net.Seed
 	w := newWorld(net, folder, &r)
 	for i, st := range s.steps {
@@ -131,6 +136,10 @@ func (s *Script) Run(ctx context.Context, tell func(line int, text string)) (Rep
 		r.Steps++
 	}
 	w.finish()
+	open = false
+	if err := net.Close(); r.Failure == nil && errors.Is(err, devnet.ErrCounters) {
+		r.Failure = s.failure(len(s.steps)-1, err)
+	}
 	r.OK = r.Failure == nil
 	r.ElapsedMS = time.Since(begin).Milliseconds()
 	return r, nil
@@ -152,7 +161,10 @@ func (w *world) take(ctx context.Context, st step) error {
 }
 
 func (s *Script) failure(i int, err error) *Failure {
-	f := &Failure{Line: s.steps[i].line, Step: s.steps[i].text}
+	f := &Failure{Step: "the network begins"}
+	if i >= 0 {
+		f.Line, f.Step = s.steps[i].line, s.steps[i].text
+	}
 	var m *mismatch
 	if errors.As(err, &m) {
 		f.Want, f.Is = m.want, m.is
