@@ -6,6 +6,7 @@ import (
 	"encoding/base64"
 	"encoding/hex"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"io"
 	"log/slog"
@@ -22,20 +23,28 @@ import (
 
 // recorder keeps all that the parts of a network log, down to the last detail.
 type recorder struct {
-	mu  sync.Mutex
-	buf bytes.Buffer
+	most int // bytes that are kept
+
+	mu   sync.Mutex // guards what follows
+	buf  bytes.Buffer
+	lost int // bytes that there was no room for
 }
 
-// mostLog bounds what is kept of the log.
+// mostLog bounds what is kept of the log, a hundred times what a network says.
 const mostLog = 64 << 20
 
-func newLog() *recorder { return new(recorder) }
+// errLogFull means that a log was too long to be looked through.
+var errLogFull = errors.New("the log is longer than what is kept of it, so leaks in it may go unseen")
+
+func newLog() *recorder { return &recorder{most: mostLog} }
 
 // Write implements io.Writer.
 func (r *recorder) Write(b []byte) (int, error) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	if r.buf.Len() < mostLog {
+	if r.lost > 0 || r.buf.Len()+len(b) > r.most {
+		r.lost += len(b)
+	} else {
 		r.buf.Write(b)
 	}
 	return len(b), nil
@@ -45,10 +54,14 @@ func (r *recorder) logger() *slog.Logger {
 	return slog.New(slog.NewTextHandler(r, &slog.HandlerOptions{Level: slog.LevelDebug}))
 }
 
-func (r *recorder) bytes() []byte {
+// bytes is the whole log. Error: errLogFull.
+func (r *recorder) bytes() ([]byte, error) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	return bytes.Clone(r.buf.Bytes())
+	if r.lost > 0 {
+		return nil, fmt.Errorf("%w: %d bytes kept, %d not", errLogFull, r.buf.Len(), r.lost)
+	}
+	return bytes.Clone(r.buf.Bytes()), nil
 }
 
 // leaks looks through the log, the metrics and what the relays say of themselves
@@ -78,8 +91,12 @@ func (r *run) leaks(ctx context.Context) ([]string, error) {
 		}
 		said.Write(append(b, '\n'))
 	}
+	log, err := r.log.bytes()
+	if err != nil {
+		return nil, err
+	}
 	found := []string{}
-	for where, text := range map[string][]byte{"log": r.log.bytes(), "metrics": metrics, "status": said.Bytes()} {
+	for where, text := range map[string][]byte{"log": log, "metrics": metrics, "status": said.Bytes()} {
 		for _, what := range s.in(text) {
 			found = append(found, fmt.Sprintf("the %s holds %s", where, what))
 		}
