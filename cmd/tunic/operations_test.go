@@ -3,16 +3,20 @@ package main
 import (
 	"bufio"
 	"encoding/json"
+	"fmt"
 	"io"
 	"os"
 	"os/exec"
 	"path/filepath"
 	"regexp"
 	"slices"
+	"strconv"
 	"strings"
 	"testing"
 
 	"tunic/node"
+	"tunic/onion"
+	"tunic/onion/mail"
 )
 
 const relayExamples = "../../docs/examples/relay/"
@@ -269,5 +273,82 @@ func TestOperationsPage(t *testing.T) {
 	}
 	if said < 25 {
 		t.Errorf("%d lines of logs found", said)
+	}
+}
+
+// The sizes on the page are those of the defaults, for both geometries.
+func TestOperationsSizes(t *testing.T) {
+	b, err := os.ReadFile("../../docs/operations.md")
+	if err != nil {
+		t.Fatal(err)
+	}
+	c := node.DefaultRelay()
+	const mib = 1 << 20
+	const rest = 50 * mib
+	small, large := onion.Small.PacketSize(), onion.Large.PacketSize()
+	links, tags := c.Links.Most*35<<10, c.ReplayTags*25
+	of := func(n int) [2]int { return [2]int{n * small, n * large} }
+	held, waiting := of(c.Delayed), of(c.Queue+5*c.Links.Most)
+	frames := [2]int{min(32*mib, 2048*small), min(32*mib, 2048*large)}
+	var sum [2]int
+	row := func(begin string, sizes [2]int) {
+		t.Helper()
+		for i := range sum {
+			sum[i] += sizes[i]
+		}
+		want := fmt.Sprintf(" | %d MiB | %d MiB |", (sizes[0]+mib/2)/mib, (sizes[1]+mib/2)/mib)
+		if !regexp.MustCompile(`(?m)^\| ` + regexp.QuoteMeta(begin) + `.*` + regexp.QuoteMeta(want)).Match(b) {
+			t.Errorf("no row %q with%s", begin, want)
+		}
+	}
+	comma := func(n int) string { // below a thousand million
+		s := strconv.Itoa(n)
+		for i := len(s) - 3; i > 0; i -= 3 {
+			s = s[:i] + "," + s[i:]
+		}
+		return s
+	}
+	row("links, "+comma(c.Links.Most)+" of 35 KiB", [2]int{links, links})
+	row("replay tags, "+comma(c.ReplayTags)+" of 25 bytes", [2]int{tags, tags})
+	row("packets that links are to send", [2]int{c.Links.QueueBytes, c.Links.QueueBytes})
+	row("packets that are held for their delay, "+comma(c.Delayed), held)
+	row("packets that wait for a worker, "+comma(c.Queue)+" and 5 for each link", waiting)
+	row("frames of other members of the swarm", frames)
+	sum = [2]int{sum[0] + rest, sum[1] + rest}
+	want := fmt.Sprintf("| **memory, together** | **%s MiB** | **%s MiB** |", comma((sum[0]+mib/2)/mib), comma((sum[1]+mib/2)/mib))
+	if !strings.Contains(string(b), want) {
+		t.Errorf("no row %s", want)
+	}
+	// A mailbox's content and some 500 bytes of rows, of each message.
+	for i, g := range []onion.Geometry{onion.Small, onion.Large} {
+		if got, said := mail.FormatOf(g).Item()+512, []int{2 << 10, 32 << 10}[i]; got > said || got < said*7/8 {
+			t.Errorf("a message of %s packets takes some %d bytes of disk, the page says %d", g, got, said)
+		}
+	}
+	if !strings.Contains(string(b), "mailboxes: "+comma(c.Mail.Items)+" messages") || !strings.Contains(string(b), comma(c.Mail.Bundles)+" prekey bundles") {
+		t.Error("the page does not state how many messages and bundles a relay keeps")
+	}
+
+	// What the unit allows is above what the program is told, and that above what
+	// small packets take; the example's links are of the size that the manual says.
+	unit, err := os.ReadFile(relayExamples + "relay.service")
+	if err != nil {
+		t.Fatal(err)
+	}
+	m := regexp.MustCompile(`(?m)^Environment=GOMEMLIMIT=(\d+)MiB\nMemoryMax=(\d+)G$`).FindSubmatch(unit)
+	if m == nil {
+		t.Fatal("the unit bounds no memory")
+	}
+	told, _ := strconv.Atoi(string(m[1]))
+	most, _ := strconv.Atoi(string(m[2]))
+	if told*mib < sum[0]*3/2 || told > most<<10*9/10 {
+		t.Errorf("%d MiB of %d GiB, for %d bytes", told, most, sum[0])
+	}
+	example, err := os.ReadFile(relayExamples + "relay.yaml")
+	if err != nil {
+		t.Fatal(err)
+	}
+	if !strings.Contains(string(example), "Each takes about 35 KiB") {
+		t.Error("the example has another size of links than the page")
 	}
 }
