@@ -9,7 +9,8 @@ import (
 )
 
 // Who names an account and does not hold its X25519 key is refused, though he
-// does everything else right.
+// does everything else right: DH1 of PQXDH, section 3.3, which its section 4.1 says
+// authenticates the sender.
 func TestForgedSender(t *testing.T) {
 	key := func() *ecdh.PrivateKey {
 		k, err := ecdh.X25519().GenerateKey(rand.Reader)

@@ -7,7 +7,8 @@ import (
 	"tunic/client/ratchet"
 )
 
-// Junk is refused, and a state that is taken is the same afterwards.
+// Junk is refused, and a state that is taken is the same afterwards: what fails
+// changes no state (double ratchet, section 3.5).
 func FuzzOpen(f *testing.F) {
 	v := readVectors(f)
 	for _, x := range v.Items {
@@ -33,6 +34,8 @@ func FuzzOpen(f *testing.F) {
 	})
 }
 
+// No bytes but the request that was made are one (PQXDH, section 3.4: what does not
+// decrypt is refused).
 func FuzzAccept(f *testing.F) {
 	v := readVectors(f)
 	f.Add([]byte(v.Request))

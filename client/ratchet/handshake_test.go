@@ -11,6 +11,9 @@ import (
 	"tunic/client/ratchet"
 )
 
+// Receiving (PQXDH, section 3.4): a request opens for the account and the prekey
+// that it was made with, in the network that AD names, unchanged, and else not; and
+// the identities that it names are bound to the session (sections 3.3 and 4.10).
 func TestRequestRefused(t *testing.T) {
 	alice, bob, eve := newParty(t, "alice"), newParty(t, "bob"), newParty(t, "eve")
 	content, _, err := ratchet.Begin(env(), alice.Keys, bob.peer, bob.prekey.Public(), ratchet.Request{Since: 3, Sent: 1, Note: strings.Repeat("n", ratchet.MaxNote)})
@@ -50,6 +53,9 @@ func TestRequestRefused(t *testing.T) {
 	}
 }
 
+// Sending (PQXDH, section 3.3) begins with keys that are such: of an X25519 key of
+// low order the other side's secrets would be known to all, and DecodeKEM (section
+// 2.1) takes canonical keys alone.
 func TestBeginRefuses(t *testing.T) {
 	alice, bob := newParty(t, "alice"), newParty(t, "bob")
 	public := bob.prekey.Public()
@@ -77,7 +83,11 @@ func TestBeginRefuses(t *testing.T) {
 }
 
 // thief knows all long-term keys of an account and the states of its session.
-// What was sent before is closed to him, and what is sent after one round trip.
+// What was sent before is closed to him, and what is sent after one round trip:
+// forward security of the chains and recovery by new ratchet keys (double ratchet,
+// sections 2.1, 2.3 and 6.2); keys of passed-over messages are what section 6.4 warns
+// of. A request made with a prekey for one use does not open without it (PQXDH,
+// section 4.6).
 func TestForwardSecrecyAndRecovery(t *testing.T) {
 	alice, bob := newParty(t, "alice"), newParty(t, "bob")
 	seed := make([]byte, ratchet.PrekeySeedSize)

@@ -20,7 +20,7 @@ func kdf(secret, salt []byte, info string, keys ...*[keySize]byte) {
 	clear(b)
 }
 
-// kdfRoot is KDF_RK_HE(rk, dh_out), section 4.3 of the double ratchet: the next
+// kdfRoot is KDF_RK_HE(rk, dh_out), section 4.2 of the double ratchet: the next
 // root key, a chain key and a next header key.
 func kdfRoot(root *[keySize]byte, shared []byte, chain, header *[keySize]byte) {
 	kdf(shared, root[:], "tunic ratchet 2 root", root, chain, header)

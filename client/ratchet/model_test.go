@@ -101,7 +101,9 @@ func (s *side) take(m *sent, now uint64) {
 
 // TestModel: random seals, deliveries in any order, losses, repetitions, changed
 // bits, and ends of the process before a state is on disk. What opens, what is
-// refused and how many keys are kept is what a model says.
+// refused and how many keys are kept is what a model says: RatchetDecryptHE with
+// TrySkippedMessageKeysHE, SkipMessageKeysHE and DHRatchetHE (double ratchet, section
+// 4.6), without its cryptography.
 func TestModel(t *testing.T) {
 	var key [32]byte
 	binary.BigEndian.PutUint64(key[:], *seed)

@@ -46,7 +46,7 @@ const (
 
 const (
 	// MaxSkip is the most messages of one chain that may be passed over at once
-	// (MAX_SKIP, section 3.2 of the double ratchet).
+	// (MAX_SKIP, section 3.1 of the double ratchet).
 	MaxSkip = 1000
 	// MaxKept is the most keys of passed-over messages that a session keeps; the
 	// oldest go first.

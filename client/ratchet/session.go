@@ -35,7 +35,7 @@ type skipped struct {
 	since   uint64 // milliseconds
 }
 
-// newInitiator is RatchetInitAliceHE, section 4.3. Her first ratchet key comes
+// newInitiator is RatchetInitAliceHE, section 4.4. Her first ratchet key comes
 // from the request, so that both sides can send at once.
 func newInitiator(e Env, k *sessionKeys, mine *ecdh.PrivateKey, theirs [keySize]byte) (*Session, error) {
 	s := &Session{env: e, ad: k.ad, dhs: mine, dhr: theirs, rk: k.root, hks: k.headerA, nhkr: k.headerB}
@@ -47,7 +47,7 @@ func newInitiator(e Env, k *sessionKeys, mine *ecdh.PrivateKey, theirs [keySize]
 	return s, nil
 }
 
-// newResponder is RatchetInitBobHE, section 4.3, and the step to the ratchet key
+// newResponder is RatchetInitBobHE, section 4.4, and the step to the ratchet key
 // that the request brought.
 func newResponder(e Env, k *sessionKeys, prekey *ecdh.PrivateKey, theirs [keySize]byte) (*Session, error) {
 	s := &Session{env: e, ad: k.ad, dhs: prekey, rk: k.root, nhks: k.headerB, nhkr: k.headerA}
@@ -84,7 +84,7 @@ func (s *Session) clone() *Session {
 }
 
 // Seal encrypts at most MaxPlaintext bytes into exactly one item: RatchetEncryptHE,
-// section 4.4. Errors: ErrTooLong, and ErrSkip where the chain is used up.
+// section 4.5. Errors: ErrTooLong, and ErrSkip where the chain is used up.
 func (s *Session) Seal(plaintext []byte) (item []byte, next *Session, err error) {
 	if most := MaxPlaintext(s.env.Item); len(plaintext) > most {
 		return nil, nil, fmt.Errorf("%w: %d bytes, %d fit", ErrTooLong, len(plaintext), most)
@@ -114,7 +114,7 @@ func (s *Session) Seal(plaintext []byte) (item []byte, next *Session, err error)
 	return item, next, nil
 }
 
-// bound is CONCAT(AD, enc_header), section 4.4.
+// bound is CONCAT(AD, enc_header), section 4.5.
 func (s *Session) bound(sealedHeader []byte) []byte {
 	return slices.Concat(s.ad[:], sealedHeader)
 }
@@ -125,7 +125,7 @@ type header struct {
 	pn, n  uint32
 }
 
-// openHeader is HDECRYPT, section 4.3.
+// openHeader is HDECRYPT, section 4.2.
 func openHeader(key *[keySize]byte, item []byte) (h header, ok bool) {
 	if *key == ([keySize]byte{}) {
 		return h, false
@@ -139,7 +139,7 @@ func openHeader(key *[keySize]byte, item []byte) (h header, ok bool) {
 	return h, true
 }
 
-// Open decrypts an item: RatchetDecryptHE, section 4.5. now, in milliseconds, is
+// Open decrypts an item: RatchetDecryptHE, section 4.6. now, in milliseconds, is
 // when keys of messages that are passed over begin to age. After an error,
 // ErrDecrypt, ErrSkip or ErrMalformed, the session is as it was and next is nil.
 func (s *Session) Open(item []byte, now uint64) (plaintext []byte, next *Session, err error) {

@@ -10,6 +10,8 @@ import (
 	"tunic/client/ratchet"
 )
 
+// Both send and answer, a step of the DH ratchet each time (double ratchet, sections
+// 2.3, 4.5 and 4.6), from states as they stand on disk (section 4.3).
 func TestTurns(t *testing.T) {
 	a, b := pair(t, env(), newParty(t, "alice"), newParty(t, "bob"))
 	for i := range 20 {
@@ -30,7 +32,9 @@ func TestTurns(t *testing.T) {
 	}
 }
 
-// Who was asked for contact can send first: the request brings a ratchet key.
+// Who was asked for contact can send first: the request brings a ratchet key. By the
+// double ratchet, section 4.4, Bob has no sending chain before Alice's first message;
+// here he takes the step of section 4.6 with the request.
 func TestBothCanBegin(t *testing.T) {
 	a, b := pair(t, env(), newParty(t, "alice"), newParty(t, "bob"))
 	first, second := mustSeal(t, &a, "crossing 1"), mustSeal(t, &b, "crossing 2")
@@ -40,6 +44,8 @@ func TestBothCanBegin(t *testing.T) {
 	mustOpen(t, &a, mustSeal(t, &b, "and on"), "and on")
 }
 
+// Out of order, also across ratchet steps (double ratchet, section 2.6): each item
+// opens once, by the keys that section 4.6 keeps.
 func TestOrder(t *testing.T) {
 	a, b := pair(t, env(), newParty(t, "alice"), newParty(t, "bob"))
 	var items [][]byte
@@ -67,6 +73,8 @@ func TestOrder(t *testing.T) {
 	}
 }
 
+// MAX_SKIP (double ratchet, section 3.1), and that what is refused changes nothing
+// (section 3.5).
 func TestThousandPassedOver(t *testing.T) {
 	a, b := pair(t, env(), newParty(t, "alice"), newParty(t, "bob"))
 	first := mustSeal(t, &a, "first")
@@ -94,7 +102,8 @@ func TestThousandPassedOver(t *testing.T) {
 	}
 }
 
-// Keys of passed-over messages are bounded in number and age.
+// Keys of passed-over messages are bounded in number and age (double ratchet,
+// section 6.4).
 func TestForget(t *testing.T) {
 	a, b := pair(t, env(), newParty(t, "alice"), newParty(t, "bob"))
 	old := mustSeal(t, &a, "old")
@@ -125,6 +134,8 @@ func TestForget(t *testing.T) {
 	}
 }
 
+// Header and body are authenticated, and the body with the header and AD (double
+// ratchet, sections 4.2 and 4.5); what fails changes no state (section 3.5).
 func TestRefused(t *testing.T) {
 	alice, bob := newParty(t, "alice"), newParty(t, "bob")
 	a, b := pair(t, env(), alice, bob)
@@ -161,7 +172,9 @@ func TestRefused(t *testing.T) {
 
 // An old state that comes back uses keys again; the nonces differ, so that what
 // was sealed under one key twice gives nothing away, and the other side refuses
-// what it cannot tell from a repetition.
+// what it cannot tell from a repetition. Message keys serve once by the double
+// ratchet, section 3.1 (ENCRYPT), which so needs no nonce; a random one is the
+// addition here.
 func TestOldStateComesBack(t *testing.T) {
 	a, b := pair(t, env(), newParty(t, "alice"), newParty(t, "bob"))
 	old := reload(t, env(), a)
@@ -185,6 +198,7 @@ func TestOldStateComesBack(t *testing.T) {
 	mustOpen(t, &b, mustSeal(t, &old, "beyond"), "beyond")
 }
 
+// A state (double ratchet, section 4.3) is taken whole and as it was written, or not.
 func TestLoad(t *testing.T) {
 	_, b := pair(t, env(), newParty(t, "alice"), newParty(t, "bob"))
 	state := b.State()

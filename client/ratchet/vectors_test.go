@@ -59,6 +59,8 @@ func readVectors(t testing.TB) (v vectors) {
 	return v
 }
 
+// A request and a conversation, byte by byte: PQXDH, sections 2.2 (KDF), 3.3 and 3.4,
+// then the double ratchet, sections 4.2 to 4.6, with the choices of its section 5.2.
 func TestVectors(t *testing.T) {
 	alice, bob := newParty(t, "alice"), newParty(t, "bob")
 	mine, theirs := envOf(chacha(1)), envOf(chacha(2))
