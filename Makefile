@@ -1,7 +1,7 @@
 # "make help" lists the targets. Needs Go 1.26, gcc, make, git. nomsgpack leaves out a third of gin that nothing uses; trimpath makes builds repeatable.
 SHELL := /bin/bash -o pipefail
 export GOFLAGS := $(strip $(shell go env GOFLAGS) -tags=nomsgpack -trimpath)
-FUZZTIME ?= 20s
+FUZZTIME ?= 30s
 OPENAPI_CONFIGS := $(filter-out api/openapi.yaml,$(wildcard api/*.yaml))
 REWRITERS = $(sort $(dir $(shell grep -rl --include='*_test.go' 'testenv\.Golden' .)))
 
@@ -15,7 +15,7 @@ test: ## what every change has to pass
 	go vet ./...
 	go test ./...
 race: ; go test -race ./... ## the tests under the race detector
-fuzz: ## 10,000 proofs judged offline and on chain, then each fuzz target for FUZZTIME (20s)
+fuzz: ## 10,000 proofs judged offline and on chain, then each fuzz target for FUZZTIME (30s)
 	TUNIC_CORPUS=10000 go test -count=1 -run TestAgreement ./ledger/machine
 	@grep -rEo --include='*_test.go' '^func Fuzz[A-Za-z0-9_]+' . | sed 's|/[^/]*:func | |' | sort -u | while read -r dir name; do echo "$$dir $$name"; \
 	go test -run '^$$' -fuzz "^$$name\$$" -fuzztime $(FUZZTIME) -fuzzminimizetime 10x $$dir </dev/null || go test -count=1 -run "^$$name\$$" $$dir || exit 1; done # a finding is among the seeds now; one that fails for its time alone is none

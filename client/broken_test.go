@@ -53,3 +53,29 @@ func TestStoreFailureBeforeRun(t *testing.T) {
 		t.Errorf("Run returned %v", err)
 	}
 }
+
+// A message to who was never online holds up no end; what can leave is waited for.
+func TestFlushDoesNotWaitForNobody(t *testing.T) {
+	n := newFakeNet(t, 6)
+	alice, bob := n.person("alice").ready(), n.person("bob").ready()
+	carol := n.unborn("carol")
+	if err := alice.AddContact(carol.cfg.Account.ID(), "carol"); err != nil {
+		t.Fatal(err)
+	}
+	early, err := alice.Send(within(t), carol.cfg.Account.ID(), "early")
+	if err != nil {
+		t.Fatal(err)
+	}
+	eventually(t, "nothing is found", func() bool { s, _ := alice.Status(early); return s.Reason == "unknown_account" })
+	alice.add(bob)
+	id := alice.send(bob, "hello")
+	if err := alice.Flush(within(t)); err != nil {
+		t.Fatal(err)
+	}
+	if s, _ := alice.Status(id); s.State < client.Stored {
+		t.Errorf("the message to bob is %s", s.State)
+	}
+	if s, _ := alice.Status(early); s.State != client.Queued {
+		t.Errorf("the message to carol is %s", s.State)
+	}
+}

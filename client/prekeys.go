@@ -232,10 +232,9 @@ func (c *Client) sweepPrekeysLocked(now chain.Time) (rows []row) {
 	return rows
 }
 
-// openRequest reads a contact request with whichever prekey it was made with:
-// nothing of it says which.
-func (c *Client) openRequest(content []byte) (q ratchet.Request, b ratchet.Begun, used *prekeyRecord, ok bool) {
-	name := seenOf(content)
+// openRequest reads a contact request, name is seenOf it, with whichever prekey it
+// was made with: nothing of it says which.
+func (c *Client) openRequest(name seenKey, content []byte) (q ratchet.Request, b ratchet.Begun, used *prekeyRecord, ok bool) {
 	c.mu.Lock()
 	if c.tried[name] {
 		c.mu.Unlock()
@@ -259,11 +258,11 @@ func (c *Client) openRequest(content []byte) (q ratchet.Request, b ratchet.Begun
 }
 
 // triedLocked remembers a contact request that was worked on.
-func (c *Client) triedLocked(content []byte) {
+func (c *Client) triedLocked(name seenKey) {
 	if len(c.tried) >= maxTried {
 		clear(c.tried)
 	}
-	c.tried[seenOf(content)] = true
+	c.tried[name] = true
 }
 
 // lastResort fetches an account's last resort.

@@ -105,18 +105,19 @@ func (c *Client) labour(ctx context.Context, q *mail.Request, work int) error {
 // takeRequest reads a contact request from the account's mailbox. What is no
 // request, or an old one, is passed over.
 func (c *Client) takeRequest(content []byte) error {
-	q, begun, used, ok := c.openRequest(content)
+	name := seenOf(content)
+	q, begun, used, ok := c.openRequest(name, content)
 	if !ok || !statement.Canonical(chain.NodeID(q.Ed)) || !utf8.ValidString(q.Note) {
 		c.log.Debug("passed over an item that is no contact request, or was worked on before")
 		c.mu.Lock()
 		defer c.mu.Unlock()
-		c.triedLocked(content)
+		c.triedLocked(name)
 		return nil
 	}
 	id := mail.NewAccountID(q.Ed, q.X)
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	c.triedLocked(content)
+	c.triedLocked(name)
 	if id == c.cfg.Account.id {
 		return nil
 	}

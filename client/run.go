@@ -272,13 +272,14 @@ func (c *Client) Halted() error {
 }
 
 // Flush waits until every message has left for a member and every
-// confirmation and deletion is done, so that the program may end.
+// confirmation and deletion is done, so that the program may end. For messages to
+// accounts of which nothing is published it does not wait: that may take days.
 func (c *Client) Flush(ctx context.Context) error {
 	for {
 		c.mu.Lock()
 		waiting := len(c.deletes)
 		for _, o := range c.out {
-			if s := State(o.State); s == Queued || s == Sent {
+			if s := State(o.State); (s == Queued || s == Sent) && o.Reason != string(waitBundle) {
 				waiting++
 			}
 		}

@@ -21,8 +21,12 @@ import (
 )
 
 // ErrStore means that the state on disk cannot be read: it belongs to another
-// account or network, or was damaged.
-var ErrStore = errors.New("client: unreadable state")
+// account or network, or was damaged. Where it is plain that it was damaged, it comes
+// with ErrDamaged.
+var (
+	ErrStore   = errors.New("client: unreadable state")
+	ErrDamaged = errors.New("damaged")
+)
 
 // row is one record: its kind, a name unique within the kind, and its value,
 // nil to delete it.
@@ -45,6 +49,7 @@ type store struct {
 	aead   cipher.AEAD
 	rand   io.Reader
 	texts  atomic.Bool // texts have disappeared since forget
+	failed bool        // a write failed: nothing more is written
 
 	// dying ends a test's client before a write, or when it is on disk; nil in
 	// production.
@@ -76,11 +81,14 @@ func openStore(dir string, secret, genesis [32]byte, rand io.Reader) (*store, []
 	if s.unlock, err = durable.Lock(dir); err != nil {
 		return nil, nil, fmt.Errorf("open store: %w", err)
 	}
-	s.db, err = leveldb.OpenFile(dir+"/state", &opt.Options{Strict: opt.StrictAll})
+	_, err = durable.TrimJournals(dir + "/state")
+	if err == nil {
+		s.db, err = leveldb.OpenFile(dir+"/state", &opt.Options{Strict: opt.StrictAll})
+	}
 	if err != nil {
 		s.unlock()
 		if leveldberrors.IsCorrupted(err) {
-			err = fmt.Errorf("%w: %v", ErrStore, err)
+			err = fmt.Errorf("%w: %w: %v", ErrStore, ErrDamaged, err)
 		}
 		return nil, nil, fmt.Errorf("open store: %w", err)
 	}
@@ -100,22 +108,25 @@ func (s *store) load() ([]row, error) {
 		k, v := it.Key(), it.Value()
 		n := chacha20poly1305.NonceSizeX
 		if len(k) != 1+sha256.Size || len(v) < n {
-			return nil, fmt.Errorf("%w: not a row", ErrStore)
+			return nil, fmt.Errorf("%w: %w: not a row", ErrStore, ErrDamaged)
 		}
 		plain, err := s.aead.Open(nil, v[:n], v[n:], k)
-		if err != nil {
+		switch {
+		case err != nil && len(rows) > 0: // others are of this account
+			return nil, fmt.Errorf("%w: %w: a row does not open", ErrStore, ErrDamaged)
+		case err != nil:
 			return nil, fmt.Errorf("%w: it belongs to another account or network, or was damaged", ErrStore)
 		}
 		r := wire.NewReader(plain)
 		out := row{kind: k[0], name: r.String(1 << 10)}
 		out.value = r.Fixed(r.Len())
 		if r.Err() != nil || string(s.key(out)) != string(k) {
-			return nil, fmt.Errorf("%w: a row is not where it belongs", ErrStore)
+			return nil, fmt.Errorf("%w: %w: a row is not where it belongs", ErrStore, ErrDamaged)
 		}
 		rows = append(rows, out)
 	}
 	if err := it.Error(); err != nil {
-		return nil, fmt.Errorf("%w: %v", ErrStore, err)
+		return nil, fmt.Errorf("%w: %w: %v", ErrStore, ErrDamaged, err)
 	}
 	return rows, nil
 }
@@ -152,6 +163,7 @@ func (s *store) commit(rows ...row) error {
 		}
 	}
 	if err := s.db.Write(&b, &opt.WriteOptions{Sync: true}); err != nil {
+		s.failed = true
 		return fmt.Errorf("write state: %w", err)
 	}
 	if s.dying != nil {
@@ -184,7 +196,11 @@ func (s *store) close() error {
 	if s.db == nil {
 		return nil
 	}
-	err := cmp.Or(s.forget(), s.db.Close())
+	var err error
+	if !s.failed {
+		err = s.forget()
+	}
+	err = cmp.Or(err, s.db.Close())
 	s.unlock()
 	return err
 }

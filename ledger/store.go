@@ -77,7 +77,7 @@ func openStore(dir string) (*store, error) {
 			return nil, fmt.Errorf("%w: %s has no CURRENT file; %s", ErrCorrupt, path, remedy)
 		}
 	}
-	torn, err := trimTorn(path)
+	torn, err := durable.TrimJournals(path)
 	if err != nil {
 		unlock()
 		return nil, fmt.Errorf("open ledger: %w", err)

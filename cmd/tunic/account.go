@@ -111,7 +111,7 @@ func (a *app) keepAccount(m *messenger, mnemonic string, light bool) (*client.Ac
 		return nil, err
 	}
 	if err := durable.MkdirAll(m.dir); err != nil {
-		return nil, fmt.Errorf("make folder: %w", err)
+		return nil, fail(exitFailed, "unwritable", "cannot make the folder "+m.dir, "%v; nothing was kept; pass another --dir, or --name", reason(err))
 	}
 	cost := client.StandardKDF()
 	if light {

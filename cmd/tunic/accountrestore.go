@@ -117,7 +117,7 @@ machine at a time.`,
 	m.accountFlag(c, "name")
 	networkFlag(c, &m.network)
 	lightFlag(c, &light)
-	c.Flags().StringVar(&backup, "backup", "", "file that `tunic account backup` wrote")
+	c.Flags().StringVar(&backup, "backup", "", "`file` that \"tunic account backup\" wrote")
 	return c
 }
 

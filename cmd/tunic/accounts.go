@@ -33,8 +33,9 @@ var accountName = regexp.MustCompile(`^[a-z0-9][a-z0-9_-]{0,31}$`)
 // accountFlag adds --dir, the passphrase's flag, and the one that names an
 // account, under that word.
 func (m *messenger) accountFlag(c *cobra.Command, word string) {
-	c.Flags().StringVar(&m.name, word, os.Getenv(accountEnv), "name of the account (default $"+accountEnv+", else \"default\"); `tunic account list` shows all")
-	c.Flags().StringVar(&m.dir, "dir", "", "folder of the account and its messages, in place of a name")
+	c.Flags().StringVar(&m.name, word, os.Getenv(accountEnv), "`name` of the account (default $"+accountEnv+", else \"default\"); \"tunic account list\" shows all")
+	c.Flags().Lookup(word).DefValue = "" // it is said
+	c.Flags().StringVar(&m.dir, "dir", "", "`folder` of the account and its messages, in place of a name")
 	passphraseFlag(c, &m.pass)
 	c.PreRunE = func(c *cobra.Command, _ []string) error {
 		if m.dir != "" && c.Flags().Changed(word) {

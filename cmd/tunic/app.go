@@ -10,6 +10,7 @@ import (
 	"os"
 	"slices"
 	"strings"
+	"sync"
 	"time"
 
 	"github.com/lmittmann/tint"
@@ -38,8 +39,8 @@ func run(ctx context.Context, args []string, stdin io.Reader, stdout, stderr io.
 	root.SetOut(out)
 	root.SetErr(stderr)
 	err := root.ExecuteContext(ctx)
-	if out.err != nil { // whatever else went well: it was not shown
-		err = fail(exitFailed, "unwritable", "cannot write the output", "%v", reason(out.err))
+	if unwritten := out.failed(); unwritten != nil { // whatever else went well: it was not shown
+		err = fail(exitFailed, "unwritable", "cannot write the output", "%v", reason(unwritten))
 	}
 	if err == nil {
 		return exitDone
@@ -56,15 +57,24 @@ func run(ctx context.Context, args []string, stdin io.Reader, stdout, stderr io.
 // written remembers that something could not be written.
 type written struct {
 	io.Writer
+	mu  sync.Mutex // guards err
 	err error
 }
 
 func (w *written) Write(b []byte) (int, error) {
 	n, err := w.Writer.Write(b)
+	w.mu.Lock()
+	defer w.mu.Unlock()
 	if w.err == nil {
 		w.err = err
 	}
 	return n, err
+}
+
+func (w *written) failed() error {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	return w.err
 }
 
 func (a *app) root() *cobra.Command {
@@ -211,11 +221,16 @@ func (a *app) say(format string, args ...any) {
 
 // terminal reports whether w is a terminal, so that bars and colours make sense.
 func terminal(w io.Writer) bool {
-	if x, ok := w.(*written); ok {
-		w = x.Writer
-	}
-	f, ok := w.(*os.File)
+	f, ok := bare(w).(*os.File)
 	return ok && term.IsTerminal(int(f.Fd()))
+}
+
+// bare is a writer that does not remember.
+func bare(w io.Writer) io.Writer {
+	if x, ok := w.(*written); ok {
+		return x.Writer
+	}
+	return w
 }
 
 func (a *app) colour() bool { return os.Getenv("NO_COLOR") == "" && terminal(a.out) }

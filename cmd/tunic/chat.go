@@ -6,9 +6,11 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"log/slog"
 	"os"
+	"os/signal"
 	"slices"
-	"strings"
+	"syscall"
 	"time"
 
 	"github.com/spf13/cobra"
@@ -60,14 +62,7 @@ type talk struct {
 }
 
 // contact is the other side, as of now.
-func (t *talk) contact() client.Contact {
-	for _, x := range t.Contacts() {
-		if x.ID == t.id {
-			return x
-		}
-	}
-	return client.Contact{ID: t.id}
-}
+func (t *talk) contact() client.Contact { return contactOf(t.Client, t.id) }
 
 // unsent counts the texts to the contact that no mailbox has.
 func (t *talk) unsent() (n int) {
@@ -86,6 +81,13 @@ func (a *app) chat(ctx context.Context, f *chatFlags, name string) error {
 	if err != nil {
 		return err
 	}
+	in, isFile := a.in.(*os.File)
+	screen := !a.json() && isFile && term.IsTerminal(int(in.Fd())) && terminal(a.out)
+	if screen && terminal(a.err) {
+		log = slog.New(slog.DiscardHandler) // it would be written across the screen
+	}
+	ctx, stop := untilHungUp(ctx)
+	defer stop()
 	// The client outlives an interrupt, so that what was written can leave.
 	s, err := a.open(context.WithoutCancel(ctx), &f.messenger, false, log)
 	if err != nil {
@@ -98,8 +100,7 @@ func (a *app) chat(ctx context.Context, f *chatFlags, name string) error {
 	}
 	t := &talk{s, id}
 	s.start()
-	in, isFile := a.in.(*os.File)
-	if !a.json() && isFile && term.IsTerminal(int(in.Fd())) && terminal(a.out) {
+	if screen {
 		err = a.chatScreen(ctx, t, in)
 	} else {
 		err = a.chatLines(ctx, t, f)
@@ -107,7 +108,17 @@ func (a *app) chat(ctx context.Context, f *chatFlags, name string) error {
 	if err != nil {
 		return err
 	}
-	return a.chatEnd(t, f.flush)
+	return a.chatEnd(ctx, t, f.flush)
+}
+
+// untilHungUp is ctx until the terminal is gone, unless whoever started us wants
+// that ignored. There may be several such signals, from the kernel and from a
+// shell: none of them ends the program before what waits could leave.
+func untilHungUp(ctx context.Context) (context.Context, context.CancelFunc) {
+	if signal.Ignored(syscall.SIGHUP) {
+		return context.WithCancel(ctx)
+	}
+	return signal.NotifyContext(ctx, syscall.SIGHUP)
 }
 
 // start sets the client to work, whether or not the ledger answers.
@@ -129,9 +140,15 @@ func (t *talk) foreign(ctx context.Context) error {
 	return nil
 }
 
-// chatEnd lets leave what can, and says what is left.
-func (a *app) chatEnd(t *talk, d time.Duration) error {
-	t.flush(context.WithoutCancel(t.ctx), d)
+// chatEnd lets leave what can within d, and says what is left. An interrupt cuts it
+// short: the one that ended the chat does not.
+func (a *app) chatEnd(ctx context.Context, t *talk, d time.Duration) error {
+	if ctx.Err() != nil {
+		ctx = context.WithoutCancel(ctx)
+	}
+	slow := time.AfterFunc(time.Second, func() { a.notice("what was written leaves; Ctrl-C ends it now, and keeps what is left") })
+	t.flush(ctx, d)
+	slow.Stop()
 	n := t.unsent()
 	if n == 0 {
 		return nil
@@ -139,92 +156,10 @@ func (a *app) chatEnd(t *talk, d time.Duration) error {
 	if a.json() {
 		return a.show(map[string]any{"type": "unsent", "messages": n}, nil)
 	}
-	a.say("%s not sent yet, and kept: `tunic client run%s` sends what waits", count(n, "text"), t.of.flag())
+	within(stalled, func() { // a terminal may take nothing more
+		a.say("%s not sent yet, and kept: `tunic client run%s` sends what waits", count(n, "text"), t.of.flag())
+	})
 	return nil
-}
-
-const chatHelp = `/help            this
-/timer [1h|off]  after how long texts disappear, once they were read
-/safety          the safety number, and what is known of the contact
-/search WORDS    texts of this conversation that hold all the words
-/quit            end; so do Ctrl-C and Ctrl-D
-//TEXT           a text that begins with /`
-
-// chatInput handles what was typed: a command, or a text to send. said is what to
-// tell the user.
-func (a *app) chatInput(ctx context.Context, t *talk, text string) (said string, quit bool, err error) {
-	if strings.TrimSpace(text) == "" {
-		return "", false, nil
-	}
-	word, rest, _ := strings.Cut(text, " ")
-	rest = strings.TrimSpace(rest)
-	switch {
-	case strings.HasPrefix(text, "//"):
-		text = text[1:]
-	case word == "/help":
-		return chatHelp, false, nil
-	case word == "/quit":
-		return "", true, nil
-	case word == "/safety":
-		var b strings.Builder
-		x := t.contact()
-		v := viewContact(x)
-		v.Safety = client.SafetyNumber(t.ID(), x.ID)
-		contactText(&b, x, v, func(s string) string { return s })
-		return strings.TrimRight(b.String(), "\n"), false, nil
-	case word == "/timer":
-		return t.timer(rest)
-	case word == "/search":
-		return t.search(rest), false, nil
-	case strings.HasPrefix(text, "/"):
-		return fmt.Sprintf("there is no command %s; /help lists them, // begins a text with a stroke", printable(word)), false, nil
-	}
-	_, err = t.Send(context.WithoutCancel(ctx), t.id, text)
-	if errors.Is(err, client.ErrMessage) {
-		return "not sent: " + t.of.problem(err).Error(), false, nil
-	}
-	return "", false, t.of.problem(err)
-}
-
-func (t *talk) timer(after string) (string, bool, error) {
-	if after != "" {
-		d, err := parseTimer(after)
-		if err == nil {
-			err = t.SetTimer(t.id, d)
-		}
-		if err != nil && !errors.Is(err, client.ErrConfig) && problemOf(err).exit != exitUsage {
-			return "", false, err
-		} else if err != nil {
-			return oneLine(err.Error()), false, nil
-		}
-	}
-	return timerWords(t.contact().Timer), false, nil
-}
-
-// maxFound bounds what a search shows within a chat.
-const maxFound = 10
-
-func (t *talk) search(words string) string {
-	var b strings.Builder
-	n := 0
-	names := namesOf(t.Client)
-	found := t.Search(words)
-	for i := len(found) - 1; i >= 0 && words != ""; i-- {
-		if e := found[i]; e.Contact == t.id {
-			if n++; n <= maxFound {
-				viewText(e, names).print(&b)
-			}
-		}
-	}
-	switch {
-	case words == "":
-		return "/search WORDS"
-	case n == 0:
-		return "nothing found"
-	case n > maxFound:
-		fmt.Fprintf(&b, "and %d older ones; `tunic search` shows all", n-maxFound)
-	}
-	return strings.TrimRight(b.String(), "\n")
 }
 
 // greetings are what is told when a conversation opens.
@@ -290,11 +225,11 @@ func (a *app) chatLines(ctx context.Context, t *talk, f *chatFlags) error {
 	for {
 		select {
 		case line := <-lines:
-			said, quit, err := a.chatInput(ctx, t, line)
-			if said != "" {
-				a.chatNotice(said)
+			x, err := a.chatInput(ctx, t, line)
+			if x.said != "" {
+				a.chatNotice(x.said)
 			}
-			if quit || err != nil {
+			if x.quit || err != nil {
 				return err
 			}
 		case err := <-readErr:

@@ -3,6 +3,8 @@ package main
 import (
 	"bytes"
 	"unicode/utf8"
+
+	"tunic/client"
 )
 
 // key is what was pressed on a terminal: a character, or one of those below.
@@ -31,13 +33,14 @@ const (
 	keyPageUp
 	keyPageDown
 	keyRedraw
+	keySuspend
 	keyInterrupt
 	keyEOF
 )
 
 var controls = map[byte]keyCode{
 	'\r': keyEnter, '\n': keyNewline, 0x7f: keyBackspace, 0x08: keyBackspace, 0x17: keyWord, 0x15: keyLine, 0x0b: keyTail,
-	0x02: keyLeft, 0x06: keyRight, 0x10: keyUp, 0x0e: keyDown, 0x01: keyHome, 0x05: keyEnd, 0x0c: keyRedraw, 0x03: keyInterrupt, 0x04: keyEOF,
+	0x02: keyLeft, 0x06: keyRight, 0x10: keyUp, 0x0e: keyDown, 0x01: keyHome, 0x05: keyEnd, 0x0c: keyRedraw, 0x1a: keySuspend, 0x03: keyInterrupt, 0x04: keyEOF,
 }
 
 // sequences of xterm and those that follow it, behind ESC.
@@ -51,6 +54,41 @@ const (
 	pasteBegin = "\x1b[200~"
 	pasteEnd   = "\x1b[201~"
 )
+
+// keyboard makes keys of what comes from a terminal, in whichever pieces.
+type keyboard struct {
+	rest   []byte // the beginning of a key
+	inside bool   // of a paste that is too long to be taken
+	lost   bool   // there was one
+}
+
+// maxPaste is the longest paste that is taken: what may become shorter.
+const maxPaste = 2 * client.MaxText
+
+// press are the keys that b completes.
+func (k *keyboard) press(b []byte) (out []key) {
+	b = append(k.rest, b...)
+	if k.inside {
+		_, after, ended := bytes.Cut(b, []byte(pasteEnd))
+		if !ended {
+			k.rest = bytes.Clone(b[max(0, len(b)-len(pasteEnd)+1):])
+			return nil
+		}
+		b, k.inside = after, false
+	}
+	if out, k.rest = keys(b); len(k.rest) > maxPaste {
+		k.inside, k.lost = true, true
+		k.rest = bytes.Clone(k.rest[len(k.rest)-len(pasteEnd)+1:])
+	}
+	return out
+}
+
+// dropped reports, once, that a paste was too long.
+func (k *keyboard) dropped() bool {
+	lost := k.lost
+	k.lost = false
+	return lost
+}
 
 // keys cuts input into keys and returns what is not complete yet. What is no key
 // that is known is dropped.
@@ -111,6 +149,8 @@ func sequence(b []byte) int {
 			return 0
 		}
 		return 3
+	case b[1] < 0x20 && b[1] != '\r' && b[1] != '\n':
+		return 1 // the key alone, and another one
 	}
 	return 2
 }

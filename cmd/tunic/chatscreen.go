@@ -33,8 +33,12 @@ type note struct {
 	text  string
 }
 
-// maxInput is the most rows of the text being written that are shown.
-const maxInput = 6
+const (
+	// maxInput is the most rows of the text being written that are shown.
+	maxInput = 6
+	// narrow is the width below which a row has no room for more than text.
+	narrow = 20
+)
 
 // wrap cuts a clean text into rows of at most so many columns: between words where
 // it can.
@@ -106,11 +110,14 @@ func cut(s string, columns int) string {
 	if uniseg.StringWidth(s) <= columns {
 		return s
 	}
-	return wrapHard(s, columns)[0]
+	if s = wrapHard(s, columns)[0]; uniseg.StringWidth(s) > columns {
+		return "" // its first character is wider
+	}
+	return s
 }
 
 func (s *screen) style(code, text string) string {
-	if !s.colour || text == "" {
+	if !s.colour || text == "" || s.width < narrow {
 		return text
 	}
 	return "\x1b[" + code + "m" + text + "\x1b[0m"
@@ -169,6 +176,9 @@ func (s *screen) entry(e client.Entry) []string {
 		from, style = "you", "1;32"
 	}
 	from = cut(from, max(4, s.width/4))
+	if s.width < narrow {
+		return wrap(from+": "+clean(e.Text), s.width)
+	}
 	head := time.UnixMilli(int64(e.Sent)).Local().Format("15:04") + " " + from + "  "
 	indent := uniseg.StringWidth(head)
 	rows := wrap(clean(e.Text), s.width-indent)
@@ -186,7 +196,7 @@ func (s *screen) entry(e client.Entry) []string {
 		if w <= s.width {
 			rows[last] += "  " + s.style("2", state)
 		} else {
-			rows = append(rows, strings.Repeat(" ", indent)+s.style("2", state))
+			rows = append(rows, strings.Repeat(" ", min(indent, s.width-len(state)))+s.style("2", state))
 		}
 	}
 	rows[0] = s.style("2", head[:5]) + " " + s.style(style, from) + "  " + rows[0]
@@ -203,17 +213,26 @@ func stateOf(e client.Entry) string {
 	return "[" + e.State.String() + "]"
 }
 
-// view is the whole screen, a row each, and where the cursor stands.
+// view is the whole screen, a row each, and where the cursor stands. What there is
+// no room for is left out: the line at the foot first, then that at the top, and
+// last the conversation.
 func (s *screen) view() (rows []string, row, column int) {
-	input, row, column := s.input()
-	body := max(0, s.height-2-len(input))
+	const withFoot, withTop = 6, 4 // rows
+	body := s.height
+	if s.height >= withTop {
+		body--
+		status := map[bool]string{true: "online", false: "connecting, texts wait"}[s.online]
+		top := cut(" "+s.name+" · "+status+s.head, s.width)
+		rows = append(rows, s.style("7", top+strings.Repeat(" ", max(0, s.width-uniseg.StringWidth(top)))))
+	}
+	if s.height >= withFoot {
+		body--
+	}
+	input, row, column := s.input(max(1, min(maxInput, body/2)))
+	body -= len(input)
 	back := s.conversation(s.back + body + 1)
 	s.back = max(0, min(s.back, len(back)-body))
 	back = back[min(s.back, len(back)):]
-	status := map[bool]string{true: "online", false: "connecting, texts wait"}[s.online]
-	top := " " + s.name + " · " + status + s.head
-	top = cut(top, s.width)
-	rows = append(rows, s.style("7", top+strings.Repeat(" ", max(0, s.width-uniseg.StringWidth(top)))))
 	for i := body - 1; i >= 0; i-- {
 		if i < len(back) {
 			rows = append(rows, back[i])
@@ -221,31 +240,43 @@ func (s *screen) view() (rows []string, row, column int) {
 			rows = append(rows, "")
 		}
 	}
-	foot := "Enter sends · Alt-Enter new line · PgUp older · /help"
-	if s.back > 0 {
-		foot = "PgDn newer · End newest"
+	if s.height >= withFoot {
+		foot := "Enter sends · Alt-Enter new line · PgUp older · /help"
+		if s.back > 0 {
+			foot = "PgDn newer · End newest"
+		}
+		rows = append(rows, s.style("2", cut("── "+foot, s.width)))
 	}
-	rows = append(rows, s.style("2", cut("── "+foot, s.width)))
 	row += len(rows)
-	return append(rows, input...), row, column
+	rows = append(rows, input...)
+	if s.width < narrow {
+		for i := range rows {
+			rows[i] = cut(rows[i], s.width)
+		}
+	}
+	return rows, row, min(column, s.width-1)
 }
 
-// input is the text being written, wrapped, and where in it the cursor stands.
-func (s *screen) input() (rows []string, row, column int) {
-	columns := max(4, s.width-3)
-	// A character behind the last keeps a place for the cursor.
+// input is the text being written, in at most so many rows, and where in it the
+// cursor stands.
+func (s *screen) input(most int) (rows []string, row, column int) {
+	first, more := "> ", "  "
+	if s.width < narrow/2 {
+		first, more = "", ""
+	}
+	columns := max(1, s.width-len(first)-1) // the cursor has a place behind the last
 	front := wrapHard(s.text[:s.at], columns)
 	row, column = len(front)-1, uniseg.StringWidth(front[len(front)-1])
 	rows = wrapHard(s.text, columns)
 	for len(rows) <= row {
 		rows = append(rows, "")
 	}
-	from := max(0, row-maxInput+1)
-	rows = rows[from:min(len(rows), from+maxInput)]
+	from := max(0, row-most+1)
+	rows = rows[from:min(len(rows), from+most)]
 	for i := range rows {
-		rows[i] = map[bool]string{true: "> ", false: "  "}[i+from == 0] + rows[i]
+		rows[i] = map[bool]string{true: first, false: more}[i+from == 0] + rows[i]
 	}
-	return rows, row - from, column + 2
+	return rows, row - from, column + len(first)
 }
 
 // wrapHard cuts at the column, wherever that is, so that what stands in front of
@@ -257,7 +288,7 @@ func wrapHard(text string, columns int) (rows []string) {
 			var c string
 			var w int
 			c, line, w = firstFitting(line, columns)
-			if width+w > columns {
+			if width > 0 && width+w > columns {
 				rows = append(rows, row)
 				row, width = "", 0
 			}
@@ -269,17 +300,25 @@ func wrapHard(text string, columns int) (rows []string) {
 	return rows
 }
 
-// press takes a key of the text being written. sent is a text that was ended.
-func (s *screen) press(k key) (sent string) {
+// tooLong says why something was not taken.
+var tooLong = fmt.Sprintf("not taken: a text has at most %d bytes", client.MaxText)
+
+// press takes a key of the text being written. sent is a text that was ended;
+// refused says why the key changed nothing.
+func (s *screen) press(k key) (sent, refused string) {
 	front, tail := s.text[:s.at], s.text[s.at:]
 	set := func(f, t string) { s.text, s.at = f+t, len(f) }
 	switch k.code {
 	case keyText:
 		add := clean(strings.ReplaceAll(strings.ReplaceAll(k.text, "\r\n", "\n"), "\r", "\n"))
-		if len(s.text)+len(add) <= client.MaxText && utf8.ValidString(add) {
-			set(front+add, tail)
+		if len(s.text)+len(add) > client.MaxText {
+			return "", tooLong
 		}
+		set(front+add, tail)
 	case keyNewline:
+		if len(s.text) == client.MaxText {
+			return "", tooLong
+		}
 		set(front+"\n", tail)
 	case keyEnter:
 		sent = s.text
@@ -313,7 +352,7 @@ func (s *screen) press(k key) (sent string) {
 	case keyPageDown:
 		s.back = max(0, s.back-max(1, s.height/2))
 	}
-	return sent
+	return sent, ""
 }
 
 func firstCluster(s string) string {
@@ -331,18 +370,4 @@ func lastCluster(s string) (last string) {
 		last, s, _, state = uniseg.FirstGraphemeClusterInString(s, state)
 	}
 	return last
-}
-
-// paint is what a terminal has to be sent so that it shows rows, of which it shows
-// old ones.
-func paint(old, rows []string, row, column int) string {
-	var b strings.Builder
-	b.WriteString("\x1b[?25l")
-	for i, r := range rows {
-		if i >= len(old) || old[i] != r {
-			fmt.Fprintf(&b, "\x1b[%d;1H%s\x1b[K", i+1, r)
-		}
-	}
-	fmt.Fprintf(&b, "\x1b[%d;%dH\x1b[?25h", row+1, column+1)
-	return b.String()
 }

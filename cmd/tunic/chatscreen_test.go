@@ -53,19 +53,17 @@ func TestWrap(t *testing.T) {
 
 // TestKeys: whatever comes in whichever pieces, the same keys are understood.
 func TestKeys(t *testing.T) {
-	const in = "aß\x1b[A\x1b[5~\x1b[200~two\nlines\x1b[A\x1b[201~\x1b\r\r\x7f\x1b[99;5~\x1bOF\x03"
+	const in = "aß\x1b[A\x1b[5~\x1b[200~two\nlines\x1b[A\x1b[201~\x1b\r\r\x7f\x1b[99;5~\x1bOF\x1b\x1b\x1a\x1b\x03"
 	want := []key{{keyText, "a"}, {keyText, "ß"}, {code: keyUp}, {code: keyPageUp}, {keyText, "two\nlines\x1b[A"}, {code: keyNewline},
-		{code: keyEnter}, {code: keyBackspace}, {code: keyEnd}, {code: keyInterrupt}}
+		{code: keyEnter}, {code: keyBackspace}, {code: keyEnd}, {code: keySuspend}, {code: keyInterrupt}}
 	for size := 1; size <= len(in); size++ {
 		var got []key
-		var rest []byte
+		var k keyboard
 		for piece := range slices.Chunk([]byte(in), size) {
-			var k []key
-			k, rest = keys(append(slices.Clone(rest), piece...))
-			got = append(got, k...)
+			got = append(got, k.press(slices.Clone(piece))...)
 		}
-		if !slices.Equal(got, want) || len(rest) > 0 {
-			t.Fatalf("in pieces of %d: %v, %q left", size, got, rest)
+		if !slices.Equal(got, want) || len(k.rest) > 0 {
+			t.Fatalf("in pieces of %d: %v, %q left", size, got, k.rest)
 		}
 	}
 	rapid.Check(t, func(t *rapid.T) {
@@ -79,7 +77,7 @@ func TestKeys(t *testing.T) {
 func typed(s *screen, in string) (sent []string) {
 	k, _ := keys([]byte(in))
 	for _, x := range k {
-		if text := s.press(x); text != "" {
+		if text, _ := s.press(x); text != "" {
 			sent = append(sent, text)
 		}
 	}
@@ -99,11 +97,13 @@ func TestEditor(t *testing.T) {
 		t.Errorf("sent %q, want %q", got, want)
 	}
 	rapid.Check(t, func(t *rapid.T) {
-		s := &screen{width: rapid.IntRange(20, 60).Draw(t, "width"), height: rapid.IntRange(6, 20).Draw(t, "height")}
+		s := &screen{width: rapid.IntRange(1, 60).Draw(t, "width"), height: rapid.IntRange(1, 20).Draw(t, "height")}
 		s.entries = conversation(rapid.IntRange(0, 20).Draw(t, "texts"))
+		s.name = rapid.SampledFrom([]string{"bob", "a name that is 你好 long"}).Draw(t, "name")
+		s.say("a note\nof two lines")
 		typed(s, rapid.StringOf(rapid.SampledFrom([]rune("ab \x1b[]OABCDHF~356\r\n\x7f\x17\x01\x05你\u0301"))).Draw(t, "keys"))
 		rows, row, column := s.view()
-		if len(rows) != s.height || row < 0 || row >= s.height || column < 0 || column > s.width {
+		if len(rows) != s.height || row < 0 || row >= s.height || column < 0 || column >= s.width {
 			t.Fatalf("%d rows of %d, cursor %d,%d", len(rows), s.height, row, column)
 		}
 		for _, r := range rows {
@@ -127,6 +127,57 @@ func conversation(n int) (out []client.Entry) {
 		out = append(out, e)
 	}
 	return out
+}
+
+// TestLongPaste: what is too long to be a text is not taken in pieces, as texts that
+// nobody meant to send.
+func TestLongPaste(t *testing.T) {
+	in := []byte("a" + pasteBegin + strings.Repeat("a line\r", maxPaste/4) + pasteEnd + "b\r")
+	for _, size := range []int{1000, 4096, len(in)} {
+		var k keyboard
+		var sent []string
+		s := &screen{width: 40, height: 10}
+		lost, refused := 0, 0
+		for piece := range slices.Chunk(in, size) {
+			for _, x := range k.press(slices.Clone(piece)) {
+				text, why := s.press(x)
+				if text != "" {
+					sent = append(sent, text)
+				}
+				if why != "" {
+					refused++
+				}
+			}
+			if k.dropped() {
+				lost++
+			}
+		}
+		if !slices.Equal(sent, []string{"ab"}) || lost+refused != 1 {
+			t.Errorf("in pieces of %d: sent %.40q, lost %d, refused %d", size, sent, lost, refused)
+		}
+	}
+}
+
+// TestTiny: in a terminal that has no room, what is written is seen first, and then
+// the newest texts.
+func TestTiny(t *testing.T) {
+	for _, x := range []struct {
+		width, height int
+		want          []string
+		row, column   int
+	}{
+		{1, 1, []string{"i"}, 0, 0},
+		{4, 1, []string{"hi"}, 0, 2},
+		{4, 2, []string{"\uFFFD[2J", "hi"}, 1, 2},
+		{12, 4, []string{" bob · onlin", "you: text x", "x x \uFFFD[2J", "> hi"}, 3, 4},
+	} {
+		s := &screen{width: x.width, height: x.height, name: "bob", online: true, entries: conversation(4), colour: true}
+		typed(s, "hi")
+		rows, row, column := s.view()
+		if !slices.Equal(rows, x.want) || row != x.row || column != x.column {
+			t.Errorf("%dx%d: cursor %d,%d, %q", x.width, x.height, row, column, rows)
+		}
+	}
 }
 
 // TestView is a whole screen, and what is sent for it.

@@ -4,54 +4,43 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"io"
 	"os"
-	"os/signal"
+	"slices"
 	"strings"
-	"syscall"
 	"time"
-
-	"golang.org/x/term"
 
 	"tunic/client"
 )
 
-// What a terminal is told at the beginning of a chat and at its end: the other
-// screen, so that nothing of it stays on this one, and to mark what is pasted.
-const (
-	chatOpen  = "\x1b[?1049h\x1b[?2004h\x1b[2J"
-	chatClose = "\x1b[?2004l\x1b[?1049l"
-)
-
 // chatScreen is a chat on a terminal.
 func (a *app) chatScreen(ctx context.Context, t *talk, in *os.File) error {
-	before, err := term.MakeRaw(int(in.Fd()))
+	c, err := newConsole(in, bare(a.out))
 	if err != nil {
-		return fmt.Errorf("set up the terminal: %w", err)
+		return err
 	}
-	fmt.Fprint(a.out, chatOpen)
-	defer func() {
-		fmt.Fprint(a.out, chatClose)
-		_ = term.Restore(int(in.Fd()), before)
-	}()
-	return a.chatLoop(ctx, t, in)
+	defer c.close()
+	if err := c.open(); err != nil {
+		return err
+	}
+	s := &screen{colour: os.Getenv("NO_COLOR") == ""}
+	err = a.chatLoop(ctx, t, c, s)
+	c.close()
+	if err != nil && s.text != "" {
+		fmt.Fprintf(a.err, "not sent:\n%s\n", quote(s.text, "  "))
+	}
+	return err
 }
 
 // chatLoop owns the screen until the chat ends.
-func (a *app) chatLoop(ctx context.Context, t *talk, in *os.File) error {
+func (a *app) chatLoop(ctx context.Context, t *talk, c *console, s *screen) error {
 	ctx, cancel := context.WithCancel(ctx)
 	defer cancel()
-	typed, inErr := reading(ctx, in)
-	resized := make(chan os.Signal, 1)
-	signal.Notify(resized, syscall.SIGWINCH)
-	defer signal.Stop(resized)
 	foreign := make(chan error, 1)
 	go func() { foreign <- t.foreign(ctx) }()
 	tick := time.NewTicker(time.Second)
 	defer tick.Stop()
 	events := t.Subscribe(ctx)
 
-	s := &screen{colour: os.Getenv("NO_COLOR") == ""}
 	said, err := t.greetings()
 	if err != nil {
 		return err
@@ -66,43 +55,30 @@ func (a *app) chatLoop(ctx context.Context, t *talk, in *os.File) error {
 	for _, x := range said {
 		s.say(x)
 	}
-	var shown []string
-	var rest []byte
+	var k keyboard
 	for {
-		if err := s.markRead(t); err != nil {
-			return err
-		}
-		if shown, err = a.draw(s, t, in, shown); err != nil {
-			return err
+		if err := c.show(s); err != nil {
+			return ending(err)
 		}
 		select {
-		case b := <-typed:
-			var pressed []key
-			pressed, rest = keys(append(rest, b...))
-			if len(rest) > 2*client.MaxText {
-				rest = nil
+		case n := <-c.paint.painted:
+			if n != c.paint.posted {
+				continue // a newer one comes
 			}
-			for _, k := range pressed {
-				switch {
-				case k.code == keyInterrupt, k.code == keyEOF && s.text == "":
-					return nil
-				case k.code == keyRedraw:
-					shown = nil
-				}
-				said, quit, err := a.chatInput(ctx, t, s.press(k))
-				if said != "" {
-					s.say(said)
-				}
-				if quit || err != nil {
-					return err
-				}
+			if err := s.markRead(t); err != nil {
+				return err
 			}
 			s.read(t)
-		case err := <-inErr:
-			if errors.Is(err, io.EOF) {
-				return nil
+		case b := <-c.typed:
+			if quit, err := a.chatTyped(ctx, t, c, s, k.press(b)); quit || err != nil {
+				return ending(err)
 			}
-			return fmt.Errorf("read the terminal: %w", err)
+			if k.dropped() {
+				s.say(tooLong)
+			}
+			s.read(t)
+		case <-c.gone:
+			return nil
 		case err := <-foreign:
 			if err != nil {
 				return err
@@ -120,40 +96,70 @@ func (a *app) chatLoop(ctx context.Context, t *talk, in *os.File) error {
 				s.say(x)
 			}
 			s.read(t)
-		case <-resized:
-			shown = nil
+		case <-c.resized:
+			c.wipe = true
+		case <-c.stops:
+			if err := c.suspend(false); err != nil {
+				return ending(err)
+			}
+		case <-c.resumed: // whoever stopped us may have changed the terminal
+			if err := c.open(); err != nil {
+				return ending(err)
+			}
 		case <-tick.C:
 			s.read(t) // texts disappear
 		case <-t.ended:
 			return t.of.problem(t.err)
 		case <-ctx.Done():
-			return nil
+			select {
+			case b := <-c.typed: // it was sent before the end
+				_, err := a.chatTyped(ctx, t, c, s, k.press(b))
+				return ending(err)
+			default:
+				return nil
+			}
 		}
 	}
 }
 
-// reading hands on what is typed. It ends with the program where the terminal
-// says nothing more.
-func reading(ctx context.Context, in io.Reader) (<-chan []byte, <-chan error) {
-	typed, failed := make(chan []byte), make(chan error, 1)
-	go func() {
-		for {
-			b := make([]byte, 4096)
-			n, err := in.Read(b)
-			if n > 0 {
-				select {
-				case typed <- b[:n]:
-				case <-ctx.Done():
-					return
-				}
-			}
-			if err != nil {
-				failed <- err
-				return
+// ending is an error without that of a terminal that is gone: nobody is there
+// whom it could be told, and what waits may leave.
+func ending(err error) error {
+	if errors.Is(err, errHungUp) {
+		return nil
+	}
+	return err
+}
+
+// chatTyped does what was typed.
+func (a *app) chatTyped(ctx context.Context, t *talk, c *console, s *screen, pressed []key) (quit bool, err error) {
+	for _, k := range pressed {
+		switch {
+		case k.code == keyInterrupt, k.code == keyEOF && s.text == "":
+			return true, nil
+		case k.code == keyRedraw:
+			c.wipe = true
+		case k.code == keySuspend && ctx.Err() == nil:
+			if err := c.suspend(true); err != nil {
+				return true, err
 			}
 		}
-	}()
-	return typed, failed
+		sent, refused := s.press(k)
+		if refused != "" {
+			s.say(refused)
+		}
+		x, err := a.chatInput(ctx, t, sent)
+		if x.said != "" {
+			s.say(x.said)
+		}
+		if x.refused || err != nil {
+			s.text, s.at = sent, len(sent)
+		}
+		if x.quit || err != nil {
+			return true, err
+		}
+	}
+	return false, nil
 }
 
 // read takes over how the conversation stands.
@@ -210,35 +216,15 @@ func (s *screen) event(e client.Event) {
 	}
 }
 
-// markRead notes what is in sight: nothing while the newest texts are not.
+// markRead notes that what is painted was seen: nothing while the newest texts are
+// not in sight.
 func (s *screen) markRead(t *talk) error {
 	if s.back > 0 {
 		return nil
 	}
-	var l []client.Message
-	for _, x := range t.unread() {
-		if x.Contact == t.id {
-			l = append(l, x)
-		}
+	seen := map[client.MessageID]bool{}
+	for _, e := range s.entries {
+		seen[e.ID] = true
 	}
-	return t.markShown(l)
-}
-
-// draw shows the screen and returns its rows.
-func (a *app) draw(s *screen, t *talk, in *os.File, shown []string) ([]string, error) {
-	w, h, err := term.GetSize(int(in.Fd()))
-	if err != nil {
-		return nil, fmt.Errorf("ask for the terminal's size: %w", err)
-	}
-	if w <= 0 || h <= 0 { // a terminal that does not know
-		w, h = 80, 24
-	}
-	s.width, s.height = max(w, 20), max(h, 6)
-	rows, row, column := s.view()
-	begin := ""
-	if shown == nil {
-		begin = "\x1b[2J"
-	}
-	_, err = fmt.Fprint(a.out, begin+paint(shown, rows, row, column))
-	return rows, err
+	return t.markShown(slices.DeleteFunc(t.unread(), func(x client.Message) bool { return x.Contact != t.id || !seen[x.ID] }))
 }

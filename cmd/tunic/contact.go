@@ -26,6 +26,38 @@ func (a *app) atHome(m *messenger, f func(c *client.Client) error) error {
 	return errors.Join(f(c), c.Close())
 }
 
+// contactVerb is a command about one contact, its first argument.
+type contactVerb struct {
+	use, short, long string
+	args             cobra.PositionalArgs
+	check            func(more []string) error // before anything is opened; nil: there is nothing to check
+	run              func(c *client.Client, x client.Contact, more []string) error
+}
+
+// aboutContact makes the command. What it does it does at home.
+func (a *app) aboutContact(v contactVerb) *cobra.Command {
+	var m messenger
+	c := &cobra.Command{
+		Use: v.use, Short: v.short, Long: v.long, Args: v.args, ValidArgsFunction: a.completeContacts(&m, 0),
+		RunE: func(_ *cobra.Command, args []string) error {
+			if v.check != nil {
+				if err := v.check(args[1:]); err != nil {
+					return err
+				}
+			}
+			return a.atHome(&m, func(c *client.Client) error {
+				x, err := existing(c, args[0])
+				if err != nil {
+					return err
+				}
+				return v.run(c, x, args[1:])
+			})
+		},
+	}
+	m.flags(c)
+	return c
+}
+
 func (a *app) contactAdd() *cobra.Command {
 	var m messenger
 	c := &cobra.Command{
@@ -79,7 +111,7 @@ func nameContact(c *client.Client, id mail.AccountID, name string) error {
 	}
 	err := c.AddContact(id, name)
 	if errors.Is(err, client.ErrConfig) {
-		return usage("%v", err)
+		return usage("%s", afterConfig(err))
 	}
 	return err
 }
@@ -139,41 +171,37 @@ func stateWords(s client.ContactState) string {
 }
 
 func (a *app) contactAccept() *cobra.Command {
-	var m messenger
-	c := &cobra.Command{
-		Use: "accept ID|NAME [NAME]", Short: "Accept a contact request, and name who asked", Args: cobra.RangeArgs(1, 2),
-		RunE: func(_ *cobra.Command, args []string) error {
-			return a.atHome(&m, func(c *client.Client) error {
-				x, err := existing(c, args[0])
-				if err != nil {
+	return a.aboutContact(contactVerb{
+		use: "accept ID|NAME [NAME]", short: "Accept a contact request, and name who asked", args: cobra.RangeArgs(1, 2),
+		run: func(c *client.Client, x client.Contact, name []string) error {
+			if len(name) == 1 {
+				if err := nameContact(c, x.ID, name[0]); err != nil {
 					return err
 				}
-				if len(args) == 2 {
-					if err := nameContact(c, x.ID, args[1]); err != nil {
-						return err
-					}
+			}
+			if err := c.Accept(x.ID); err != nil {
+				return err
+			}
+			v := viewContact(contactOf(c, x.ID))
+			return a.show(v, func(w io.Writer) {
+				if x.State != client.Incoming {
+					fmt.Fprintf(w, "%s was no open request: %s\n", v.who, stateWords(x.State))
+					return
 				}
-				if err := c.Accept(x.ID); err != nil {
-					return err
-				}
-				was := x.State
-				if x, err = existing(c, client.FormatID(x.ID)); err != nil {
-					return err
-				}
-				v := viewContact(x)
-				return a.show(v, func(w io.Writer) {
-					if was != client.Incoming {
-						fmt.Fprintf(w, "%s was no open request: %s\n", v.who, stateWords(was))
-						return
-					}
-					fmt.Fprintf(w, "accepted %s; `tunic inbox` fetches what they wrote\n", a.bold(v.who.String()))
-				})
+				fmt.Fprintf(w, "accepted %s; `tunic inbox` fetches what they wrote\n", a.bold(v.who.String()))
 			})
 		},
+	})
+}
+
+// contactOf is a contact as of now; one that is gone has its id alone.
+func contactOf(c *client.Client, id mail.AccountID) client.Contact {
+	for _, x := range c.Contacts() {
+		if x.ID == id {
+			return x
+		}
 	}
-	c.ValidArgsFunction = a.completeContacts(&m, 0)
-	m.flags(c)
-	return c
+	return client.Contact{ID: id}
 }
 
 // existing finds a contact that has to be there.
@@ -186,36 +214,26 @@ func existing(c *client.Client, s string) (client.Contact, error) {
 }
 
 func (a *app) contactRemove() *cobra.Command {
-	var m messenger
-	c := &cobra.Command{
-		Use: "remove ID|NAME", Short: "Forget a contact, its keys, and what was not delivered to it", Args: cobra.ExactArgs(1),
-		RunE: func(_ *cobra.Command, args []string) error {
-			return a.atHome(&m, func(c *client.Client) error {
-				x, err := existing(c, args[0])
-				if err != nil {
-					return err
+	return a.aboutContact(contactVerb{
+		use: "remove ID|NAME", short: "Forget a contact, its keys, and what was not delivered to it", args: cobra.ExactArgs(1),
+		run: func(c *client.Client, x client.Contact, _ []string) error {
+			dropped := 0
+			for _, s := range c.Outbox() {
+				if s.Contact == x.ID && !s.State.Final() {
+					dropped++
 				}
-				dropped := 0
-				for _, s := range c.Outbox() {
-					if s.Contact == x.ID && !s.State.Final() {
-						dropped++
-					}
+			}
+			if err := c.Remove(x.ID); err != nil {
+				return err
+			}
+			v := viewContact(x)
+			return a.show(map[string]any{"removed": v.who, "undelivered": dropped}, func(w io.Writer) {
+				fmt.Fprintf(w, "removed %s", v.who)
+				if dropped > 0 {
+					fmt.Fprintf(w, ", with %s not delivered yet", count(dropped, "message"))
 				}
-				if err := c.Remove(x.ID); err != nil {
-					return err
-				}
-				v := viewContact(x)
-				return a.show(map[string]any{"removed": v.who, "undelivered": dropped}, func(w io.Writer) {
-					fmt.Fprintf(w, "removed %s", v.who)
-					if dropped > 0 {
-						fmt.Fprintf(w, ", with %s not delivered yet", count(dropped, "message"))
-					}
-					fmt.Fprintln(w)
-				})
+				fmt.Fprintln(w)
 			})
 		},
-	}
-	c.ValidArgsFunction = a.completeContacts(&m, 0)
-	m.flags(c)
-	return c
+	})
 }

@@ -3,6 +3,7 @@ package main
 import (
 	"bufio"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"io"
 	"strconv"
@@ -34,6 +35,13 @@ func viewContact(x client.Contact) contactView {
 		int64(x.Began), x.Once, int64(x.Anew), int64(x.Timer / time.Second), x.Unread}
 }
 
+// viewSafety is viewContact with the safety number.
+func viewSafety(c *client.Client, x client.Contact) contactView {
+	v := viewContact(x)
+	v.Safety = client.SafetyNumber(c.ID(), x.ID)
+	return v
+}
+
 // anewWords say what it means that a contact began anew.
 func anewWords(x client.Contact) string {
 	s := fmt.Sprintf("%s began anew on %s, as after restoring the account from its words or on another device; the account and its safety number are the same",
@@ -59,12 +67,7 @@ func shortWarning(x client.Contact) string {
 
 // warn tells on stderr that a contact began anew: once for each time that it does.
 func (a *app) warn(c *client.Client, id mail.AccountID) error {
-	for _, x := range c.Contacts() {
-		if x.ID == id {
-			return a.warnOf(c, x)
-		}
-	}
-	return nil
+	return a.warnOf(c, contactOf(c, id))
 }
 
 // warnAll is warn for all contacts.
@@ -92,24 +95,13 @@ func (a *app) warnOf(c *client.Client, x client.Contact) error {
 }
 
 func (a *app) contactShow() *cobra.Command {
-	var m messenger
-	c := &cobra.Command{
-		Use: "show ID|NAME", Short: "One contact: its state, its session, and the safety number to compare", Args: cobra.ExactArgs(1),
-		RunE: func(_ *cobra.Command, args []string) error {
-			return a.atHome(&m, func(c *client.Client) error {
-				x, err := existing(c, args[0])
-				if err != nil {
-					return err
-				}
-				v := viewContact(x)
-				v.Safety = client.SafetyNumber(c.ID(), x.ID)
-				return a.show(v, func(w io.Writer) { contactText(w, x, v, a.bold) })
-			})
+	return a.aboutContact(contactVerb{
+		use: "show ID|NAME", short: "One contact: its state, its session, and the safety number to compare", args: cobra.ExactArgs(1),
+		run: func(c *client.Client, x client.Contact, _ []string) error {
+			v := viewSafety(c, x)
+			return a.show(v, func(w io.Writer) { contactText(w, x, v, a.bold) })
 		},
-	}
-	c.ValidArgsFunction = a.completeContacts(&m, 0)
-	m.flags(c)
-	return c
+	})
 }
 
 // contactText is a contact for people; strong makes words stand out.
@@ -165,49 +157,37 @@ func roundSpan(d time.Duration) string {
 }
 
 func (a *app) contactVerify() *cobra.Command {
-	var m messenger
 	var yes, undo bool
-	c := &cobra.Command{
-		Use: "verify ID|NAME [NUMBER...]", Short: "Note that the safety number was compared", Args: cobra.MinimumNArgs(1),
-		Long: `Shows the safety number and asks whether the contact sees the same one. With the number
+	c := a.aboutContact(contactVerb{
+		use: "verify ID|NAME [NUMBER...]", short: "Note that the safety number was compared", args: cobra.MinimumNArgs(1),
+		long: `Shows the safety number and asks whether the contact sees the same one. With the number
 that the contact sees, compares the two itself. What was compared holds for the
 account, whatever device it is on.`,
-		RunE: func(_ *cobra.Command, args []string) error {
-			if undo && (yes || len(args) > 1) {
+		check: func(number []string) error {
+			if undo && (yes || len(number) > 0) {
 				return usage("--undo takes the contact alone")
 			}
-			return a.atHome(&m, func(c *client.Client) error {
-				x, err := existing(c, args[0])
-				if err != nil {
+			return nil
+		},
+		run: func(c *client.Client, x client.Contact, number []string) error {
+			if !undo {
+				if err := a.compared(viewSafety(c, x), number, yes); err != nil {
 					return err
 				}
-				v := viewContact(x)
-				v.Safety = client.SafetyNumber(c.ID(), x.ID)
-				if !undo {
-					if err := a.compared(v, args[1:], yes); err != nil {
-						return err
-					}
+			}
+			if err := c.SetVerified(x.ID, !undo); err != nil {
+				return err
+			}
+			v := viewSafety(c, contactOf(c, x.ID))
+			return a.show(v, func(w io.Writer) {
+				if undo {
+					fmt.Fprintf(w, "noted: the safety number of %s was not compared\n", v.who)
+					return
 				}
-				if err := c.SetVerified(x.ID, !undo); err != nil {
-					return err
-				}
-				if x, err = existing(c, v.ID); err != nil {
-					return err
-				}
-				v = viewContact(x)
-				v.Safety = client.SafetyNumber(c.ID(), x.ID)
-				return a.show(v, func(w io.Writer) {
-					if undo {
-						fmt.Fprintf(w, "noted: the safety number of %s was not compared\n", v.who)
-						return
-					}
-					fmt.Fprintf(w, "noted: you and %s see the same safety number\n", a.bold(v.who.String()))
-				})
+				fmt.Fprintf(w, "noted: you and %s see the same safety number\n", a.bold(v.who.String()))
 			})
 		},
-	}
-	c.ValidArgsFunction = a.completeContacts(&m, 0)
-	m.flags(c)
+	})
 	c.Flags().BoolVar(&yes, "yes", false, "do not ask: it was compared")
 	c.Flags().BoolVar(&undo, "undo", false, "note that it was not compared after all")
 	return c
@@ -241,35 +221,37 @@ func (a *app) compared(v contactView, number []string, yes bool) error {
 }
 
 func (a *app) contactTimer() *cobra.Command {
-	var m messenger
-	c := &cobra.Command{
-		Use: "timer ID|NAME [TIME|off]", Short: "After how long texts disappear, once they were read", Args: cobra.RangeArgs(1, 2),
-		Long: "Shows or sets after how long texts of a conversation disappear on both sides, once they\nwere read: 30s, 5m, 1h, 7d, or off. The contact learns of it with the next text.",
-		RunE: func(_ *cobra.Command, args []string) error {
-			return a.atHome(&m, func(c *client.Client) error {
-				x, err := existing(c, args[0])
-				if err != nil {
+	var d time.Duration
+	return a.aboutContact(contactVerb{
+		use: "timer ID|NAME [TIME|off]", short: "After how long texts disappear, once they were read", args: cobra.RangeArgs(1, 2),
+		long: "Shows or sets after how long texts of a conversation disappear on both sides, once they\nwere read: 30s, 5m, 1h, 7d, or off. The contact learns of it with the next text.",
+		check: func(after []string) (err error) {
+			if len(after) == 1 {
+				d, err = parseTimer(after[0])
+			}
+			return err
+		},
+		run: func(c *client.Client, x client.Contact, after []string) error {
+			if len(after) == 1 {
+				if err := setTimer(c, x.ID, d); err != nil {
 					return err
 				}
-				if len(args) == 2 {
-					d, err := parseTimer(args[1])
-					if err != nil {
-						return err
-					}
-					if err := c.SetTimer(x.ID, d); err != nil {
-						return usage("%v", err)
-					}
-					x.Timer = d
-				}
-				return a.show(viewContact(x), func(w io.Writer) {
-					fmt.Fprintf(w, "%s: %s\n", viewContact(x).who, timerWords(x.Timer))
-				})
+				x.Timer = d
+			}
+			return a.show(viewContact(x), func(w io.Writer) {
+				fmt.Fprintf(w, "%s: %s\n", viewContact(x).who, timerWords(x.Timer))
 			})
 		},
+	})
+}
+
+// setTimer says after how long texts disappear.
+func setTimer(c *client.Client, id mail.AccountID, d time.Duration) error {
+	err := c.SetTimer(id, d)
+	if errors.Is(err, client.ErrConfig) {
+		return usage("%s is no time for a timer; whole seconds, a year at most", d)
 	}
-	c.ValidArgsFunction = a.completeContacts(&m, 0)
-	m.flags(c)
-	return c
+	return err
 }
 
 // maxTimerDays bounds what is multiplied; the client knows the true bound.

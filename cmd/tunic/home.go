@@ -31,7 +31,8 @@ func home() string {
 
 // networkFlag adds --network to c.
 func networkFlag(c *cobra.Command, path *string) {
-	c.Flags().StringVar(path, "network", os.Getenv("TUNIC_NETWORK"), "network file (default $TUNIC_NETWORK, else network.json in $TUNIC_HOME)")
+	c.Flags().StringVar(path, "network", os.Getenv("TUNIC_NETWORK"), "network `file` (default $TUNIC_NETWORK, else network.json in $TUNIC_HOME)")
+	c.Flags().Lookup("network").DefValue = "" // it is said
 }
 
 // network reads the network file that --network names, or the one at home.
@@ -57,7 +58,7 @@ func network(path string) (genesis.Network, error) {
 
 // passphraseFlag adds --passphrase-file to c.
 func passphraseFlag(c *cobra.Command, path *string) {
-	c.Flags().StringVar(path, "passphrase-file", "", "file whose first line is the passphrase (else $TUNIC_PASSPHRASE, else asked for)")
+	c.Flags().StringVar(path, "passphrase-file", "", "`file` whose first line is the passphrase (else $TUNIC_PASSPHRASE, else asked for)")
 }
 
 // passphrase gets the passphrase for a key file; with confirm, for a new one: it
@@ -74,7 +75,7 @@ func (a *app) readPassphrase(path string, confirm bool) (string, error) {
 	if path != "" {
 		b, err := durable.ReadFile(path, 4096)
 		if err != nil {
-			return "", fmt.Errorf("read passphrase: %w", err)
+			return "", fail(exitFailed, "no_passphrase", "cannot read the passphrase file "+path, "%v; name a file whose first line is the passphrase", reason(err))
 		}
 		line, _, _ := strings.Cut(string(b), "\n")
 		return strings.TrimSuffix(line, "\r"), nil

@@ -52,8 +52,8 @@ func (m *messenger) receiptsFlag(c *cobra.Command) {
 
 // coverFlag is for commands that send, with the address that they do so from.
 func (m *messenger) coverFlag(c *cobra.Command) {
-	c.Flags().StringVar(&m.cover, "cover", "", "cover traffic, on or off; whoever does otherwise than the network is one of few (as its genesis says)")
-	c.Flags().StringVar(&m.bind, "bind", "", "local address to connect from, such as 192.0.2.7 (default: the system's choice)")
+	c.Flags().StringVar(&m.cover, "cover", "", "cover traffic, `on|off`; whoever does otherwise than the network is one of few (as its genesis says)")
+	c.Flags().StringVar(&m.bind, "bind", "", "local `address` to connect from, such as 192.0.2.7 (default: the system's choice)")
 	m.way.flags(c)
 }
 
@@ -167,9 +167,12 @@ func (m *messenger) problem(err error) error {
 	case err == nil, errors.As(err, &p):
 		return err
 	case errors.Is(err, client.ErrPassphrase):
-		return fail(exitFailed, "wrong_passphrase", "wrong passphrase", "it does not open %s, which is left as it is", m.keystore())
+		return fail(exitFailed, "wrong_passphrase", "wrong passphrase", "it does not open %s, which is left as it is; if the passphrase is lost, move that file away and run `tunic account restore%s` with your words: contacts and messages beside it are kept", m.keystore(), m.nameFlag())
 	case errors.Is(err, client.ErrKeystore):
-		return fail(exitFailed, "bad_keystore", "unusable account file", "%s: %s; it is left as it is; move it away and run `tunic account restore` with your words: contacts and messages beside it are kept", m.keystore(), keystoreFault(err))
+		return fail(exitFailed, "bad_keystore", "unusable account file", "%s: %s; it is left as it is; move it away and run `tunic account restore%s` with your words: contacts and messages beside it are kept", m.keystore(), keystoreFault(err), m.nameFlag())
+	case errors.Is(err, client.ErrDamaged):
+		return fail(exitFailed, "damaged_state", "the messages in the folder are damaged",
+			"%s: %v; it is left as it is; move %s/state away to begin anew, and `tunic account restore --backup FILE%s` brings contacts back", m.dir, damage(err), m.dir, m.nameFlag())
 	case errors.Is(err, client.ErrStore):
 		return fail(exitFailed, "foreign_state", "the messages in the folder cannot be read",
 			"those in %s belong to another account or network, or were damaged; pass the network file that they were written with, or another --dir", m.dir)
@@ -183,13 +186,33 @@ func (m *messenger) problem(err error) error {
 	case errors.Is(err, node.ErrProxy):
 		return proxyProblem(err)
 	case errors.Is(err, feed.ErrUnreachable):
-		return fail(exitUnreachable, "unreachable", "the ledger is unreachable", "%v; is it running? the network file says where", err)
+		return fail(exitUnreachable, "unreachable", "the ledger is unreachable", "%s; is it running? the network file says where", ofLedgers(err))
 	case errors.Is(err, feed.ErrStale):
-		return fail(exitUnreachable, "stale", "the ledger's news are too old", "%v", err)
+		return fail(exitUnreachable, "stale", "the ledger's news are too old", "%s", ofLedgers(err))
+	case errors.Is(err, client.ErrConfig):
+		return usage("%s", afterConfig(err))
 	case errors.Is(err, client.ErrMessage), errors.Is(err, client.ErrAccountID), errors.Is(err, client.ErrMnemonic):
 		return usage("%s", strings.TrimPrefix(err.Error(), "client: "))
 	}
 	return err
+}
+
+// damage is what client.ErrDamaged says is wrong.
+func damage(err error) string {
+	_, why, _ := strings.Cut(err.Error(), client.ErrDamaged.Error()+": ")
+	return why
+}
+
+// ofLedgers is why none of them gave an answer.
+func ofLedgers(err error) string {
+	s := strings.TrimPrefix(err.Error(), feed.ErrUnreachable.Error()+": ")
+	return strings.TrimPrefix(s, "feed: ")
+}
+
+// afterConfig is what client.ErrConfig says is wrong.
+func afterConfig(err error) string {
+	_, why, _ := strings.Cut(err.Error(), client.ErrConfig.Error()+": ")
+	return why
 }
 
 // keystoreFault says what is wrong with a keystore.
@@ -198,7 +221,9 @@ func keystoreFault(err error) string {
 	switch {
 	case !ok:
 		return "it is no account file"
-	case strings.Contains(why, "unexpected EOF"), why == "EOF":
+	case why == "EOF":
+		return "it is empty"
+	case strings.Contains(why, "unexpected EOF"):
 		return "it is cut short"
 	}
 	return "it is no account file (" + why + ")"
@@ -274,13 +299,7 @@ func (w who) String() string {
 
 // whoIs names an account.
 func whoIs(c *client.Client, id mail.AccountID) who {
-	w := who{ID: client.FormatID(id)}
-	for _, x := range c.Contacts() {
-		if x.ID == id {
-			w.Name = x.Name
-		}
-	}
-	return w
+	return who{client.FormatID(id), contactOf(c, id).Name}
 }
 
 // findContact finds a contact by its name or id.

@@ -22,7 +22,7 @@ type way struct {
 }
 
 func (w *way) flags(c *cobra.Command) {
-	c.Flags().StringVar(&w.proxy, "proxy", "", "SOCKS5 proxy that everything goes through, such as Tor's socks5://127.0.0.1:9050; none goes through none (default $TUNIC_PROXY)")
+	c.Flags().StringVar(&w.proxy, "proxy", "", "`URL` of a SOCKS5 proxy that everything goes through, such as Tor's socks5://127.0.0.1:9050; none goes through none (default $TUNIC_PROXY)")
 	c.Flags().IntVar(&w.hops, "hops", path.DefaultHops, "relays before a mailbox, 2 to 5")
 }
 

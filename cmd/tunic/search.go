@@ -100,7 +100,7 @@ func (a *app) searchCommand() *cobra.Command {
 		},
 	}
 	m.flags(c)
-	c.Flags().StringVar(&with, "contact", "", "only in the conversation with this contact")
+	c.Flags().StringVar(&with, "contact", "", "only in the conversation with this `contact`")
 	_ = c.RegisterFlagCompletionFunc("contact", a.completeContacts(&m, 1<<30))
 	return c
 }
@@ -143,7 +143,7 @@ that disappear here.`,
 	}
 	c.ValidArgsFunction = a.completeContacts(&m, 0)
 	m.flags(c)
-	c.Flags().StringVar(&out, "out", "-", "file to write; - is standard output")
+	c.Flags().StringVar(&out, "out", "-", "`file` to write; - is standard output")
 	c.Flags().BoolVar(&force, "force", false, "replace the file")
 	return c
 }

@@ -32,7 +32,8 @@ contact's program confirms it. The text - means standard input.
 With --stored signed receipts of most members of the mailbox are enough: the contact
 may be offline. With --no-wait the message is put into the outbox alone; "tunic client
 run" sends it. Whatever is not confirmed is sent again by any later command that
-goes online, until its time is over.`,
+goes online, until its time is over: also where the network cannot be reached now
+(exit code 4), so do not send it twice.`,
 		RunE: func(cmd *cobra.Command, args []string) error {
 			if f.stored && f.noWait {
 				return usage("--stored and --no-wait contradict each other")
@@ -88,9 +89,20 @@ func recipient(c *client.Client, m *messenger, s string) (mail.AccountID, error)
 	return x.ID, err
 }
 
-// queue puts a message into the outbox without the network.
+// queue puts a message into the outbox without the network, and says so.
 func (a *app) queue(ctx context.Context, f *sendFlags, contact, text string) error {
-	return a.atHome(&f.messenger, func(c *client.Client) error {
+	v, err := a.keep(ctx, f, contact, text)
+	if err != nil {
+		return err
+	}
+	return a.show(v, func(w io.Writer) {
+		fmt.Fprintf(w, "in the outbox for %s; `tunic client run%s` sends it\n", a.bold(v.To.String()), f.flag())
+	})
+}
+
+// keep puts a message into the outbox without the network.
+func (a *app) keep(ctx context.Context, f *sendFlags, contact, text string) (v statusView, err error) {
+	err = a.atHome(&f.messenger, func(c *client.Client) error {
 		to, err := recipient(c, &f.messenger, contact)
 		if err != nil {
 			return err
@@ -103,33 +115,53 @@ func (a *app) queue(ctx context.Context, f *sendFlags, contact, text string) err
 			return f.problem(err)
 		}
 		st, _ := c.Status(id)
-		v := viewStatus(c, st)
-		return a.show(v, func(w io.Writer) {
-			fmt.Fprintf(w, "in the outbox for %s; `tunic client run` sends it\n", a.bold(v.To.String()))
-		})
+		v = viewStatus(c, st)
+		return nil
 	})
+	return v, err
 }
 
+// send sends a message and waits. Where there is no network it is kept, as it is
+// where the wait was in vain.
 func (a *app) send(ctx context.Context, f *sendFlags, contact, text string) error {
+	kept, err := a.sendNow(ctx, f, contact, text)
+	if err == nil || kept {
+		return err
+	}
+	p := problemOf(err)
+	switch {
+	case errors.Is(err, context.Canceled), p.exit == exitUnreachable && ctx.Err() != nil:
+		return fail(exitFailed, "interrupted", "interrupted", "the message was not sent, and is not in the outbox")
+	case p.exit != exitUnreachable:
+		return err
+	}
+	if _, err := a.keep(ctx, f, contact, text); err != nil {
+		return fail(p.exit, p.Code, p.Title, "%s; the message is not in the outbox: %v", p.Detail, err)
+	}
+	return fail(p.exit, p.Code, p.Title, "%s; the message waits in the outbox, and `tunic client run%s` sends it", p.Detail, f.flag())
+}
+
+// sendNow sends a message; kept says that it is in the outbox, whatever came of it.
+func (a *app) sendNow(ctx context.Context, f *sendFlags, contact, text string) (kept bool, err error) {
 	start := time.Now()
 	log, err := a.quiet()
 	if err != nil {
-		return err
+		return false, err
 	}
 	s, err := a.open(ctx, &f.messenger, false, log)
 	if err != nil {
-		return err
+		return false, err
 	}
 	defer s.close()
 	to, err := recipient(s.Client, &f.messenger, contact)
 	if err != nil {
-		return err
+		return false, err
 	}
 	if err := a.goOnline(s); err != nil {
-		return err
+		return false, err
 	}
 	if s.usable != nil {
-		return s.usable
+		return false, s.usable
 	}
 	waitCtx, cancel := timeLimit(ctx, f.timeout)
 	defer cancel()
@@ -140,22 +172,27 @@ func (a *app) send(ctx context.Context, f *sendFlags, contact, text string) erro
 	// is the clock is known then. Without it the message is queued all the same.
 	_ = s.Ready(waitCtx)
 	if err := a.warn(s.Client, to); err != nil {
-		return err
+		return false, err
 	}
 	id, err := s.SendWith(context.WithoutCancel(ctx), to, text, client.SendOptions{TTL: f.ttl})
 	if err != nil {
-		return f.problem(err)
+		return false, f.problem(err)
 	}
+	return true, a.sent(ctx, waitCtx, f, s, id, start, stop)
+}
+
+// sent waits for a message until waiting ends, and says what became of it.
+func (a *app) sent(ctx, waiting context.Context, f *sendFlags, s *session, id client.MessageID, start time.Time, quiet func()) error {
 	want := client.Delivered
 	if f.stored {
 		want = client.Stored
 	}
-	st, err := s.await(waitCtx, id, want)
-	stop()
+	st, err := s.await(waiting, id, want)
+	quiet()
 	if err != nil {
 		return f.problem(err)
 	}
-	if err := a.warn(s.Client, to); err != nil { // it may have shown meanwhile
+	if err := a.warn(s.Client, st.Contact); err != nil { // it may have shown meanwhile
 		return err
 	}
 	v := viewStatus(s.Client, st)

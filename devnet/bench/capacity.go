@@ -47,11 +47,8 @@ type CapacityResult struct {
 	Networks []CapacityFigures  `json:"networks"`
 	Relays   []IdleRelayFigures `json:"relays"`
 	Goals    CapacityGoals      `json:"goals"`
-	Failed   []string           `json:"failed"` // goals that were missed
+	Verdict
 }
-
-// Missed are the goals that were missed.
-func (r CapacityResult) Missed() []string { return r.Failed }
 
 // CapacityGoals are the constants above.
 type CapacityGoals struct {
@@ -119,7 +116,7 @@ func Capacity(ctx context.Context, o CapacityOptions) (CapacityResult, error) {
 	if o.Idle == 0 {
 		o.Idle = time.Minute
 	}
-	r := CapacityResult{Cores: runtime.NumCPU(), Failed: []string{},
+	r := CapacityResult{Cores: runtime.NumCPU(), Verdict: passed(),
 		Goals: CapacityGoals{CapacityMemoryGoal, CapacityReadyGoal.Milliseconds(), CapacityCPUGoal, RelayMemoryGoal}}
 	for i, c := range []capacityOrder{
 		{Profile: genesis.Dev, Links: devnet.LinksTLS}, {Profile: genesis.Dev, Links: devnet.LinksMemory},
@@ -139,9 +136,7 @@ func Capacity(ctx context.Context, o CapacityOptions) (CapacityResult, error) {
 			return r, fmt.Errorf("measure a relay's process, %s: %w", p, err)
 		}
 		r.Relays = append(r.Relays, f)
-		if f.RSSAnon > RelayMemoryGoal {
-			r.Failed = append(r.Failed, fmt.Sprintf("an idle relay of a %s network holds %d bytes, goal %d", p, f.RSSAnon, int64(RelayMemoryGoal)))
-		}
+		r.fail(f.RSSAnon > RelayMemoryGoal, "an idle relay of a %s network holds %d bytes, goal %d", p, f.RSSAnon, int64(RelayMemoryGoal))
 	}
 	return r, nil
 }
@@ -158,17 +153,11 @@ func (c capacityOrder) covered() string {
 func (r *CapacityResult) judge(f CapacityFigures) {
 	name := fmt.Sprintf("%d relays, %s, links %s%s", f.Relays, f.Profile, f.Links, f.covered())
 	// Who sends cover is not idle, and has links with everyone.
-	if !f.Cover && f.RSSAnon > CapacityMemoryGoal {
-		r.Failed = append(r.Failed, fmt.Sprintf("%s: %d bytes, goal %d", name, f.RSSAnon, int64(CapacityMemoryGoal)))
-	}
-	if f.ReadyMS > CapacityReadyGoal.Milliseconds() {
-		r.Failed = append(r.Failed, fmt.Sprintf("%s: ready in %d ms, goal %d", name, f.ReadyMS, CapacityReadyGoal.Milliseconds()))
-	}
+	r.fail(!f.Cover && f.RSSAnon > CapacityMemoryGoal, "%s: %d bytes, goal %d", name, f.RSSAnon, int64(CapacityMemoryGoal))
+	r.fail(f.ReadyMS > CapacityReadyGoal.Milliseconds(), "%s: ready in %d ms, goal %d", name, f.ReadyMS, CapacityReadyGoal.Milliseconds())
 	// The epochs of dev networks are of 10 s: each has all the probes, votes and
 	// new links of an hour elsewhere.
-	if f.Profile != genesis.Dev && !f.Cover && f.CPU > CapacityCPUGoal {
-		r.Failed = append(r.Failed, fmt.Sprintf("%s: %.1f %% of a core, goal %.0f", name, f.CPU, CapacityCPUGoal))
-	}
+	r.fail(f.Profile != genesis.Dev && !f.Cover && f.CPU > CapacityCPUGoal, "%s: %.1f %% of a core, goal %.0f", name, f.CPU, CapacityCPUGoal)
 }
 
 func measureDevnet(ctx context.Context, o CapacityOptions, c capacityOrder) (f CapacityFigures, err error) {

@@ -57,19 +57,15 @@ type FloodResult struct {
 	RecoveryMS int64   `json:"recovery_ms"` // from the flood's end to the end of the last 50 ms whose median was over the unloaded 99th percentile
 
 	Counters relay.Counters `json:"counters"` // of the relay, at the end
-	Failed   []string       `json:"failed"`   // goals that were missed
+	Verdict
 }
-
-// Missed are the goals that were missed.
-func (r FloodResult) Missed() []string { return r.Failed }
 
 // FloodPhase is the quiet links' packets of one phase.
 type FloodPhase struct {
-	Packets int   `json:"packets"`
-	Lost    int   `json:"lost"`
-	P50US   int64 `json:"p50_us"`
-	P99US   int64 `json:"p99_us"`
-	MaxUS   int64 `json:"max_us"`
+	Packets int `json:"packets"`
+	Lost    int `json:"lost"`
+	Spans
+	MaxUS int64 `json:"max_us"`
 }
 
 func (o *FloodOptions) complete() error {
@@ -189,15 +185,15 @@ type quietPacket struct {
 
 func phaseOf(packets []quietPacket) (p FloodPhase) {
 	p.Packets = len(packets)
-	var times []int64
+	var times []time.Duration
 	for i := range packets {
 		if t := atomic.LoadInt64(&packets[i].took); t > 0 {
-			times = append(times, t/1000)
+			times = append(times, time.Duration(t))
 		}
 	}
 	p.Lost = len(packets) - len(times)
 	if slices.Sort(times); len(times) > 0 {
-		p.P50US, p.P99US, p.MaxUS = times[len(times)/2], times[len(times)*99/100], times[len(times)-1]
+		p.Spans, p.MaxUS = spansOf(times), within(times, 1000).Microseconds()
 	}
 	return p
 }
@@ -220,17 +216,12 @@ func (r *FloodResult) judge(before, during, after []quietPacket, ended time.Time
 		}
 		after = after[n:]
 	}
-	r.Failed = []string{}
-	fail := func(bad bool, format string, args ...any) {
-		if bad {
-			r.Failed = append(r.Failed, fmt.Sprintf(format, args...))
-		}
-	}
-	fail(r.Ratio >= FloodGoal, "the 99th percentile under the flood is %.1f times that without, goal %.0f", r.Ratio, FloodGoal)
-	fail(r.RecoveryMS > FloodRecovery, "%d ms until the relay was what it had been, goal %d", r.RecoveryMS, FloodRecovery)
-	fail(r.Unloaded.Lost+r.Flooded.Lost+r.After.Lost > 0, "%d packets of quiet links were lost, %d of them during the flood",
+	r.Verdict = passed()
+	r.fail(r.Ratio >= FloodGoal, "the 99th percentile under the flood is %.1f times that without, goal %.0f", r.Ratio, FloodGoal)
+	r.fail(r.RecoveryMS > FloodRecovery, "%d ms until the relay was what it had been, goal %d", r.RecoveryMS, FloodRecovery)
+	r.fail(r.Unloaded.Lost+r.Flooded.Lost+r.After.Lost > 0, "%d packets of quiet links were lost, %d of them during the flood",
 		r.Unloaded.Lost+r.Flooded.Lost+r.After.Lost, r.Flooded.Lost)
-	fail(!r.Counters.Balanced(), "the relay's counters do not balance")
+	r.fail(!r.Counters.Balanced(), "the relay's counters do not balance")
 }
 
 // floodWorld is the processes and the quiet links, of which the last end takes

@@ -61,17 +61,13 @@ type LoadResult struct {
 	IntervalRatio float64 `json:"interval_ratio"` // of the mean intervals, that which is farthest from 1
 	Lost          int     `json:"lost"`           // readers that were cut off
 
-	Failed []string `json:"failed"` // goals that were missed
+	Verdict
 }
-
-// Missed are the goals that were missed.
-func (r LoadResult) Missed() []string { return r.Failed }
 
 // LoadPhase is one half of the measurement.
 type LoadPhase struct {
 	Submits     int     `json:"submits"`
-	P50US       int64   `json:"p50_us"` // of submitting a transaction, from when it was due
-	P99US       int64   `json:"p99_us"`
+	Spans               // of submitting a transaction, from when it was due
 	MaxUS       int64   `json:"max_us"`
 	Blocks      int     `json:"blocks"`
 	IntervalMS  float64 `json:"interval_ms"` // mean
@@ -217,19 +213,14 @@ func (r *LoadResult) judge() {
 			r.IntervalRatio = x
 		}
 	}
-	r.Failed = []string{}
-	fail := func(bad bool, format string, args ...any) {
-		if bad {
-			r.Failed = append(r.Failed, fmt.Sprintf(format, args...))
-		}
-	}
-	fail(r.PerReader > LoadReaderGoal, "%d bytes a reader, goal %d", r.PerReader, LoadReaderGoal)
-	fail(r.IntervalRatio > 1+LoadIntervalGoal || r.IntervalRatio < 1-LoadIntervalGoal, "the block interval is %.2f of that without load", r.IntervalRatio)
-	fail(r.SubmitRatio > LoadSubmitGoal, "the 99th percentile of submitting is %.1f times that without load, goal %.0f", r.SubmitRatio, LoadSubmitGoal)
+	r.Verdict = passed()
+	r.fail(r.PerReader > LoadReaderGoal, "%d bytes a reader, goal %d", r.PerReader, LoadReaderGoal)
+	r.fail(r.IntervalRatio > 1+LoadIntervalGoal || r.IntervalRatio < 1-LoadIntervalGoal, "the block interval is %.2f of that without load", r.IntervalRatio)
+	r.fail(r.SubmitRatio > LoadSubmitGoal, "the 99th percentile of submitting is %.1f times that without load, goal %.0f", r.SubmitRatio, LoadSubmitGoal)
 	lag := int64(0)
 	for _, p := range r.Rounds[len(r.Rounds)/2:] {
 		lag = max(lag, p.LagMS)
 	}
-	fail(lag > LoadLagGoal, "a reader waited %d ms for a block, goal %d", lag, LoadLagGoal)
-	fail(r.Lost > 0, "%d readers were cut off", r.Lost)
+	r.fail(lag > LoadLagGoal, "a reader waited %d ms for a block, goal %d", lag, LoadLagGoal)
+	r.fail(r.Lost > 0, "%d readers were cut off", r.Lost)
 }

@@ -99,8 +99,7 @@ func (s *submitter) phase(ctx context.Context, n int) (p LoadPhase, err error) {
 	stop()
 	p.count(<-blocks)
 	slices.Sort(took)
-	us := func(permille int) int64 { return took[(len(took)-1)*permille/1000].Microseconds() }
-	p.Submits, p.P50US, p.P99US, p.MaxUS = len(took), us(500), us(990), us(1000)
+	p.Submits, p.Spans, p.MaxUS = len(took), spansOf(took), within(took, 1000).Microseconds()
 	if p.Blocks < 3 {
 		errs = append(errs, fmt.Errorf("only %d blocks in %v: submit more transactions", p.Blocks, time.Since(begin)))
 	}

@@ -42,11 +42,8 @@ type MessageResult struct {
 	Cores    int              `json:"cores"`
 	Networks []MessageFigures `json:"networks"`
 	Goals    MessageGoals     `json:"goals"`
-	Failed   []string         `json:"failed"` // goals that were missed
+	Verdict
 }
-
-// Missed are the goals that were missed.
-func (r MessageResult) Missed() []string { return r.Failed }
 
 // MessageGoals are the constants above.
 type MessageGoals struct {
@@ -106,7 +103,7 @@ func Message(ctx context.Context, o MessageOptions) (MessageResult, error) {
 	if o.Watch == 0 {
 		o.Watch = 30 * time.Second
 	}
-	r := MessageResult{Cores: runtime.NumCPU(), Failed: []string{}, Goals: MessageGoals{ClientMemoryGoal, ClientIdleCPUGoal, ClientActiveCPUGoal}}
+	r := MessageResult{Cores: runtime.NumCPU(), Verdict: passed(), Goals: MessageGoals{ClientMemoryGoal, ClientIdleCPUGoal, ClientActiveCPUGoal}}
 	if o.Relays < 4 || o.Relays > devnet.MaxRelays || o.Messages < 10 || o.Messages > 100_000 {
 		return r, fmt.Errorf("measure messages: %d relays and %d messages are out of range", o.Relays, o.Messages)
 	}
@@ -127,14 +124,9 @@ func Message(ctx context.Context, o MessageOptions) (MessageResult, error) {
 }
 
 func (r *MessageResult) judge(f MessageFigures) {
-	fail := func(bad bool, format string, args ...any) {
-		if bad {
-			r.Failed = append(r.Failed, fmt.Sprintf("%s: ", f.Profile)+fmt.Sprintf(format, args...))
-		}
-	}
-	fail(f.RSSAnon > ClientMemoryGoal, "a client holds %d bytes, goal %d", f.RSSAnon, int64(ClientMemoryGoal))
-	fail(f.IdleCPU > ClientIdleCPUGoal, "an idle client takes %.2f %% of a core, goal %.0f", f.IdleCPU, ClientIdleCPUGoal)
-	fail(f.ActiveCPU > ClientActiveCPUGoal, "a client that talks takes %.2f %% of a core, goal %.0f", f.ActiveCPU, ClientActiveCPUGoal)
+	r.fail(f.RSSAnon > ClientMemoryGoal, "%s: a client holds %d bytes, goal %d", f.Profile, f.RSSAnon, int64(ClientMemoryGoal))
+	r.fail(f.IdleCPU > ClientIdleCPUGoal, "%s: an idle client takes %.2f %% of a core, goal %.0f", f.Profile, f.IdleCPU, ClientIdleCPUGoal)
+	r.fail(f.ActiveCPU > ClientActiveCPUGoal, "%s: a client that talks takes %.2f %% of a core, goal %.0f", f.Profile, f.ActiveCPU, ClientActiveCPUGoal)
 }
 
 // messenger is a client's process.
@@ -218,8 +210,8 @@ func measureMessages(ctx context.Context, o MessageOptions, profile genesis.Prof
 		return f, err
 	}
 	slices.Sort(a.Took)
-	at := func(percent int) float64 { return float64(a.Took[len(a.Took)*percent/100].Microseconds()) / 1000 }
-	f.P50MS, f.P99MS = at(50), at(99)
+	took := spansOf(a.Took)
+	f.P50MS, f.P99MS = float64(took.P50US)/1000, float64(took.P99US)/1000
 
 	// Bundles that are brought one at a time are there before anybody is watched.
 	if err := pause(ctx, o.Watch); err != nil {

@@ -48,20 +48,14 @@ type NetworkResult struct {
 	Stored   []NetworkTime `json:"stored"`
 	Mixing   *Mixing       `json:"mixing,omitempty"`
 	Sender   NetworkSender `json:"sender"` // not in the figures above
-	Failed   []string      `json:"failed"` // goals that were missed
+	Verdict
 }
-
-// Missed are the goals that were missed.
-func (r NetworkResult) Missed() []string { return r.Failed }
 
 // NetworkRate is what comes through in a second beside what could.
 type NetworkRate struct {
-	Formula string         `json:"formula"` // of the ceiling's nanoseconds
-	PerS    int64          `json:"per_s"`   // of the median round by ratio
-	Ceiling int64          `json:"ceiling_per_s"`
-	Ratio   float64        `json:"ratio"`
-	Parts   Parts          `json:"parts"` // of that round
-	Rounds  []NetworkRound `json:"rounds"`
+	Formula      string         `json:"formula"` // of the ceiling's nanoseconds
+	NetworkRound                // the median one by ratio
+	Rounds       []NetworkRound `json:"rounds"`
 }
 
 // NetworkRound is one round: the parts and then the messages, one after the other.
@@ -76,8 +70,7 @@ type NetworkRound struct {
 type NetworkTime struct {
 	UnderWay int   `json:"under_way"`
 	PerS     int64 `json:"per_s"`
-	P50US    int64 `json:"p50_us"`
-	P99US    int64 `json:"p99_us"`
+	Spans
 }
 
 // NetworkSender is what one message cost its sender on one core.
@@ -114,7 +107,7 @@ func measureHops(ctx context.Context, opts NetworkOptions) (r NetworkResult, err
 	if err := opts.complete(); err != nil {
 		return r, err
 	}
-	r = NetworkResult{Cores: runtime.NumCPU(), Geometry: onion.Small.String(), Failed: []string{}}
+	r = NetworkResult{Cores: runtime.NumCPU(), Geometry: onion.Small.String(), Verdict: passed()}
 	n, err := newRelayNet(ctx, relayNetOptions{profile: genesis.Dev, relays: netHops + netSwarm, apart: netHops, ends: 2, dir: opts.Dir})
 	if err != nil {
 		return r, err
@@ -131,9 +124,7 @@ func measureHops(ctx context.Context, opts NetworkOptions) (r NetworkResult, err
 	if err := n.close(); err != nil {
 		return r, err
 	}
-	if !n.balanced() {
-		r.Failed = append(r.Failed, "a relay's counters do not balance")
-	}
+	r.fail(!n.balanced(), "a relay's counters do not balance")
 	if opts.Mixed > 0 {
 		if r.Mixing, err = measureMixing(ctx, opts); err != nil {
 			return r, err
@@ -172,7 +163,7 @@ func (m *netMeter) measure(ctx context.Context) error {
 				return err
 			}
 			*k.cost = int64(cost)
-			*k.times = append(*k.times, NetworkTime{UnderWay: underWay, PerS: int64(f.perSecond()), P50US: f.at(500).Microseconds(), P99US: f.at(990).Microseconds()})
+			*k.times = append(*k.times, NetworkTime{underWay, int64(f.perSecond()), spansOf(f.times)})
 		}
 	}
 	r.Hops.Formula, r.Stores.Formula = hopsFormula, storesFormula
@@ -256,20 +247,14 @@ func (r *NetworkRate) add(f flowResult, p Parts, ns int64) {
 
 // pick chooses the median round.
 func (r *NetworkRate) pick() {
-	x := slices.SortedFunc(slices.Values(r.Rounds), func(a, b NetworkRound) int { return cmp.Compare(a.Ratio, b.Ratio) })[len(r.Rounds)/2]
-	r.PerS, r.Ceiling, r.Ratio, r.Parts = x.PerS, x.Ceiling, x.Ratio, x.Parts
+	r.NetworkRound = slices.SortedFunc(slices.Values(r.Rounds), func(a, b NetworkRound) int { return cmp.Compare(a.Ratio, b.Ratio) })[len(r.Rounds)/2]
 }
 
 func (r *NetworkResult) judge() {
-	fail := func(bad bool, format string, args ...any) {
-		if bad {
-			r.Failed = append(r.Failed, fmt.Sprintf(format, args...))
-		}
-	}
-	fail(r.Hops.Ratio < NetworkHopsGoal, "through three hops comes %.2f of the ceiling, goal %.1f", r.Hops.Ratio, NetworkHopsGoal)
-	fail(r.Stores.Ratio < NetworkStoresGoal, "confirmed stores are %.2f of the ceiling, goal %.1f", r.Stores.Ratio, NetworkStoresGoal)
-	fail(r.Back[0].P50US >= NetworkP50Goal, "there and back takes %d us, goal %d", r.Back[0].P50US, NetworkP50Goal)
+	r.fail(r.Hops.Ratio < NetworkHopsGoal, "through three hops comes %.2f of the ceiling, goal %.1f", r.Hops.Ratio, NetworkHopsGoal)
+	r.fail(r.Stores.Ratio < NetworkStoresGoal, "confirmed stores are %.2f of the ceiling, goal %.1f", r.Stores.Ratio, NetworkStoresGoal)
+	r.fail(r.Back[0].P50US >= NetworkP50Goal, "there and back takes %d us, goal %d", r.Back[0].P50US, NetworkP50Goal)
 	if m := r.Mixing; m != nil {
-		fail(m.Hop.P < NetworkFit || m.Path.P < NetworkFit, "delays under mixing do not fit: p %.2g for a hop, %.2g for a path", m.Hop.P, m.Path.P)
+		r.fail(m.Hop.P < NetworkFit || m.Path.P < NetworkFit, "delays under mixing do not fit: p %.2g for a hop, %.2g for a path", m.Hop.P, m.Path.P)
 	}
 }

@@ -63,11 +63,6 @@ type flowResult struct {
 
 func (r flowResult) perSecond() float64 { return float64(len(r.times)) / r.took.Seconds() }
 
-// at is the time that so many of a thousand stay within.
-func (r flowResult) at(permille int) time.Duration {
-	return r.times[min(len(r.times)-1, len(r.times)*permille/1000)]
-}
-
 // run sends all and waits until they are done.
 func (f *flow) run(ctx context.Context) (r flowResult, err error) {
 	begin := time.Now()

@@ -41,11 +41,8 @@ type ReplayResult struct {
 	Cores   int           `json:"cores"`
 	Tags    ReplaySet     `json:"tags"`
 	Packets ReplayPackets `json:"packets"`
-	Failed  []string      `json:"failed"`
+	Verdict
 }
-
-// Missed are the goals that were missed.
-func (r ReplayResult) Missed() []string { return r.Failed }
 
 // ReplaySet is a set that is filled to its limit.
 type ReplaySet struct {
@@ -98,28 +95,23 @@ func measureReplay(ctx context.Context, o ReplayOptions) (r ReplayResult, err er
 	if o.Tags < 1000 || o.Tags > 100_000_000 || o.Packets < 1000 || o.Packets > 100_000_000 {
 		return r, fmt.Errorf("%d tags and %d packets are out of range", o.Tags, o.Packets)
 	}
-	r = ReplayResult{Cores: runtime.NumCPU(), Failed: []string{}}
+	r = ReplayResult{Cores: runtime.NumCPU(), Verdict: passed()}
 	if r.Tags, err = measureReplaySet(ctx, o); err != nil {
 		return r, err
 	}
 	if r.Packets, err = measureReplayPackets(ctx, o); err != nil {
 		return r, err
 	}
-	fail := func(bad bool, format string, args ...any) {
-		if bad {
-			r.Failed = append(r.Failed, fmt.Sprintf(format, args...))
-		}
-	}
 	t, p := &r.Tags, &r.Packets
-	fail(t.FalsePositives > 0, "%d new tags were taken for seen", t.FalsePositives)
-	fail(t.FalseNegatives > 0, "%d tags that were seen were taken for new", t.FalseNegatives)
-	fail(t.LostOnLoad > 0, "%d tags were lost when the set was opened again", t.LostOnLoad)
-	fail(t.Refused != int64(t.Beyond), "a full set refused %d of %d", t.Refused, t.Beyond)
-	fail(t.Tags >= replayJudged && t.BytesPerTag > ReplayGoal, "%.1f bytes a tag, goal %d", t.BytesPerTag, ReplayGoal)
-	fail(p.Forwarded != uint64(p.Packets), "%d of %d packets were forwarded", p.Forwarded, p.Packets)
-	fail(p.Replays != uint64(p.Packets), "%d of %d packets sent again were dropped", p.Replays, p.Packets)
-	fail(p.Full != uint64(p.Beyond), "%d of %d packets were dropped by a full set", p.Full, p.Beyond)
-	fail(!p.Counters.Balanced(), "the relay's counters do not balance")
+	r.fail(t.FalsePositives > 0, "%d new tags were taken for seen", t.FalsePositives)
+	r.fail(t.FalseNegatives > 0, "%d tags that were seen were taken for new", t.FalseNegatives)
+	r.fail(t.LostOnLoad > 0, "%d tags were lost when the set was opened again", t.LostOnLoad)
+	r.fail(t.Refused != int64(t.Beyond), "a full set refused %d of %d", t.Refused, t.Beyond)
+	r.fail(t.Tags >= replayJudged && t.BytesPerTag > ReplayGoal, "%.1f bytes a tag, goal %d", t.BytesPerTag, ReplayGoal)
+	r.fail(p.Forwarded != uint64(p.Packets), "%d of %d packets were forwarded", p.Forwarded, p.Packets)
+	r.fail(p.Replays != uint64(p.Packets), "%d of %d packets sent again were dropped", p.Replays, p.Packets)
+	r.fail(p.Full != uint64(p.Beyond), "%d of %d packets were dropped by a full set", p.Full, p.Beyond)
+	r.fail(!p.Counters.Balanced(), "the relay's counters do not balance")
 	return r, nil
 }
 

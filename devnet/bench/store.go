@@ -47,8 +47,7 @@ type StoreFigures struct {
 	Geometry   string  `json:"geometry"`
 	ItemBytes  int     `json:"item_bytes"`
 	StoresPerS int64   `json:"stores_per_s"` // median of the rounds
-	P50US      int64   `json:"p50_us"`       // of one store, all rounds
-	P99US      int64   `json:"p99_us"`
+	Spans              // of one store, all rounds
 	LimitPerS  int64   `json:"limit_per_s"` // goleveldb alone: batches of StoreBatch items, each synced
 	Ratio      float64 `json:"ratio"`       // median of the rounds' stores_per_s / limit_per_s
 	Least      float64 `json:"ratio_least"`
@@ -117,7 +116,8 @@ func measureStore(ctx context.Context, o StoreOptions, g onion.Geometry) (StoreF
 	defer bare.Close()
 
 	f := StoreFigures{Geometry: g.String(), ItemBytes: ours.format.Item()}
-	var rates, limits, each []int64
+	var rates, limits []int64
+	var each []time.Duration
 	var ratios []float64
 	var used [2]time.Duration                    // processor time, ours and the bare database's
 	for round := -1; round < o.Rounds; round++ { // the first round warms up
@@ -126,7 +126,7 @@ func measureStore(ctx context.Context, o StoreOptions, g onion.Geometry) (StoreF
 		}
 		cmds := ours.commands(o.Items)
 		var took, limit time.Duration
-		var times []int64
+		var times []time.Duration
 		var cpu [2]time.Duration
 		turns := []func() error{
 			func() (err error) {
@@ -162,7 +162,8 @@ func measureStore(ctx context.Context, o StoreOptions, g onion.Geometry) (StoreF
 		ratios = append(ratios, float64(limit)/float64(max(1, took)))
 	}
 	f.StoresPerS, f.LimitPerS = median(rates), median(limits)
-	f.P50US, f.P99US = quantile(each, 0.5)/1000, quantile(each, 0.99)/1000
+	slices.Sort(each)
+	f.Spans = spansOf(each)
 	f.Least, f.Ratio, f.Most = spread(ratios)
 	per := func(d time.Duration) float64 { return float64(d) / 1e3 / float64(o.Items*o.Rounds) }
 	f.CPUUS, f.LimitCPUUS = per(used[0]), per(used[1])
@@ -241,8 +242,8 @@ func (m *member) commands(n int) []mail.Command {
 
 // storeAll hands the commands to the member, writers of them at a time, and
 // returns how long all and each took.
-func (m *member) storeAll(cmds []mail.Command, writers int) (time.Duration, []int64, error) {
-	took := make([]int64, len(cmds))
+func (m *member) storeAll(cmds []mail.Command, writers int) (time.Duration, []time.Duration, error) {
+	took := make([]time.Duration, len(cmds))
 	var next atomic.Int64
 	var refused atomic.Uint32
 	var wg sync.WaitGroup
@@ -254,7 +255,7 @@ func (m *member) storeAll(cmds []mail.Command, writers int) (time.Duration, []in
 				if r := m.mail.Handle(m.now, 1, cmds[i]); r[0].Code != mail.CodeStored {
 					refused.Store(uint32(r[0].Code))
 				}
-				took[i] = int64(time.Since(begin))
+				took[i] = time.Since(begin)
 			}
 		})
 	}
@@ -297,12 +298,6 @@ func writeBare(db *leveldb.DB, cmds []mail.Command) (time.Duration, error) {
 
 func perSecond(n int, took time.Duration) int64 {
 	return int64(float64(n) / max(took.Seconds(), 1e-9))
-}
-
-// quantile is the value below which the share q of v lies.
-func quantile(v []int64, q float64) int64 {
-	v = slices.Sorted(slices.Values(v))
-	return v[min(len(v)-1, int(q*float64(len(v))))]
 }
 
 // spread is the least, the median and the most of v.

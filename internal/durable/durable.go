@@ -11,6 +11,9 @@
 // them. A crash in the middle leaves the old content or the new, never a mix.
 // Nothing here protects against bit rot: content that matters carries its own
 // hash or seal.
+//
+// Whoever opens a LevelDB with strict checks calls [TrimJournals] first: it takes
+// away what a crash or a full disk left of a write that never returned well.
 package durable
 
 import (

@@ -1,6 +1,7 @@
 package testenv
 
 import (
+	"fmt"
 	"os"
 	"os/exec"
 	"strconv"
@@ -42,6 +43,14 @@ func (c *Crash) Kill(point string) {
 			_ = p.Kill()
 		}
 		select {}
+	}
+}
+
+// Must ends the process with an error, which Killed reports; nil it passes over.
+func (c *Crash) Must(err error) {
+	if err != nil {
+		fmt.Fprintln(os.Stderr, err)
+		os.Exit(1)
 	}
 }
 

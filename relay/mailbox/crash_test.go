@@ -3,7 +3,6 @@ package mailbox_test
 import (
 	"encoding/hex"
 	"fmt"
-	"os"
 	"testing"
 
 	"tunic/chain"
@@ -17,14 +16,8 @@ import (
 // crash stores items, prints each receipt once it has it, and ends the process
 // with SIGKILL at the named point.
 func crash(end *testenv.Crash) {
-	die := func(err error) {
-		if err != nil {
-			fmt.Fprintln(os.Stderr, err)
-			os.Exit(1)
-		}
-	}
 	l, err := mailbox.OpenLevel(end.Dir, 0)
-	die(err)
+	end.Must(err)
 	m, err := mailbox.New(mailbox.Config{
 		Self: self, Genesis: network, Start: begin, Params: params(), Format: small, Store: l,
 		Sign: func(r statement.Receipt) []byte {
@@ -32,11 +25,11 @@ func crash(end *testenv.Crash) {
 		},
 		Kill: end.Kill,
 	})
-	die(err)
+	end.Must(err)
 	for i := byte(0); ; i++ {
 		r := m.Handle(now, epoch, store(i, 2*(i/8), now+chain.Time(genesis.Hour)))
 		if r[0].Code != mail.CodeStored {
-			die(fmt.Errorf("item %d: %s", i, r[0].Code))
+			end.Must(fmt.Errorf("item %d: %s", i, r[0].Code))
 		}
 		fmt.Printf("%d %x\n", i, r[0].Body)
 	}

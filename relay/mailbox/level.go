@@ -13,6 +13,8 @@ import (
 	"github.com/syndtr/goleveldb/leveldb/filter"
 	"github.com/syndtr/goleveldb/leveldb/opt"
 	"github.com/syndtr/goleveldb/leveldb/util"
+
+	"tunic/internal/durable"
 )
 
 // ErrDamaged means that a database is damaged on disk and was not opened,
@@ -54,11 +56,14 @@ func LevelOptions(buffer int) *opt.Options {
 	}
 }
 
-// OpenLevel opens or creates the database in dir, with a write buffer of the
+// OpenLevel opens or creates the database in dir, which nobody else has open, with a write buffer of the
 // given bytes (4 MiB where it is not above zero; a relay with disk traffic of
 // tens of MB/s wants 32 MiB). ErrDamaged where the files are not what was
 // written.
 func OpenLevel(dir string, buffer int) (*Level, error) {
+	if _, err := durable.TrimJournals(dir); err != nil {
+		return nil, fmt.Errorf("open mailboxes: %w", err)
+	}
 	db, err := leveldb.OpenFile(dir, LevelOptions(buffer))
 	switch {
 	case lerrors.IsCorrupted(err):

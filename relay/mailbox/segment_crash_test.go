@@ -29,14 +29,8 @@ const (
 // rows of a group when the next one has its contents on disk, and "behind" the same
 // with these rows written.
 func crashWithLong(end *testenv.Crash, writers int) {
-	die := func(err error) {
-		if err != nil {
-			fmt.Fprintln(os.Stderr, err)
-			os.Exit(1)
-		}
-	}
 	l, err := mailbox.OpenLevel(end.Dir, 0)
-	die(err)
+	end.Must(err)
 	l.SegmentSize(4 * 32000)
 	var waiting atomic.Int64 // groups that are staged and whose rows have not begun
 	ahead := false           // what l calls at rows and counted, it calls one after the other
@@ -59,9 +53,9 @@ func crashWithLong(end *testenv.Crash, writers int) {
 		if files := mailbox.Segments(end.Dir); step == "write" && len(files) > 0 {
 			// Less than what is written over it in a moment.
 			f, err := os.OpenFile(files[len(files)-1], os.O_APPEND|os.O_WRONLY, 0)
-			die(err)
+			end.Must(err)
 			f.Write(longContent(255)[:20000])
-			die(f.Close())
+			end.Must(f.Close())
 			end.Kill("torn")
 		}
 		return nil
@@ -79,14 +73,14 @@ func crashWithLong(end *testenv.Crash, writers int) {
 		end.Kill(point)
 	}
 	m, err := mailbox.New(cfg)
-	die(err)
+	end.Must(err)
 	var group sync.WaitGroup
 	for w := range writers {
 		group.Go(func() {
 			for i := w; i < 120; i += writers {
 				r := m.Handle(now, epoch, long(byte(i), 2*byte(i/16), now+1000))
 				if r[0].Code != mail.CodeStored {
-					die(fmt.Errorf("item %d: %s", i, r[0].Code))
+					end.Must(fmt.Errorf("item %d: %s", i, r[0].Code))
 				}
 				fmt.Println("stored", i)
 				if i%4 == 0 {
@@ -94,7 +88,7 @@ func crashWithLong(end *testenv.Crash, writers int) {
 				}
 				fmt.Println("deleting", i)
 				if r := m.Handle(now, epoch, erase(byte(i))); r[0].Code != mail.CodeDeleted {
-					die(fmt.Errorf("deletion %d: %s", i, r[0].Code))
+					end.Must(fmt.Errorf("deletion %d: %s", i, r[0].Code))
 				}
 				fmt.Println("deleted", i)
 			}
@@ -102,7 +96,7 @@ func crashWithLong(end *testenv.Crash, writers int) {
 	}
 	group.Wait()
 	l.Idle()
-	die(l.Close())
+	end.Must(l.Close())
 	fmt.Println("closed")
 }
 

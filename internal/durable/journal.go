@@ -1,19 +1,18 @@
-package ledger
+package durable
 
 import (
 	"encoding/binary"
 	"errors"
 	"fmt"
+	"hash/crc32"
 	"io/fs"
 	"os"
 	"path/filepath"
 	"slices"
 	"strings"
-
-	"github.com/syndtr/goleveldb/leveldb/util"
 )
 
-// goleveldb's journal: blocks of 32 KiB, filled with chunks of checksum 4,
+// A journal of LevelDB (its doc/log_format.md): blocks of 32 KiB, filled with chunks of checksum 4,
 // length 2, type 1 (little-endian) and data; a record is one full chunk, or a
 // first, middles and a last. Less than a chunk's header at a block's end is padding.
 const (
@@ -26,21 +25,16 @@ const (
 	chunkLast   = 4
 )
 
-// trimTorn cuts off the record that a crash left unfinished at the end of the
-// newest journal and of the manifest, and returns how many bytes that were. The
-// database's strict mode would call it corrupt, but its write had not returned:
-// nobody was told of it. A record that is whole and wrong is left for strict
-// mode to refuse.
-func trimTorn(path string) (int64, error) {
-	var names []string
-	logs, err := filepath.Glob(filepath.Join(path, "*.log"))
+// TrimJournals cuts off the record that a crash or a full disk left unfinished at
+// the end of a journal or of the manifest of the LevelDB in a folder, which nobody
+// has open, and returns how many bytes that were. Strict readers would call it
+// corrupt, but its write had not returned well: nobody was told that it is kept. A
+// write that fails is the last one of its journal, but newer journals may have been
+// begun since. A record that is whole and wrong is left for strict readers to refuse.
+func TrimJournals(path string) (int64, error) {
+	names, err := filepath.Glob(filepath.Join(path, "*.log"))
 	if err != nil {
 		return 0, err
-	}
-	if len(logs) > 0 {
-		slices.Sort(logs) // numbers have six digits or, much later, more
-		slices.SortStableFunc(logs, func(a, b string) int { return len(a) - len(b) })
-		names = append(names, logs[len(logs)-1])
 	}
 	current, err := os.ReadFile(filepath.Join(path, "CURRENT"))
 	if err == nil {
@@ -131,8 +125,12 @@ func torn(b []byte, begin int, sound bool) int {
 	return len(b)
 }
 
+var castagnoli = crc32.MakeTable(crc32.Castagnoli)
+
+// checks verifies a chunk's checksum, which is masked.
 func checks(chunk []byte) bool {
-	return util.NewCRC(chunk[6:]).Value() == binary.LittleEndian.Uint32(chunk)
+	c := crc32.Checksum(chunk[6:], castagnoli)
+	return (c>>15|c<<17)+0xa282ead8 == binary.LittleEndian.Uint32(chunk)
 }
 
 func isZero(b []byte) bool {
