@@ -4,5 +4,6 @@
 // write to each other over several rotations of mailboxes, read every row that
 // the relays keep, and compare with the truth. A second observer sees besides when
 // each item was stored and deleted, and each poll. The same questions have to find
-// leaks that are planted. docs/threat-model.md, section Mailboxes, has the figures.
+// leaks that are planted. docs/threat-model.md, section An observer, has the
+// figures.
 package observe
