@@ -24,9 +24,10 @@ the packets of a few quiet links: first with nothing else to do, then while othe
 links offer it many times what it can take, valid packets and junk, from listed
 nodes and from clients, and then again. The flood is made by a third process,
 which gives way to the other two. Exit 1 if the 99th percentile of the quiet
-links under the flood is %.0f times that without or more, if it is not back a
-second after the flood, if a packet of theirs is lost, or if the relay does not
-account for every packet.`, bench.FloodGoal),
+links under the flood is %.0f times that without or more, if it is not back to
+%.1f times within a second after the flood, to stay, if a packet of theirs is
+lost, if the relay does not account for every packet, or if the flood was not what
+was to be offered. What links do not take of it waits at the flooders.`, bench.FloodGoal, bench.FloodBack),
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			switch {
 			case o.Times < 1 || o.Times > 100:
@@ -72,10 +73,11 @@ func showFlood(w io.Writer, r bench.FloodResult) {
 		fmt.Fprintf(w, "flood %-9s p50 %d us, p99 %d us, longest %d us of %d packets of %d quiet links, %d lost\n",
 			x.name, x.p.P50US, x.p.P99US, x.p.MaxUS, x.p.Packets, r.Quiet, x.p.Lost)
 	}
-	fmt.Fprintf(w, "                p99 %.2f times that without a flood (goal %.0f), after it %.2f times; back after %d ms (goal %d)\n",
-		r.Ratio, bench.FloodGoal, r.AfterRatio, r.RecoveryMS, bench.FloodRecovery)
-	fmt.Fprintf(w, "                %d/s offered by %d links, %d of them listed nodes'; %d/s left them, %d/s worked on, %d/s of these forwarded; capacity %d/s, %d cores\n",
-		r.OfferedPS, r.FloodLinks, r.FloodNodes, r.TakenPS, r.WorkedPS, r.ForwardedPS, r.CapacityPS, r.Cores)
+	fmt.Fprintf(w, "                p99 %.2f times that without a flood (goal: under %.0f); from a second after it %.2f times (goal %.1f), back to stay after %d ms (goal %d)\n",
+		r.Ratio, bench.FloodGoal, r.AfterRatio, bench.FloodBack, r.RecoveryMS, bench.FloodRecovery)
+	fmt.Fprintf(w, "                %d/s offered by %d links, %d of them listed nodes': %.1f times the capacity, %d/s on %d cores; links took %d/s of that, %.1f times the capacity\n",
+		r.OfferedPS, r.FloodLinks, r.FloodNodes, r.TimesCapacity(r.OfferedPS), r.CapacityPS, r.Cores, r.TakenPS, r.TimesCapacity(r.TakenPS))
+	fmt.Fprintf(w, "                %d/s worked on, %d/s of these forwarded\n", r.WorkedPS, r.ForwardedPS)
 	var dropped []string
 	for why, n := range r.Counters.Dropped {
 		dropped = append(dropped, fmt.Sprintf("%s %d", why, n))

@@ -6,6 +6,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"math"
 	"runtime"
 	"slices"
 	"sync/atomic"
@@ -21,8 +22,12 @@ import (
 
 // Goals of Flood.
 const (
-	FloodGoal     = 5.0  // times the 99th percentile without a flood, at most
+	FloodGoal     = 5.0  // times the 99th percentile without a flood, less than
 	FloodRecovery = 1000 // ms after its end until the percentile is what it was
+	// FloodBack is how many times what it was still counts as what it was: so much
+	// one second may differ from another in which nothing happens.
+	FloodBack    = 1.5
+	FloodOffered = 0.9 // of what was to be offered, at least: else it was no such flood
 )
 
 // FloodOptions says what Flood measures. Relay and Press are needed.
@@ -41,10 +46,11 @@ type FloodResult struct {
 	Cores       int   `json:"cores"`
 	CapacityPS  int64 `json:"capacity_per_s"` // peels a second by all cores, timed just before
 	OfferedPS   int64 `json:"offered_per_s"`  // of the flood, junk and valid
+	Times       int   `json:"times"`          // the capacity, that were to be offered
 	Quiet       int   `json:"quiet_links"`
 	FloodLinks  int   `json:"flood_links"`
 	FloodNodes  int   `json:"flood_nodes"`  // listed ones among them
-	TakenPS     int64 `json:"taken_per_s"`  // that left the flooders
+	TakenPS     int64 `json:"taken_per_s"`  // of it, that links took; they are not read faster
 	WorkedPS    int64 `json:"worked_per_s"` // packets that the relay worked on during the flood
 	ForwardedPS int64 `json:"forwarded_per_s"`
 
@@ -52,9 +58,14 @@ type FloodResult struct {
 	Flooded  FloodPhase `json:"flooded"`
 	After    FloodPhase `json:"after"` // from a second after the flood on
 
-	Ratio      float64 `json:"ratio"`       // of the 99th percentiles, flooded and unloaded
-	AfterRatio float64 `json:"after_ratio"` // after and unloaded
-	RecoveryMS int64   `json:"recovery_ms"` // from the flood's end to the end of the last 50 ms whose median was over the unloaded 99th percentile
+	Ratio float64 `json:"ratio"` // of the 99th percentiles, flooded and unloaded
+	// AfterRatio is the same of after and unloaded, and RecoveryMS from the flood's end
+	// until the percentile is back to stay. Both go by the percentiles of quarters of a
+	// second, of which a hiccup of the machine spoils one: the first by their medians,
+	// the second by the first two of them in a row, and three in four of all that
+	// follow, that are within FloodBack times the unloaded median.
+	AfterRatio float64 `json:"after_ratio"`
+	RecoveryMS int64   `json:"recovery_ms"`
 
 	Counters relay.Counters `json:"counters"` // of the relay, at the end
 	Verdict
@@ -111,7 +122,7 @@ func measureFlood(ctx context.Context, opts FloodOptions) (r FloodResult, err er
 	if err != nil {
 		return r, err
 	}
-	r = FloodResult{Cores: runtime.NumCPU(), CapacityPS: int64(time.Second) / max(1, parts.PeelNS), Quiet: quietLinks,
+	r = FloodResult{Cores: runtime.NumCPU(), CapacityPS: int64(time.Second) / max(1, parts.PeelNS), Quiet: quietLinks, Times: opts.Times,
 		FloodLinks: floodHonest + floodJunk + floodAnonymous, FloodNodes: floodHonest + floodJunk}
 	w, err := newFloodWorld(ctx, opts)
 	if err != nil {
@@ -121,8 +132,11 @@ func measureFlood(ctx context.Context, opts FloodOptions) (r FloodResult, err er
 	var phases [4][]parcel
 	for i := range phases {
 		n := int(opts.Phase / opts.Every)
-		if i == 0 {
+		switch i {
+		case 0:
 			n /= 4
+		case 3:
+			n += int(time.Second / opts.Every) // that it has to be back
 		}
 		if phases[i], err = w.wrap(i, n); err != nil {
 			return r, err
@@ -203,25 +217,78 @@ func (r *FloodResult) judge(before, during, after []quietPacket, ended time.Time
 	second := slices.IndexFunc(after, func(p quietPacket) bool { return p.sent.Sub(ended) >= time.Second })
 	r.After = phaseOf(after[max(0, second):])
 	r.Ratio = float64(r.Flooded.P99US) / float64(max(1, r.Unloaded.P99US))
-	r.AfterRatio = float64(r.After.P99US) / float64(max(1, r.Unloaded.P99US))
-	const window = 50 * time.Millisecond
-	for len(after) > 0 {
-		start := after[0].sent
-		n := slices.IndexFunc(after, func(p quietPacket) bool { return p.sent.Sub(start) >= window })
-		if n < 0 {
-			n = len(after)
+	usual := medianP99(stretches(before))
+	rest := stretches(after)
+	later := slices.IndexFunc(rest, func(x stretch) bool { return x.from.Sub(ended) >= time.Second })
+	r.AfterRatio = float64(medianP99(rest[max(0, later):])) / float64(usual)
+	r.RecoveryMS = after[len(after)-1].sent.Sub(ended).Milliseconds() // or later
+	isBack := func(x stretch) bool { return float64(x.p99) <= FloodBack*float64(usual) }
+	for i, x := range rest {
+		n := 0
+		for _, y := range rest[i:] {
+			if isBack(y) {
+				n++
+			}
 		}
-		if p := phaseOf(after[:n]); p.Lost > n/2 || p.P50US > r.Unloaded.P99US {
-			r.RecoveryMS = start.Add(window).Sub(ended).Milliseconds()
+		if isBack(x) && isBack(rest[min(i+1, len(rest)-1)]) && 4*n >= 3*len(rest[i:]) {
+			r.RecoveryMS = x.from.Sub(ended).Milliseconds()
+			break
 		}
-		after = after[n:]
 	}
 	r.Verdict = passed()
 	r.fail(r.Ratio >= FloodGoal, "the 99th percentile under the flood is %.1f times that without, goal %.0f", r.Ratio, FloodGoal)
+	r.fail(r.AfterRatio > FloodBack, "a second after the flood the 99th percentile is %.2f times that before, goal %.1f", r.AfterRatio, FloodBack)
 	r.fail(r.RecoveryMS > FloodRecovery, "%d ms until the relay was what it had been, goal %d", r.RecoveryMS, FloodRecovery)
+	r.fail(float64(r.OfferedPS) < FloodOffered*float64(r.Times)*float64(r.CapacityPS), "the flood offered %d/s, %.1f times the capacity, and was to offer %d times",
+		r.OfferedPS, r.TimesCapacity(r.OfferedPS), r.Times)
 	r.fail(r.Unloaded.Lost+r.Flooded.Lost+r.After.Lost > 0, "%d packets of quiet links were lost, %d of them during the flood",
 		r.Unloaded.Lost+r.Flooded.Lost+r.After.Lost, r.Flooded.Lost)
 	r.fail(!r.Counters.Balanced(), "the relay's counters do not balance")
+}
+
+// TimesCapacity is a rate over the relay's capacity.
+func (r FloodResult) TimesCapacity(perS int64) float64 {
+	return float64(perS) / float64(max(1, r.CapacityPS))
+}
+
+// stretch is a quarter of a second of a phase.
+type stretch struct {
+	from time.Time
+	p99  int64 // us; where more was lost than a hundredth, no time is long enough
+}
+
+const stretchOf = 250 * time.Millisecond
+
+// stretches divides a phase. What is left at its end counts where it is half a one.
+func stretches(packets []quietPacket) (out []stretch) {
+	first := 0
+	for len(packets) > 0 {
+		from := packets[0].sent
+		n := slices.IndexFunc(packets, func(p quietPacket) bool { return p.sent.Sub(from) >= stretchOf })
+		if n < 0 {
+			n = len(packets)
+		}
+		if len(out) == 0 {
+			first = n
+		} else if 2*n < first {
+			break
+		}
+		p := phaseOf(packets[:n])
+		x := stretch{from, p.P99US}
+		if 100*p.Lost > n {
+			x.p99 = math.MaxInt64
+		}
+		out, packets = append(out, x), packets[n:]
+	}
+	return out
+}
+
+func medianP99(of []stretch) int64 {
+	var p99 []int64
+	for _, x := range of {
+		p99 = append(p99, x.p99)
+	}
+	return max(1, median(p99))
 }
 
 // floodWorld is the processes and the quiet links, of which the last end takes

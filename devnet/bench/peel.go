@@ -18,6 +18,14 @@ import (
 	"tunic/onion"
 )
 
+// Goals of Peel, each times one X25519 in the same run. The hybrid geometry, which no
+// network can choose yet, and wrapping in others than the small one have none.
+const (
+	PeelGoal      = 1.35 // a peel of a small packet, at most
+	PeelLargeGoal = 1.8  // of a large one
+	WrapGoal      = 8.0  // wrapping a small packet of four layers
+)
+
 // PeelOptions says how long Peel measures. The zero value takes about a second.
 type PeelOptions struct {
 	Rounds  int  // how often each part is timed; 0 means 150, the most is 100,000
@@ -34,6 +42,7 @@ type PeelResult struct {
 	Batch   int           `json:"batch"`
 	Layers  int           `json:"layers"`
 	Figures []PeelFigures `json:"figures"`
+	Verdict
 }
 
 // PeelFigures are medians over the rounds, on one core.
@@ -44,9 +53,11 @@ type PeelFigures struct {
 	Limit     string     `json:"limit"`           // what nobody can avoid: "x25519", or "xwing" in the hybrid geometry
 	LimitNS   int64      `json:"limit_ns"`        // one shared secret of that kind by circl, in the same rounds
 	Ratio     float64    `json:"ratio"`           // peel_ns / limit_ns
+	Goal      float64    `json:"goal"`            // of ratio, at most; 0: it is not judged
 	Allocs    int64      `json:"allocs"`          // allocations of one peel
 	WrapNS    int64      `json:"wrap_ns"`         // one whole packet of Layers layers
 	WrapRatio float64    `json:"wrap_ratio"`      // wrap_ns / limit_ns; two multiplications a layer are the least, or one encapsulation
+	WrapGoal  float64    `json:"wrap_goal"`       // of wrap_ratio; 0 likewise
 	Parts     []PeelPart `json:"parts,omitempty"` // with PeelOptions.Profile
 }
 
@@ -116,7 +127,7 @@ func Peel(ctx context.Context, opts PeelOptions) (PeelResult, error) {
 		}
 	}
 
-	res := PeelResult{Rounds: rounds, Batch: batch, Layers: layers}
+	res := PeelResult{Rounds: rounds, Batch: batch, Layers: layers, Verdict: passed()}
 	for _, s := range subjects {
 		allocs, err := s.allocs()
 		if err != nil {
@@ -131,12 +142,28 @@ func Peel(ctx context.Context, opts PeelOptions) (PeelResult, error) {
 		if opts.Profile {
 			f.Parts = s.profile(f.PeelNS)
 		}
+		res.judge(s.geometry, &f)
 		res.Figures = append(res.Figures, f)
 		if s.geometry == onion.Small {
 			res.PeelFigures = f
 		}
 	}
 	return res, nil
+}
+
+// judge holds the figures of a geometry against its goals, and notes these.
+func (r *PeelResult) judge(g onion.Geometry, f *PeelFigures) {
+	switch g {
+	case onion.Small:
+		f.Goal = PeelGoal
+		if r.Layers == 4 { // guard, middle, exit, member
+			f.WrapGoal = WrapGoal
+		}
+	case onion.Large:
+		f.Goal = PeelLargeGoal
+	}
+	r.fail(f.Goal > 0 && f.Ratio > f.Goal, "peel %s takes %.2f times one X25519, goal %.2f", f.Geometry, f.Ratio, f.Goal)
+	r.fail(f.WrapGoal > 0 && f.WrapRatio > f.WrapGoal, "wrap %s takes %.1f times one X25519, goal %.0f", f.Geometry, f.WrapRatio, f.WrapGoal)
 }
 
 // timer times one operation, batch of them at once.

@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"errors"
 	"slices"
+	"strings"
 	"testing"
 
 	"tunic/devnet/bench"
@@ -39,6 +40,16 @@ func TestPeel(t *testing.T) {
 		}
 		if want := []string{f.Limit, "kdf", "mac", "stream", "wide_block", "rest"}; sum != f.PeelNS || !slices.Equal(names, want) {
 			t.Errorf("%s: parts %q of %d ns in all, want %q of %d", g, names, sum, want, f.PeelNS)
+		}
+	}
+	for i, want := range [][2]float64{{bench.PeelGoal, bench.WrapGoal}, {bench.PeelLargeGoal, 0}, {}} {
+		f := res.Figures[i]
+		if f.Goal != want[0] || f.WrapGoal != want[1] {
+			t.Errorf("%s: goals %g and %g, want %g", f.Geometry, f.Goal, f.WrapGoal, want)
+		}
+		missed := slices.ContainsFunc(res.Missed(), func(m string) bool { return strings.HasPrefix(m, "peel "+f.Geometry+" ") })
+		if missed != (f.Goal > 0 && f.Ratio > f.Goal) {
+			t.Errorf("%s: %.2f of %.2f, missed: %q", f.Geometry, f.Ratio, f.Goal, res.Missed())
 		}
 	}
 	res, err = bench.Peel(t.Context(), bench.PeelOptions{Rounds: 1, Batch: 1})
