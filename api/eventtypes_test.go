@@ -18,6 +18,7 @@ import (
 	"tunic/chain/genesis"
 	"tunic/chain/statement"
 	"tunic/internal/httpx"
+	"tunic/internal/testenv"
 	"tunic/ledger"
 )
 
@@ -173,7 +174,7 @@ func copyBlocks(w, from *world, head chain.Height) {
 func TestEventsGoOn(t *testing.T) {
 	w := eventful(t, "")
 	all := w.events("?since=1&types="+everyType).until("block", w.ledger.Head().Header.Height)
-	rapid.Check(t, func(rt *rapid.T) {
+	testenv.Check(t, func(rt *rapid.T) {
 		types := rapid.SliceOfNDistinct(rapid.SampledFrom(strings.Split(everyType, ",")), 1, 7, rapid.ID).Draw(rt, "types")
 		var want []told
 		for _, e := range all {
@@ -201,7 +202,7 @@ func TestEventsGoOn(t *testing.T) {
 func TestEventsAcrossReverts(t *testing.T) {
 	t.Parallel()
 	ctx := context.Background()
-	rapid.Check(t, func(rt *rapid.T) {
+	testenv.Check(t, func(rt *rapid.T) {
 		w := running(t, nil)
 		defer w.ledger.Close()
 		types := append([]string{"head"}, rapid.SliceOfNDistinct(rapid.SampledFrom([]string{"epoch", "node", "transaction", "block"}), 0, 4, rapid.ID).Draw(rt, "types")...)

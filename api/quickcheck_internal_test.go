@@ -12,6 +12,8 @@ import (
 	"github.com/getkin/kin-openapi/openapi3filter"
 	"github.com/gin-gonic/gin"
 	"pgregory.net/rapid"
+
+	"tunic/internal/testenv"
 )
 
 // asSpecified is what the quick way must not go beyond.
@@ -90,7 +92,7 @@ func TestQuickCheck(t *testing.T) {
 			t.Fatalf("%s %s?%s %v passes: %v", r.Method, r.Path, c.Request.URL.RawQuery, path, err)
 		}
 	}
-	rapid.Check(t, func(t *rapid.T) {
+	testenv.Check(t, func(t *rapid.T) {
 		for range 300 {
 			one(t)
 		}

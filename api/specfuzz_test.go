@@ -25,6 +25,7 @@ import (
 	"tunic/api/oas"
 	"tunic/chain"
 	"tunic/internal/httpx"
+	"tunic/internal/testenv"
 	"tunic/slashing"
 )
 
@@ -119,7 +120,7 @@ func TestSpecificationFuzz(t *testing.T) {
 	f.seedValues(offence)
 	receipt, _ := w.challenge(w.relays[2])
 	f.good["challenge"] = []string{slashing.ChallengeID(w.gen.Hash(), receipt).String()}
-	rapid.Check(t, func(rt *rapid.T) {
+	testenv.Check(t, func(rt *rapid.T) {
 		for range perCheck {
 			f.one(rt)
 		}

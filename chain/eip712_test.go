@@ -12,6 +12,7 @@ import (
 	"pgregory.net/rapid"
 
 	"tunic/chain"
+	"tunic/internal/testenv"
 )
 
 // oracle is go-ethereum's digest of the same message.
@@ -39,7 +40,7 @@ func oracle(t interface{ Fatal(...any) }, chainID uint64, genesis chain.Hash, s 
 
 func TestDigestAgainstGoEthereum(t *testing.T) {
 	dec := func(v uint64) string { return strconv.FormatUint(v, 10) }
-	rapid.Check(t, func(t *rapid.T) {
+	testenv.Check(t, func(t *rapid.T) {
 		v := drawEvery(t)
 		chainID, genesis := rapid.Uint64().Draw(t, "chainId"), chain.Hash(drawArray32(t, "genesis"))
 		want := oracle(t, chainID, genesis, everyType.Schema(), map[string]any{

@@ -11,11 +11,12 @@ import (
 	"pgregory.net/rapid"
 
 	"tunic/chain"
+	"tunic/internal/testenv"
 )
 
 func TestMessageRoundTrip(t *testing.T) {
 	s := everyType.Schema()
-	rapid.Check(t, func(t *rapid.T) {
+	testenv.Check(t, func(t *rapid.T) {
 		v := drawEvery(t)
 		payload := everyType.Encode(v)
 		got, err := everyType.Decode(payload)

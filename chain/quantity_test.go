@@ -10,10 +10,11 @@ import (
 	"pgregory.net/rapid"
 
 	"tunic/chain"
+	"tunic/internal/testenv"
 )
 
 func TestAmountText(t *testing.T) {
-	rapid.Check(t, func(t *rapid.T) {
+	testenv.Check(t, func(t *rapid.T) {
 		a := chain.Amount(rapid.Uint64().Draw(t, "amount"))
 		if b, err := chain.ParseTUN(a.String()); err != nil || b != a {
 			t.Fatalf("%d shows as %s, which reads as %d %v", uint64(a), a, uint64(b), err)
@@ -62,7 +63,7 @@ func TestAmountJSON(t *testing.T) {
 
 func TestAmountArithmetic(t *testing.T) {
 	big64 := func(v uint64) *big.Int { return new(big.Int).SetUint64(v) }
-	rapid.Check(t, func(t *rapid.T) {
+	testenv.Check(t, func(t *rapid.T) {
 		a, b := rapid.Uint64().Draw(t, "a"), rapid.Uint64().Draw(t, "b")
 		sum, ok := chain.Amount(a).Add(chain.Amount(b))
 		if want := new(big.Int).Add(big64(a), big64(b)); want.IsUint64() != ok || (ok && uint64(sum) != want.Uint64()) {

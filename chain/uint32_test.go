@@ -9,6 +9,7 @@ import (
 	"pgregory.net/rapid"
 
 	"tunic/chain"
+	"tunic/internal/testenv"
 )
 
 type numbered struct {
@@ -26,7 +27,7 @@ func TestUint32(t *testing.T) {
 	if got := s.TypeString(); got != "Numbered(uint64 nonce,uint64 fee,uint64 validUntil,uint32 number)" {
 		t.Errorf("encodeType is %s", got)
 	}
-	rapid.Check(t, func(t *rapid.T) {
+	testenv.Check(t, func(t *rapid.T) {
 		v := numbered{Head: chain.Head{Nonce: 1, Fee: 2, ValidUntil: 3}, Number: rapid.Uint32().Draw(t, "number")}
 		payload := numberedType.Encode(v)
 		if got, err := numberedType.Decode(payload); err != nil || got != v || len(payload) != 28 {

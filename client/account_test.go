@@ -5,6 +5,7 @@ import (
 	"crypto/rand"
 	"errors"
 	"fmt"
+	"io"
 	"io/fs"
 	"os"
 	"path/filepath"
@@ -183,5 +184,61 @@ func TestKeystore(t *testing.T) {
 	}
 	if s := fmt.Sprintf("%v %#v %s", a, a, a); strings.Contains(s, strings.Fields(a.Mnemonic())[0]) {
 		t.Error("an account prints its secret")
+	}
+}
+
+// A new passphrase takes the old one's place in the file, or nothing changes.
+func TestChangePassphrase(t *testing.T) {
+	dir := t.TempDir()
+	path, linked := filepath.Join(dir, "account.json"), filepath.Join(dir, "link")
+	a := account(t, "ann")
+	if err := client.SaveKeystore(path, a, []byte("old"), client.LightKDF(), rand.Reader); err != nil {
+		t.Fatal(err)
+	}
+	if err := errors.Join(os.Symlink(path, linked), os.Chmod(path, 0o644)); err != nil {
+		t.Fatal(err)
+	}
+	before, err := os.ReadFile(path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	next := func() ([]byte, error) { return []byte("new"), nil }
+	asked := errors.New("nobody answers")
+	for name, c := range map[string]struct {
+		old  string
+		next func() ([]byte, error)
+		cost client.KDF
+		rand io.Reader
+		want error
+	}{
+		"a wrong one":     {"odl", func() ([]byte, error) { t.Error("asked for a new one"); return nil, nil }, client.LightKDF(), rand.Reader, client.ErrPassphrase},
+		"no new one":      {"old", func() ([]byte, error) { return nil, asked }, client.LightKDF(), rand.Reader, asked},
+		"a cost too high": {"old", next, client.KDF{Time: 1, Memory: 1 << 30, Threads: 1}, rand.Reader, client.ErrConfig},
+		"no randomness":   {"old", next, client.LightKDF(), strings.NewReader("short"), io.ErrUnexpectedEOF},
+	} {
+		if err := client.ChangePassphrase(path, []byte(c.old), c.next, c.cost, c.rand); !errors.Is(err, c.want) {
+			t.Errorf("%s: %v, want %v", name, err, c.want)
+		}
+		if b, err := os.ReadFile(path); err != nil || !bytes.Equal(b, before) {
+			t.Fatalf("%s: the file has changed: %v", name, err)
+		}
+	}
+	if err := client.ChangePassphrase(linked, []byte("old"), next, client.LightKDF(), rand.Reader); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := client.OpenKeystore(path, []byte("old")); !errors.Is(err, client.ErrPassphrase) {
+		t.Error("the old one opens it still:", err)
+	}
+	if b, err := client.OpenKeystore(path, []byte("new")); err != nil || b.ID() != a.ID() {
+		t.Error("the new one does not open the same account:", err)
+	}
+	if info, err := os.Stat(path); err != nil || info.Mode().Perm() != 0o600 {
+		t.Error("others may read it:", info.Mode(), err)
+	}
+	if names, err := os.ReadDir(dir); err != nil || len(names) != 2 {
+		t.Errorf("something was left behind: %v %v", names, err)
+	}
+	if err := client.ChangePassphrase(filepath.Join(dir, "none"), nil, next, client.LightKDF(), rand.Reader); !errors.Is(err, fs.ErrNotExist) {
+		t.Error(err)
 	}
 }

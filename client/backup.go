@@ -34,6 +34,7 @@ const (
 type backup struct {
 	Made     chain.Time
 	Contacts []backupContact
+	Refused  []refusedRecord `json:",omitempty"`
 }
 
 type backupContact struct {
@@ -44,6 +45,7 @@ type backupContact struct {
 	Timer uint32 `json:",omitempty"`
 
 	Verified chain.Time `json:",omitempty"`
+	OwnNote  string     `json:",omitempty"`
 }
 
 // backupCipher is of a key that follows from the mnemonic.
@@ -58,14 +60,18 @@ func (c *Client) backupCipher() (cipher.AEAD, error) {
 //
 //	"tunic backup 1\n" | nonce 24 | XChaCha20-Poly1305( length 4 | JSON, zeros up to a multiple of 4,096 )
 //
-// Contacts that only ask, and sessions, are not in it.
+// Accounts that are refused are in it too. Contacts that only ask, and sessions, are
+// not.
 func (c *Client) Backup() ([]byte, error) {
 	c.mu.Lock()
 	b := backup{Made: c.now()}
 	for _, r := range c.contacts {
 		if r.State != uint8(Incoming) {
-			b.Contacts = append(b.Contacts, backupContact{r.ID, r.Name, r.Known, r.Ed, r.X, r.Timer, r.Verified})
+			b.Contacts = append(b.Contacts, backupContact{r.ID, r.Name, r.Known, r.Ed, r.X, r.Timer, r.Verified, r.OwnNote})
 		}
+	}
+	for _, x := range c.refusedLocked() {
+		b.Refused = append(b.Refused, *x)
 	}
 	c.mu.Unlock()
 	slices.SortFunc(b.Contacts, func(a, b backupContact) int { return bytes.Compare(a.ID[:], b.ID[:]) })
@@ -87,8 +93,9 @@ func (c *Client) Backup() ([]byte, error) {
 	return a.Seal(out, nonce, plain, []byte(backupMagic)), nil
 }
 
-// RestoreBackup adds the contacts of a backup that are not there and says how many
-// that were. Each gets a contact request while Run is at work, which begins a new
+// RestoreBackup adds the contacts of a backup that are neither there nor refused, and
+// says how many that were; accounts that it refuses are refused, unless they are
+// contacts here. Each contact gets a contact request while Run is at work, which begins a new
 // session with it. Errors: ErrBackup, ErrConfig where there would be too many.
 func (c *Client) RestoreBackup(b []byte) (added int, err error) {
 	head := len(backupMagic) + chacha20poly1305.NonceSizeX
@@ -115,13 +122,19 @@ func (c *Client) RestoreBackup(b []byte) (added int, err error) {
 	}
 	var rows []row
 	var fresh []*contactRecord
+	known := map[mail.AccountID]bool{}
 	for _, k := range x.Contacts {
 		id := mail.AccountID(k.ID)
-		if c.contacts[id] != nil || id == c.cfg.Account.id {
+		if c.contacts[id] != nil || c.refused[id] != nil || id == c.cfg.Account.id {
 			continue
 		}
-		r := &contactRecord{ID: k.ID, Name: k.Name, State: uint8(Requested), Known: k.Known, Ed: k.Ed, X: k.X, Timer: k.Timer, Verified: k.Verified, Renew: true, Renewed: max(c.now(), 1)}
-		fresh, rows = append(fresh, r), append(rows, r.row())
+		r := &contactRecord{ID: k.ID, Name: k.Name, State: uint8(Requested), Known: k.Known, Ed: k.Ed, X: k.X, Timer: k.Timer, Verified: k.Verified, OwnNote: k.OwnNote, Renew: true, Renewed: max(c.now(), 1)}
+		fresh, rows, known[id] = append(fresh, r), append(rows, r.row()), true
+	}
+	for _, k := range slices.Backward(x.Refused[:min(len(x.Refused), maxRefused)]) {
+		if id := mail.AccountID(k.ID); c.contacts[id] == nil && c.refused[id] == nil && id != c.cfg.Account.id && !known[id] {
+			rows = append(rows, c.refuseLocked(&k)...)
+		}
 	}
 	if err := c.saveLocked(rows...); err != nil {
 		return 0, err

@@ -90,7 +90,8 @@ type Config struct {
 	// 200 ms). Polls leave at most a fourth as often, and Rate does not count.
 	Cover Cover
 	Pace  time.Duration
-	// Note goes with our contact requests, at most 166 bytes.
+	// Note goes with our contact requests where SetNote says nothing else, at most
+	// MaxNote bytes.
 	Note string
 	// ReadReceipts lets contacts know when their texts were read.
 	ReadReceipts bool
@@ -109,14 +110,14 @@ type MessageID [16]byte
 // State is how far an outgoing message came.
 type State uint8
 
-// The states. The last three are final.
+// The states. The last three are final: nothing leaves any more.
 const (
 	Queued    State = 1 // on this disk
 	Sent      State = 2 // left, without a receipt for every part
 	Stored    State = 3 // a member signed for every part
 	Delivered State = 4 // the contact confirmed it
-	Expired   State = 5 // its time is over
-	Failed    State = 6 // refused for good
+	Expired   State = 5 // its time is over; a late confirmation makes it Delivered
+	Failed    State = 6 // refused for good; likewise
 )
 
 // DefaultPace is the mean time between packets where there is cover, outside dev
@@ -140,12 +141,13 @@ type Status struct {
 	Contact  mail.AccountID
 	Text     string
 	Sent     chain.Time
-	Expiry   chain.Time
+	Expiry   chain.Time // its life ends: it is given up, and where SendOptions.TTL was said, taken by nobody any more
 	State    State
 	Reason   string // why it failed, or what it waits for: a stable code
 	Parts    int
 	Tries    int        // stores of its parts that left, each over a path of its own, since this program began
 	Receipts [][]byte   // encoded receipts of the members that hold it, for a challenge
+	Promised chain.Time // each of them promises to hold it until then or longer; 0: there are none
 	Read     chain.Time // the contact says that it read it; 0: it does not say so
 	Vanishes chain.Time // it disappears here then; 0: it does not, or was not delivered yet
 }
@@ -159,6 +161,7 @@ const (
 	Requested ContactState = 2 // a contact request was sent
 	Incoming  ContactState = 3 // asks to be accepted
 	Connected ContactState = 4 // the contact is known to share a secret with us
+	Refused   ContactState = 5 // it is none: its contact requests are passed over
 )
 
 // Contact is one account that this one talks to.
@@ -166,8 +169,10 @@ type Contact struct {
 	ID     mail.AccountID
 	Name   string
 	State  ContactState
-	Note   string // from its contact request
 	Safety string // safety number; "" until its keys are known
+
+	// Note is from its contact request, and OwnNote goes with ours (SetNote).
+	Note, OwnNote string
 
 	// Timer is after how long texts disappear, once read; 0 is never. It is what
 	// either side has set last.
@@ -188,6 +193,8 @@ type Contact struct {
 	// Verified is when the user said that the safety number was compared; 0: it
 	// was not. It holds for the account, whatever device it is on.
 	Verified chain.Time
+	// Refused is when Refuse was called, of one whose state says so.
+	Refused chain.Time
 }
 
 // EventKind says what an Event is about.

@@ -20,6 +20,7 @@ import (
 	"go.uber.org/goleak"
 
 	"tunic/client"
+	"tunic/internal/flaw"
 	"tunic/onion/mail"
 )
 
@@ -46,10 +47,11 @@ func account(t testing.TB, name string) *client.Account {
 // person is a client that can be stopped and started again.
 type person struct {
 	*client.Client
-	t    testing.TB
-	cfg  client.Config
-	stop func() error
-	born func(*client.Client) // before it runs; nil: nothing
+	t     testing.TB
+	cfg   client.Config
+	flaws flaw.Set
+	stop  func() error
+	born  func(*client.Client) // before it runs; nil: nothing
 }
 
 func (n *fakeNet) person(name string, change ...func(*client.Config)) *person {
@@ -79,7 +81,7 @@ func offline(p *client.Config) { p.Poll = time.Hour }
 
 func (p *person) start() {
 	p.t.Helper()
-	c, err := client.New(p.cfg)
+	c, err := client.NewFlawed(p.cfg, p.flaws)
 	if err != nil {
 		p.t.Fatal(err)
 	}
@@ -496,9 +498,20 @@ func TestNothingReadableLiesOnDisk(t *testing.T) {
 
 func TestRequestsWaitForAccept(t *testing.T) {
 	n := newFakeNet(t, 6)
-	alice := n.person("alice", func(c *client.Config) { c.Note = "it's me" }).ready()
+	alice := n.person("alice", func(c *client.Config) { c.Note = "somebody" }).ready()
 	bob := n.person("bob", func(c *client.Config) { c.AcceptAll = false }).ready()
+	if err := alice.SetNote(bob.ID(), "it's me"); !errors.Is(err, client.ErrNoContact) {
+		t.Error(err)
+	}
 	alice.add(bob)
+	for _, note := range []string{strings.Repeat("x", client.MaxNote+1), "\xff"} {
+		if err := alice.SetNote(bob.ID(), note); !errors.Is(err, client.ErrConfig) {
+			t.Errorf("a note of %d bytes: %v", len(note), err)
+		}
+	}
+	if err := alice.SetNote(bob.ID(), "it's me"); err != nil {
+		t.Fatal(err)
+	}
 	id := alice.send(bob, "hello")
 	eventually(t, "the request is there", func() bool { return len(bob.Contacts()) == 1 })
 	if c := bob.Contacts()[0]; c.State != client.Incoming || c.Note != "it's me" || c.ID != alice.ID() {

@@ -2,6 +2,7 @@ package client
 
 import (
 	"bytes"
+	"cmp"
 	"context"
 	"fmt"
 	"slices"
@@ -18,10 +19,12 @@ const (
 	maxContacts = 4096
 	// maxIncoming bounds the contact requests that wait for Accept.
 	maxIncoming = 256
+	// MaxNote is the most bytes of the note that goes with a contact request.
+	MaxNote = ratchet.MaxNote
 )
 
 // AddContact notes an account under a name, or renames it. Nothing leaves
-// until something is sent to it.
+// until something is sent to it. One that was refused is refused no more.
 func (c *Client) AddContact(id mail.AccountID, name string) error {
 	if id == c.cfg.Account.id {
 		return fmt.Errorf("add contact: %w: this is the account itself", ErrConfig)
@@ -43,7 +46,7 @@ func (c *Client) AddContact(id mail.AccountID, name string) error {
 	}
 	r.Name = name
 	c.contactEvent(r)
-	return c.saveLocked(r.row())
+	return c.saveLocked(append(c.readmitLocked(id), r.row())...)
 }
 
 // Accept accepts a contact request: its messages are polled from now on.
@@ -60,6 +63,16 @@ func (c *Client) Accept(id mail.AccountID) error {
 	r.State = uint8(Connected)
 	c.contactEvent(r)
 	return c.saveLocked(r.row())
+}
+
+// SetNote says what goes with the contact requests that are made from now on: who
+// asks, for one who sees an id alone. It is at most MaxNote bytes of UTF-8, and takes
+// the place of Config.Note.
+func (c *Client) SetNote(id mail.AccountID, note string) error {
+	if len(note) > MaxNote || !utf8.ValidString(note) {
+		return fmt.Errorf("set note: %w: it has more than %d bytes or is not UTF-8", ErrConfig, MaxNote)
+	}
+	return c.note("set note", id, func(r *contactRecord) { r.OwnNote = note })
 }
 
 // SetVerified notes that the user compared the safety number with the contact, or
@@ -96,7 +109,7 @@ func (c *Client) note(what string, id mail.AccountID, change func(*contactRecord
 }
 
 // Remove forgets a contact, its secrets, and what is not delivered to it. What
-// was received stays in the inbox. The contact may ask again.
+// was received stays in the inbox. The contact may ask again, which Refuse prevents.
 func (c *Client) Remove(id mail.AccountID) error {
 	c.mu.Lock()
 	defer c.mu.Unlock()
@@ -104,6 +117,11 @@ func (c *Client) Remove(id mail.AccountID) error {
 	if r == nil {
 		return fmt.Errorf("remove contact: %w", ErrNoContact)
 	}
+	return c.saveLocked(c.dropContactLocked(r)...)
+}
+
+// dropContactLocked forgets a contact; the rows are to be saved.
+func (c *Client) dropContactLocked(r *contactRecord) []row {
 	rows := []row{{rowContact, string(r.ID[:]), nil}}
 	for k, o := range c.out {
 		if o.Contact == r.ID {
@@ -117,8 +135,8 @@ func (c *Client) Remove(id mail.AccountID) error {
 			rows = append(rows, f.gone())
 		}
 	}
-	delete(c.contacts, id)
-	return c.saveLocked(rows...)
+	delete(c.contacts, mail.AccountID(r.ID))
+	return rows
 }
 
 // Contacts lists all, by name and then id.
@@ -139,7 +157,7 @@ func (c *Client) Contacts() []Contact {
 }
 
 func (c *Client) contact(r *contactRecord) Contact {
-	x := Contact{ID: mail.AccountID(r.ID), Name: r.Name, State: ContactState(r.State), Note: r.Note}
+	x := Contact{ID: mail.AccountID(r.ID), Name: r.Name, State: ContactState(r.State), Note: r.Note, OwnNote: r.OwnNote}
 	x.Anew, x.Told, x.Verified, x.Timer = r.Anew, r.Told == r.Anew, r.Verified, time.Duration(r.Timer)*time.Second
 	for k, in := range c.in {
 		if k.from == x.ID && in.Read == 0 && !in.Gone {
@@ -253,7 +271,7 @@ func (c *Client) beginSession(id mail.AccountID, b mail.Bundle) error {
 			sent = max(sent, s.Sent+1) // the newest is the one to use, whatever clocks say
 		}
 		content, begun, err := ratchet.Begin(c.env(), c.cfg.Account.keys(), ratchet.Peer{Account: r.ID, Ed: r.Ed, X: r.X}, b.Prekey[:],
-			ratchet.Request{Since: uint64(c.meta.Since), Sent: uint64(sent), Note: c.cfg.Note})
+			ratchet.Request{Since: uint64(c.meta.Since), Sent: uint64(sent), Note: cmp.Or(r.OwnNote, c.cfg.Note)})
 		if err != nil {
 			return err
 		}

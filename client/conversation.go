@@ -112,7 +112,7 @@ func (c *Client) MarkRead(from mail.AccountID, last MessageID) error {
 		if r == nil || !c.cfg.ReadReceipts || c.confirmsLocked(from) >= maxQueued {
 			continue
 		}
-		o := &outRecord{Kind: kindRead, ID: in.ID, Contact: in.Contact, Sent: now, Expiry: now + chain.Time(c.cfg.Core.Params.MailboxTTL), State: uint8(Queued), Parts: 1}
+		o := c.noticeLocked(kindRead, in.Contact, in.ID, in.Seed, in.Bucket)
 		c.out[o.key()] = o
 		rows = append(rows, o.row())
 	}

@@ -10,8 +10,9 @@ import (
 	"tunic/onion/mail"
 )
 
-// The account's own mailbox is drawn as often whatever the number of the others, and
-// which one is drawn says nothing of the next.
+// The account's own mailbox is drawn one time in four, whatever the number of the
+// others, and which one is drawn says nothing of the next. Of k in which mail is
+// expected each is drawn 3 in 8 k times, which tells who counts how many there are.
 func TestDrawBox(t *testing.T) {
 	seed := [32]byte{1}
 	c := &Client{rand: rand.NewChaCha8(seed)}
@@ -22,8 +23,11 @@ func TestDrawBox(t *testing.T) {
 			boxes = append(boxes, box{id: mail.ID{byte(i + 1)}, fresh: i%3 == 0})
 		}
 		own, twice, last := 0, 0, false
+		drawn := map[mail.ID]int{}
 		for range draws {
-			is := c.drawBox(boxes).id == mail.ID{}
+			id := c.drawBox(boxes).id
+			drawn[id]++
+			is := id == mail.ID{}
 			if is {
 				own++
 				if last {
@@ -35,6 +39,21 @@ func TestDrawBox(t *testing.T) {
 		// Five standard deviations.
 		if d := math.Abs(float64(own) - draws/4); d > 5*math.Sqrt(draws*3./16) {
 			t.Errorf("%d others: drawn %d times of %d", others, own, draws)
+		}
+		for _, b := range boxes[1:] {
+			same := 0 // boxes of its kind
+			for _, x := range boxes[1:] {
+				if x.fresh == b.fresh {
+					same++
+				}
+			}
+			share := 3. / 8 / float64(same)
+			if others == 1 {
+				share = 3. / 4 // there is no other kind
+			}
+			if d := math.Abs(float64(drawn[b.id]) - draws*share); d > 5*math.Sqrt(draws*share*(1-share)) {
+				t.Errorf("%d others: one of %d of a kind is drawn %d times of %d", others, same, drawn[b.id], draws)
+			}
 		}
 		if d := math.Abs(float64(twice) - draws/16); d > 5*math.Sqrt(draws/16.) {
 			t.Errorf("%d others: drawn %d times after itself", others, twice)

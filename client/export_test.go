@@ -3,6 +3,7 @@ package client
 import (
 	"context"
 	"errors"
+	"time"
 
 	"tunic/onion/mail"
 )
@@ -56,4 +57,14 @@ func (c *Client) Renewed() bool {
 		}
 	}
 	return false
+}
+
+// Expire looks for what is over, as a client that runs does now and then.
+func (c *Client) Expire() { c.expire() }
+
+// HeardFor makes a client believe that Run began so long ago.
+func (c *Client) HeardFor(d time.Duration) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.hearing.since = time.Now().Add(-d)
 }

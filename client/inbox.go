@@ -51,6 +51,7 @@ type box struct {
 	id      mail.ID
 	contact mail.AccountID
 	seed    key32
+	bucket  uint64
 	pair    pairBox
 	fresh   bool // mail is expected there: the account's, and the newest of each contact
 }
@@ -66,17 +67,27 @@ func (c *Client) boxesLocked(v *view) []box {
 	self := c.cfg.Account.id
 	all := []box{{id: mail.AccountMailbox(self), fresh: true}}
 	now := c.nowAt(v)
+	pairs := make(map[pairName]pairBox, len(c.pairs)) // those of last time that are still read, and new ones
 	for id, r := range c.contacts {
 		if r.State == uint8(Incoming) {
 			continue
 		}
 		for i, s := range r.Sessions {
 			for k, n := range buckets(&c.cfg.Core, v.epoch(), now, s.Created) {
-				p := newPairBox(s.Seed, c.cfg.Genesis, id, self, n)
-				all = append(all, box{id: p.id, contact: id, seed: s.Seed, pair: p, fresh: i == 0 && k == 0})
+				name := pairName{s.Seed, id, n}
+				p, known := c.pairs[name]
+				if !known {
+					p = c.pairBox(s.Seed, id, self, n)
+				}
+				pairs[name] = p
+				all = append(all, box{id: p.id, contact: id, seed: s.Seed, bucket: n, pair: p, fresh: i == 0 && k == 0})
+				if c.flaws.NoRotation() {
+					break
+				}
 			}
 		}
 	}
+	c.pairs = pairs
 	slices.SortFunc(all[1:], func(a, b box) int { return slices.Compare(a.id[:], b.id[:]) })
 	return all
 }
@@ -175,13 +186,13 @@ func (c *Client) take(b box, member chain.NodeID, content []byte) error {
 	}
 	key := seenOf(content)
 	if x := c.seen[key]; x != nil {
-		return c.saveLocked(append(c.againLocked(r, x), c.deleteLocked(x, member, b.id)...)...)
+		return c.saveLocked(append(c.againLocked(r, b, x), c.deleteLocked(x, member, b.id)...)...)
 	}
 	s, err := ratchet.Load(c.env(), session.State)
 	if err != nil {
 		return fmt.Errorf("open message: %w", err)
 	}
-	plain, s, err := s.Open(content, uint64(c.now()))
+	plain, s, err := c.openItem(s, content)
 	if err != nil {
 		c.log.Debug("passed over an item that does not open")
 		return c.saveLocked(c.outOfStepLocked(r, b.seed)...)
@@ -201,7 +212,7 @@ func (c *Client) take(b box, member chain.NodeID, content []byte) error {
 		rows = c.readLocked(b.contact, m.ID, m.Sent)
 	case kindText:
 		var taken bool
-		if rows, in, taken = c.textReceivedLocked(r, b.seed, m); !taken {
+		if rows, in, taken = c.textReceivedLocked(r, b, m); !taken {
 			c.log.Warn("a contact's message was passed over; it is too old, or there is no room for more of this contact")
 			return nil
 		}
@@ -239,10 +250,11 @@ func (c *Client) revealLocked(d *deleteRecord) []row {
 	return []row{d.row()}
 }
 
-// confirmedLocked ends a message that its recipient has.
+// confirmedLocked ends a message that its recipient has, also one that was given up
+// before: what it says may come late.
 func (c *Client) confirmedLocked(from mail.AccountID, id MessageID) []row {
 	o := c.out[outKey{kindText, id, from}]
-	if o == nil || State(o.State).Final() {
+	if o == nil || State(o.State) == Delivered {
 		return nil
 	}
 	o.State, o.Reason, o.Items = uint8(Delivered), "", nil
@@ -255,10 +267,17 @@ func (c *Client) confirmedLocked(from mail.AccountID, id MessageID) []row {
 
 // textReceivedLocked collects a part, and takes the message when it has all.
 // taken is false where the part is passed over and stays with its member.
-func (c *Client) textReceivedLocked(r *contactRecord, seed key32, m inner) (rows []row, in *inRecord, taken bool) {
+func (c *Client) textReceivedLocked(r *contactRecord, b box, m inner) (rows []row, in *inRecord, taken bool) {
 	key := inKey{mail.AccountID(r.ID), m.ID}
 	if c.in[key] != nil {
-		return c.confirmLocked(r, seed, m.ID), nil, true // from another member; or again, since our confirmation was lost or is late
+		return c.confirmLocked(r, b, m.ID), nil, true // from another member; or again, since our confirmation was lost or is late
+	}
+	if m.ended(c.now()) { // by its sender's will: it is not shown, confirmed or kept, and goes
+		if f := c.fragments[key]; f != nil {
+			delete(c.fragments, key)
+			rows = append(rows, f.gone())
+		}
+		return rows, nil, true
 	}
 	// No honest member shows it so late, and its id may be forgotten.
 	if c.overLocked(m.Sent) {
@@ -275,21 +294,21 @@ func (c *Client) textReceivedLocked(r *contactRecord, seed key32, m inner) (rows
 			if c.fragmentsLocked(r.ID) >= maxFragments {
 				return nil, nil, false
 			}
-			f = &fragmentRecord{ID: m.ID, Contact: r.ID, Seed: seed, Sent: m.Sent, Since: c.now(), Parts: m.Parts, Timer: m.Timer, Have: map[uint16]string{}}
+			f = &fragmentRecord{ID: m.ID, Contact: r.ID, Seed: b.seed, Sent: m.Sent, Since: c.now(), Parts: m.Parts, Timer: m.Timer, Life: m.Life, Have: map[uint16]string{}}
 			c.fragments[key] = f
 		}
-		if f.Parts != m.Parts || f.Timer != m.Timer {
+		if f.Parts != m.Parts || f.Timer != m.Timer || f.Life != m.Life {
 			return nil, nil, true
 		}
 		f.Have[m.Part] = m.Text
 		if len(f.Have) < int(f.Parts) {
 			return []row{f.row()}, nil, true
 		}
-		var b strings.Builder
+		var all strings.Builder
 		for n := range f.Parts {
-			b.WriteString(f.Have[n])
+			all.WriteString(f.Have[n])
 		}
-		text = b.String()
+		text = all.String()
 		delete(c.fragments, key)
 		rows = append(rows, f.gone())
 	}
@@ -300,13 +319,13 @@ func (c *Client) textReceivedLocked(r *contactRecord, seed key32, m inner) (rows
 		rows = append(rows, c.forgetLocked(k))
 	}
 	c.order++
-	in = &inRecord{ID: m.ID, Contact: r.ID, Text: text, Sent: m.Sent, Received: c.now(), Order: c.order, Timer: m.Timer}
+	in = &inRecord{ID: m.ID, Contact: r.ID, Text: text, Sent: m.Sent, Received: c.now(), Order: c.order, Timer: m.Timer, Seed: b.seed, Bucket: b.bucket}
 	if m.Sent > r.TimerSet && m.Timer != r.Timer { // the contact's row is saved with it
 		r.Timer, r.TimerSet = m.Timer, m.Sent
 		c.contactEvent(r)
 	}
 	c.keepLocked(in)
-	return append(append(rows, in.row()), c.confirmLocked(r, seed, m.ID)...), in, true
+	return append(append(rows, in.row()), c.confirmLocked(r, b, m.ID)...), in, true
 }
 
 func (c *Client) fragmentsLocked(from key32) (n int) {
@@ -318,9 +337,9 @@ func (c *Client) fragmentsLocked(from key32) (n int) {
 	return n
 }
 
-// confirmLocked queues a confirmation under the session that the message came
-// under, unless one is on its way.
-func (c *Client) confirmLocked(r *contactRecord, seed key32, id MessageID) []row {
+// confirmLocked queues a confirmation of a message that came in b, under the session
+// of b, unless one is on its way.
+func (c *Client) confirmLocked(r *contactRecord, b box, id MessageID) []row {
 	key := outKey{kindConfirm, id, mail.AccountID(r.ID)}
 	if c.out[key] != nil || c.confirmsLocked(key.to) >= maxQueued {
 		return nil // what is not confirmed comes again
@@ -329,9 +348,7 @@ func (c *Client) confirmLocked(r *contactRecord, seed key32, id MessageID) []row
 	if in != nil && time.Since(in.lately) < c.cfg.Resend/2 {
 		return nil // several members show the same; nobody sends it again so soon
 	}
-	now := c.now()
-	o := &outRecord{Kind: kindConfirm, ID: id, Contact: r.ID, Seed: seed, Sent: now,
-		Expiry: now + chain.Time(c.cfg.Core.Params.MailboxTTL), State: uint8(Queued), Parts: 1}
+	o := c.noticeLocked(kindConfirm, r.ID, id, b.seed, b.bucket)
 	if in != nil {
 		o.rounds = in.confirmed
 		in.confirmed++
@@ -339,4 +356,18 @@ func (c *Client) confirmLocked(r *contactRecord, seed key32, id MessageID) []row
 	}
 	c.out[key] = o
 	return []row{o.row()}
+}
+
+// noticeLocked is what tells a contact something of a message. It goes into the other
+// mailbox of the pair and bucket that the message lay in: who sees that something is
+// taken from one mailbox and at once put into another does not learn which mailboxes
+// of two days are of one pair. That one is asked for as long as the message waits for
+// its confirmation; that it was read may be said later, and is to be found a while.
+func (c *Client) noticeLocked(k kind, to key32, id MessageID, seed key32, bucket uint64) *outRecord {
+	now, ttl := c.now(), chain.Time(c.cfg.Core.Params.MailboxTTL)
+	o := &outRecord{Kind: k, ID: id, Contact: to, Seed: seed, Sent: now, Expiry: now + ttl, State: uint8(Queued), Parts: 1}
+	if end := bucketExpiry(&c.cfg.Core, bucket, now); now < end && (k == kindConfirm || now+ttl/2 <= end) {
+		o.Bucket, o.Expiry = &bucket, min(o.Expiry, end)
+	}
+	return o
 }

@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"path/filepath"
 
 	"golang.org/x/crypto/argon2"
 	"golang.org/x/crypto/chacha20poly1305"
@@ -78,31 +79,66 @@ func (k keystore) key(passphrase []byte) []byte {
 // encrypted with the passphrase. A file that exists is left alone
 // (fs.ErrExist).
 func SaveKeystore(path string, a *Account, passphrase []byte, cost KDF, rand io.Reader) error {
+	b, err := sealKeystore(a, passphrase, cost, rand)
+	if err == nil {
+		err = durable.CreateFile(path, b, 0o600)
+	}
+	if err != nil {
+		return fmt.Errorf("save keystore: %w", err)
+	}
+	return nil
+}
+
+// ChangePassphrase encrypts a keystore anew, in place: at any moment, also of a
+// crash, the file is the whole old one or the whole new one. next is asked for the
+// new passphrase once the old one is known to be right. Where an error comes of
+// anything but the last write to disk, the file is as it was. Errors: those of
+// OpenKeystore, next's, ErrConfig, the file system's. A copy of the old file still
+// opens with the old passphrase.
+func ChangePassphrase(path string, old []byte, next func() ([]byte, error), cost KDF, rand io.Reader) error {
+	path, err := filepath.EvalSymlinks(path) // else the old one would stay where a link leads
+	if err != nil {
+		return fmt.Errorf("change passphrase: %w", err)
+	}
+	a, err := OpenKeystore(path, old)
+	if err != nil {
+		return fmt.Errorf("change passphrase: %w", err)
+	}
+	passphrase, err := next()
+	if err != nil {
+		return err
+	}
+	b, err := sealKeystore(a, passphrase, cost, rand)
+	if err == nil {
+		err = durable.WriteFile(path, b, 0o600)
+	}
+	if err != nil {
+		return fmt.Errorf("change passphrase: %w", err)
+	}
+	return nil
+}
+
+// sealKeystore is the file of an account.
+func sealKeystore(a *Account, passphrase []byte, cost KDF, rand io.Reader) ([]byte, error) {
 	if !cost.valid() {
-		return fmt.Errorf("save keystore: %w: cost out of bounds", ErrConfig)
+		return nil, fmt.Errorf("%w: cost out of bounds", ErrConfig)
 	}
 	k := keystore{Version: 1, KDF: "argon2id", Time: cost.Time, Memory: cost.Memory, Threads: cost.Threads,
 		Cipher: "xchacha20poly1305", Salt: make([]byte, 16), Nonce: make([]byte, chacha20poly1305.NonceSizeX)}
 	for _, b := range [][]byte{k.Salt, k.Nonce} {
 		if _, err := io.ReadFull(rand, b); err != nil {
-			return fmt.Errorf("save keystore: read randomness: %w", err)
+			return nil, fmt.Errorf("read randomness: %w", err)
 		}
 	}
 	key := k.key(passphrase)
 	defer clear(key)
 	aead, err := chacha20poly1305.NewX(key)
 	if err != nil {
-		return fmt.Errorf("save keystore: %w", err)
+		return nil, err
 	}
 	k.Ciphertext = aead.Seal(nil, k.Nonce, []byte(a.mnemonic), k.bound())
 	b, err := json.MarshalIndent(k, "", "  ")
-	if err != nil {
-		return fmt.Errorf("save keystore: %w", err)
-	}
-	if err := durable.CreateFile(path, append(b, '\n'), 0o600); err != nil {
-		return fmt.Errorf("save keystore: %w", err)
-	}
-	return nil
+	return append(b, '\n'), err
 }
 
 // OpenKeystore reads the account from a file. Errors: ErrPassphrase,

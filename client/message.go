@@ -4,6 +4,7 @@ import (
 	"encoding/hex"
 	"errors"
 	"fmt"
+	"math"
 	"unicode/utf8"
 
 	"tunic/chain"
@@ -17,7 +18,11 @@ const (
 	// MaxText is the longest text of one message in bytes.
 	MaxText = 64 << 10
 
-	innerHeader = 1 + 16 + 8 + 2 + 2 + 32 + 4
+	innerHeader = 1 + 16 + 8 + 2 + 2 + 32 + 4 + 4
+	// innerVersion is that of the layout, in the upper half of the first byte.
+	innerVersion = 2
+	// maxLife is the longest life that a text may name, in seconds: a year.
+	maxLife = 366 * 24 * 3600
 )
 
 // parts is how texts are cut in a network: into so many bytes each.
@@ -47,7 +52,7 @@ func (k kind) notice() bool { return k != kindText }
 
 // inner is what stands in an item's plaintext:
 //
-//	kind 1 | message id 16 | sent 8 | part 2 | parts 2 | deletion token 32 | timer 4 | text
+//	16 x version + kind 1 | message id 16 | sent 8 | part 2 | parts 2 | deletion token 32 | timer 4 | life 4 | text
 //
 // Every part of a text but the last is full. What confirms a message, or says that
 // it was read, has no text and carries the id of that message.
@@ -59,40 +64,56 @@ type inner struct {
 	Parts uint16
 	Token [32]byte
 	Timer uint32 // seconds after which the text disappears, once read; 0: never
+	Life  uint32 // seconds after Sent until when it may be taken; 0: as long as members keep it
 	Text  string
 }
 
 func (m inner) encode() []byte {
-	b := append([]byte{byte(m.Kind)}, m.ID[:]...)
+	b := append([]byte{innerVersion<<4 | byte(m.Kind)}, m.ID[:]...)
 	b = wire.AppendUint64(b, uint64(m.Sent))
 	b = wire.AppendUint16(b, m.Part)
 	b = wire.AppendUint16(b, m.Parts)
 	b = append(b, m.Token[:]...)
 	b = wire.AppendUint32(b, m.Timer)
+	b = wire.AppendUint32(b, m.Life)
 	return append(b, m.Text...)
 }
 
 func (p parts) decodeInner(b []byte) (inner, error) {
 	r := wire.NewReader(b)
-	m := inner{Kind: kind(r.Uint8())}
+	first := r.Uint8()
+	m := inner{Kind: kind(first & 15)}
 	r.Copy(m.ID[:])
 	m.Sent = chain.Time(r.Uint64())
 	m.Part, m.Parts = r.Uint16(), r.Uint16()
 	r.Copy(m.Token[:])
-	m.Timer = r.Uint32()
+	m.Timer, m.Life = r.Uint32(), r.Uint32()
 	m.Text = string(r.Fixed(r.Len()))
 	if err := r.Done(); err != nil {
 		return m, fmt.Errorf("%w: %w", errInner, err)
 	}
 	last := m.Part+1 == m.Parts
 	switch {
+	case first>>4 != innerVersion:
 	case m.Parts < 1 || int(m.Parts) > p.most() || m.Part >= m.Parts:
-	case (m.Kind == kindConfirm || m.Kind == kindRead) && m.Parts == 1 && m.Text == "" && m.Timer == 0:
+	case (m.Kind == kindConfirm || m.Kind == kindRead) && m.Parts == 1 && m.Text == "" && m.Timer == 0 && m.Life == 0:
 		return m, nil
-	case m.Kind == kindText && m.Timer <= maxTimer && (len(m.Text) == int(p) || last && len(m.Text) > 0 && len(m.Text) < int(p)):
+	case m.Kind == kindText && m.Timer <= maxTimer && m.Life <= maxLife && (len(m.Text) == int(p) || last && len(m.Text) > 0 && len(m.Text) < int(p)):
 		return m, nil
 	}
 	return m, errInner
+}
+
+// ended reports whether a text's life is over: who finds it then does not take it.
+func (m inner) ended(now chain.Time) bool { return endOf(m.Sent, m.Life) <= now }
+
+// endOf is when a life of so many seconds ends; never where it is 0.
+func endOf(sent chain.Time, life uint32) chain.Time {
+	end := sent + 1000*chain.Time(life)
+	if life == 0 || end < sent {
+		return math.MaxUint64
+	}
+	return end
 }
 
 // split cuts a text into parts; only the last may be shorter.
@@ -143,10 +164,11 @@ func (s State) String() string { return word(stateWords, s) }
 // MarshalText gives the word.
 func (s State) MarshalText() ([]byte, error) { return []byte(s.String()), nil }
 
-// Final reports whether nothing will change it.
+// Final reports whether nothing more is done for a message. One that has expired or
+// failed becomes delivered all the same if its recipient says later that it has it.
 func (s State) Final() bool { return s >= Delivered }
 
-var contactWords = map[ContactState]string{Added: "added", Requested: "requested", Incoming: "incoming", Connected: "connected"}
+var contactWords = map[ContactState]string{Added: "added", Requested: "requested", Incoming: "incoming", Connected: "connected", Refused: "refused"}
 
 func (s ContactState) String() string { return word(contactWords, s) }
 

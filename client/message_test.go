@@ -3,6 +3,8 @@ package client
 import (
 	"bytes"
 	"errors"
+	"math"
+	"slices"
 	"strings"
 	"testing"
 
@@ -18,7 +20,7 @@ func TestSizesAgree(t *testing.T) {
 	if ratchet.RequestSize != mail.RequestSize || ratchet.PrekeySize != mail.PrekeySize {
 		t.Error("sizes of ratchet and mail differ")
 	}
-	for g, want := range map[onion.Geometry][2]int{onion.Small: {1117, 59}, onion.Large: {31_837, 3}} {
+	for g, want := range map[onion.Geometry][2]int{onion.Small: {1113, 59}, onion.Large: {31_833, 3}} {
 		if p := partsOf(mail.FormatOf(g)); int(p) != want[0] || p.most() != want[1] {
 			t.Errorf("parts of %d bytes, at most %d; docs/spec/messenger.md says %v", p, p.most(), want)
 		}
@@ -46,7 +48,11 @@ func TestInner(t *testing.T) {
 		"too many parts":              {inner{Kind: kindText, Parts: uint16(small.most()) + 1, Text: full}, false},
 		"confirmation with text":      {inner{Kind: kindConfirm, Parts: 1, Text: "x"}, false},
 		"confirmation of two parts":   {inner{Kind: kindConfirm, Parts: 2}, false},
-		"unknown kind":                {inner{Kind: 3, Parts: 1, Text: "x"}, false},
+		"text with a life":            {inner{Kind: kindText, Parts: 1, Life: maxLife, Text: "x"}, true},
+		"life too long":               {inner{Kind: kindText, Parts: 1, Life: maxLife + 1, Text: "x"}, false},
+		"confirmation with a life":    {inner{Kind: kindConfirm, Parts: 1, Life: 1}, false},
+		"unknown kind":                {inner{Kind: 4, Parts: 1, Text: "x"}, false},
+		"notice of reading, a text":   {inner{Kind: kindRead, Parts: 1, Text: "x"}, false},
 		"text longer than a part can": {inner{Kind: kindText, Parts: 1, Text: full + "x"}, false},
 	} {
 		got, err := small.decodeInner(c.m.encode())
@@ -56,8 +62,44 @@ func TestInner(t *testing.T) {
 	}
 }
 
+// The layout, as docs/spec/messenger.md has it, and no other version of it.
+func TestInnerLayout(t *testing.T) {
+	b := inner{Kind: kindText, ID: MessageID{1}, Sent: 2, Part: 3, Parts: 4, Token: [32]byte{5}, Timer: 6, Life: 7, Text: "x"}.encode()
+	want := slices.Concat([]byte{0x21, 1}, make([]byte, 15), []byte{0, 0, 0, 0, 0, 0, 0, 2, 0, 3, 0, 4, 5}, make([]byte, 31), []byte{0, 0, 0, 6, 0, 0, 0, 7}, []byte("x"))
+	if !bytes.Equal(b, want) || len(b) != innerHeader+1 {
+		t.Errorf("%x", b)
+	}
+	b = inner{Kind: kindText, Parts: 1, Text: "x"}.encode()
+	for _, first := range []byte{0x01, 0x11, 0x20, 0x31} {
+		b[0] = first
+		if _, err := small.decodeInner(b); !errors.Is(err, errInner) {
+			t.Errorf("first byte %x: %v", first, err)
+		}
+	}
+}
+
+func TestLifeEnds(t *testing.T) {
+	for name, c := range map[string]struct {
+		m    inner
+		now  chain.Time
+		over bool
+	}{
+		"none":               {inner{Sent: 1000}, math.MaxUint64 - 1, false},
+		"before":             {inner{Sent: 1000, Life: 60}, 60_999, false},
+		"at its end":         {inner{Sent: 1000, Life: 60}, 61_000, true},
+		"beyond all numbers": {inner{Sent: math.MaxUint64 - 5, Life: 60}, 1000, false},
+	} {
+		if c.m.ended(c.now) != c.over {
+			t.Error(name)
+		}
+	}
+}
+
 func FuzzInner(f *testing.F) {
 	f.Add(inner{Kind: kindText, Parts: 1, Text: "hello"}.encode())
+	f.Add(inner{Kind: kindText, Parts: 1, Timer: 5, Life: 3600, Text: "hello"}.encode())
+	f.Add(inner{Kind: kindRead, Parts: 1}.encode())
+	f.Add(append([]byte{0x01}, inner{Kind: kindText, Parts: 1, Text: "of another version"}.encode()[1:]...))
 	f.Add(inner{Kind: kindConfirm, Parts: 1}.encode())
 	f.Fuzz(func(t *testing.T, b []byte) {
 		if m, err := small.decodeInner(b); err == nil && !bytes.Equal(m.encode(), b) {

@@ -26,7 +26,9 @@ func (c *Client) Send(ctx context.Context, to mail.AccountID, text string) (Mess
 // SendOptions say more of one message.
 type SendOptions struct {
 	// TTL is how long it may take until it is confirmed: a minute to the mailbox
-	// TTL; 0 is the mailbox TTL.
+	// TTL, in whole seconds; 0 is the mailbox TTL. The text says so itself, so that
+	// who finds it later does not take it; without, it is taken as long as a
+	// member has it.
 	TTL time.Duration
 }
 
@@ -36,12 +38,12 @@ func (c *Client) SendWith(ctx context.Context, to mail.AccountID, text string, o
 	if err := checkText(text); err != nil {
 		return id, err
 	}
-	ttl := c.cfg.Core.Params.MailboxTTL
+	ttl, life := c.cfg.Core.Params.MailboxTTL, uint32(0)
 	if o.TTL != 0 {
 		if x := chain.Duration(o.TTL.Milliseconds()); x < genesis.Minute || x > ttl {
 			return id, fmt.Errorf("%w: a life of %s; it may be from a minute to %s here", ErrMessage, o.TTL, time.Duration(ttl)*time.Millisecond)
 		} else {
-			ttl = x
+			ttl, life = x-x%1000, uint32(x/1000)
 		}
 	}
 	if err := ctx.Err(); err != nil {
@@ -73,7 +75,7 @@ func (c *Client) SendWith(ctx context.Context, to mail.AccountID, text string, o
 		}
 	}
 	m := &outRecord{Kind: kindText, ID: id, Contact: key32(to), Text: text, Sent: now,
-		Expiry: now + chain.Time(ttl), State: uint8(Queued), Parts: len(c.parts.split(text)), Timer: c.contacts[to].Timer}
+		Expiry: now + chain.Time(ttl), State: uint8(Queued), Parts: len(c.parts.split(text)), Timer: c.contacts[to].Timer, Life: life}
 	if err := c.saveLocked(append(rows, m.row())...); err != nil {
 		return id, err
 	}
@@ -199,6 +201,9 @@ func (o *outRecord) status() Status {
 	for _, it := range o.Items {
 		for _, r := range it.Signed {
 			s.Receipts = append(s.Receipts, bytes.Clone(r.Receipt))
+			if until := r.until(); s.Promised == 0 || until < s.Promised {
+				s.Promised = until
+			}
 		}
 	}
 	return s
@@ -245,12 +250,19 @@ func (c *Client) setLocked(o *outRecord, s State, reason string) error {
 	return nil
 }
 
-// expire ends what was not delivered in time.
+// overdueLocked reports whether nothing more is sent of a message: it is final, or
+// its time is over, and it waits for expire.
+func (c *Client) overdueLocked(o *outRecord) bool {
+	return State(o.State).Final() || c.now() >= o.Expiry
+}
+
+// expire ends what was not delivered in time, as far as its recipient was heard.
 func (c *Client) expire() {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	now := c.now()
 	var rows []row
+	heard := map[mail.AccountID]bool{}
 	for k, o := range c.out {
 		if State(o.State).Final() || now < o.Expiry {
 			continue
@@ -258,6 +270,12 @@ func (c *Client) expire() {
 		if o.Kind.notice() {
 			delete(c.out, k)
 			rows = append(rows, o.gone())
+			continue
+		}
+		if _, asked := heard[k.to]; !asked {
+			heard[k.to] = c.heardLocked(k.to)
+		}
+		if !heard[k.to] {
 			continue
 		}
 		for i := range o.Items {
@@ -268,7 +286,7 @@ func (c *Client) expire() {
 		}
 	}
 	for k, f := range c.fragments {
-		if now >= f.Since+chain.Time(c.cfg.Core.Params.MailboxTTL) {
+		if now >= min(f.Since+chain.Time(c.cfg.Core.Params.MailboxTTL), endOf(f.Sent, f.Life)) {
 			delete(c.fragments, k)
 			rows = append(rows, f.gone())
 		}
@@ -288,7 +306,7 @@ func (c *Client) expire() {
 	rows = append(rows, c.vanishLocked(now)...)
 	if now >= c.sweep || now+sweepEvery < c.sweep {
 		c.sweep = now + sweepEvery
-		rows = append(append(rows, c.sweepSessionsLocked(now)...), c.sweepPrekeysLocked(now)...)
+		rows = slices.Concat(rows, c.sweepSessionsLocked(now), c.sweepPrekeysLocked(now), c.sweepRefusedLocked(now))
 	}
 	if len(rows) > 0 {
 		c.persistLocked(rows...)
@@ -309,7 +327,7 @@ func (c *Client) dueLocked(now time.Time) (due map[mail.AccountID][]*outRecord, 
 	next = now.Add(time.Minute)
 	for k, o := range c.out {
 		switch {
-		case State(o.State).Final():
+		case c.overdueLocked(o):
 		case o.due.After(now):
 			if o.due.Before(next) {
 				next = o.due

@@ -20,6 +20,13 @@ type pairBox struct {
 	readHash [32]byte
 }
 
+// pairName is what a mailbox that this account reads is derived from.
+type pairName struct {
+	seed   key32
+	from   mail.AccountID
+	bucket uint64
+}
+
 // newPairBox derives the mailbox from the pair's secret.
 func newPairBox(seed, genesis [32]byte, from, to mail.AccountID, bucket uint64) pairBox {
 	info := wire.AppendString(nil, "tunic pair mailbox 1")

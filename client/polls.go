@@ -34,6 +34,7 @@ func (c *Client) PollNow(ctx context.Context) error {
 			}
 		}
 	}
+	c.heardAll()
 	return nil
 }
 
@@ -89,6 +90,9 @@ func (c *Client) pollAll(ctx context.Context, b box, member chain.NodeID) error 
 			continue
 		}
 		if err != nil || !more {
+			if err == nil {
+				c.heard(b, member)
+			}
 			return err
 		}
 	}
@@ -148,6 +152,8 @@ func (c *Client) pollClock(ctx context.Context) {
 					case full <- fullBox{b, member}:
 					default:
 					}
+				} else if err == nil {
+					c.heard(b, member)
 				}
 			})
 		default: // the network answers slower than we ask

@@ -39,6 +39,16 @@ func (p *prekeyRecord) name() string { return string(binary.BigEndian.AppendUint
 func (p *prekeyRecord) row() row     { return encodeRow(rowPrekey, p.name(), p) }
 func (p *prekeyRecord) gone() row    { return row{rowPrekey, p.name(), nil} }
 
+// spent notes that a request was made with a prekey for one use; the rows are to be
+// saved.
+func (p *prekeyRecord) spent(now chain.Time) []row {
+	if p.Used != 0 || !p.Once {
+		return nil
+	}
+	p.Used = now
+	return []row{p.row()}
+}
+
 // private is the key itself.
 func (p *prekeyRecord) private() (*ratchet.Prekey, error) {
 	if p.key == nil {

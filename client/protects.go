@@ -83,7 +83,7 @@ func (p Protection) Points() []Point {
 
 func (p Protection) contents() Point {
 	return Point{Topic: "contents", Text: "Only the two ends read a text. Its keys serve once: who records the traffic and takes keys and sessions of both devices later opens nothing that was read before " +
-		"(of a contact's first messages, four days at most after them), and nothing new once each side has answered, if they only listen. A quantum computer opens nothing that was only recorded. " +
+		"(of a contact's first messages, four days at most after them), and nothing new once each side has answered, if they only listen. A quantum computer opens no text that was only recorded; who wrote to whom is another matter, see path. " +
 		"Compare safety numbers to know whom you write to."}
 }
 
@@ -96,6 +96,8 @@ func (p Protection) way() Point {
 	} else if p.Hops > path.DefaultHops {
 		pt.Text += " More than three make it slower and fail more often; two ends that work together still recognise times."
 	}
+	pt.Text += " Paths, unlike texts, are not post-quantum: a relay that keeps the packets it passes on, your guard first of all, could open their layers with a quantum computer later, and see which mailboxes you used. " +
+		"On the wire between relays they are closed to one."
 	return pt
 }
 

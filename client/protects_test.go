@@ -64,6 +64,12 @@ func TestProtects(t *testing.T) {
 				t.Errorf("%s: %s says %q, want %q", name, pt.Topic, pt.Text, want)
 			}
 			delete(c.says, pt.Topic)
+			if pt.Topic == "path" && !strings.Contains(pt.Text, "Paths, unlike texts, are not post-quantum") {
+				t.Errorf("%s: path does not say that a quantum computer opens it: %q", name, pt.Text)
+			}
+			if pt.Topic == "contents" && !strings.Contains(pt.Text, "opens no text that was only recorded; who wrote to whom is another matter") {
+				t.Errorf("%s: contents say more of a quantum computer than holds: %q", name, pt.Text)
+			}
 		}
 		if got := strings.Join(topics, " "); got != "contents path timing cover address network disk beyond" || len(c.says) != 0 {
 			t.Errorf("%s: speaks of %s, not of %v", name, got, c.says)

@@ -20,6 +20,19 @@ const promiseParts = 8
 // errReceipt means that what a member sent for a store is no promise to keep it.
 var errReceipt = errors.New("client: invalid receipt")
 
+// until is to when a receipt promises to keep its item; 0 where it does not decode.
+func (s signed) until() chain.Time {
+	x, err := statement.Decode(s.Receipt)
+	if err != nil {
+		return 0
+	}
+	r, err := statement.DecodeReceipt(x.Body)
+	if err != nil {
+		return 0
+	}
+	return r.Until
+}
+
 // receiptsIn are the receipts in what a member answered to a store that are new
 // and count: of the swarm that the item belongs to, each node's once. The error,
 // which may come with some, means that the answer is not what it has to be: valid

@@ -24,6 +24,7 @@ const (
 	rowDelete   byte = 'd'
 	rowPrekey   byte = 'k'
 	rowSeen     byte = 's'
+	rowRefused  byte = 'r'
 )
 
 // key32 is 32 bytes that JSON carries as hex.
@@ -63,7 +64,8 @@ type sessionRecord struct {
 type contactRecord struct {
 	ID       key32
 	Name     string
-	Note     string
+	Note     string // of its contact request
+	OwnNote  string `json:",omitempty"` // of ours
 	State    uint8
 	Known    bool // Ed and X are known
 	Ed, X    key32
@@ -88,7 +90,8 @@ type outRecord struct {
 	Kind    kind
 	ID      MessageID // a confirmation's is that of the message confirmed
 	Contact key32
-	Seed    key32 // confirmation: of the session under which the message came
+	Seed    key32   // notice: of the session under which the message came
+	Bucket  *uint64 `json:",omitempty"` // notice: that the message came in; nil: the present one
 	Text    string
 	Sent    chain.Time
 	Expiry  chain.Time
@@ -96,6 +99,7 @@ type outRecord struct {
 	Reason  string
 	Parts   int
 	Timer   uint32     `json:",omitempty"`
+	Life    uint32     `json:",omitempty"` // seconds from Sent to Expiry where the text says so; 0: it does not
 	Read    chain.Time `json:",omitempty"` // says the contact
 	Vanish  chain.Time `json:",omitempty"`
 	Gone    bool       `json:",omitempty"` // the text has disappeared
@@ -140,6 +144,8 @@ type inRecord struct {
 	Read     chain.Time `json:",omitempty"`
 	Vanish   chain.Time `json:",omitempty"`
 	Gone     bool       `json:",omitempty"` // the text has disappeared
+	Seed     key32      `json:",omitzero"`  // of the session under which it came, and the bucket that it came in
+	Bucket   uint64     `json:",omitzero"`
 
 	confirmed int       // how often, so that each goes to another member
 	lately    time.Time // when it was confirmed last
@@ -154,6 +160,7 @@ type fragmentRecord struct {
 	Since   chain.Time
 	Parts   uint16
 	Timer   uint32
+	Life    uint32 `json:",omitempty"`
 	Have    map[uint16]string
 }
 
@@ -242,6 +249,7 @@ type state struct {
 	deletes   map[[32]byte]*deleteRecord
 	prekeys   map[uint64]*prekeyRecord // by serial
 	seen      map[seenKey]*seenRecord
+	refused   map[mail.AccountID]*refusedRecord
 	order     uint64 // of the newest message received
 	kept      map[mail.AccountID]kept
 }
@@ -257,6 +265,7 @@ func newState() state {
 		deletes:   map[[32]byte]*deleteRecord{},
 		prekeys:   map[uint64]*prekeyRecord{},
 		seen:      map[seenKey]*seenRecord{},
+		refused:   map[mail.AccountID]*refusedRecord{},
 		kept:      map[mail.AccountID]kept{},
 	}
 }
@@ -321,6 +330,11 @@ func (s *state) loadRow(r row) error {
 		}
 		s.seen[seenKey([]byte(r.name))] = v
 		return json.Unmarshal(r.value, v)
+	case rowRefused:
+		v := &refusedRecord{}
+		err := json.Unmarshal(r.value, v)
+		s.refused[mail.AccountID(v.ID)] = v
+		return err
 	}
 	return ErrStore
 }

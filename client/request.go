@@ -124,6 +124,8 @@ func (c *Client) takeRequest(content []byte) error {
 	since, sent, now := chain.Time(q.Since), chain.Time(q.Sent), c.now()
 	r := c.contacts[id]
 	switch {
+	case c.refused[id] != nil:
+		return c.saveLocked(c.refusedAgainLocked(c.refused[id], since, sent, used)...)
 	case r == nil:
 		if c.incomingLocked() >= maxIncoming || len(c.contacts) >= maxContacts {
 			c.log.Warn("too many contact requests wait; one was passed over")
@@ -136,11 +138,7 @@ func (c *Client) takeRequest(content []byte) error {
 	case since < r.Since || since == r.Since && sent <= r.Sent:
 		return nil // the same again, or an older one replayed
 	}
-	var rows []row
-	if used.Used == 0 && used.Once {
-		used.Used = now
-		rows = append(rows, used.row())
-	}
+	rows := used.spent(now)
 	// What was begun with a former state of the contact is of no use to it.
 	if n := len(r.Sessions); n > 0 && r.Sessions[n-1].Since < since {
 		rows = append(rows, c.dropSessionsLocked(r, func(s *sessionRecord) bool { return s.Since < since })...)

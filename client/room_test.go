@@ -2,6 +2,7 @@ package client
 
 import (
 	"crypto/ed25519"
+	"crypto/rand"
 	"log/slog"
 	"strings"
 	"testing"
@@ -38,7 +39,7 @@ func TestInboxOfOneContactIsBounded(t *testing.T) {
 	c := bare(t, start)
 	flood, other := &contactRecord{ID: key32{1}}, &contactRecord{ID: key32{2}}
 	take := func(r *contactRecord, m inner) (bool, *inRecord, []row) {
-		rows, in, taken := c.textReceivedLocked(r, key32{}, m)
+		rows, in, taken := c.textReceivedLocked(r, box{}, m)
 		return taken, in, rows
 	}
 	for i := range maxKept - 1 {
@@ -49,7 +50,7 @@ func TestInboxOfOneContactIsBounded(t *testing.T) {
 		t.Fatal("the last one was not taken")
 	}
 	for i := range maxQueued + 9 {
-		c.confirmLocked(flood, key32{}, MessageID{byte(i), byte(i >> 8), 1})
+		c.confirmLocked(flood, box{}, MessageID{byte(i), byte(i >> 8), 1})
 	}
 	if n := c.confirmsLocked(mail.AccountID(flood.ID)); n != maxQueued {
 		t.Errorf("%d confirmations wait", n)
@@ -93,7 +94,7 @@ func TestInboxBytesOfOneContactAreBounded(t *testing.T) {
 		taken := true
 		for i, s := range small.split(long) {
 			part.Part, part.Text = uint16(i), s
-			if _, _, taken = c.textReceivedLocked(r, key32{}, part); !taken {
+			if _, _, taken = c.textReceivedLocked(r, box{}, part); !taken {
 				break
 			}
 		}
@@ -148,5 +149,56 @@ func TestOldHeadersPushNothingOut(t *testing.T) {
 	two.Seal = statement.Domain{}.SignRaw(key, statement.LabelSeal, hash[:])
 	if e := c.compare(two); e == nil || e.First.Header.Height == e.Second.Header.Height {
 		t.Fatalf("two beacons: %v", e)
+	}
+}
+
+// A confirmation that no member takes is dropped: it is made anew when its message
+// comes again.
+func TestRefusedConfirmationIsMadeAnew(t *testing.T) {
+	const start = chain.Time(1_700_000_000_000)
+	c := bare(t, start)
+	c.rand, c.changed = rand.Reader, make(chan struct{})
+	r := &contactRecord{ID: key32{1}}
+	for range 2 {
+		if rows := c.confirmLocked(r, box{}, MessageID{7}); len(rows) != 1 || len(c.out) != 1 {
+			t.Fatalf("%d rows, %d wait", len(rows), len(c.out))
+		}
+		for _, o := range c.out {
+			if err := c.shippedLocked(o, errRefused(mail.CodeFull.String())); err != nil {
+				t.Fatal(err)
+			}
+		}
+		if len(c.out) != 0 {
+			t.Fatal("it stays")
+		}
+	}
+}
+
+// Who is refused is remembered for a year, and of more than the bound the last.
+func TestRefusedAreBounded(t *testing.T) {
+	const start = chain.Time(1_700_000_000_000)
+	c := bare(t, start)
+	c.cfg.Account, c.changed = &Account{}, make(chan struct{})
+	for i := range maxRefused + 1 {
+		c.cfg.Clock = fixedClock(start + chain.Time(i))
+		if err := c.Refuse(mail.AccountID{1, byte(i), byte(i >> 8)}); err != nil {
+			t.Fatal(err)
+		}
+	}
+	l := c.Refused()
+	if len(l) != maxRefused || l[0].Refused != start+maxRefused || l[maxRefused-1].Refused != start+1 {
+		t.Fatalf("%d refused, from %d to %d", len(l), l[len(l)-1].Refused-start, l[0].Refused-start)
+	}
+	s := newState()
+	for _, x := range c.refused {
+		if err := s.loadRow(x.row()); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if len(s.refused) != maxRefused {
+		t.Errorf("%d after a restart", len(s.refused))
+	}
+	if rows := c.sweepRefusedLocked(start + 1 + chain.Time(refusedFor)); len(rows) != 1 || rows[0].value != nil || len(c.refused) != maxRefused-1 {
+		t.Errorf("%d are left after a year", len(c.refused))
 	}
 }

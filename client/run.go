@@ -16,7 +16,7 @@ import (
 	"golang.org/x/time/rate"
 
 	"tunic/chain"
-	"tunic/client/ratchet"
+	"tunic/internal/flaw"
 	"tunic/onion"
 	"tunic/onion/link"
 	"tunic/onion/mail"
@@ -27,6 +27,7 @@ import (
 // any goroutine.
 type Client struct {
 	cfg      Config
+	flaws    flaw.Set // in tests alone
 	log      *slog.Logger
 	rand     io.Reader
 	geometry onion.Geometry
@@ -68,25 +69,29 @@ type Client struct {
 	spurned   map[chain.NodeID]bool    // guards that are avoided for their silence
 	conducts  map[chain.NodeID]conduct // members
 	busy      map[mail.AccountID]bool
+	pairs     map[pairName]pairBox       // the mailboxes that were read last: to derive one takes two keys
 	told      map[chain.NodeID]int       // how many bundles a member said that it has to hand out once
 	dry       map[chain.NodeID]time.Time // members that did not answer to such a bundle, until when they are left alone
 	tried     map[seenKey]bool           // contact requests that were worked on
 	unsettled int                        // times that no member said what is known of a former state
 	sweep     chain.Time                 // when sessions and prekeys are looked through next
-	erasing   int                        // deletions under way
-	changed   chan struct{}              // closed and replaced at every change
+	hearing   hearing
+	erasing   int           // deletions under way
+	changed   chan struct{} // closed and replaced at every change
 	subs      map[chan Event]struct{}
 	halted    error
 	broken    error // of the store: nothing may leave any more
 }
 
 // New opens the account's state. A client that was halted stays so: ErrTwoHeads.
-func New(cfg Config) (*Client, error) {
+func New(cfg Config) (*Client, error) { return newClient(cfg, flaw.Set{}) }
+
+func newClient(cfg Config, flaws flaw.Set) (*Client, error) {
 	if err := cfg.check(); err != nil {
 		return nil, fmt.Errorf("new client: %w", err)
 	}
 	c := &Client{
-		cfg: cfg, log: cfg.Logger, rand: &lockedReader{r: cfg.Rand},
+		cfg: cfg, flaws: flaws, log: cfg.Logger, rand: &lockedReader{r: cfg.Rand},
 		geometry: onion.Geometry(0x10 | cfg.Core.Params.Geometry),
 		format:   mail.FormatOf(onion.Geometry(0x10 | cfg.Core.Params.Geometry)),
 		limit:    rate.NewLimiter(rate.Limit(cfg.Rate), sendBurst), greetings: rate.NewLimiter(1, 16),
@@ -130,8 +135,8 @@ func (cfg *Config) check() error {
 		return fmt.Errorf("%w: packet geometry %d", ErrConfig, p.Geometry)
 	case cfg.Hops < 2 || cfg.Hops > path.MaxHops:
 		return fmt.Errorf("%w: %d hops, 2 to %d", ErrConfig, cfg.Hops, path.MaxHops)
-	case len(cfg.Note) > ratchet.MaxNote || !utf8.ValidString(cfg.Note):
-		return fmt.Errorf("%w: the note has more than %d bytes or is not UTF-8", ErrConfig, ratchet.MaxNote)
+	case len(cfg.Note) > MaxNote || !utf8.ValidString(cfg.Note):
+		return fmt.Errorf("%w: the note has more than %d bytes or is not UTF-8", ErrConfig, MaxNote)
 	case cfg.Poll < 0 || cfg.Timeout < 0 || cfg.Resend < 0 || cfg.Compare < 0 || cfg.Pace < 0:
 		return fmt.Errorf("%w: a negative duration", ErrConfig)
 	}
@@ -201,6 +206,7 @@ func (c *Client) Run(ctx context.Context) error {
 	c.mu.Lock()
 	c.stop = stop
 	c.pool = c.newPool()
+	c.hearing.since = time.Now()
 	if err := cmp.Or(c.halted, c.broken); err != nil {
 		stop(err) // halted, or the store failed, before there was a Run to end
 	}
@@ -279,7 +285,7 @@ func (c *Client) Flush(ctx context.Context) error {
 		c.mu.Lock()
 		waiting := len(c.deletes)
 		for _, o := range c.out {
-			if s := State(o.State); (s == Queued || s == Sent) && o.Reason != string(waitBundle) {
+			if s := State(o.State); (s == Queued || s == Sent) && o.Reason != string(waitBundle) && !c.overdueLocked(o) {
 				waiting++
 			}
 		}

@@ -134,10 +134,10 @@ func seenOf(content []byte) seenKey {
 
 // againLocked is for an item that was opened before and is shown once more, by
 // another member or since our confirmation was lost.
-func (c *Client) againLocked(r *contactRecord, s *seenRecord) []row {
+func (c *Client) againLocked(r *contactRecord, b box, s *seenRecord) []row {
 	id := mail.AccountID(r.ID)
 	if s.Kind != kindText || c.in[inKey{id, s.ID}] == nil {
 		return nil
 	}
-	return c.confirmLocked(r, s.Seed, s.ID)
+	return c.confirmLocked(r, b, s.ID)
 }

@@ -42,7 +42,7 @@ func (c *Client) serve(ctx context.Context, to mail.AccountID, due []*outRecord)
 }
 
 // liveLocked reports whether a message still wants to be sent.
-func (c *Client) liveLocked(o *outRecord) bool { return c.out[o.key()] == o && !State(o.State).Final() }
+func (c *Client) liveLocked(o *outRecord) bool { return c.out[o.key()] == o && !c.overdueLocked(o) }
 
 // errOver means that a message became final while it was worked on.
 var errOver = errors.New("client: message is over")
@@ -67,6 +67,11 @@ func (c *Client) shippedLocked(o *outRecord, err error) error {
 		return nil // enough members had it once, and pass it on
 	}
 	if refused := (errRefused)(""); errors.As(err, &refused) {
+		if o.Kind.notice() { // made anew when its message comes again
+			delete(c.out, o.key())
+			c.changedLocked()
+			return c.saveLocked(o.gone())
+		}
 		return c.setLocked(o, Failed, string(refused))
 	}
 	return c.setLocked(o, State(o.State), codeOf(err))
@@ -203,11 +208,14 @@ func (c *Client) seal(o *outRecord) ([]outItem, error) {
 	var items []outItem
 	for n, text := range parts {
 		it := outItem{Seed: session.Seed}
+		if o.Seed == session.Seed { // of another session its reader may not ask for it
+			it.Bucket = o.Bucket
+		}
 		if _, err := io.ReadFull(c.rand, it.Token[:]); err != nil {
 			return nil, fmt.Errorf("read randomness: %w", err)
 		}
-		m := inner{Kind: o.Kind, ID: o.ID, Sent: o.Sent, Part: uint16(n), Parts: uint16(len(parts)), Token: it.Token, Timer: o.Timer, Text: text}
-		if it.Content, s, err = s.Seal(m.encode()); err != nil {
+		m := inner{Kind: o.Kind, ID: o.ID, Sent: o.Sent, Part: uint16(n), Parts: uint16(len(parts)), Token: it.Token, Timer: o.Timer, Life: o.Life, Text: text}
+		if it.Content, s, err = c.sealItem(s, m.encode()); err != nil {
 			return nil, fmt.Errorf("seal message: %w", err)
 		}
 		items = append(items, it)

@@ -31,7 +31,7 @@ func refusal(c mail.Code) bool {
 // so that no two mailboxes hold the same bytes. Its recipient asks for it as long
 // as the message lives.
 func (c *Client) box(to mail.AccountID, it *outItem) pairBox {
-	return newPairBox(it.Seed, c.cfg.Genesis, c.cfg.Account.id, to, *it.Bucket)
+	return c.pairBox(it.Seed, c.cfg.Account.id, to, *it.Bucket)
 }
 
 // confirmed reports whether nothing has to be done for a part: enough members by
@@ -40,7 +40,7 @@ func (c *Client) confirmed(v *view, to mail.AccountID, it *outItem) bool {
 	return it.Done || len(it.Signed) > 0 && it.Bucket != nil && v.swarm(c.box(to, it).id).Confirmed(it.by)
 }
 
-// placeItem settles the mailbox of a part.
+// placeItem settles the mailbox of a part: that of the message's other parts.
 func (c *Client) placeItem(v *view, o *outRecord, n int, it *outItem) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
@@ -50,7 +50,13 @@ func (c *Client) placeItem(v *view, o *outRecord, n int, it *outItem) {
 	b := bucketOf(&c.cfg.Core, v.epoch())
 	it.Bucket = &b
 	if c.currentLocked(o, n, it) {
-		o.Items[n].Bucket = &b // on disk with the first receipt
+		for i := range o.Items {
+			if first := o.Items[i].Bucket; first != nil {
+				it.Bucket = first
+				break
+			}
+		}
+		o.Items[n].Bucket = it.Bucket // on disk with the first receipt
 	}
 }
 

@@ -5,7 +5,6 @@ import (
 	"slices"
 
 	"tunic/chain"
-	"tunic/chain/statement"
 	"tunic/onion/mail"
 	"tunic/registry/directory"
 	"tunic/registry/path"
@@ -112,12 +111,7 @@ func keepers(sw directory.Swarm, it *outItem) (out []Keeper) {
 	add := func(id chain.NodeID, former bool) {
 		k := Keeper{Node: id, Former: former}
 		if i := slices.IndexFunc(it.Signed, func(s signed) bool { return s.Member == id }); i >= 0 {
-			k.Signed = true
-			if s, err := statement.Decode(it.Signed[i].Receipt); err == nil {
-				if x, err := statement.DecodeReceipt(s.Body); err == nil {
-					k.Until = x.Until
-				}
-			}
+			k.Signed, k.Until = true, it.Signed[i].until()
 		}
 		out = append(out, k)
 	}

@@ -62,7 +62,13 @@ func TestTrace(t *testing.T) {
 // A message to somebody who published nothing waits before there is a session.
 func TestTraceOfAStranger(t *testing.T) {
 	n := newFakeNet(t, 6)
-	alice, bob := n.person("alice").ready(), n.person("bob", offline)
+	alice, bob := n.person("alice").ready(), n.unborn("bob")
+	c, err := client.New(bob.cfg) // which never runs, so that it has no list
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer c.Close()
+	bob.Client = c
 	alice.add(bob)
 	id := alice.send(bob, "anybody?")
 	if tr, err := alice.Trace(id); err != nil || tr.Session || tr.Parts != nil || len(tr.Account) == 0 {

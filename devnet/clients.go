@@ -8,6 +8,7 @@ import (
 
 	"tunic/chain"
 	"tunic/client"
+	"tunic/internal/flaw"
 	"tunic/node"
 	"tunic/onion/link"
 )
@@ -108,7 +109,7 @@ func (n *Network) makeClient(i int) (*Client, error) {
 	}
 	cfg := client.Config{
 		Account: account, Core: n.Genesis.Core, Genesis: n.File.Genesis, Ledger: node.FollowLedger(n.ctx, f), Transport: t,
-		AcceptAll: true, Poll: n.Spec.Poll, Logger: n.log.With("client", ClientName(i)),
+		AcceptAll: true, Poll: n.Spec.Poll, Resend: n.Spec.Resend, Hops: n.Spec.Hops, Logger: n.log.With("client", ClientName(i)),
 	}
 	if !n.Spec.Live {
 		cfg.Cover = client.CoverOff // a network that stands still cannot come to rest otherwise
@@ -116,7 +117,11 @@ func (n *Network) makeClient(i int) (*Client, error) {
 	if n.Spec.Dir != "" {
 		cfg.Dir = filepath.Join(n.Spec.Dir, ClientName(i))
 	}
-	c, err := client.New(cfg)
+	var flaws flaw.Set
+	if n.Spec.Flaws != nil {
+		flaws = n.Spec.Flaws(i)
+	}
+	c, err := client.NewFlawed(cfg, flaws)
 	if err != nil {
 		return nil, err
 	}

@@ -31,6 +31,7 @@ import (
 	"tunic/chain/statement"
 	"tunic/devnet/fault"
 	"tunic/internal/durable"
+	"tunic/internal/flaw"
 	"tunic/internal/httpx"
 	"tunic/ledger"
 	"tunic/ledger/light"
@@ -79,6 +80,10 @@ type Spec struct {
 	Clients int
 	// Poll is the mean time between the polls of a client (60 ms).
 	Poll time.Duration
+	// Hops is how many relays a client's packets pass before a member (3).
+	Hops int
+	// Resend is a client's first pause before a stored message is stored again (10 s).
+	Resend time.Duration
 	// Seed fixes keys and draws; 0 draws one (see Network.Seed).
 	Seed uint64
 	// Profile names the parameters (dev). The genesis is one of a dev network
@@ -105,6 +110,9 @@ type Spec struct {
 	// WrapStore wraps what each relay keeps its mailboxes in, by its name, for who
 	// watches what they keep (nothing).
 	WrapStore func(name string, s mailbox.Store) mailbox.Store
+	// Flaws is what client i, counted from 0, goes without, for tests that look for
+	// what clients hide (nothing).
+	Flaws func(i int) flaw.Set
 	// Logger takes what the parts of the network log (nothing).
 	Logger *slog.Logger
 }

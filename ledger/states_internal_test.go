@@ -10,6 +10,7 @@ import (
 	"tunic/chain"
 	"tunic/chain/genesis"
 	"tunic/internal/table"
+	"tunic/internal/testenv"
 	"tunic/ledger/machine"
 )
 
@@ -48,7 +49,7 @@ func TestReadyStates(t *testing.T) {
 func TestUndoRecord(t *testing.T) {
 	value := rapid.OneOf(rapid.Just([]byte(nil)), rapid.SliceOfN(rapid.SampledFrom([]byte("ab")), 0, 30),
 		rapid.Map(rapid.IntRange(0, 3), func(n int) []byte { return bytes.Repeat([]byte{byte(n)}, 70_000+n) }))
-	rapid.Check(t, func(t *rapid.T) {
+	testenv.Check(t, func(t *rapid.T) {
 		var before, after state
 		var changes [machine.Parts][]table.Change
 		for i := range before {

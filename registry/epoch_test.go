@@ -11,6 +11,7 @@ import (
 	"tunic/chain/beacon"
 	"tunic/chain/statement"
 	"tunic/internal/table"
+	"tunic/internal/testenv"
 	"tunic/registry"
 	"tunic/registry/directory"
 	"tunic/staking"
@@ -229,7 +230,7 @@ func TestContributions(t *testing.T) {
 // Any series of steps keeps what must hold, and loads back to the same roots.
 func TestRandomLives(t *testing.T) {
 	relays := []relay{newRelay(1), newRelay(2), newRelay(3)}
-	rapid.Check(t, func(t *rapid.T) {
+	testenv.Check(t, func(t *rapid.T) {
 		b := newBench(t)
 		gone := map[chain.NodeID]bool{}
 		var now chain.Time

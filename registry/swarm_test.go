@@ -167,7 +167,7 @@ func (w *net) homes() (homes, was map[chain.NodeID]directory.SwarmID) {
 // that is dissolved or a new one is made; only so many are at a time; and after
 // some quiet epochs no swarm is below the least size or could give a whole one.
 func TestPlacementIsSticky(t *testing.T) {
-	rapid.Check(t, func(t *rapid.T) {
+	testenv.Check(t, func(t *rapid.T) {
 		target := rapid.IntRange(1, 8).Draw(t, "target")
 		w := newNet(target, rapid.IntRange(1, target).Draw(t, "least"))
 		w.seed = rapid.Byte().Draw(t, "seed")
@@ -377,7 +377,7 @@ func TestKinApart(t *testing.T) {
 // A new swarm takes mailboxes of one other alone, no id is used twice, and none
 // is the one that stands for no swarm.
 func TestMiddle(t *testing.T) {
-	rapid.Check(t, func(t *rapid.T) {
+	testenv.Check(t, func(t *rapid.T) {
 		ids := slices.Compact(slices.Sorted(slices.Values(rapid.SliceOfN(rapid.Uint64Max(^uint64(0)-1), 1, 40).Draw(t, "ids"))))
 		id := middle(slices.Clone(ids))
 		if id == directory.NoSwarm || slices.Contains(ids, uint64(id)) {

@@ -10,6 +10,7 @@ import (
 	"tunic/chain/genesis"
 	"tunic/chain/statement"
 	"tunic/internal/table"
+	"tunic/internal/testenv"
 	"tunic/registry"
 	"tunic/staking"
 )
@@ -278,7 +279,7 @@ func TestCreditLowered(t *testing.T) {
 // Any votes on anybody keep what must hold, a credit never passes its bounds or
 // grows faster than time, and what is loaded goes on alike.
 func TestRandomJudgement(t *testing.T) {
-	rapid.Check(t, func(rt *rapid.T) {
+	testenv.Check(t, func(rt *rapid.T) {
 		c := newCourt(t, 6)
 		credit := map[chain.NodeID]chain.Duration{}
 		for range rapid.IntRange(1, 8).Draw(rt, "epochs") {

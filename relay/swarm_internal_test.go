@@ -15,6 +15,7 @@ import (
 
 	"tunic/chain"
 	"tunic/chain/statement"
+	"tunic/internal/testenv"
 	"tunic/onion/mail"
 	"tunic/registry/directory"
 	"tunic/relay/mailbox"
@@ -23,7 +24,7 @@ import (
 // The rings find what directory.List.Swarm finds, for any list; the spans of
 // the swarms divide the mailboxes among them.
 func TestRingsAreTheDirectorysSwarms(t *testing.T) {
-	rapid.Check(t, func(t *rapid.T) {
+	testenv.Check(t, func(t *rapid.T) {
 		ids := rapid.SliceOfN(rapid.SampledFrom([]uint64{0, 1, 1 << 32, 1 << 63, 1<<63 + 1, ^uint64(1), ^uint64(0)}), 0, 12)
 		now, before := ids.Draw(t, "swarms"), ids.Draw(t, "swarms before")
 		var entries []directory.Entry

@@ -15,6 +15,7 @@ import (
 	"tunic/chain"
 	"tunic/chain/genesis"
 	"tunic/chain/statement"
+	"tunic/internal/testenv"
 	"tunic/onion/mail"
 	"tunic/registry/directory"
 	"tunic/relay"
@@ -220,6 +221,26 @@ func TestLateItemsAreAboveTheReadersCursor(t *testing.T) {
 	n.equal(disks, 2)
 }
 
+// Where the clock stands still between blocks, a member that knows an earlier block, of
+// hours ago, answers one that knows the newest: it would wait for it in vain.
+func TestWhoKnowsAnEarlierBlockAnswers(t *testing.T) {
+	disks := make([]*disk, 2)
+	n := newNetwork(t, 2, nil, func(i int, c *relay.Config) {
+		standing(i, c)
+		disks[i] = &disk{}
+		c.Store = disks[i]
+		if i == 1 {
+			earlier := c.Core.Time - 2*chain.Time(mailbox.PollSkew)
+			c.Clock = func() chain.Time { return earlier }
+		}
+	})
+	s, _ := n.item(0, genesis.Hour)
+	n.fill(t, disks[1]).do(mail.Command{Store: s}, mail.CodeStored)
+	n.epoch()
+	n.rest()
+	n.equal(disks, 1)
+}
+
 func lastCursor(d *disk) (last uint64) {
 	d.Scan([]byte{'i'}, nil, func(k, _ []byte) bool { last = max(last, binary.BigEndian.Uint64(k[33:])); return true })
 	return last
@@ -412,7 +433,7 @@ func TestOneStrayIsOneRow(t *testing.T) {
 // Whatever two members have, one session makes them equal, and one more finds
 // that they are with one question; a deletion wins over its item.
 func TestAnyTwoMembersBecomeEqual(t *testing.T) {
-	rapid.Check(t, func(rt *rapid.T) {
+	testenv.Check(t, func(rt *rapid.T) {
 		n, disks := swarms(t, 2, nil)
 		defer func() {
 			for _, nd := range n.nodes {

@@ -10,6 +10,7 @@ import (
 
 	"tunic/chain"
 	"tunic/chain/statement"
+	"tunic/internal/testenv"
 	"tunic/slashing"
 )
 
@@ -186,7 +187,7 @@ func TestSettlement(t *testing.T) {
 func TestCorrelationIgnoresOrder(t *testing.T) {
 	w := newWorld()
 	window := int(w.core.Params.CorrelationWindow)
-	rapid.Check(t, func(rt *rapid.T) {
+	testenv.Check(t, func(rt *rapid.T) {
 		of := map[byte]chain.Amount{}
 		for n := byte(1); n <= 6; n++ {
 			of[n] = chain.Amount(rapid.Uint64Range(1000, 1<<50).Draw(rt, fmt.Sprint("stake ", n)))

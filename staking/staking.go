@@ -159,7 +159,7 @@ func (s *Staking) FullyStaked(node chain.NodeID) bool {
 
 // Open makes the bond of a new node with the operator's part.
 func (s *Staking) Open(node chain.NodeID, operator chain.Address, fee chain.BasisPoints, amount chain.Amount, epoch chain.Epoch, acc Accounts) error {
-	least := max(s.operatorMinimum(), perSlot(s.prm.StakingRequirement, s.prm.MaxContributors))
+	least := LeastOpening(s.prm)
 	switch _, known := s.bonds.Get(node); {
 	case known:
 		return chain.Refuse(CodeAlreadyBonded, "node %s has a bond", node.Short())
@@ -198,8 +198,8 @@ func (s *Staking) Contribute(sender chain.Address, tx Contribute, epoch chain.Ep
 		return chain.Refuse(CodeFullyStaked, "node %s needs no more stake", tx.Node.Short())
 	case tx.Amount > missing:
 		return chain.Refuse(CodeOverstake, "%s TUN; %s are missing", tx.Amount, missing)
-	case b.Contributions[0].Amount < s.operatorMinimum() && at != 0:
-		return chain.Refuse(CodeOperatorFirst, "the operator's part is below %s TUN; it must add first", s.operatorMinimum())
+	case b.Contributions[0].Amount < operatorMinimum(s.prm) && at != 0:
+		return chain.Refuse(CodeOperatorFirst, "the operator's part is below %s TUN; it must add first", operatorMinimum(s.prm))
 	case at < 0 && len(b.Contributions) >= int(s.prm.MaxContributors):
 		return chain.Refuse(CodeNoOpenSlot, "all %d places are taken", s.prm.MaxContributors)
 	case at < 0 && tx.Amount < perSlot(missing, s.prm.MaxContributors-uint16(len(b.Contributions))):
@@ -226,11 +226,17 @@ func (s *Staking) Contribute(sender chain.Address, tx Contribute, epoch chain.Ep
 	return nil
 }
 
+// LeastOpening is the least stake that opens a bond: the operator's part, and no
+// less than one contributor's of as many as there may be.
+func LeastOpening(p *genesis.Params) chain.Amount {
+	return max(operatorMinimum(p), perSlot(p.StakingRequirement, p.MaxContributors))
+}
+
 // operatorMinimum is the least part of the operator, rounded up.
-func (s *Staking) operatorMinimum() chain.Amount {
-	req := s.prm.StakingRequirement
-	least := s.prm.OperatorMinimum.Of(req)
-	if least < req && s.prm.OperatorMinimum > 0 && (uint64(req)%10_000)*uint64(s.prm.OperatorMinimum)%10_000 != 0 {
+func operatorMinimum(p *genesis.Params) chain.Amount {
+	req := p.StakingRequirement
+	least := p.OperatorMinimum.Of(req)
+	if least < req && p.OperatorMinimum > 0 && (uint64(req)%10_000)*uint64(p.OperatorMinimum)%10_000 != 0 {
 		least++
 	}
 	return least

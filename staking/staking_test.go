@@ -8,6 +8,7 @@ import (
 
 	"tunic/chain"
 	"tunic/internal/table"
+	"tunic/internal/testenv"
 	"tunic/staking"
 )
 
@@ -279,7 +280,7 @@ func TestTopUp(t *testing.T) {
 // Any series of operations conserves the supply exactly, and state that is
 // loaded from its rows is the same state.
 func TestConservation(t *testing.T) {
-	rapid.Check(t, func(t *rapid.T) {
+	testenv.Check(t, func(t *rapid.T) {
 		b := newBench(chain.Amount(rapid.IntRange(0, 5000).Draw(t, "pool")))
 		who := rapid.ByteRange(0, 5)
 		which := rapid.ByteRange(1, 3)

@@ -239,7 +239,7 @@ func TestDrawIsUniform(t *testing.T) {
 // mod n, so that the same number of words leads to each value.
 func TestRejection(t *testing.T) {
 	two64 := new(big.Int).Lsh(big.NewInt(1), 64)
-	rapid.Check(t, func(t *rapid.T) {
+	testenv.Check(t, func(t *rapid.T) {
 		n := rapid.Uint64Min(1).Draw(t, "n")
 		seed := chain.Hash{byte(rapid.IntRange(0, 255).Draw(t, "seed"))}
 		least := new(big.Int).Mod(two64, new(big.Int).SetUint64(n)).Uint64()

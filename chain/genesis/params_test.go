@@ -12,6 +12,7 @@ import (
 
 	"tunic/chain"
 	"tunic/chain/genesis"
+	"tunic/internal/testenv"
 	"tunic/internal/wire"
 )
 
@@ -113,7 +114,7 @@ func TestParamRules(t *testing.T) {
 // Each field has a JSON key, and each is in the encoding.
 func TestParamsEncoding(t *testing.T) {
 	typ := reflect.TypeFor[genesis.Params]()
-	rapid.Check(t, func(t *rapid.T) {
+	testenv.Check(t, func(t *rapid.T) {
 		var p genesis.Params
 		v := reflect.ValueOf(&p).Elem()
 		for i := range typ.NumField() {

@@ -11,6 +11,7 @@ import (
 
 	"tunic/chain"
 	"tunic/chain/statement"
+	"tunic/internal/testenv"
 )
 
 // refusedKeys are the points of small order and every y at or above the prime,
@@ -111,7 +112,7 @@ func TestSmallOrderForgery(t *testing.T) {
 // Every key that is made in the ordinary way is canonical, and Canonical says
 // of any 32 bytes what the curve's own arithmetic says.
 func TestCanonicalAgainstTheCurve(t *testing.T) {
-	rapid.Check(t, func(t *rapid.T) {
+	testenv.Check(t, func(t *rapid.T) {
 		seed := rapid.SliceOfN(rapid.Byte(), 32, 32).Draw(t, "seed")
 		if pub := ed25519.NewKeyFromSeed(seed).Public().(ed25519.PublicKey); !statement.Canonical(chain.NodeID(pub)) {
 			t.Fatalf("the key of seed %x is refused", seed)

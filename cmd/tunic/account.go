@@ -16,7 +16,7 @@ import (
 
 func (a *app) accountCommand() *cobra.Command {
 	return noun("account", "The messenger's account: who you are to others",
-		a.accountNew(), a.accountList(), a.accountShow(), a.accountBackup(), a.accountRestore())
+		a.accountNew(), a.accountList(), a.accountShow(), a.accountPassphrase(), a.accountBackup(), a.accountRestore())
 }
 
 func (a *app) accountNew() *cobra.Command {

@@ -167,7 +167,7 @@ func (t *talk) greetings() (out []string, err error) {
 	x := t.contact()
 	out = append(out, t.claim())
 	if x.State == client.Incoming {
-		out = append(out, "asks to be your contact; what they wrote comes once you answer, or accept with `tunic contact accept`")
+		out = append(out, "asks to be your contact"+noteText(x.Note)+"; what they wrote comes once you answer, or accept with `tunic contact accept`")
 	}
 	answered := func(e client.Entry) bool { return !e.Mine && e.Received > x.Began }
 	if lastResort(x) && !slices.ContainsFunc(t.Conversation(t.id), answered) {
@@ -280,8 +280,20 @@ func (a *app) chatHistory(t *talk, n int) error {
 	return nil
 }
 
+// chatAnew tells once that the contact began anew.
+func (a *app) chatAnew(t *talk) error {
+	said, err := t.anew()
+	for _, s := range said {
+		a.chatNotice(s)
+	}
+	return err
+}
+
 // chatUnread shows what the contact wrote and was not shown.
 func (a *app) chatUnread(t *talk) error {
+	if err := a.chatAnew(t); err != nil {
+		return err
+	}
 	var l []client.Message
 	for _, x := range t.unread() {
 		if x.Contact != t.id {
@@ -302,11 +314,7 @@ func (a *app) chatEvent(t *talk, e client.Event, news *news) error {
 	case e.Kind == client.EventStatus && e.Status.Contact == t.id && news.is(e):
 		return a.showEvent(t.session, e)
 	case e.Kind == client.EventContact && e.Contact.ID == t.id && news.is(e):
-		said, err := t.anew()
-		for _, s := range said {
-			a.chatNotice(s)
-		}
-		return err
+		return a.chatAnew(t)
 	}
 	return nil
 }

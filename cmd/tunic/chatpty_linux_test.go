@@ -110,9 +110,7 @@ func (p *pty) asBefore(when string) {
 	if p.modes() != p.before {
 		p.t.Errorf("%s: the terminal's modes are not as they were", when)
 	}
-	if open, closed := strings.LastIndex(p.seen(), chatOpen), strings.LastIndex(p.seen(), chatClose); closed < open {
-		p.t.Errorf("%s: the other screen is still on", when)
-	}
+	p.until(max(0, strings.LastIndex(p.seen(), chatOpen)), chatClose)
 }
 
 func (p *pty) size(width, height uint16) {

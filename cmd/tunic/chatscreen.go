@@ -16,7 +16,7 @@ import (
 type screen struct {
 	width, height int
 	head          string // of the whole: who, and what is known
-	online        bool
+	online        bool   // we are; of the contact that is not known
 	entries       []client.Entry
 	name          string // of the contact
 	fresh         client.MessageID
@@ -221,7 +221,7 @@ func (s *screen) view() (rows []string, row, column int) {
 	body := s.height
 	if s.height >= withTop {
 		body--
-		status := map[bool]string{true: "online", false: "connecting, texts wait"}[s.online]
+		status := map[bool]string{true: "you are online", false: "connecting, texts wait"}[s.online]
 		top := cut(" "+s.name+" · "+status+s.head, s.width)
 		rows = append(rows, s.style("7", top+strings.Repeat(" ", max(0, s.width-uniseg.StringWidth(top)))))
 	}

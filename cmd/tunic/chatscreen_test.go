@@ -11,6 +11,7 @@ import (
 
 	"tunic/chain"
 	"tunic/client"
+	"tunic/internal/testenv"
 )
 
 // TestWrap: rows are no wider than asked, and nothing but spaces is lost.
@@ -34,7 +35,7 @@ func TestWrap(t *testing.T) {
 			t.Errorf("wrap(%q, %d) = %q, want %q", x.text, x.columns, got, x.want)
 		}
 	}
-	rapid.Check(t, func(t *rapid.T) {
+	testenv.Check(t, func(t *rapid.T) {
 		text := clean(rapid.String().Draw(t, "text"))
 		columns := rapid.IntRange(4, 30).Draw(t, "columns")
 		for _, rows := range [][]string{wrap(text, columns), wrapHard(text, columns)} {
@@ -66,7 +67,7 @@ func TestKeys(t *testing.T) {
 			t.Fatalf("in pieces of %d: %v, %q left", size, got, k.rest)
 		}
 	}
-	rapid.Check(t, func(t *rapid.T) {
+	testenv.Check(t, func(t *rapid.T) {
 		b := rapid.SliceOf(rapid.Byte()).Draw(t, "bytes")
 		if _, rest := keys(b); len(rest) > len(b) {
 			t.Fatal("more is left than there was")
@@ -96,7 +97,7 @@ func TestEditor(t *testing.T) {
 	if !slices.Equal(got, want) {
 		t.Errorf("sent %q, want %q", got, want)
 	}
-	rapid.Check(t, func(t *rapid.T) {
+	testenv.Check(t, func(t *rapid.T) {
 		s := &screen{width: rapid.IntRange(1, 60).Draw(t, "width"), height: rapid.IntRange(1, 20).Draw(t, "height")}
 		s.entries = conversation(rapid.IntRange(0, 20).Draw(t, "texts"))
 		s.name = rapid.SampledFrom([]string{"bob", "a name that is 你好 long"}).Draw(t, "name")
@@ -186,7 +187,7 @@ func TestView(t *testing.T) {
 	s.fresh = s.entries[2].ID
 	s.notes = []note{{s.entries[1].ID, "a \x1b[1mnote"}, {client.MessageID{99}, "of a text that is gone"}}
 	want := []string{
-		" bob · online" + strings.Repeat(" ", 21),
+		" bob · you are online" + strings.Repeat(" ", 13),
 		"── Thu 26 Nov 2026 ──",
 		"09:00 bob  text \uFFFD[2J",
 		"09:01 you  text x \uFFFD[2J  [stored]",

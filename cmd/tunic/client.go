@@ -68,10 +68,7 @@ func (a *app) clientRun() *cobra.Command {
 				if !news.is(e) {
 					return nil
 				}
-				if err := a.showEvent(s, e); err != nil || e.Kind != client.EventContact {
-					return err
-				}
-				return a.warn(s.Client, e.Contact.ID)
+				return a.showNews(s, e)
 			})
 		},
 	}
@@ -80,6 +77,27 @@ func (a *app) clientRun() *cobra.Command {
 	m.receiptsFlag(c)
 	c.Flags().BoolVar(&acceptAll, "accept-all", false, "accept contact requests without asking")
 	return c
+}
+
+// showNews warns where the contact of an event began anew, and then shows the event:
+// who reads a text is to know whether it comes from another device.
+func (a *app) showNews(s *session, e client.Event) error {
+	if err := a.warnAhead(s.Client, e); err != nil {
+		return err
+	}
+	return a.showEvent(s, e)
+}
+
+// warnAhead is warn for the contact that an event is about, where it says
+// something of it.
+func (a *app) warnAhead(c *client.Client, e client.Event) error {
+	switch e.Kind {
+	case client.EventMessage:
+		return a.warn(c, e.Message.Contact)
+	case client.EventContact:
+		return a.warn(c, e.Contact.ID)
+	}
+	return nil
 }
 
 // showEvent prints one event: a line, or an object with -o json.
@@ -150,7 +168,7 @@ func noteText(note string) string {
 	if note == "" {
 		return ""
 	}
-	return " (" + excerpt(note) + ")"
+	return " and says " + quoted(note)
 }
 
 // session is a client at work.

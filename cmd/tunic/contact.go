@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"io"
 	"strings"
+	"unicode/utf8"
 
 	"github.com/spf13/cobra"
 
@@ -14,7 +15,7 @@ import (
 
 func (a *app) contactCommand() *cobra.Command {
 	return noun("contact", "The people you write with",
-		a.contactAdd(), a.contactList(), a.contactAccept(), a.contactShow(), a.contactVerify(), a.contactTimer(), a.contactRemove())
+		a.contactAdd(), a.contactList(), a.contactAccept(), a.contactRefuse(), a.contactShow(), a.contactVerify(), a.contactTimer(), a.contactRemove())
 }
 
 // atHome runs f on the account's state, without the network.
@@ -60,9 +61,16 @@ func (a *app) aboutContact(v contactVerb) *cobra.Command {
 
 func (a *app) contactAdd() *cobra.Command {
 	var m messenger
+	var note string
 	c := &cobra.Command{
 		Use: "add ID NAME", Short: "Note an account under a name, or rename it", Args: cobra.ExactArgs(2),
-		RunE: func(_ *cobra.Command, args []string) error {
+		Long: "Notes an account under a name of yours, or renames it. The account is asked with your first text\n" +
+			"to it; a --note tells who you are, as your id says nothing to those who see it for the first time.",
+		Example: `  tunic contact add tunic1… bob --note "Alice from the climbing club"`,
+		RunE: func(cmd *cobra.Command, args []string) error {
+			if err := checkNote(note); err != nil {
+				return err
+			}
 			id, name := args[0], args[1]
 			if _, err := client.ParseID(name); err == nil { // NAME ID is as clear
 				if _, err := client.ParseID(id); err != nil {
@@ -74,21 +82,41 @@ func (a *app) contactAdd() *cobra.Command {
 				return m.problem(err)
 			}
 			return a.atHome(&m, func(c *client.Client) error {
+				if s := contactOf(c, account).State; cmd.Flags().Changed("note") && s != 0 && s != client.Added {
+					return fail(exitFailed, "asked", "the note would not reach them", "a note goes with your contact request, and this contact's state is: %s; nothing was changed. Write it in a text", stateWords(s))
+				}
 				if err := nameContact(c, account, name); err != nil {
 					return err
 				}
-				x, err := findContact(c, id)
-				if err != nil {
-					return err
+				if cmd.Flags().Changed("note") {
+					if err := c.SetNote(account, note); err != nil {
+						return err
+					}
 				}
+				x := contactOf(c, account)
 				return a.show(viewContact(x), func(w io.Writer) {
 					fmt.Fprintf(w, "%s is now %s\n", client.FormatID(account), a.bold(printable(x.Name)))
+					if x.OwnNote != "" {
+						fmt.Fprintf(w, "your note goes with your first text to them: %s\n", quoted(x.OwnNote))
+					}
 				})
 			})
 		},
 	}
 	m.flags(c)
+	c.Flags().StringVar(&note, "note", "", fmt.Sprintf("`text` that they see with your contact request: who you are, %d bytes at most", client.MaxNote))
 	return c
+}
+
+// checkNote refuses a note that cannot be shown on one line.
+func checkNote(note string) error {
+	switch {
+	case len(note) > client.MaxNote:
+		return usage("--note has %d bytes; %d fit into a contact request", len(note), client.MaxNote)
+	case !utf8.ValidString(note), note != printable(note):
+		return usage("--note is one line of printable characters")
+	}
+	return nil
 }
 
 // nameContact notes an account under a name that no other contact has.
@@ -118,10 +146,14 @@ func nameContact(c *client.Client, id mail.AccountID, name string) error {
 
 func (a *app) contactList() *cobra.Command {
 	var m messenger
+	var refused bool
 	c := &cobra.Command{
 		Use: "list", Short: "All contacts, and who asks to become one", Args: cobra.NoArgs,
 		RunE: func(*cobra.Command, []string) error {
 			return a.atHome(&m, func(c *client.Client) error {
+				if refused {
+					return a.showRefused(c)
+				}
 				l := c.Contacts()
 				views := make([]contactView, len(l))
 				asking := 0
@@ -131,7 +163,7 @@ func (a *app) contactList() *cobra.Command {
 					if x.State == client.Incoming {
 						asking++
 					}
-					rows = append(rows, []string{orDash(printable(x.Name)), stateWords(x.State), views[i].ID, shortWarning(x)})
+					rows = append(rows, []string{orDash(printable(x.Name)), stateWords(x.State), views[i].ID, remark(x)})
 				}
 				return a.show(map[string]any{"contacts": views}, func(w io.Writer) {
 					if len(l) == 0 {
@@ -140,13 +172,14 @@ func (a *app) contactList() *cobra.Command {
 					}
 					table(w, rows...)
 					if asking > 0 {
-						fmt.Fprintf(w, "\nAccept who asks with `tunic contact accept ID NAME`\n")
+						fmt.Fprintf(w, "\nAccept who asks with `tunic contact accept ID NAME`, or keep it away with `tunic contact refuse ID`\n")
 					}
 				})
 			})
 		},
 	}
 	m.flags(c)
+	c.Flags().BoolVar(&refused, "refused", false, "the accounts whose requests are passed over, in place of the contacts")
 	return c
 }
 

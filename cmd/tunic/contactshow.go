@@ -20,7 +20,8 @@ import (
 type contactView struct {
 	who
 	State    client.ContactState `json:"state"`
-	Note     string              `json:"note,omitempty"`
+	Note     string              `json:"note,omitempty"`     // from its contact request
+	OwnNote  string              `json:"own_note,omitempty"` // that goes with ours
 	Safety   string              `json:"safety_number,omitempty"`
 	Verified int64               `json:"verified_ms,omitempty"`      // the safety number was compared
 	Began    int64               `json:"session_began_ms,omitempty"` // the session in use
@@ -28,11 +29,12 @@ type contactView struct {
 	Anew     int64               `json:"anew_ms,omitempty"`          // the contact began anew
 	Timer    int64               `json:"timer_s,omitempty"`
 	Unread   int                 `json:"unread,omitempty"`
+	Refused  int64               `json:"refused_ms,omitempty"`
 }
 
 func viewContact(x client.Contact) contactView {
-	return contactView{who{client.FormatID(x.ID), x.Name}, x.State, x.Note, x.Safety, int64(x.Verified),
-		int64(x.Began), x.Once, int64(x.Anew), int64(x.Timer / time.Second), x.Unread}
+	return contactView{who{client.FormatID(x.ID), x.Name}, x.State, x.Note, x.OwnNote, x.Safety, int64(x.Verified),
+		int64(x.Began), x.Once, int64(x.Anew), int64(x.Timer / time.Second), x.Unread, int64(x.Refused)}
 }
 
 // viewSafety is viewContact with the safety number.
@@ -57,12 +59,16 @@ func lastResort(x client.Contact) bool { return x.Began != 0 && !x.Once }
 
 const lastResortWords = "this session began without a prekey for one use, as there was none left: whoever gets the contact's keys within days could read its first texts, up to the first answer"
 
-// shortWarning is what a list says of a contact.
-func shortWarning(x client.Contact) string {
-	if x.Anew == 0 {
-		return ""
+// remark is what a list says of a contact besides its state: a warning, or what
+// one that asks says of itself.
+func remark(x client.Contact) string {
+	switch {
+	case x.Anew != 0:
+		return "began anew on " + instant(int64(x.Anew))
+	case x.State == client.Incoming && x.Note != "":
+		return "says " + quoted(x.Note)
 	}
-	return "began anew on " + instant(int64(x.Anew))
+	return ""
 }
 
 // warn tells on stderr that a contact began anew: once for each time that it does.
@@ -109,6 +115,9 @@ func contactText(w io.Writer, x client.Contact, v contactView, strong func(strin
 	rows := [][]string{{"Name", orDash(printable(x.Name))}, {"State", stateWords(x.State)}, {"Id", v.ID}}
 	if x.Note != "" {
 		rows = append(rows, []string{"Note", printable(x.Note)})
+	}
+	if x.OwnNote != "" {
+		rows = append(rows, []string{"Your note", printable(x.OwnNote)})
 	}
 	if x.Unread > 0 {
 		rows = append(rows, []string{"Unread", strconv.Itoa(x.Unread)})

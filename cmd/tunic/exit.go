@@ -37,7 +37,7 @@ var exitMeanings = [...]string{
 	exitDone:        "done",
 	exitFailed:      "failed",
 	exitUsage:       "usage: a flag or argument is wrong",
-	exitFalse:       "checked, and the answer is no: of verify, a scenario, an expectation",
+	exitFalse:       "checked, and the answer is no: of verify, a scenario, an expectation, a probe",
 	exitUnreachable: "unreachable, or not in time",
 	exitRefused:     "refused by the ledger, or by the recipient's mailbox",
 	exitMalformed:   "malformed: not a proof",

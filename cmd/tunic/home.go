@@ -61,17 +61,30 @@ func passphraseFlag(c *cobra.Command, path *string) {
 	c.Flags().StringVar(path, "passphrase-file", "", "`file` whose first line is the passphrase (else $TUNIC_PASSPHRASE, else asked for)")
 }
 
+// secretSource is where a passphrase comes from: a file that a flag names, else the
+// environment, else a prompt.
+type secretSource struct{ flag, env, what string }
+
+var (
+	thePassphrase = secretSource{"--passphrase-file", "TUNIC_PASSPHRASE", "passphrase"}
+	newPassphrase = secretSource{"--new-passphrase-file", "TUNIC_NEW_PASSPHRASE", "new passphrase"}
+)
+
 // passphrase gets the passphrase for a key file; with confirm, for a new one: it
 // is asked for twice and must not be empty.
 func (a *app) passphrase(path string, confirm bool) (string, error) {
-	p, err := a.readPassphrase(path, confirm)
+	return a.passphraseOf(thePassphrase, path, confirm)
+}
+
+func (a *app) passphraseOf(of secretSource, path string, confirm bool) (string, error) {
+	p, err := a.readPassphrase(of, path, confirm)
 	if err == nil && confirm && p == "" {
-		return "", usage("the passphrase is empty; whoever reads the file would have the key")
+		return "", usage("the %s is empty; whoever reads the file would have the key", of.what)
 	}
 	return p, err
 }
 
-func (a *app) readPassphrase(path string, confirm bool) (string, error) {
+func (a *app) readPassphrase(of secretSource, path string, confirm bool) (string, error) {
 	if path != "" {
 		b, err := durable.ReadFile(path, 4096)
 		if err != nil {
@@ -80,14 +93,14 @@ func (a *app) readPassphrase(path string, confirm bool) (string, error) {
 		line, _, _ := strings.Cut(string(b), "\n")
 		return strings.TrimSuffix(line, "\r"), nil
 	}
-	if p, ok := os.LookupEnv("TUNIC_PASSPHRASE"); ok {
+	if p, ok := os.LookupEnv(of.env); ok {
 		return p, nil
 	}
 	in, ok := a.in.(*os.File)
 	if !ok || !term.IsTerminal(int(in.Fd())) {
-		return "", usage("no terminal to ask for a passphrase; use --passphrase-file or TUNIC_PASSPHRASE")
+		return "", usage("no terminal to ask for a %s; use %s or %s", of.what, of.flag, of.env)
 	}
-	first, err := a.hidden(in, "Passphrase: ")
+	first, err := a.hidden(in, strings.ToUpper(of.what[:1])+of.what[1:]+": ")
 	if err != nil || !confirm {
 		return first, err
 	}

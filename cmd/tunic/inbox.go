@@ -38,13 +38,14 @@ type statusView struct {
 	Parts     int              `json:"parts"`
 	Sent      int64            `json:"sent_ms"`
 	Expires   int64            `json:"expires_ms"`
-	Read      int64            `json:"read_ms,omitempty"` // says the contact
+	Kept      int64            `json:"kept_until_ms,omitempty"` // by the word of those who signed for it
+	Read      int64            `json:"read_ms,omitempty"`       // says the contact
 	ElapsedMS int64            `json:"elapsed_ms,omitempty"`
 }
 
 func viewStatus(c *client.Client, s client.Status) statusView {
 	return statusView{ID: s.ID, To: whoIs(c, s.Contact), State: s.State, Reason: s.Reason, Why: s.Why(), Text: s.Text,
-		Parts: s.Parts, Sent: int64(s.Sent), Expires: int64(s.Expiry), Read: int64(s.Read)}
+		Parts: s.Parts, Sent: int64(s.Sent), Expires: int64(s.Expiry), Kept: int64(s.Promised), Read: int64(s.Read)}
 }
 
 // stateText says how far a message came and what it waits for.
@@ -220,14 +221,18 @@ func (a *app) inboxText(w io.Writer, messages []messageView, asking []contactVie
 	fmt.Fprintf(w, "\n%s to be your contact; what they wrote comes once you accept:\n\n", map[bool]string{true: "1 account asks", false: fmt.Sprintf("%d accounts ask", len(asking))}[len(asking) == 1])
 	for _, x := range asking {
 		if x.Note != "" {
-			fmt.Fprintf(w, "  %s\n", excerpt(x.Note))
+			fmt.Fprintf(w, "  says %s\n", quoted(x.Note))
 		}
 		fmt.Fprintf(w, "  tunic contact accept %s NAME\n", x.ID)
 	}
+	fmt.Fprintln(w, "\n`tunic contact refuse ID` keeps one away, without its learning of it.")
 }
 
 // followInbox shows messages and contact requests until ctx ends.
 func (a *app) followInbox(ctx context.Context, s *session) error {
+	if err := a.warnAll(s.Client); err != nil {
+		return err
+	}
 	for _, x := range requests(s.Client) {
 		if err := a.showEvent(s, client.Event{Kind: client.EventContact, Contact: x}); err != nil {
 			return err
@@ -235,9 +240,9 @@ func (a *app) followInbox(ctx context.Context, s *session) error {
 	}
 	return s.follow(ctx, func(e client.Event) error {
 		if e.Kind == client.EventMessage || e.Kind == client.EventContact && e.Contact.State == client.Incoming {
-			return a.showEvent(s, e)
+			return a.showNews(s, e)
 		}
-		return nil
+		return a.warnAhead(s.Client, e)
 	})
 }
 

@@ -350,6 +350,9 @@ func quote(s, indent string) string {
 	return strings.Join(lines, "\n")
 }
 
+// quoted is a short text of somebody else, on one line.
+func quoted(s string) string { return `"` + printable(s) + `"` }
+
 // excerpt is the beginning of a text, quoted.
 func excerpt(s string) string {
 	s = printable(s)

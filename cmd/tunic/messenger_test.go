@@ -47,6 +47,23 @@ func TestOutcome(t *testing.T) {
 	}
 }
 
+// What `send --stored` says of how long a message is kept.
+func TestKeptWords(t *testing.T) {
+	const hour = 3_600_000
+	for name, x := range map[string]struct {
+		s         client.Status
+		says, not string
+	}{
+		"promised for less than its life": {client.Status{Promised: 9 * hour, Expiry: 48 * hour}, "signed to keep it until " + instant(9*hour), "ends"},
+		"its life is shorter":             {client.Status{Promised: 9 * hour, Expiry: hour}, "until " + instant(9*hour) + "; the message itself ends at " + instant(hour), "taken"},
+		"nobody signed":                   {client.Status{Expiry: hour}, "taken it out of the mailbox", "signed"},
+	} {
+		if got := keptWords(x.s); !strings.Contains(got, x.says) || strings.Contains(got, x.not) {
+			t.Errorf("%s: %s", name, got)
+		}
+	}
+}
+
 // TestPrintable: what others write cannot command a terminal.
 func TestPrintable(t *testing.T) {
 	const evil = "a\x1b[2Jb\r\nc\u202ed\te"

@@ -141,7 +141,7 @@ func TestExampleContainer(t *testing.T) {
 		t.Fatal(err)
 	}
 	defer f.Close()
-	var entry, args []string
+	var entry, args, probe []string
 	var build string
 	for s := bufio.NewScanner(f); s.Scan(); {
 		word, rest, _ := strings.Cut(s.Text(), " ")
@@ -151,6 +151,9 @@ func TestExampleContainer(t *testing.T) {
 			err = json.Unmarshal([]byte(rest), &entry)
 		case "CMD":
 			err = json.Unmarshal([]byte(rest), &args)
+		case "HEALTHCHECK":
+			_, rest, _ = strings.Cut(rest, " CMD ")
+			err = json.Unmarshal([]byte(rest), &probe)
 		case "RUN":
 			if strings.Contains(rest, "go build") {
 				build = rest
@@ -164,6 +167,11 @@ func TestExampleContainer(t *testing.T) {
 		t.Fatalf("%q", entry)
 	}
 	parses(t, args)
+	// There is no shell to start another one.
+	if len(probe) < 2 || probe[0] != entry[0] || !slices.Contains(probe, "--ready") || probe[len(probe)-1] != args[len(args)-1] {
+		t.Fatalf("the probe is %q", probe)
+	}
+	parses(t, probe[1:])
 	makefile, err := os.ReadFile("../../Makefile")
 	if err != nil {
 		t.Fatal(err)

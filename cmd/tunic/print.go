@@ -40,6 +40,14 @@ func tun(units string) string {
 	return x.String() + " TUN"
 }
 
+// amountOf reads the API's decimal string of units; 0 where it is none.
+func amountOf(s string) (x chain.Amount) {
+	if x.UnmarshalText([]byte(s)) != nil {
+		return 0
+	}
+	return x
+}
+
 // instant shows a network's time.
 func instant(ms int64) string { return explain.Instant(chain.Time(max(0, ms))) }
 

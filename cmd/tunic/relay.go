@@ -5,7 +5,6 @@ import (
 	"errors"
 	"fmt"
 	"io"
-	"io/fs"
 	"path/filepath"
 	"strings"
 
@@ -27,23 +26,16 @@ func (a *app) relayCommand() *cobra.Command {
 	return c
 }
 
-func relayDir(c *cobra.Command, dir *string) {
-	c.Flags().StringVar(dir, "dir", "", "the relay's folder: its keys and state")
-}
-
 func (a *app) relayKeys() *cobra.Command {
-	var dir string
+	var at relayPlace
 	c := &cobra.Command{
 		Use: "keys", Short: "Show the relay's node id; make its keys if there are none", Args: cobra.NoArgs,
 		RunE: func(*cobra.Command, []string) error {
-			if err := need("dir", dir, "relay1"); err != nil {
+			k, created, err := at.makeKeys()
+			if err != nil {
 				return err
 			}
-			k, created, err := node.CreateRelayKeys(dir)
-			if err != nil {
-				return relayFailed(dir, err)
-			}
-			file := filepath.Join(dir, node.RelayKeyFile)
+			file := filepath.Join(at.dir, node.RelayKeyFile)
 			v := map[string]any{"node": k.ID, "vrf_key": hex.EncodeToString(k.VRF[:]), "file": file, "created": created}
 			return a.show(v, func(w io.Writer) {
 				fmt.Fprintln(w, k.ID)
@@ -53,20 +45,8 @@ func (a *app) relayKeys() *cobra.Command {
 			})
 		},
 	}
-	relayDir(c, &dir)
+	at.flags(c, nil)
 	return c
-}
-
-// loadKeys reads the keys of a relay's folder.
-func loadKeys(dir string) (node.RelayKeys, error) {
-	if err := need("dir", dir, "relay1"); err != nil {
-		return node.RelayKeys{}, err
-	}
-	k, err := node.LoadRelayKeys(dir)
-	if errors.Is(err, fs.ErrNotExist) {
-		return k, fail(exitFailed, "no_keys", "no node keys in "+dir, "make them with `tunic relay keys --dir %s`", dir)
-	}
-	return k, relayFailed(dir, err)
 }
 
 // relayFailed says what to do about a relay that does not start.

@@ -34,7 +34,8 @@ func (r *remote) known(ctx context.Context, id chain.NodeID) (*client.NodeDetail
 
 func (a *app) relayRegister() *cobra.Command {
 	var f txFlags
-	var dir, stake, fee string
+	var at relayPlace
+	var stake, fee string
 	c := &cobra.Command{
 		Use: "register", Short: "Stake for the relay of a folder and register it", Args: cobra.NoArgs,
 		Long: `Stake for the relay of a folder and register it, with keys that are made where the
@@ -43,19 +44,16 @@ folder has none. It waits until that is in a block, and says what comes next.
 The account that signs becomes the operator. With --stake it stakes a part of what
 the network requires; others add the rest with tunic relay stake.`,
 		RunE: func(cmd *cobra.Command, _ []string) error {
-			if err := need("dir", dir, "relay1"); err != nil {
-				return err
-			}
 			bps, err := parsePercent(fee)
 			if err != nil {
 				return err
 			}
-			k, created, err := node.CreateRelayKeys(dir)
+			k, created, err := at.makeKeys()
 			if err != nil {
-				return relayFailed(dir, err)
+				return err
 			}
 			if created {
-				fmt.Fprintf(a.err, "node %s made in %s; keep a copy of %s there, and never run two relays with it\n", k.ID, dir, node.RelayKeyFile)
+				fmt.Fprintf(a.err, "node %s made in %s; keep a copy of %s there, and never run two relays with it\n", k.ID, at.dir, node.RelayKeyFile)
 			}
 			err = send(a, cmd, f, registry.RegisterType, func(r *remote, who chain.Address, h chain.Head) (m registry.Register, err error) {
 				n, err := r.known(cmd.Context(), k.ID)
@@ -63,18 +61,18 @@ the network requires; others add the rest with tunic relay stake.`,
 					return m, err
 				}
 				if n != nil {
-					return m, registeredAlready(dir, n)
+					return m, registeredAlready(at.args, n)
 				}
-				return registration(r, k, who, h, bps, stake)
+				return registration(cmd.Context(), r, k, who, h, bps, stake)
 			})
 			if err != nil || f.dryRun || !f.wait {
 				return err
 			}
-			a.say("\nNext: `tunic relay run --dir %s --listen IP:PORT`. It is listed in the epoch after its first heartbeat; `tunic relay status --dir %s` tells.", dir, dir)
+			a.say("\nNext: `%s`. It is listed in the epoch after its first heartbeat; `tunic relay status %s` tells.", at.start(), at.args)
 			return nil
 		},
 	}
-	relayDir(c, &dir)
+	at.flags(c, &f.network)
 	c.Flags().StringVar(&stake, "stake", "", "TUN to stake (default: all that the network requires)")
 	c.Flags().StringVar(&fee, "fee", "0", "operator's fee: percent of the rewards, taken before they are shared")
 	f.add(c)
@@ -82,75 +80,17 @@ the network requires; others add the rest with tunic relay stake.`,
 	return c
 }
 
-// registeredAlready says what to do with a node that is known.
-func registeredAlready(dir string, n *client.NodeDetail) error {
+// registeredAlready says what to do with a node that is known; at names its relay.
+func registeredAlready(at string, n *client.NodeDetail) error {
 	switch n.State {
 	case client.Deregistered, client.Left, client.Tombstoned, client.Unlocking:
-		return fail(exitRefused, "node_exists", "this node has been registered before", "it is %s, and a node's life is one: register another folder, which gets new keys; `tunic relay status --dir %s` says what became of this one", n.State, dir)
+		return fail(exitRefused, "node_exists", "this node has been registered before", "it is %s, and a node's life is one: register another folder, which gets new keys; `tunic relay status %s` says what became of this one", n.State, at)
 	}
-	return fail(exitRefused, "node_exists", "this node is registered", "it is %s; `tunic relay status --dir %s` says what there is to do, `tunic relay stake` adds to its stake", n.State, dir)
-}
-
-// registration is the transaction that registers a node.
-func registration(r *remote, k node.RelayKeys, who chain.Address, h chain.Head, fee chain.BasisPoints, stake string) (m registry.Register, err error) {
-	x := r.net.Params.StakingRequirement
-	if stake != "" {
-		if x, err = chain.ParseTUN(stake); err != nil {
-			return m, usage("--stake: %v", err)
-		}
-	}
-	sig, vrf := k.Register(r.net.Genesis, who)
-	return registry.Register{Head: h, Node: k.ID, VRFKey: k.VRF, FeeBps: fee, Amount: x, NodeSignature: sig, VRFProof: vrf}, nil
-}
-
-func (a *app) relayStake() *cobra.Command {
-	var f txFlags
-	var dir string
-	c := &cobra.Command{
-		Use: "stake TUN", Short: "Add to the stake of the relay in a folder", Args: cobra.ExactArgs(1),
-		RunE: func(cmd *cobra.Command, args []string) error {
-			x, err := chain.ParseTUN(args[0])
-			if err != nil {
-				return err
-			}
-			k, err := loadKeys(dir)
-			if err != nil {
-				return err
-			}
-			return send(a, cmd, f, staking.ContributeType, func(_ *remote, _ chain.Address, h chain.Head) (staking.Contribute, error) {
-				return staking.Contribute{Head: h, Node: k.ID, Amount: x}, nil
-			})
-		},
-	}
-	relayDir(c, &dir)
-	f.add(c)
-	f.waits(c)
-	return c
-}
-
-func (a *app) relayWithdraw() *cobra.Command {
-	var f txFlags
-	var dir string
-	c := &cobra.Command{
-		Use: "withdraw", Short: "Take out the relay's rewards and, once it is free, the stake", Args: cobra.NoArgs,
-		RunE: func(cmd *cobra.Command, _ []string) error {
-			k, err := loadKeys(dir)
-			if err != nil {
-				return err
-			}
-			return send(a, cmd, f, staking.WithdrawType, func(_ *remote, _ chain.Address, h chain.Head) (staking.Withdraw, error) {
-				return staking.Withdraw{Head: h, Node: k.ID}, nil
-			})
-		},
-	}
-	relayDir(c, &dir)
-	f.add(c)
-	f.waits(c)
-	return c
+	return fail(exitRefused, "node_exists", "this node is registered", "it is %s; `tunic relay status %s` says what there is to do, `tunic relay stake` adds to its stake", n.State, at)
 }
 
 func (a *app) relayLeave() *cobra.Command {
-	var dir string
+	var at relayPlace
 	var f txFlags
 	c := &cobra.Command{
 		Use: "leave", Short: "Leave the network: ask for the stake, and say until when the relay has to run", Args: cobra.NoArgs,
@@ -162,7 +102,7 @@ who cannot show one that it signed for loses stake. So it goes on running until
 those promises are over. With --wait this command ends when the relay may be
 stopped; it may be interrupted and given again.`,
 		RunE: func(cmd *cobra.Command, _ []string) error {
-			k, err := loadKeys(dir)
+			k, err := at.keys()
 			if err != nil {
 				return err
 			}
@@ -177,7 +117,7 @@ stopped; it may be interrupted and given again.`,
 				return err
 			}
 			if n == nil {
-				return fail(exitFailed, "node_not_found", "this node is not registered", "there is nothing to leave; `tunic relay register --dir %s` stakes for it", dir)
+				return fail(exitFailed, "node_not_found", "this node is not registered", "there is nothing to leave; `tunic relay register %s` stakes for it", at.args)
 			}
 			if leaving := n.State == client.Unlocking || n.State == client.Left; !leaving || f.dryRun {
 				err := send(a, cmd, f, staking.RequestUnlockType, func(_ *remote, _ chain.Address, h chain.Head) (staking.RequestUnlock, error) {
@@ -187,10 +127,10 @@ stopped; it may be interrupted and given again.`,
 					return err
 				}
 			}
-			return a.seeOff(cmd.Context(), r, k.ID, dir, stay)
+			return a.seeOff(cmd.Context(), r, k.ID, at.args, stay)
 		},
 	}
-	relayDir(c, &dir)
+	at.flags(c, &f.network)
 	f.add(c)
 	c.Flags().Lookup("wait").Usage = "wait until the relay may be stopped"
 	return c
@@ -234,7 +174,8 @@ func partingOf(core genesis.Core, n *client.NodeDetail, now int64) farewell {
 const farewellPause = 30 * time.Second
 
 // seeOff says until when a relay that leaves has to run, and with wait until then.
-func (a *app) seeOff(ctx context.Context, r *remote, id chain.NodeID, dir string, wait bool) error {
+// at names it on a command line.
+func (a *app) seeOff(ctx context.Context, r *remote, id chain.NodeID, at string, wait bool) error {
 	in, _, err := r.inForce(ctx)
 	if err != nil {
 		return err
@@ -253,7 +194,7 @@ func (a *app) seeOff(ctx context.Context, r *remote, id chain.NodeID, dir string
 		f := partingOf(core, n, s.TimeMs)
 		if wait && !f.MayStop {
 			if !said {
-				a.say("%s", f.words(dir))
+				a.say("%s", f.words(at))
 			}
 			left := time.Duration(max(f.RunUntilMS-s.TimeMs, int64(core.Params.BlockInterval))) * time.Millisecond
 			if err := sleep(ctx, min(farewellPause, max(time.Second/2, left/8))); err != nil {
@@ -261,15 +202,15 @@ func (a *app) seeOff(ctx context.Context, r *remote, id chain.NodeID, dir string
 			}
 			continue
 		}
-		return a.show(f, func(w io.Writer) { fmt.Fprintln(w, f.words(dir)) })
+		return a.show(f, func(w io.Writer) { fmt.Fprintln(w, f.words(at)) })
 	}
 }
 
 // words say what comes next.
-func (f farewell) words(dir string) string {
+func (f farewell) words(at string) string {
 	free := ""
 	if f.StakeFreeMS > 0 {
-		free = fmt.Sprintf("\nIts stake is free from %s on: `tunic relay withdraw --dir %s`", instant(f.StakeFreeMS), dir)
+		free = fmt.Sprintf("\nIts stake is free from %s on: `tunic relay withdraw %s`", instant(f.StakeFreeMS), at)
 	}
 	switch {
 	case f.MayStop:
@@ -277,7 +218,7 @@ func (f farewell) words(dir string) string {
 	case f.RunUntilMS == 0:
 		return "Keep the relay running until this epoch ends: the list names it still." + free
 	}
-	return fmt.Sprintf("Keep the relay running until %s: until then it can be asked for messages that it promised to keep, and would lose stake.\n`tunic relay leave --dir %s --wait` ends when it may be stopped.%s", instant(f.RunUntilMS), dir, free)
+	return fmt.Sprintf("Keep the relay running until %s: until then it can be asked for messages that it promised to keep, and would lose stake.\n`tunic relay leave %s --wait` ends when it may be stopped.%s", instant(f.RunUntilMS), at, free)
 }
 
 func sleep(ctx context.Context, d time.Duration) error {

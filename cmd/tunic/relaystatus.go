@@ -15,6 +15,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"tunic/api/client"
+	"tunic/chain"
 	"tunic/chain/genesis"
 	"tunic/internal/durable"
 	"tunic/node"
@@ -47,15 +48,27 @@ type relayStatus struct {
 }
 
 func (a *app) relayStatus() *cobra.Command {
-	var dir, net, admin string
+	var at relayPlace
+	var net, admin string
+	var ready bool
 	c := &cobra.Command{
 		Use: "status", Short: "The relay of a folder: its process, what the ledger says, and what there is to do", Args: cobra.NoArgs,
+		Long: `The relay of a folder: its process, what the ledger says, and what there is to do.
+
+With --ready it asks the process alone, and no ledger: exit code 0 where it is ready,
+3 where it is not or does not run. That is a probe for whatever watches a relay; it
+needs the admin listener.`,
+		Example: `  tunic relay status --dir relay1
+  tunic relay status --config relay.yaml --ready`,
 		RunE: func(cmd *cobra.Command, _ []string) error {
-			k, err := loadKeys(dir)
+			k, err := at.keys()
 			if err != nil {
 				return err
 			}
-			local := lookLocally(cmd.Context(), dir, admin)
+			if ready {
+				return a.probe(cmd.Context(), k.ID, at, admin)
+			}
+			local := lookLocally(cmd.Context(), at.dir, admin)
 			r, s, err := a.asked(cmd.Context(), net)
 			if err != nil {
 				return err
@@ -67,7 +80,7 @@ func (a *app) relayStatus() *cobra.Command {
 			if n == nil {
 				v := map[string]any{"node": k.ID, "state": "unregistered", "listed": false, "local": local}
 				return a.show(v, func(w io.Writer) {
-					fmt.Fprintf(w, "%s\n%s\nnot registered; `tunic relay register --dir %s` stakes for it\n", k.ID, local.words(s), dir)
+					fmt.Fprintf(w, "%s\n%s\nnot registered; `tunic relay register %s` stakes for it\n", k.ID, local.words(s), at.args)
 				})
 			}
 			in, _, err := r.inForce(cmd.Context())
@@ -77,19 +90,56 @@ func (a *app) relayStatus() *cobra.Command {
 			core := r.net.Core
 			core.Params = in.Params
 			v := statusOf(core, s, n, local)
-			return a.show(v, func(w io.Writer) { a.printRelay(w, core, s, v, dir) })
+			return a.show(v, func(w io.Writer) { a.printRelay(w, core, s, v, at.args) })
 		},
 	}
-	relayDir(c, &dir)
+	at.flags(c, &net)
 	networkFlag(c, &net)
-	c.Flags().StringVar(&admin, "admin", "", "address and port of its --admin listener (default: what it wrote into its folder)")
+	c.Flags().StringVar(&admin, "admin", "", "`address` and port of its --admin listener (default: what it wrote into its folder)")
+	c.Flags().BoolVar(&ready, "ready", false, "ask the process alone whether it is ready: exit code 0, or 3 where it is not")
 	return c
+}
+
+// probe says whether the relay is ready. It leaves the folder's lock alone, which
+// a relay that starts in this moment wants.
+func (a *app) probe(ctx context.Context, id chain.NodeID, place relayPlace, admin string) error {
+	at := admin
+	if at == "" {
+		at = adminOf(place.dir)
+	}
+	no := func(why string) error { return fail(exitFalse, "not_ready", "not ready", "%s", why) }
+	if at == "" && place.file != "" && place.admin == "" {
+		return fail(exitFailed, "no_admin", "nobody can be asked", "%s sets no admin, the address to ask at; set one such as 127.0.0.1:9401", place.file)
+	}
+	if at == "" {
+		return no("no relay runs here, or it has no admin listener: --admin 127.0.0.1:9401 gives it one")
+	}
+	r, err := askAdmin(ctx, at)
+	switch {
+	case err != nil:
+		return no("its admin listener at " + at + " does not answer as one")
+	case r.Node != id:
+		return no("another relay answers at " + at)
+	case !r.Ready:
+		return no(r.Why)
+	}
+	return a.show(r, func(w io.Writer) { fmt.Fprintf(w, "ready: epoch %d, height %d; %s\n", r.Epoch, r.Height, r.State) })
 }
 
 // isUnknown reports whether the ledger does not know a node.
 func isUnknown(err error) bool {
 	var p *problem
 	return errors.As(err, &p) && p.Code == "node_not_found"
+}
+
+// adminOf is where the admin listener of a folder's relay is; "" where it has
+// none or does not run.
+func adminOf(dir string) string {
+	b, err := durable.ReadFile(filepath.Join(dir, node.RelayAdminFile), 1024)
+	if err != nil {
+		return ""
+	}
+	return strings.TrimSpace(string(b))
 }
 
 // lookLocally asks who has the folder, and the admin listener where there is one.
@@ -100,34 +150,41 @@ func lookLocally(ctx context.Context, dir, admin string) (l localRelay) {
 	}
 	l.Running = errors.Is(err, durable.ErrLocked)
 	at := admin
-	if at == "" {
-		b, err := durable.ReadFile(filepath.Join(dir, node.RelayAdminFile), 1024)
-		if err != nil || !l.Running {
-			if l.Running {
-				l.Note = "it has no admin listener; --admin 127.0.0.1:9401 gives it one"
-			}
-			return l
+	if at == "" && l.Running {
+		if at = adminOf(dir); at == "" {
+			l.Note = "it has no admin listener; --admin 127.0.0.1:9401 gives it one"
 		}
-		at = strings.TrimSpace(string(b))
 	}
+	if at == "" {
+		return l
+	}
+	if l.Report, err = askAdmin(ctx, at); err != nil {
+		l.Note = "its admin listener at " + at + " does not answer as one"
+	}
+	return l
+}
+
+// askAdmin asks an admin listener what it reports.
+func askAdmin(ctx context.Context, at string) (*node.RelayReport, error) {
 	if !strings.Contains(at, "://") {
 		at = "http://" + at
 	}
 	ctx, stop := context.WithTimeout(ctx, 5*time.Second)
 	defer stop()
 	req, err := http.NewRequestWithContext(ctx, http.MethodGet, at+"/status", nil)
-	if err == nil {
-		var res *http.Response
-		if res, err = http.DefaultClient.Do(req); err == nil {
-			defer res.Body.Close()
-			l.Report = new(node.RelayReport)
-			err = json.NewDecoder(io.LimitReader(res.Body, 1<<20)).Decode(l.Report)
-		}
-	}
 	if err != nil {
-		l.Report, l.Note = nil, "its admin listener at "+at+" does not answer as one"
+		return nil, err
 	}
-	return l
+	res, err := http.DefaultClient.Do(req)
+	if err != nil {
+		return nil, err
+	}
+	defer res.Body.Close()
+	r := new(node.RelayReport)
+	if err := json.NewDecoder(io.LimitReader(res.Body, 1<<20)).Decode(r); err != nil {
+		return nil, err
+	}
+	return r, nil
 }
 
 // words say how the process is, in one line.
@@ -168,10 +225,27 @@ func statusOf(core genesis.Core, s *client.Status, n *client.NodeDetail, local l
 	return v
 }
 
-func (a *app) printRelay(w io.Writer, core genesis.Core, s *client.Status, v relayStatus, dir string) {
+// todo is what there is to do, each thing once: of a relay that leaves, when its
+// stake is free is told with until when it has to run. at names it.
+func (v relayStatus) todo(at string) (out []string) {
+	for _, x := range v.Actions {
+		if v.Leaving == nil || x.Code != explain.ActWithdraw {
+			out = append(out, x.Text)
+		}
+	}
+	if v.Leaving != nil {
+		out = append(out, v.Leaving.words(at))
+	}
+	return out
+}
+
+func (a *app) printRelay(w io.Writer, core genesis.Core, s *client.Status, v relayStatus, at string) {
 	n := v.NodeDetail
 	listed := "yes"
-	if v.NotListed != "" {
+	switch why, _, _ := strings.Cut(v.NotListed, "; "); {
+	case v.Leaving != nil && why != "": // what there is to do comes below
+		listed = "no: " + why
+	case why != "":
 		listed = "no: " + v.NotListed
 	}
 	rows := [][]string{
@@ -203,14 +277,12 @@ func (a *app) printRelay(w io.Writer, core genesis.Core, s *client.Status, v rel
 	table(w, rows...)
 	a.printJudgement(w, core, n, v.Judgement)
 	fmt.Fprintln(w, "\nwhat there is to do")
-	for _, x := range v.Actions {
-		fmt.Fprintf(w, "  %s\n", x.Text)
+	todo := v.todo(at)
+	if len(todo) == 0 {
+		todo = []string{"nothing"}
 	}
-	switch {
-	case v.Leaving != nil:
-		fmt.Fprintf(w, "  %s\n", strings.ReplaceAll(v.Leaving.words(dir), "\n", "\n  "))
-	case len(v.Actions) == 0:
-		fmt.Fprintln(w, "  nothing")
+	for _, x := range todo {
+		fmt.Fprintf(w, "  %s\n", strings.ReplaceAll(x, "\n", "\n  "))
 	}
 	fmt.Fprintln(w, "\nhistory")
 	a.printHistory(w, n.History)

@@ -52,7 +52,7 @@ goes online, until its time is over: also where the network cannot be reached no
 	f.flags(c)
 	f.coverFlag(c)
 	c.Flags().DurationVar(&f.timeout, "timeout", time.Minute, "give up waiting after")
-	c.Flags().DurationVar(&f.ttl, "ttl", 0, "give the message up if it is not confirmed within, a minute or more (default: the network's mailbox TTL)")
+	c.Flags().DurationVar(&f.ttl, "ttl", 0, "how long the message lives, a minute or more: then the contact gets it no more, and it is given up (default: the network's mailbox TTL)")
 	c.Flags().BoolVar(&f.stored, "stored", false, "wait for the receipts of most mailbox members only")
 	c.Flags().BoolVar(&f.noWait, "no-wait", false, "put it into the outbox and return")
 	return c
@@ -209,8 +209,21 @@ func (a *app) sent(ctx, waiting context.Context, f *sendFlags, s *session, id cl
 			fmt.Fprintf(w, "delivered to %s in %s\n", a.bold(v.To.String()), span(v.ElapsedMS))
 			return
 		}
-		fmt.Fprintf(w, "stored for %s in %s; most members of the mailbox have signed for it and keep it until %s\n", a.bold(v.To.String()), span(v.ElapsedMS), instant(v.Expires))
+		fmt.Fprintf(w, "stored for %s in %s; %s\n", a.bold(v.To.String()), span(v.ElapsedMS), keptWords(st))
 	})
+}
+
+// keptWords say to when a stored message is kept by the word of those who signed for
+// it, and when it ends if that is sooner.
+func keptWords(s client.Status) string {
+	if s.Promised == 0 { // its recipient was faster than the receipts
+		return "the contact has taken it out of the mailbox already, and its confirmation is on its way"
+	}
+	said := "most members of the mailbox have signed to keep it until " + instant(int64(s.Promised))
+	if s.Expiry < s.Promised {
+		said += "; the message itself ends at " + instant(int64(s.Expiry))
+	}
+	return said
 }
 
 // await waits until a message has come as far as want or will not; when ctx

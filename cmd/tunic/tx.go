@@ -245,12 +245,12 @@ func (a *app) txRegister() *cobra.Command {
 			if err != nil {
 				return err
 			}
-			k, err := loadKeys(dir)
+			k, err := (&relayPlace{dir: dir, args: "--dir " + dir}).keys()
 			if err != nil {
 				return err
 			}
 			return send(a, cmd, f, registry.RegisterType, func(r *remote, who chain.Address, h chain.Head) (m registry.Register, err error) {
-				return registration(r, k, who, h, bps, stake)
+				return registration(cmd.Context(), r, k, who, h, bps, stake)
 			})
 		},
 	}
@@ -322,9 +322,7 @@ func (a *app) txWithdraw() *cobra.Command {
 			if err != nil {
 				return err
 			}
-			return send(a, cmd, f, staking.WithdrawType, func(_ *remote, _ chain.Address, h chain.Head) (staking.Withdraw, error) {
-				return staking.Withdraw{Head: h, Node: id}, nil
-			})
+			return a.withdraw(cmd, f, id, "tunic tx unlock "+id.String())
 		},
 	}
 	f.add(c)

@@ -119,10 +119,7 @@ func (a *app) printTxs(w io.Writer, page *client.TransactionPage, pending bool) 
 		}
 		amount := ""
 		if t.Amount != nil {
-			var x chain.Amount
-			if x.UnmarshalText([]byte(*t.Amount)) == nil {
-				amount = x.String()
-			}
+			amount = amountOf(*t.Amount).String()
 		}
 		rows = append(rows, []string{height, kind, from, cmp.Or(to, "-"), cmp.Or(amount, "-"), cmp.Or(deref(t.Result), "-"), t.Id})
 	}

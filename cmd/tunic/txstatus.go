@@ -35,7 +35,7 @@ func (a *app) txStatus() *cobra.Command {
 			if err != nil {
 				return err
 			}
-			return a.showTx(t)
+			return a.showTx(cmd.Context(), r, t)
 		},
 	}
 	networkFlag(c, &net)
@@ -62,7 +62,7 @@ func (a *app) await(ctx context.Context, r *remote, id string, timeout time.Dura
 			return err
 		}
 		if err == nil && t.Status != client.Pending {
-			return a.showTx(t)
+			return a.showTx(ctx, r, t)
 		}
 		select {
 		case <-ctx.Done():
@@ -76,11 +76,15 @@ func (a *app) await(ctx context.Context, r *remote, id string, timeout time.Dura
 }
 
 // showTx prints a transaction; one that was refused is a problem too.
-func (a *app) showTx(t *client.Transaction) error {
+func (a *app) showTx(ctx context.Context, r *remote, t *client.Transaction) error {
 	result := deref(t.Result)
+	v := struct {
+		*client.Transaction
+		Withdrawn *payout `json:"withdrawn,omitempty"`
+	}{t, r.paidOut(ctx, t)}
 	refused := t.Status == client.Refused || (t.Status == client.Included && result != "ok")
 	if !refused || a.json() {
-		if err := a.show(t, func(w io.Writer) {
+		if err := a.show(v, func(w io.Writer) {
 			rows := [][]string{{"transaction", t.Id}, {"kind", deref(t.Kind)}}
 			if t.Sender != nil {
 				rows = append(rows, []string{"from", *t.Sender})
@@ -92,6 +96,9 @@ func (a *app) showTx(t *client.Transaction) error {
 				}
 				if t.Fee != nil {
 					rows = append(rows, []string{"fee", tun(*t.Fee)})
+				}
+				if v.Withdrawn != nil {
+					rows = append(rows, []string{"taken out", v.Withdrawn.String()})
 				}
 				if ev := t.Event; ev != nil {
 					rows = append(rows, []string{"brought about", fmt.Sprintf("node %s is %s", short(cmp.Or(deref(t.About), deref(t.Node))), ev.To)})

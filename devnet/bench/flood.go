@@ -180,8 +180,17 @@ func measureFlood(ctx context.Context, opts FloodOptions) (r FloodResult, err er
 	if err != nil {
 		return r, err
 	}
-	if r.Counters, _, err = w.counters(); err != nil {
-		return r, err
+	// What the relay is working on is in no counter yet.
+	for last := time.Now().Add(stall); ; {
+		if r.Counters, _, err = w.counters(); err != nil {
+			return r, err
+		}
+		if r.Counters.Balanced() || time.Now().After(last) {
+			break
+		}
+		if err := sleep(ctx, 10*time.Millisecond); err != nil {
+			return r, err
+		}
 	}
 	took := then.Sub(at).Seconds()
 	r.OfferedPS, r.TakenPS = int64(float64(end.Offered-offered.Offered)/took), int64(float64(end.Taken-offered.Taken)/took)

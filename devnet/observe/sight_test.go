@@ -1,6 +1,7 @@
 package observe
 
 import (
+	"bytes"
 	"encoding/binary"
 	"slices"
 	"sync"
@@ -16,24 +17,58 @@ import (
 type sight struct {
 	clock func() chain.Time // the network's
 
-	mu     sync.Mutex
-	stores map[string]mailbox.Store // by relay
-	of     map[chain.Hash]mail.ID   // deleter -> mailbox
-	boxes  map[mail.ID]*seen
-	over   bool
-	hushed bool // polls are not written down: people ask for everything at once
+	mu       sync.Mutex
+	stores   map[string]mailbox.Store // by relay
+	of       map[chain.Hash]mail.ID   // deleter -> mailbox
+	boxes    map[mail.ID]*seen
+	requests map[[64]byte]bool // account's mailbox and request
+	over     bool
+	hushed   bool // people ask for everything at once
+	held     bool // who asks gets nothing
+
+	// Since look: mailboxes of pairs that got their first item, and of accounts that
+	// got a request.
+	begun, asked []mail.ID
+	// known are mailboxes of pairs that were begun when one account alone was asked,
+	// by that account's own mailbox: it reads what lies there.
+	known map[mail.ID][]mail.ID
 }
 
+// hush says whether people ask for everything at once. Polls are not written down then.
 func (s *sight) hush(on bool) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	s.hushed = on
 }
 
+// hold lets members answer that they have nothing.
+func (s *sight) hold(on bool) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.held = on
+}
+
+// look forgets what was begun before.
+func (s *sight) look() {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.begun, s.asked = nil, nil
+}
+
+// tie joins what was begun since look.
+func (s *sight) tie() {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if len(s.asked) == 1 {
+		s.known[s.asked[0]] = append(s.known[s.asked[0]], s.begun...)
+	}
+}
+
 // seen is what was done with one mailbox, at one of its members or several.
 type seen struct {
 	stored  map[chain.Hash]moment // by item, when the first member had it
 	deleted map[chain.Hash]moment
+	sealed  map[chain.Hash]int // how much of an item is not zeros at its end
 	polls   []time.Time
 }
 
@@ -44,7 +79,8 @@ type moment struct {
 }
 
 func newSight() *sight {
-	return &sight{clock: func() chain.Time { return 0 }, stores: map[string]mailbox.Store{}, of: map[chain.Hash]mail.ID{}, boxes: map[mail.ID]*seen{}}
+	return &sight{clock: func() chain.Time { return 0 }, stores: map[string]mailbox.Store{}, of: map[chain.Hash]mail.ID{},
+		boxes: map[mail.ID]*seen{}, requests: map[[64]byte]bool{}, known: map[mail.ID][]mail.ID{}}
 }
 
 // wrap is devnet's hook.
@@ -65,11 +101,15 @@ type watched struct {
 func (w *watched) Scan(prefix, from []byte, fn func(k, v []byte) bool) error {
 	if len(prefix) == 33 && prefix[0] == 'i' && from != nil {
 		w.s.mu.Lock()
+		held := w.s.held
 		if !w.s.over && !w.s.hushed {
 			b := w.s.box(mail.ID(prefix[1:]))
 			b.polls = append(b.polls, time.Now())
 		}
 		w.s.mu.Unlock()
+		if held {
+			return nil
+		}
 	}
 	return w.Store.Scan(prefix, from, fn)
 }
@@ -81,22 +121,39 @@ func (w *watched) Write(rows []mailbox.Row) error {
 	}
 	w.s.mu.Lock()
 	defer w.s.mu.Unlock()
+	if w.s.over {
+		return nil
+	}
 	now := moment{w.s.clock(), time.Now()}
 	for _, r := range rows {
-		if len(r.Key) != 65 || r.Key[0] != 'd' || w.s.over {
-			continue
-		}
-		deleter, id := chain.Hash(r.Key[1:33]), chain.Hash(r.Key[33:])
-		if r.Value != nil {
-			at := mail.ID(r.Value[:32])
+		switch k, v := r.Key, r.Value; {
+		case k[0] == 'i' && v != nil && binary.BigEndian.Uint64(v[8:]) > 0:
+			w.s.box(mail.ID(k[1:33])).sealed[chain.Hash(v[50:82])] = sealed(v)
+		case k[0] == 's' && v != nil && v[0] == byte(mail.RowRequest):
+			if id := [64]byte(k[1:]); !w.s.requests[id] {
+				w.s.requests[id] = true
+				w.s.asked = append(w.s.asked, mail.ID(id[:32]))
+			}
+		case k[0] == 'd' && v != nil:
+			deleter, id := chain.Hash(k[1:33]), chain.Hash(k[33:])
+			at := mail.ID(v[:32])
+			b := w.s.box(at)
+			if len(b.stored) == 0 {
+				w.s.begun = append(w.s.begun, at)
+			}
 			w.s.of[deleter] = at
-			first(w.s.box(at).stored, id, now)
-		} else if at, ok := w.s.of[deleter]; ok {
-			first(w.s.box(at).deleted, id, now)
+			first(b.stored, id, now)
+		case k[0] == 'd':
+			if at, ok := w.s.of[chain.Hash(k[1:33])]; ok {
+				first(w.s.box(at).deleted, chain.Hash(k[33:]), now)
+			}
 		}
 	}
 	return nil
 }
+
+// sealed is how long the content of an item's row is without zeros at its end.
+func sealed(v []byte) int { return len(bytes.TrimRight(v[210:], "\x00")) }
 
 func first(m map[chain.Hash]moment, id chain.Hash, now moment) {
 	if _, had := m[id]; !had {
@@ -107,7 +164,7 @@ func first(m map[chain.Hash]moment, id chain.Hash, now moment) {
 func (s *sight) box(id mail.ID) *seen {
 	b := s.boxes[id]
 	if b == nil {
-		b = &seen{stored: map[chain.Hash]moment{}, deleted: map[chain.Hash]moment{}}
+		b = &seen{stored: map[chain.Hash]moment{}, deleted: map[chain.Hash]moment{}, sealed: map[chain.Hash]int{}}
 		s.boxes[id] = b
 	}
 	return b
@@ -127,6 +184,7 @@ type kept struct {
 	cursor, expiry, end float64 // of its items: lowest cursor, mean expiry, mean promise
 	goneUntil           float64
 	members             float64
+	sealed              []int // of its items
 }
 
 // bundles is what they hold of an account's bundles.
@@ -165,6 +223,9 @@ func (s *sight) read() (boxes map[mail.ID]*kept, accounts map[mail.AccountID]*bu
 					b.cursor = u64(k[33:])
 				}
 				b.items, b.expiry, b.end = b.items+1, b.expiry+u64(v), b.end+u64(v[8:])
+				if u64(v[8:]) > 0 {
+					b.sealed = append(b.sealed, sealed(v))
+				}
 			case 's':
 				if v[0] == byte(mail.RowDeleted) {
 					b := box(k[1:])
@@ -205,4 +266,25 @@ func (b *seen) usual() float64 {
 	}
 	slices.Sort(at)
 	return float64(at[len(at)/4] % day)
+}
+
+// lengths are those of its items.
+func (b *seen) lengths() (out []int) {
+	for _, n := range b.sealed {
+		out = append(out, n)
+	}
+	return out
+}
+
+// typical is the mean of lengths but those that are of confirmations, which where
+// nothing is padded are all alike and the shortest.
+func typical(lengths []int) float64 {
+	const confirmation = 163
+	sum, n := 0, 0
+	for _, l := range lengths {
+		if l > confirmation {
+			sum, n = sum+l, n+1
+		}
+	}
+	return float64(sum) / float64(max(1, n))
 }

@@ -80,7 +80,10 @@ func order(guess, truth []float64) float64 {
 			asked++
 		}
 	}
-	return right / max(1, asked)
+	if asked == 0 {
+		return 0.5
+	}
+	return right / asked
 }
 
 // linked guesses for each mailbox i of one day which one of the next day is its
@@ -127,6 +130,17 @@ func linked(a, b []float64) (right, p float64) {
 	return right, math.Erfc(-z/math.Sqrt2) / 2
 }
 
+// atLeast is how likely so many right guesses or more are by chance, where so many are
+// expected (Poisson's approximation).
+func atLeast(right, expected float64) float64 {
+	less, term := 0.0, math.Exp(-expected)
+	for k := 0.0; k < right; k++ {
+		less += term
+		term *= expected / (k + 1)
+	}
+	return max(0, 1-less)
+}
+
 // TestStatistics: the tests find nothing where there is nothing, as often as they
 // say, and find what there is.
 func TestStatistics(t *testing.T) {
@@ -165,6 +179,12 @@ func TestStatistics(t *testing.T) {
 	}
 	if o := order(y, x); o < 0.8 {
 		t.Errorf("the same with noise: order right in %.2f", o)
+	}
+	if p := atLeast(2, 2); p < 0.59 || p > 0.6 { // 1 - 3 exp(-2)
+		t.Errorf("two of two expected: %.2g", p)
+	}
+	if p := atLeast(20, 2); p > alarm {
+		t.Errorf("twenty of two expected: %.2g", p)
 	}
 	if o := order(make([]float64, 90), x); o != 0.5 {
 		t.Errorf("without anything to go by: order right in %.2f", o)

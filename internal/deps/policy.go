@@ -37,7 +37,7 @@ func Tunic() Policy {
 				"api/client", "api/feed", "ledger", "relay", "client", "client/local", "ledger/wallet"))},
 			"cmd/tunic-validator": {Imports: join(words, plumbing, state, list("node", "ledger", "ledger/comet"))},
 
-			"devnet":          {Imports: join(everythingBelowNode, list("node", "devnet/fault", "devnet/bench", "ledger/wallet"))},
+			"devnet":          {Imports: join(everythingBelowNode, list("node", "devnet/fault", "devnet/bench", "ledger/wallet", "internal/flaw"))},
 			"devnet/scenario": {Imports: join(everythingBelowNode, list("node", "devnet", "devnet/fault", "ledger/wallet"))},
 			"devnet/soak":     {Imports: list("devnet/scenario")},
 			"devnet/chaos":    {Imports: list("chain", "chain/genesis", "client", "devnet", "registry/directory", "relay")},
@@ -68,7 +68,7 @@ func Tunic() Policy {
 			"relay/mailbox": {Imports: join(words, network, list("internal/durable"))},
 			// What a relay has seen: the benchmarks fill it without a relay.
 			"relay/replay": {Imports: list("chain", "onion", "internal/durable")},
-			"client":       {Imports: join(words, network, list("client/ratchet", "internal/durable"))},
+			"client":       {Imports: join(words, network, list("client/ratchet", "internal/durable", "internal/flaw"))},
 			"client/local": {Imports: join(words, network, list("client", "internal/durable", "internal/httpx"))},
 
 			"client/ratchet": {Pure: true, Imports: list("internal/wire")},
@@ -112,6 +112,8 @@ func Tunic() Policy {
 			"internal/httpx":   {},
 			"internal/deps":    {By: list()},
 			"internal/testenv": {By: list()},
+			// What clients in tests go without: nothing that a command leads to.
+			"internal/flaw": {Pure: true, Imports: list(), By: list("client", "devnet")},
 			// A proxy for tests.
 			"internal/sockstest": {By: list()},
 		},
@@ -132,7 +134,7 @@ func Tunic() Policy {
 			"github.com/ethereum/go-ethereum/signer/...": {},
 			"github.com/rogpeppe/go-internal/...":        {},
 			"github.com/google/go-cmp/...":               {},
-			"pgregory.net/rapid":                         {},
+			"pgregory.net/rapid":                         {"internal/testenv"}, // which tests alone import
 			"go.uber.org/goleak":                         {},
 		},
 	}

@@ -8,6 +8,8 @@ import (
 	"testing"
 
 	"pgregory.net/rapid"
+
+	"tunic/internal/testenv"
 )
 
 func numbered(n int) []Hash {
@@ -22,7 +24,7 @@ func numbered(n int) []Hash {
 // that each leaf's own path leads to, is no longer than these together, and
 // nothing of it can be changed, left out or added.
 func TestMultiPath(t *testing.T) {
-	rapid.Check(t, func(t *rapid.T) {
+	testenv.Check(t, func(t *rapid.T) {
 		count := rapid.IntRange(1, 70).Draw(t, "count")
 		all := numbered(count)
 		var tree Tree

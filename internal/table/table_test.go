@@ -9,6 +9,7 @@ import (
 
 	"tunic/internal/merkle"
 	"tunic/internal/table"
+	"tunic/internal/testenv"
 	"tunic/internal/wire"
 )
 
@@ -25,7 +26,7 @@ func codec(prefix byte) table.Codec[uint16, uint32] {
 // A part after any series of writes and commits equals a part built at once
 // from its rows, and every key is provably present or absent.
 func TestPartAgainstARebuild(t *testing.T) {
-	rapid.Check(t, func(t *rapid.T) {
+	testenv.Check(t, func(t *rapid.T) {
 		var p table.Part
 		a, b := table.New(&p, codec(1)), table.New(&p, codec(2))
 		for range rapid.IntRange(1, 5).Draw(t, "blocks") {

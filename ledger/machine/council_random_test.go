@@ -6,6 +6,7 @@ import (
 	"pgregory.net/rapid"
 
 	"tunic/chain"
+	"tunic/internal/testenv"
 	"tunic/ledger/machine"
 )
 
@@ -19,7 +20,7 @@ type wish struct {
 // A council of three, two of whom suffice, against a naive twin that keeps one
 // wish a member and counts them.
 func TestRandomCouncil(t *testing.T) {
-	rapid.Check(t, func(rt *rapid.T) {
+	testenv.Check(t, func(rt *rapid.T) {
 		w := newCouncil(t)
 		wishes := map[string]wish{}
 		var agreed *wish

@@ -10,6 +10,7 @@ import (
 	"tunic/chain"
 	"tunic/chain/genesis"
 	"tunic/chain/statement"
+	"tunic/internal/testenv"
 	"tunic/ledger/machine"
 )
 
@@ -28,7 +29,7 @@ var changes = []func(*genesis.Params){
 // invariant holds after each block, refused ones change nothing, transfers and
 // fees agree with a naive twin, and a machine loaded from the rows goes on alike.
 func TestRandom(t *testing.T) {
-	rapid.Check(t, func(rt *rapid.T) {
+	testenv.Check(t, func(rt *rapid.T) {
 		names := []string{"a", "b", "c", "d"}
 		w := newCouncil(t, names...)
 		twin := map[string]chain.Amount{"nobody": 0}
@@ -157,7 +158,7 @@ func TestRandom(t *testing.T) {
 func TestRandomJudgement(t *testing.T) {
 	operators := []string{"a", "b", "c", "d", "e", "f"}
 	nodes := []string{"n", "m", "o", "p", "q", "r"}
-	rapid.Check(t, func(rt *rapid.T) {
+	testenv.Check(t, func(rt *rapid.T) {
 		w := newWorld(t, operators...)
 		var txs [][]byte
 		for i, n := range nodes {

@@ -10,6 +10,7 @@ import (
 	"pgregory.net/rapid"
 
 	"tunic/chain"
+	"tunic/internal/testenv"
 	"tunic/registry/directory"
 )
 
@@ -45,7 +46,7 @@ func drawList(t *rapid.T, name string) *directory.List {
 
 // Apply(Diff(a, b), a) is b, through the encoding, for any two lists.
 func TestDeltaRoundTrip(t *testing.T) {
-	rapid.Check(t, func(t *rapid.T) {
+	testenv.Check(t, func(t *rapid.T) {
 		a, b := drawList(t, "a"), drawList(t, "b")
 		enc := directory.Diff(a, b).Encode()
 		d, err := directory.DecodeDelta(enc)

@@ -10,12 +10,13 @@ import (
 
 	"tunic/chain"
 	"tunic/chain/genesis"
+	"tunic/internal/testenv"
 	"tunic/registry/path"
 )
 
 // TestDelay holds the integer delay against the formula and its bounds.
 func TestDelay(t *testing.T) {
-	rapid.Check(t, func(t *rapid.T) {
+	testenv.Check(t, func(t *rapid.T) {
 		word, mean := rapid.Uint64().Draw(t, "word"), chain.Duration(rapid.Uint64Range(0, 100_000).Draw(t, "mean"))
 		got := float64(path.Delay(word, mean))
 		want := min(float64(mean)*(64*math.Ln2-math.Log(float64(word)+1)), 10*float64(mean))

@@ -13,6 +13,7 @@ import (
 
 	"tunic/chain"
 	"tunic/chain/genesis"
+	"tunic/internal/testenv"
 	"tunic/registry/directory"
 	"tunic/registry/path"
 )
@@ -101,7 +102,7 @@ func drawNetwork(t *rapid.T) ([]directory.Entry, genesis.Params) {
 
 // A path is found exactly where one exists, and keeps every rule.
 func TestChooseAgainstTrying(t *testing.T) {
-	rapid.Check(t, func(t *rapid.T) {
+	testenv.Check(t, func(t *rapid.T) {
 		all, p := drawNetwork(t)
 		l := list(all)
 		var removed []chain.NodeID

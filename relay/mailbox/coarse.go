@@ -35,11 +35,11 @@ func (m *Mailbox) promise(now chain.Time) chain.Time {
 	return end - end%part
 }
 
-// cursor is the next one of a mailbox. On the first of a day it begins at random
-// in the first half of the day, so that the last one given does not say how many
-// there were; in the second half where the store itself was begun on that day, so
-// that a member that lost its disk goes on above what readers have seen. So a
-// mailbox whose row was swept, and an item that comes late, do too.
+// cursor is the next one of an account's mailbox, or the first of a pair's. On the
+// first of a day it begins at random in the first half of the day, so that the last
+// one given does not say how many there were; in the second half where the store
+// itself was begun on that day, so that a member that lost its disk goes on above what
+// readers have seen. So a mailbox whose row was swept does too.
 func (m *Mailbox) cursor(t *txn, last uint64, now chain.Time) uint64 {
 	day := m.day(now)
 	if last >= uint64(day) && last > 0 {

@@ -1,6 +1,7 @@
 package mailbox_test
 
 import (
+	"encoding/binary"
 	"testing"
 
 	"tunic/chain"
@@ -10,7 +11,8 @@ import (
 )
 
 // Cursors rise within a mailbox, over a lost disk and over days, are never a day
-// ahead, and do not say how many items there were, nor when they came.
+// ahead, and do not say how many items there were, nor when they came. Nothing but an
+// item shows that a pair's mailbox got it after its first day.
 func TestCursorsSayNoTimes(t *testing.T) {
 	const day = chain.Time(genesis.Day)
 	cursors := func(m *mailbox.Mailbox, pair byte, at chain.Time) (out []uint64) {
@@ -21,7 +23,15 @@ func TestCursorsSayNoTimes(t *testing.T) {
 		}
 		return out
 	}
-	m := open(t, new(mailbox.Memory), nil)
+	s := new(mailbox.Memory)
+	row := func(id mail.ID) (last, touched uint64) {
+		v, err := s.Get(append([]byte{'n'}, id[:]...))
+		if err != nil || len(v) != 20 {
+			t.Fatalf("row of a mailbox: %d bytes, %v", len(v), err)
+		}
+		return binary.BigEndian.Uint64(v), binary.BigEndian.Uint64(v[12:])
+	}
+	m := open(t, s, nil)
 	one(t, m, now, store(1, 1, now+3*day))
 	one(t, m, now+1000, store(2, 1, now+3*day))
 	one(t, m, now+1000, store(3, 3, now+3*day))
@@ -29,10 +39,22 @@ func TestCursorsSayNoTimes(t *testing.T) {
 	if len(c) != 2 || c[1] != c[0]+1 || len(other) != 1 || other[0] == c[0] {
 		t.Fatalf("%v, %v", c, other)
 	}
-	one(t, m, now+day, store(4, 1, now+3*day))
-	c = cursors(m, 1, now+day)
-	if len(c) != 3 || c[2] <= c[1] || c[2]-c[1] < 1000 || c[2] >= uint64(now+2*day) {
+	late := store(4, 1, now+3*day)
+	_, before := row(late.Store.Mailbox())
+	one(t, m, now+day, late)
+	if c = cursors(m, 1, now+day); len(c) != 3 || c[2] != c[1]+1 {
 		t.Fatalf("on the next day: %v", c)
+	}
+	if _, after := row(late.Store.Mailbox()); after != before {
+		t.Fatalf("a mailbox whose day ended at %d says %d", before, after)
+	}
+	// An account's mailbox is used for years.
+	account := mail.AccountID{7}
+	one(t, m, now, mail.Command{Request: request(t, account, 1, mail.DefaultWork)})
+	first, ends := row(mail.AccountMailbox(account))
+	one(t, m, now+day, mail.Command{Request: request(t, account, 2, mail.DefaultWork)})
+	if next, then := row(mail.AccountMailbox(account)); next-first < 1000 || next >= uint64(now+2*day) || then != ends+uint64(day) {
+		t.Fatalf("requests on two days: cursors %d and %d, days %d and %d", first, next, ends, then)
 	}
 	// A store that is a day old, and one that begins on this day, as after a loss.
 	lost := open(t, new(mailbox.Memory), nil)

@@ -317,9 +317,12 @@ func (m *Mailbox) add(t *txn, id mail.ID, b box, now chain.Time, i item) {
 		t.marks++
 		t.put(expiryKey(m.dayEnd(now)+chain.Time(m.cfg.Params.MailboxMost), boxKey(id)), []byte{})
 	}
-	b.last = m.cursor(t, b.last, now)
+	if b.touched == 0 || i.until == 0 {
+		b.last, b.touched = m.cursor(t, b.last, now), m.dayEnd(now)
+	} else { // a pair's: what comes after its day, as an answer does, does not show
+		b.last++
+	}
 	b.count++
-	b.touched = m.dayEnd(now)
 	key := itemKey(id, b.last)
 	t.put(key, i.encode())
 	if i.long() {
