@@ -15,11 +15,16 @@ import (
 // passes it on to the others: one alone could keep it to itself.
 const bundleCopies = 2
 
+// bundleAgain is the mean time after which the same bundle is brought again.
+const bundleAgain = time.Hour
+
 // publish keeps the account's bundle at the members of its mailbox until ctx
-// ends: at the start, when the members change, and at half of its life.
+// ends: at the start, when the members change, about once an hour, and anew at half
+// of its life. It ends with a later state of the account that is at work elsewhere.
 func (c *Client) publish(ctx context.Context) {
 	var holders []chain.NodeID // that took the newest bundle
 	var renew chain.Time
+	var again time.Time
 	for pause := time.Duration(0); ; {
 		t := time.NewTimer(pause)
 		select {
@@ -38,9 +43,13 @@ func (c *Client) publish(ctx context.Context) {
 			pause = max(min(2*pause, time.Minute), 250*time.Millisecond)
 			continue
 		}
+		if c.Elsewhere() != 0 {
+			c.published() // by that one
+			return
+		}
 		now := c.now()
-		if now >= renew {
-			holders = nil
+		if now >= renew || time.Now().After(again) { // a member says whether it is the newest
+			holders, again = nil, time.Now().Add(bundleAgain/2+c.part(bundleAgain))
 		}
 		wanted := c.holders()
 		holders = slices.DeleteFunc(holders, func(id chain.NodeID) bool { return !slices.Contains(wanted, id) })
@@ -76,7 +85,16 @@ func (c *Client) holders() []chain.NodeID {
 // putBundle brings the last resort to a member and says when it ends.
 func (c *Client) putBundle(ctx context.Context, member chain.NodeID) (until chain.Time, ok bool) {
 	c.mu.Lock()
-	p, err := c.lastResortLocked()
+	p := c.lastResortLocked()
+	c.mu.Unlock()
+	if p == nil && !c.behind(ctx) {
+		return 0, false
+	}
+	c.mu.Lock()
+	var err error
+	if p == nil {
+		p, err = c.newPrekeyLocked(false, chain.NodeID{})
+	}
 	var encoded []byte
 	if err == nil {
 		encoded, err = c.bundleLocked(p)
@@ -92,11 +110,7 @@ func (c *Client) putBundle(ctx context.Context, member chain.NodeID) (until chai
 	if reply.Code != mail.CodeAccepted {
 		c.log.Debug("a member did not take the bundle", "code", reply.Code.String())
 		if reply.Code == mail.CodeOutdated {
-			c.mu.Lock() // another device of this account is ahead
-			c.meta.Serial = max(c.meta.Serial, uint64(c.now())+uint64(time.Hour/time.Millisecond))
-			delete(c.prekeys, p.Serial)
-			c.persistLocked(c.meta.row(), p.gone())
-			c.mu.Unlock()
+			c.outdated(ctx, member, p)
 		}
 		return 0, false
 	}

@@ -206,6 +206,10 @@ const (
 	EventStatus  EventKind = 2 // Status changed
 	EventContact EventKind = 3 // Contact is new or changed
 	EventWork    EventKind = 4 // proof of work for a contact request: Work of 100 (expected)
+	// EventElsewhere: another device, or folder, of the account is at work, that began
+	// later (Client.Elsewhere). Whoever did not do that himself has lost the account's
+	// words to somebody.
+	EventElsewhere EventKind = 5
 )
 
 // Event is something that a user may want to see.
@@ -215,4 +219,6 @@ type Event struct {
 	Status  Status
 	Contact Contact
 	Work    int
+	// Elsewhere is when that later state began.
+	Elsewhere chain.Time
 }

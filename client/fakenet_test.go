@@ -33,6 +33,7 @@ type fakeNet struct {
 	mem     *link.Memory
 	format  mail.Format
 	relays  []*fakeRelay
+	clock   interface{ Now() chain.Time } // of receipts; nil: the machine's
 
 	mu      sync.Mutex
 	lists   map[chain.Epoch]*directory.List
@@ -476,7 +477,11 @@ func (r *fakeRelay) hold(s *mail.Store) mail.Reply {
 }
 
 func (r *fakeRelay) sign(s *mail.Store) []byte {
-	until := min(s.Expiry, chain.Time(time.Now().UnixMilli())+chain.Time(r.net.core.Params.ReceiptHorizon))
+	now := chain.Time(time.Now().UnixMilli())
+	if r.net.clock != nil {
+		now = r.net.clock.Now()
+	}
+	until := min(s.Expiry, now+chain.Time(r.net.core.Params.ReceiptHorizon))
 	x := statement.Receipt{Chunks: mail.ChunkRoot(s.Content), Class: uint8(r.net.format.Chunks), Until: until, Deleter: s.Deleter}
 	if r.faults.badReceipt {
 		x.Chunks[0] ^= 1
@@ -505,6 +510,8 @@ func (r *fakeRelay) handle(cmd mail.Command) []mail.Reply {
 		id := b.Account()
 		old := r.bundles[id]
 		switch {
+		case b.Once && old.Since > b.Since:
+			return one(mail.CodeOutdated)
 		case b.Once:
 			r.once[id] = append(r.once[id], b)
 		case b.Serial < old.Serial, b.Serial == old.Serial && b != old:
@@ -512,6 +519,7 @@ func (r *fakeRelay) handle(cmd mail.Command) []mail.Reply {
 		case b != old:
 			r.bundles[id] = b
 			r.renewals++
+			r.once[id] = slices.DeleteFunc(r.once[id], func(o mail.Bundle) bool { return o.Since < b.Since })
 		}
 		return []mail.Reply{{Code: mail.CodeAccepted, Body: binary.BigEndian.AppendUint16(nil, uint16(len(r.once[id])))}}
 	case cmd.GetBundle != nil:

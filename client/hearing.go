@@ -27,13 +27,20 @@ func (c *Client) heard(b box, member chain.NodeID) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	h := &c.hearing
-	if h.over || b.contact == (mail.AccountID{}) || slices.Contains(h.by[b.id], member) {
+	if h.end(); h.over || b.contact == (mail.AccountID{}) || slices.Contains(h.by[b.id], member) {
 		return
 	}
 	if h.by == nil {
 		h.by = map[mail.ID][]chain.NodeID{}
 	}
 	h.by[b.id] = append(h.by[b.id], member)
+}
+
+// end ends it when its time has passed.
+func (h *hearing) end() {
+	if time.Since(h.since) >= hearingMost {
+		*h = hearing{over: true}
+	}
 }
 
 // heardAll notes that all mailboxes were read, as far as anybody answers.
@@ -49,27 +56,22 @@ func (c *Client) heardAll() {
 // as long as that may take.
 func (c *Client) heardLocked(id mail.AccountID) bool {
 	h := &c.hearing
-	if h.over || time.Since(h.since) >= hearingMost {
-		*h = hearing{over: true}
+	if h.end(); h.over {
 		return true
 	}
-	v, r := c.view.Load(), c.contacts[id]
-	switch {
-	case r == nil:
-		return true
-	case v == nil:
+	v := c.view.Load()
+	if v == nil {
 		return false
 	}
-	now := c.nowAt(v)
-	for _, s := range r.Sessions {
-		for _, n := range buckets(&c.cfg.Core, v.epoch(), now, s.Created) {
-			box := c.pairBox(s.Seed, id, c.cfg.Account.id, n).id
-			sw := v.swarm(box)
-			for _, set := range [][]chain.NodeID{sw.Members, sw.Former} {
-				missing := slices.DeleteFunc(slices.Clone(set), func(m chain.NodeID) bool { return slices.Contains(h.by[box], m) })
-				if len(set)-len(missing) < directory.Reads(len(set)) {
-					return false
-				}
+	for _, b := range c.boxesLocked(v) {
+		if b.contact != id {
+			continue
+		}
+		sw := v.swarm(b.id)
+		for _, set := range [][]chain.NodeID{sw.Members, sw.Former} {
+			missing := slices.DeleteFunc(slices.Clone(set), func(m chain.NodeID) bool { return slices.Contains(h.by[b.id], m) })
+			if len(set)-len(missing) < directory.Reads(len(set)) {
+				return false
 			}
 		}
 	}

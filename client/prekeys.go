@@ -4,7 +4,6 @@ import (
 	"cmp"
 	"context"
 	"encoding/binary"
-	"errors"
 	"fmt"
 	"io"
 	"slices"
@@ -93,20 +92,16 @@ func (c *Client) bundleLocked(p *prekeyRecord) ([]byte, error) {
 	return b.Encode(), nil
 }
 
-// lastResortLocked is the prekey of the account's last resort; a new one where
-// there is none with half of its life before it.
-func (c *Client) lastResortLocked() (*prekeyRecord, error) {
+// lastResortLocked is the prekey of the account's last resort; nil where there is
+// none with half of its life before it.
+func (c *Client) lastResortLocked() (best *prekeyRecord) {
 	half := chain.Time(c.cfg.Core.Params.MailboxTTL) / 2
-	var best *prekeyRecord
 	for _, p := range c.prekeys {
 		if !p.Once && p.Until > c.now()+half && (best == nil || p.Serial > best.Serial) {
 			best = p
 		}
 	}
-	if best != nil {
-		return best, nil
-	}
-	return c.newPrekeyLocked(false, chain.NodeID{})
+	return best
 }
 
 // settleSince says when the account's present state began; false where it cannot yet.
@@ -121,10 +116,8 @@ func (c *Client) settleSince(ctx context.Context) bool {
 	b, err := c.lastResort(ctx, c.cfg.Account.id)
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	if err != nil && !errors.Is(err, waitBundle) {
-		if c.unsettled++; c.unsettled < 3 { // most of the swarm is silent; a state of before is rare
-			return false
-		}
+	if !c.settledLocked(err) {
+		return false
 	}
 	c.meta.Since = max(c.now(), b.Since+1, 1)
 	c.meta.Serial = max(c.meta.Serial, b.Serial)
@@ -155,6 +148,9 @@ func (c *Client) stock(ctx context.Context) {
 			continue
 		}
 		c.stocked(p.Member, p, reply)
+		if reply.Code == mail.CodeOutdated {
+			c.outdated(ctx, p.Member, p)
+		}
 	}
 }
 
@@ -164,6 +160,9 @@ func (c *Client) nextOnce() (*prekeyRecord, []byte, error) {
 	members := c.ranked(mail.AccountMailbox(c.cfg.Account.id))
 	c.mu.Lock()
 	defer c.mu.Unlock()
+	if c.meta.Elsewhere != 0 {
+		return nil, nil, nil
+	}
 	now, quarter := c.now(), chain.Time(c.cfg.Core.Params.MailboxTTL)/4
 	have := map[chain.NodeID]int{}
 	waiting := map[chain.NodeID]*prekeyRecord{}
@@ -220,7 +219,7 @@ func (c *Client) stocked(member chain.NodeID, once *prekeyRecord, reply mail.Rep
 		}
 	case mail.CodeFull:
 		c.told[member] = onceEach
-	case mail.CodeOutdated: // a later state of this account is at work elsewhere
+	case mail.CodeOutdated: // a later state of this account is at work elsewhere, or this one's serials came back
 		if once != nil {
 			delete(c.prekeys, once.Serial)
 			c.persistLocked(once.gone())

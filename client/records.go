@@ -39,7 +39,10 @@ type metaRecord struct {
 	Guards  path.Guards
 	Since   chain.Time // this state began; 0: not settled yet
 	Serial  uint64     // of the newest bundle
-	Halt    [][]byte   // the two sealed headers that halted the client
+	// Elsewhere is when a later state of the account began, on another device or in
+	// another folder; 0: none is known of.
+	Elsewhere chain.Time `json:",omitempty"`
+	Halt      [][]byte   // the two sealed headers that halted the client
 }
 
 const recordVersion = 2

@@ -73,7 +73,8 @@ type Client struct {
 	told      map[chain.NodeID]int       // how many bundles a member said that it has to hand out once
 	dry       map[chain.NodeID]time.Time // members that did not answer to such a bundle, until when they are left alone
 	tried     map[seenKey]bool           // contact requests that were worked on
-	unsettled int                        // times that no member said what is known of a former state
+	unsettled int                        // times in a row that no member said what is published of the account
+	looked    chain.Time                 // when one did
 	sweep     chain.Time                 // when sessions and prekeys are looked through next
 	hearing   hearing
 	erasing   int           // deletions under way
@@ -249,7 +250,8 @@ func (c *Client) Close() error {
 	return c.store.close()
 }
 
-// Ready waits until the client has a directory and its bundle is at a member.
+// Ready waits until the client has a directory and its bundle is at a member, or it is
+// known that a later state of the account is at work elsewhere.
 func (c *Client) Ready(ctx context.Context) error {
 	for {
 		c.mu.Lock()

@@ -61,13 +61,22 @@ func (a *app) accountShow() *cobra.Command {
 	c := &cobra.Command{
 		Use: "show", Short: "The account's id, for others to add", Args: cobra.NoArgs,
 		Long: "Prints the account's id. The file does not say whose it is, so the passphrase is needed.\n" +
+			"Warns where the network has shown that the account is at work elsewhere too.\n" +
 			"With --qr it is drawn as a QR code too, for a phone or another camera to read.",
 		RunE: func(*cobra.Command, []string) error {
 			acc, err := a.account(&m)
 			if err != nil {
 				return err
 			}
-			return a.show(map[string]string{"id": acc.String(), "file": m.keystore()}, func(w io.Writer) {
+			v := struct {
+				ID        string `json:"id"`
+				File      string `json:"file"`
+				Elsewhere int64  `json:"elsewhere_since_ms,omitempty"`
+			}{ID: acc.String(), File: m.keystore()}
+			since := m.knownElsewhere(acc)
+			v.Elsewhere = int64(since)
+			a.warnElsewhere(since)
+			return a.show(v, func(w io.Writer) {
 				fmt.Fprintln(w, acc)
 				if code {
 					// Upper case, which the id may have, makes a smaller code. A write
@@ -78,7 +87,7 @@ func (a *app) accountShow() *cobra.Command {
 			})
 		},
 	}
-	m.accountFlags(c)
+	m.flags(c)
 	c.Flags().BoolVar(&code, "qr", false, "draw it as a QR code")
 	c.Flags().BoolVar(&invert, "invert", false, "draw dark modules in place of light ones: for a light terminal without colours")
 	return c

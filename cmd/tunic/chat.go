@@ -16,6 +16,7 @@ import (
 	"github.com/spf13/cobra"
 	"golang.org/x/term"
 
+	"tunic/chain"
 	"tunic/client"
 	"tunic/ledger/light"
 	"tunic/onion/mail"
@@ -58,7 +59,8 @@ gets a little time to do so; what is left then, any later command sends.`,
 // talk is a conversation that is open.
 type talk struct {
 	*session
-	id mail.AccountID
+	id        mail.AccountID
+	elsewhere chain.Time // the later state of the account that was told of
 }
 
 // contact is the other side, as of now.
@@ -98,7 +100,7 @@ func (a *app) chat(ctx context.Context, f *chatFlags, name string) error {
 	if err != nil {
 		return err
 	}
-	t := &talk{s, id}
+	t := &talk{session: s, id: id}
 	s.start()
 	if screen {
 		err = a.chatScreen(ctx, t, in)
@@ -177,13 +179,17 @@ func (t *talk) greetings() (out []string, err error) {
 	return append(out, more...), err
 }
 
-// anew tells once that the contact began anew.
-func (t *talk) anew() ([]string, error) {
+// anew tells once that the contact began anew, or that the account did elsewhere.
+func (t *talk) anew() (out []string, err error) {
+	if since := t.Elsewhere(); since != t.elsewhere {
+		t.elsewhere = since
+		out = append(out, "warning: "+elsewhereWords(since))
+	}
 	x := t.contact()
 	if x.Anew == 0 || x.Told {
-		return nil, nil
+		return out, nil
 	}
-	return []string{"warning: " + anewWords(x)}, t.SetTold(x.ID)
+	return append(out, "warning: "+anewWords(x)), t.SetTold(x.ID)
 }
 
 // chatLines is a chat without a terminal.
@@ -313,7 +319,7 @@ func (a *app) chatEvent(t *talk, e client.Event, news *news) error {
 		return a.chatUnread(t)
 	case e.Kind == client.EventStatus && e.Status.Contact == t.id && news.is(e):
 		return a.showEvent(t.session, e)
-	case e.Kind == client.EventContact && e.Contact.ID == t.id && news.is(e):
+	case e.Kind == client.EventElsewhere, e.Kind == client.EventContact && e.Contact.ID == t.id && news.is(e):
 		return a.chatAnew(t)
 	}
 	return nil

@@ -116,6 +116,12 @@ func (a *app) showEvent(s *session, e client.Event) error {
 		v := viewStatus(s.Client, e.Status)
 		v.Type = "status"
 		return a.show(v, func(w io.Writer) { stamp(w, "%s to %s: %s", excerpt(v.Text), v.To, stateText(e.Status)) })
+	case client.EventElsewhere:
+		return a.show(struct {
+			Type  string `json:"type"`
+			Since int64  `json:"since_ms"`
+			Text  string `json:"text"`
+		}{"elsewhere", int64(e.Elsewhere), elsewhereWords(e.Elsewhere)}, func(w io.Writer) { stamp(w, "warning: %s", elsewhereWords(e.Elsewhere)) })
 	case client.EventContact:
 		v := struct {
 			Type string `json:"type"`

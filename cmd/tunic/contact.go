@@ -265,6 +265,9 @@ func (a *app) contactRemove() *cobra.Command {
 				if dropped > 0 {
 					fmt.Fprintf(w, ", with %s not delivered yet", count(dropped, "message"))
 				}
+				if x.State == client.Incoming {
+					fmt.Fprintf(w, "; it may ask again, which `tunic contact refuse %s` prevents", v.ID)
+				}
 				fmt.Fprintln(w)
 			})
 		},

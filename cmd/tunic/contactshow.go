@@ -76,8 +76,9 @@ func (a *app) warn(c *client.Client, id mail.AccountID) error {
 	return a.warnOf(c, contactOf(c, id))
 }
 
-// warnAll is warn for all contacts.
+// warnAll is warn for all contacts, after what is to be told of the account itself.
 func (a *app) warnAll(c *client.Client) error {
+	a.warnElsewhere(c.Elsewhere())
 	for _, x := range c.Contacts() {
 		if err := a.warnOf(c, x); err != nil {
 			return err

@@ -239,7 +239,7 @@ func (a *app) followInbox(ctx context.Context, s *session) error {
 		}
 	}
 	return s.follow(ctx, func(e client.Event) error {
-		if e.Kind == client.EventMessage || e.Kind == client.EventContact && e.Contact.State == client.Incoming {
+		if e.Kind == client.EventMessage || e.Kind == client.EventElsewhere || e.Kind == client.EventContact && e.Contact.State == client.Incoming {
 			return a.showNews(s, e)
 		}
 		return a.warnAhead(s.Client, e)

@@ -171,6 +171,7 @@ func (a *app) sendNow(ctx context.Context, f *sendFlags, contact, text string) (
 	// Whoever answers needs the bundle, and the clock of a network whose ledger
 	// is the clock is known then. Without it the message is queued all the same.
 	_ = s.Ready(waitCtx)
+	a.warnElsewhere(s.Elsewhere())
 	if err := a.warn(s.Client, to); err != nil {
 		return false, err
 	}
