@@ -103,7 +103,9 @@ func (c *Client) putBundle(ctx context.Context, member chain.NodeID) (until chai
 	if err != nil {
 		return 0, false
 	}
+	began := time.Now()
 	reply, err := c.roundTrip(ctx, member, mail.Command{PutBundle: &mail.PutBundle{Bundle: encoded}})
+	c.observe(Step{Kind: StepPublish, Member: member, Code: codeFor(reply.Code, err), Took: time.Since(began)})
 	if err != nil {
 		return 0, false
 	}
@@ -185,7 +187,9 @@ func (c *Client) bundles(ctx context.Context, id mail.AccountID, once bool) (las
 // bundleAt fetches a bundle of an account from one member; waitBundle where it has
 // none that counts.
 func (c *Client) bundleAt(ctx context.Context, member chain.NodeID, id mail.AccountID, once bool) (b mail.Bundle, err error) {
+	began := time.Now()
 	reply, err := c.roundTrip(ctx, member, mail.Command{GetBundle: &mail.GetBundle{Account: id, Once: once}})
+	c.observe(Step{Kind: StepBundle, Contact: id, Member: member, Code: codeFor(reply.Code, err), Took: time.Since(began)})
 	if errors.Is(err, ErrTimeout) {
 		return b, waitAnswer
 	}

@@ -100,6 +100,11 @@ type Config struct {
 
 	// OnHalt is called once when two heads are seen.
 	OnHalt func(error)
+	// Observe is told of each step, for who looks into what became of a message;
+	// nil: nobody. It is called from many goroutines, also under the client's lock,
+	// and must neither wait nor call the client. What it is told names contacts and
+	// messages: it belongs in no log.
+	Observe func(Step)
 	// Logger gets what happens, without secrets; nil discards it.
 	Logger *slog.Logger
 }

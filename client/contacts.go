@@ -233,7 +233,7 @@ func (c *Client) introduced(id mail.AccountID, err error) {
 	switch {
 	case r == nil:
 	case err != nil:
-		r.due = time.Now().Add(c.pause(r.tries))
+		r.due = time.Now().Add(c.pauseLocked(r.tries, err))
 		r.tries++
 	default:
 		r.tries = 0
@@ -279,6 +279,7 @@ func (c *Client) beginSession(id mail.AccountID, b mail.Bundle) error {
 		s := &sessionRecord{Seed: begun.Pair, Created: now, Sent: sent, Since: b.Since, State: begun.Session.State(),
 			Request: content, Work: max(b.Work, mail.DefaultWork), Once: b.Once}
 		c.addSessionLocked(r, s)
+		c.observe(Step{Kind: StepBegin, Contact: id})
 		rows = append(rows, c.unsealOthersLocked(r)...)
 		r.Renew = false
 	}

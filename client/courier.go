@@ -152,8 +152,9 @@ func (c *Client) roundTrip(ctx context.Context, member chain.NodeID, cmd mail.Co
 }
 
 // try sends a command over one fresh path, with so many reply blocks, each over
-// a fresh path, and waits for the answers. Some of several answers are a
-// success; none is ErrTimeout. wait as in turn.
+// a fresh path, and waits for the answers, which it returns in the order of the
+// reply blocks; the code of one that did not come is 0. Some of several answers are
+// a success; none is ErrTimeout. wait as in turn.
 func (c *Client) try(ctx context.Context, member chain.NodeID, cmd mail.Command, replies int, wait bool) ([]mail.Reply, error) {
 	v := c.view.Load()
 	if v == nil {
@@ -219,20 +220,28 @@ func (c *Client) try(ctx context.Context, member chain.NodeID, cmd mail.Command,
 		}
 		return nil, fmt.Errorf("%w: the guard takes nothing", ErrTimeout)
 	}
+	if c.cfg.Observe != nil && cmd.Poll == nil {
+		s := Step{Kind: StepWay, Member: member}
+		for _, i := range forward[:len(forward)-1] {
+			s.Way = append(s.Way, v.list.Entries[i].Node)
+		}
+		c.observe(s)
+	}
 	came := make([]bool, replies)
-	got := c.collect(ctx, ch, came, c.cfg.Timeout+time.Duration(there+back)*time.Millisecond)
+	got := make([]mail.Reply, replies)
+	some := c.collect(ctx, ch, got, came, c.cfg.Timeout+time.Duration(there+back)*time.Millisecond)
 	if cmd.Store != nil {
 		// A member waits for the others. Where the guard has missed something else
 		// meanwhile, that is not worth waiting for.
-		for n := 0; n < storeWaits && len(got) == 0 && ctx.Err() == nil && !c.doubted(guard); n++ {
-			got = c.collect(ctx, ch, came, c.cfg.Timeout/storeWaits)
+		for n := 0; n < storeWaits && !some && ctx.Err() == nil && !c.doubted(guard); n++ {
+			some = c.collect(ctx, ch, got, came, c.cfg.Timeout/storeWaits)
 		}
 	}
 	if ctx.Err() != nil {
 		return nil, ctx.Err()
 	}
 	good, bad := []int(nil), slices.Clone(forward)
-	if len(got) > 0 {
+	if some {
 		good, bad = bad, nil
 	}
 	for n, hops := range ways {
@@ -243,7 +252,7 @@ func (c *Client) try(ctx context.Context, member chain.NodeID, cmd mail.Command,
 		}
 	}
 	c.judge(v, good, bad, guard, member, sent)
-	if len(got) == 0 {
+	if !some {
 		return nil, ErrTimeout
 	}
 	return got, nil
@@ -254,24 +263,22 @@ func (c *Client) try(ctx context.Context, member chain.NodeID, cmd mail.Command,
 const storeWaits = 4
 
 // collect waits for the answers that have not come, or for d, and notes which came.
-func (c *Client) collect(ctx context.Context, ch <-chan answer, came []bool, d time.Duration) []mail.Reply {
+func (c *Client) collect(ctx context.Context, ch <-chan answer, got []mail.Reply, came []bool, d time.Duration) (some bool) {
 	t := time.NewTimer(d)
 	defer t.Stop()
-	var got []mail.Reply
 	for range came {
 		select {
 		case a := <-ch:
 			if a.err == nil {
-				came[a.n] = true
-				got = append(got, a.reply)
+				got[a.n], came[a.n], some = a.reply, true, true
 			}
 		case <-t.C:
-			return got
+			return some
 		case <-ctx.Done():
-			return got
+			return some
 		}
 	}
-	return got
+	return some
 }
 
 // choose draws a path to a member behind a guard and saves the guards where

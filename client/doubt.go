@@ -43,28 +43,37 @@ func (c *Client) doubted(guard chain.NodeID) bool {
 // other was missed, may stay without answer until the guard itself is avoided.
 const guardMisses = 3
 
+// knownMisses is how many commands, one sent after the other was missed, to members
+// that are known to be silent may stay without answer until the guard is avoided:
+// where all members that a client asks are avoided, nothing else speaks against it.
+const knownMisses = 4 * guardMisses
+
 // silence is what has stayed without answer since a guard last brought one.
 type silence struct {
 	misses int
 	last   time.Time
 	member chain.NodeID // of the first miss
 	wide   bool         // other members were silent too
+
+	known     int // misses of members that are known to be silent, which are none of misses
+	lastKnown time.Time
 }
 
 // judge counts strikes against the nodes of ways that brought no answer, bad, and
 // clears them of those that did, good; who is on both did its work. Where nothing
 // came and the guard's last answer was missing already, it is the guard that is in
 // doubt, and nobody behind it is blamed: otherwise a dead guard would put strikes on
-// the whole network.
+// the whole network. Nor is anybody where the member is known to be silent.
 func (c *Client) judge(v *view, good, bad []int, guard, member chain.NodeID, sent time.Time) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	now := c.nowAt(v)
 	doubted := false
 	if len(good) > 0 {
+		c.lastAnswer = time.Now()
 		delete(c.silent, guard)
 	} else {
-		doubted = c.doubtLocked(guard) > noDoubt
+		doubted = c.doubtLocked(guard) > noDoubt || c.knownSilentLocked(member, now)
 		c.missedLocked(guard, member, sent, now)
 	}
 	for _, i := range good {
@@ -83,23 +92,36 @@ func (c *Client) judge(v *view, good, bad []int, guard, member chain.NodeID, sen
 	}
 }
 
+// knownSilentLocked reports whether it is known of a member that it does not answer.
+func (c *Client) knownSilentLocked(member chain.NodeID, now chain.Time) bool {
+	return c.strikes.Avoided(member, now) || c.doubtLocked(member) == broadDoubt
+}
+
 // missedLocked counts against a guard; without member, the guard itself took
-// nothing. That a member is silent of which that is known says nothing of the guard.
+// nothing. That a member is silent of which that is known puts the guard in no
+// doubt; only where nothing else comes for long, it is avoided.
 func (c *Client) missedLocked(guard, member chain.NodeID, sent time.Time, now chain.Time) {
-	if c.strikes.Avoided(member, now) || c.doubtLocked(member) == broadDoubt {
-		return
-	}
 	s := c.silent[guard]
-	if !sent.After(s.last) {
+	last := &s.last
+	known := c.knownSilentLocked(member, now)
+	if known {
+		last = &s.lastKnown
+	}
+	if !sent.After(*last) {
 		return // lost together with the one before
 	}
-	if s.misses == 0 {
-		s.member = member
+	*last = time.Now()
+	if known {
+		s.known++
+	} else {
+		if s.misses == 0 {
+			s.member = member
+		}
+		s.misses++
+		s.wide = s.wide || s.member != member || member == chain.NodeID{}
 	}
-	s.misses, s.last = s.misses+1, time.Now()
-	s.wide = s.wide || s.member != member || member == chain.NodeID{}
 	c.silent[guard] = s
-	if s.misses < guardMisses || !s.wide {
+	if s.known < knownMisses && (s.misses < guardMisses || !s.wide) {
 		return
 	}
 	delete(c.silent, guard)
@@ -108,4 +130,5 @@ func (c *Client) missedLocked(guard, member chain.NodeID, sent time.Time, now ch
 		c.strikes.Add(guard, now)
 	}
 	c.log.Info("the guard does not answer; using another")
+	c.observe(Step{Kind: StepShun, Member: guard})
 }

@@ -5,7 +5,9 @@ import (
 	"errors"
 	"time"
 
+	"tunic/chain"
 	"tunic/onion/mail"
+	"tunic/registry/path"
 )
 
 // Lookup fetches an account's bundle.
@@ -59,6 +61,17 @@ func (c *Client) Renewed() bool {
 	return false
 }
 
+// Avoid puts so many strikes against nodes that they are avoided.
+func (c *Client) Avoid(nodes ...chain.NodeID) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	for _, id := range nodes {
+		for range path.StrikesOut {
+			c.strikes.Add(id, c.now())
+		}
+	}
+}
+
 // Expire looks for what is over, as a client that runs does now and then.
 func (c *Client) Expire() { c.expire() }
 
@@ -67,4 +80,25 @@ func (c *Client) HeardFor(d time.Duration) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	c.hearing.since = time.Now().Add(-d)
+}
+
+// AvoidedUntil is until when a node is avoided; 0 where it is not.
+func (c *Client) AvoidedUntil(id chain.NodeID) chain.Time {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	return c.strikes[id].Until
+}
+
+// Missed notes a command without answer through guard and hop to member.
+func (c *Client) Missed(guard, member, hop chain.NodeID) {
+	v := c.view.Load()
+	at, _ := v.list.Index(hop)
+	c.judge(v, nil, []int{at}, guard, member, time.Now())
+}
+
+// Trust forgets what speaks against a guard.
+func (c *Client) Trust(guard chain.NodeID) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	delete(c.silent, guard)
 }

@@ -90,6 +90,9 @@ type fakeFaults struct {
 	alone      bool                // as a coordinator: reaches no other member
 	unreached  bool                // no coordinator reaches it
 	mute       bool                // swallows deletions
+	deaf       bool                // swallows stores
+	shy        bool                // takes contact requests, and does not say so
+	lossy      bool                // of a poll's answers only the first gets through
 	silent     bool                // swallows what is for its own mailboxes, and forwards all else
 	twice      bool                // as a coordinator: shows its own receipt several times and copies nothing
 	strangers  bool                // as a coordinator: shows receipts of others than members, and copies nothing
@@ -383,13 +386,18 @@ func (r *fakeRelay) forward(epoch chain.Epoch, index uint32, packet []byte) {
 
 // deliver is a mailbox member that passes on to the others what it takes.
 func (r *fakeRelay) deliver(cmd mail.Command) []mail.Reply {
-	if r.faulty(func(f *fakeFaults) bool { return cmd.Head == nil && f.silent || cmd.Delete != nil && f.mute }) {
+	if r.faulty(func(f *fakeFaults) bool {
+		return cmd.Head == nil && f.silent || cmd.Delete != nil && f.mute || cmd.Store != nil && f.deaf
+	}) {
 		return nil
 	}
 	if cmd.Store != nil {
 		return []mail.Reply{r.coordinate(cmd.Store)}
 	}
 	out := r.handle(cmd)
+	if cmd.Poll != nil && r.faulty(func(f *fakeFaults) bool { return f.lossy }) {
+		out = out[:1]
+	}
 	var box mail.ID
 	switch {
 	case r.faulty(func(f *fakeFaults) bool { return f.forget }):
@@ -408,6 +416,9 @@ func (r *fakeRelay) deliver(cmd mail.Command) []mail.Reply {
 	}
 	for _, o := range r.others(box) {
 		o.handle(cmd)
+	}
+	if cmd.Request != nil && r.faulty(func(f *fakeFaults) bool { return f.shy }) {
+		return nil
 	}
 	return out
 }

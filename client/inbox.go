@@ -119,11 +119,16 @@ func (c *Client) poll(ctx context.Context, b box, member chain.NodeID, wait bool
 		p.Kind, p.A, p.B = mail.KindPair, b.pair.readKey(), mail.KeyHash(b.pair.writeKey())
 		p.Sign(c.cfg.Genesis, b.pair.read)
 	}
+	began := time.Now()
 	replies, err := c.try(ctx, member, mail.Command{Poll: p}, mail.PollReplies, wait)
+	step := Step{Kind: StepPoll, Contact: b.contact, Member: member, Code: codeOfFirst(replies, err), Took: time.Since(began)}
 	if err != nil {
+		c.observe(step)
 		return false, err
 	}
-	items, err := c.sortReplies(replies, member, after)
+	items, upTo, err := c.sortReplies(replies, member, after)
+	step.Count = len(items)
+	c.observe(step)
 	if err != nil {
 		return false, err
 	}
@@ -133,24 +138,28 @@ func (c *Client) poll(ctx context.Context, b box, member chain.NodeID, wait bool
 		}
 		more = it.More > 0
 	}
-	// Where an answer was lost, the cursor stays: the items that came are
-	// deleted or known, and the lost one is asked for again.
-	if n := len(items); n > 0 && len(replies) == mail.PollReplies {
-		c.mu.Lock()
-		defer c.mu.Unlock()
-		if at := items[n-1].Cursor; at > c.cursors[key] {
-			c.cursors[key] = at
-			return more, c.saveLocked(key.row(at))
-		}
+	more = more || slices.ContainsFunc(replies, lost)
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if upTo > c.cursors[key] {
+		c.cursors[key] = upTo
+		return more, c.saveLocked(key.row(upTo))
 	}
-	return more || len(replies) < mail.PollReplies, nil
+	return more, nil
 }
 
-// sortReplies are the items of a poll in their order.
-func (c *Client) sortReplies(replies []mail.Reply, member chain.NodeID, after uint64) ([]mail.Item, error) {
-	var items []mail.Item
+// lost reports whether an answer did not come.
+func lost(r mail.Reply) bool { return r.Code == 0 }
+
+// sortReplies are the items of a poll in their order, and the cursor up to which all
+// came: where an answer was lost, that of the item before it. What was lost is asked
+// for again, and what came behind it is deleted or known then.
+func (c *Client) sortReplies(replies []mail.Reply, member chain.NodeID, after uint64) (items []mail.Item, upTo uint64, err error) {
+	whole := true
 	for _, r := range replies {
 		switch {
+		case lost(r):
+			whole = false
 		case r.Code == mail.CodeNone:
 		case r.Code == mail.CodeItem:
 			it, err := c.format.DecodeItem(r.Body)
@@ -158,15 +167,18 @@ func (c *Client) sortReplies(replies []mail.Reply, member chain.NodeID, after ui
 			// what the member gets later.
 			if err != nil || it.Cursor <= after || it.Cursor > uint64(c.now())+uint64(24*genesis.Hour) {
 				c.blame(member)
-				return nil, fmt.Errorf("%w: a member's items are malformed", errWait("malformed"))
+				return nil, 0, fmt.Errorf("%w: a member's items are malformed", errWait("malformed"))
 			}
 			items = append(items, it)
+			if whole {
+				upTo = max(upTo, it.Cursor)
+			}
 		default:
-			return nil, errWait(r.Code.String())
+			return nil, 0, errWait(r.Code.String())
 		}
 	}
 	slices.SortFunc(items, func(a, b mail.Item) int { return cmp.Compare(a.Cursor, b.Cursor) })
-	return items, nil
+	return items, upTo, nil
 }
 
 // take handles one item of a mailbox.
@@ -186,6 +198,7 @@ func (c *Client) take(b box, member chain.NodeID, content []byte) error {
 	}
 	key := seenOf(content)
 	if x := c.seen[key]; x != nil {
+		c.observe(Step{Kind: StepCame, Contact: b.contact, Message: x.ID, Member: member, Code: "again"})
 		return c.saveLocked(append(c.againLocked(r, b, x), c.deleteLocked(x, member, b.id)...)...)
 	}
 	s, err := ratchet.Load(c.env(), session.State)
@@ -195,6 +208,7 @@ func (c *Client) take(b box, member chain.NodeID, content []byte) error {
 	plain, s, err := c.openItem(s, content)
 	if err != nil {
 		c.log.Debug("passed over an item that does not open")
+		c.observe(Step{Kind: StepCame, Contact: b.contact, Member: member, Code: "does_not_open"})
 		return c.saveLocked(c.outOfStepLocked(r, b.seed)...)
 	}
 	m, err := c.parts.decodeInner(plain)
@@ -224,9 +238,11 @@ func (c *Client) take(b box, member chain.NodeID, content []byte) error {
 		r.State = uint8(Connected)
 		c.contactEvent(r)
 	}
+	session.Took = session.Took || session.Request != nil // whatever its members say
 	if err := c.saveLocked(append(rows, r.row())...); err != nil {
 		return err
 	}
+	c.observe(Step{Kind: StepCame, Contact: b.contact, Message: m.ID, Part: int(m.Part), Member: member, Code: m.Kind.String()})
 	if in != nil { // on disk: whatever happens now, it is shown once
 		c.emitLocked(Event{Kind: EventMessage, Message: in.message()})
 	}

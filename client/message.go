@@ -50,6 +50,18 @@ const (
 // notice reports whether an item only says something of a message.
 func (k kind) notice() bool { return k != kindText }
 
+func (k kind) String() string {
+	switch k {
+	case kindText:
+		return "text"
+	case kindConfirm:
+		return "confirmation"
+	case kindRead:
+		return "read"
+	}
+	return fmt.Sprintf("kind %d", uint8(k))
+}
+
 // inner is what stands in an item's plaintext:
 //
 //	16 x version + kind 1 | message id 16 | sent 8 | part 2 | parts 2 | deletion token 32 | timer 4 | life 4 | text

@@ -314,10 +314,23 @@ func (c *Client) expire() {
 	}
 }
 
-// pause is how long to wait after n fruitless rounds.
-func (c *Client) pause(n int) time.Duration {
-	d := min(c.cfg.Timeout/6<<min(n, 12), time.Minute)
-	return d/2 + time.Duration(c.exponential()*float64(d)/2)
+// The pauses after fruitless rounds double up to pauseMost, on average; only up to
+// pauseLossy where no answer came to this, but others came to other commands lately:
+// then answers are lost, and not the network. None is longer than twice that.
+const (
+	pauseMost  = time.Minute
+	pauseLossy = 15 * time.Second
+)
+
+// pauseLocked is how long to wait after n fruitless rounds, of which the last ended
+// with err.
+func (c *Client) pauseLocked(n int, err error) time.Duration {
+	most := pauseMost
+	if codeOf(err) == string(waitAnswer) && time.Since(c.lastAnswer) < doubtFor*c.cfg.Timeout {
+		most = pauseLossy
+	}
+	d := min(c.cfg.Timeout/6<<min(n, 12), most)
+	return d/2 + time.Duration(min(c.exponential(), 3)*float64(d)/2)
 }
 
 // dueLocked are the messages of each contact that want work now, and when the

@@ -224,5 +224,5 @@ func (c *Client) deleteItem(ctx context.Context, d *deleteRecord) {
 		c.changedLocked()
 		return
 	}
-	d.due = time.Now().Add(c.pause(d.tries))
+	d.due = time.Now().Add(c.pauseLocked(d.tries, err))
 }

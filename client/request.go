@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"slices"
+	"time"
 	"unicode/utf8"
 
 	"tunic/chain"
@@ -12,7 +13,8 @@ import (
 )
 
 // ask sends our contact request, with work for this epoch. A member that does not
-// answer is asked again when the others were.
+// answer is asked again when the others were, unless the contact shows meanwhile
+// that it has the request, or has begun a session itself.
 func (c *Client) ask(ctx context.Context, id mail.AccountID) error {
 	c.mu.Lock()
 	r := c.contacts[id]
@@ -21,7 +23,7 @@ func (c *Client) ask(ctx context.Context, id mail.AccountID) error {
 		return ErrNoContact
 	}
 	s := r.mine()
-	if s == nil || s.Took { // the contact has begun one
+	if s == nil || s.Took {
 		c.mu.Unlock()
 		return nil
 	}
@@ -41,6 +43,9 @@ func (c *Client) ask(ctx context.Context, id mail.AccountID) error {
 	for try := 0; try < sendTries && len(members) > 0; try++ {
 		var silent []chain.NodeID
 		for _, m := range members {
+			if !c.wanted(r, s) {
+				return nil
+			}
 			if e := c.view.Load().epoch(); worked < work || q.Epoch != e {
 				q.Epoch = e
 				if err := c.labour(ctx, q, work); err != nil {
@@ -48,7 +53,9 @@ func (c *Client) ask(ctx context.Context, id mail.AccountID) error {
 				}
 				worked = work
 			}
+			began := time.Now()
 			replies, err := c.try(ctx, m, mail.Command{Request: q}, 1, true)
+			c.observe(Step{Kind: StepAsk, Contact: id, Member: m, Code: codeOfFirst(replies, err), Took: time.Since(began)})
 			switch {
 			case errors.Is(err, ErrTimeout):
 				wait = waitAnswer
@@ -84,6 +91,13 @@ func (c *Client) ask(ctx context.Context, id mail.AccountID) error {
 		return errWait(mail.CodeFull.String())
 	}
 	return wait
+}
+
+// wanted reports whether a contact is still to get the request of a session.
+func (c *Client) wanted(r *contactRecord, s *sessionRecord) bool {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	return r.mine() == s && !s.Took
 }
 
 // labour does the work of a request.
@@ -156,6 +170,7 @@ func (c *Client) takeRequest(content []byte) error {
 		return err
 	}
 	c.contactEvent(r)
+	c.observe(Step{Kind: StepMet, Contact: id})
 	c.wakeUp()
 	return nil
 }

@@ -64,24 +64,25 @@ type Client struct {
 
 	mu sync.Mutex // guards what follows, and the order of commits
 	state
-	strikes   path.Strikes
-	silent    map[chain.NodeID]silence // guards
-	spurned   map[chain.NodeID]bool    // guards that are avoided for their silence
-	conducts  map[chain.NodeID]conduct // members
-	busy      map[mail.AccountID]bool
-	pairs     map[pairName]pairBox       // the mailboxes that were read last: to derive one takes two keys
-	told      map[chain.NodeID]int       // how many bundles a member said that it has to hand out once
-	dry       map[chain.NodeID]time.Time // members that did not answer to such a bundle, until when they are left alone
-	tried     map[seenKey]bool           // contact requests that were worked on
-	unsettled int                        // times in a row that no member said what is published of the account
-	looked    chain.Time                 // when one did
-	sweep     chain.Time                 // when sessions and prekeys are looked through next
-	hearing   hearing
-	erasing   int           // deletions under way
-	changed   chan struct{} // closed and replaced at every change
-	subs      map[chan Event]struct{}
-	halted    error
-	broken    error // of the store: nothing may leave any more
+	strikes    path.Strikes
+	lastAnswer time.Time                // when something was answered last
+	silent     map[chain.NodeID]silence // guards
+	spurned    map[chain.NodeID]bool    // guards that are avoided for their silence
+	conducts   map[chain.NodeID]conduct // members
+	busy       map[mail.AccountID]bool
+	pairs      map[pairName]pairBox       // the mailboxes that were read last: to derive one takes two keys
+	told       map[chain.NodeID]int       // how many bundles a member said that it has to hand out once
+	dry        map[chain.NodeID]time.Time // members that did not answer to such a bundle, until when they are left alone
+	tried      map[seenKey]bool           // contact requests that were worked on
+	unsettled  int                        // times in a row that no member said what is published of the account
+	looked     chain.Time                 // when one did
+	sweep      chain.Time                 // when sessions and prekeys are looked through next
+	hearing    hearing
+	erasing    int           // deletions under way
+	changed    chan struct{} // closed and replaced at every change
+	subs       map[chan Event]struct{}
+	halted     error
+	broken     error // of the store: nothing may leave any more
 }
 
 // New opens the account's state. A client that was halted stays so: ErrTwoHeads.

@@ -61,8 +61,10 @@ func (c *Client) shippedLocked(o *outRecord, err error) error {
 		c.restLocked(o)
 		return c.setLocked(o, Stored, "")
 	}
-	o.due = time.Now().Add(c.pause(o.tries))
+	pause := c.pauseLocked(o.tries, err)
+	o.due = time.Now().Add(pause)
 	o.tries++
+	c.observe(Step{Kind: StepPause, Contact: mail.AccountID(o.Contact), Message: o.ID, Code: codeOf(err), Took: pause})
 	if State(o.State) == Stored {
 		return nil // enough members had it once, and pass it on
 	}
@@ -97,7 +99,9 @@ func codeOf(err error) string {
 // restLocked sets when a stored message is sent again.
 func (c *Client) restLocked(o *outRecord) {
 	o.tries = 0
-	o.due = time.Now().Add(min(c.cfg.Resend<<min(o.rounds, 16), max(time.Hour, c.cfg.Resend)))
+	pause := min(c.cfg.Resend<<min(o.rounds, 16), max(time.Hour, c.cfg.Resend))
+	o.due = time.Now().Add(pause)
+	c.observe(Step{Kind: StepPause, Contact: mail.AccountID(o.Contact), Message: o.ID, Code: mail.CodeStored.String(), Took: pause})
 	o.rounds++
 }
 

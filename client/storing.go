@@ -95,7 +95,9 @@ func (c *Client) storeItem(ctx context.Context, to mail.AccountID, o *outRecord,
 		o.stores++
 		c.mu.Unlock()
 		var reply mail.Reply
+		began := time.Now()
 		replies, err := c.try(ctx, member, mail.Command{Store: store}, 1, true)
+		c.observe(Step{Kind: StepStore, Contact: to, Message: o.ID, Part: n, Member: member, Code: codeOfFirst(replies, err), Count: len(it.Signed), Took: time.Since(began)})
 		if err == nil {
 			reply = replies[0]
 		}

@@ -111,6 +111,9 @@ func (n *Network) makeClient(i int) (*Client, error) {
 		Account: account, Core: n.Genesis.Core, Genesis: n.File.Genesis, Ledger: node.FollowLedger(n.ctx, f), Transport: t,
 		AcceptAll: true, Poll: n.Spec.Poll, Resend: n.Spec.Resend, Hops: n.Spec.Hops, Logger: n.log.With("client", ClientName(i)),
 	}
+	if n.Spec.Observe != nil {
+		cfg.Observe = func(s client.Step) { n.Spec.Observe(ClientName(i), s) }
+	}
 	if !n.Spec.Live {
 		cfg.Cover = client.CoverOff // a network that stands still cannot come to rest otherwise
 	}

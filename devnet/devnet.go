@@ -29,6 +29,7 @@ import (
 	"tunic/chain"
 	"tunic/chain/genesis"
 	"tunic/chain/statement"
+	"tunic/client"
 	"tunic/devnet/fault"
 	"tunic/internal/durable"
 	"tunic/internal/flaw"
@@ -110,6 +111,9 @@ type Spec struct {
 	// WrapStore wraps what each relay keeps its mailboxes in, by its name, for who
 	// watches what they keep (nothing).
 	WrapStore func(name string, s mailbox.Store) mailbox.Store
+	// Observe is told of each step of every client, by its name (nobody); as
+	// client.Config says.
+	Observe func(name string, s client.Step)
 	// Flaws is what client i, counted from 0, goes without, for tests that look for
 	// what clients hide (nothing).
 	Flaws func(i int) flaw.Set

@@ -20,6 +20,7 @@ import (
 	"tunic/chain/genesis"
 	"tunic/client"
 	"tunic/devnet"
+	"tunic/onion/mail"
 )
 
 // Relays is how many a network has; one of them is lost.
@@ -35,6 +36,7 @@ type Message struct {
 	Tries     int           // stores of its parts that left, each over a path of its own
 	Came      time.Duration // from Send until its recipient had it, on the network's clock
 	Confirmed time.Duration // likewise, until its sender knew
+	Story     []string      // what became of each attempt
 }
 
 // Result is what became of one network.
@@ -76,11 +78,12 @@ func Run(ctx context.Context, seed uint64, o Options) (*Result, error) {
 	}
 	rnd := rand.New(rand.NewPCG(seed, 0x6465_6c69_76))
 	r := &run{rnd: rnd, out: &Result{Seed: seed, Violations: []string{}}, opts: o, start: time.Now()}
+	r.diary.start = r.start
 	weather := &weather{share: o.Share, rnd: rand.New(rand.NewPCG(seed, 0x6c6f_7373))}
 	prm := params()
 	var err error
 	r.net, err = devnet.Start(ctx, devnet.Spec{
-		Relays: Relays, Clients: 2 + rnd.IntN(2), Seed: seed, Params: &prm, Live: true, Wrap: weather.wrap, Poll: 300 * time.Millisecond,
+		Relays: Relays, Clients: 2 + rnd.IntN(2), Seed: seed, Params: &prm, Live: true, Wrap: weather.wrap, Observe: r.diary.observe, Poll: 300 * time.Millisecond,
 	})
 	if err != nil {
 		return nil, fmt.Errorf("deliver: seed %d: %w", seed, err)
@@ -113,6 +116,7 @@ type run struct {
 	out   *Result
 	opts  Options
 	start time.Time
+	diary diary
 	wg    sync.WaitGroup
 
 	mu   sync.Mutex // guards what follows, and out
@@ -143,6 +147,7 @@ func (r *run) live(ctx context.Context) error {
 	within, stop := context.WithTimeout(ctx, r.opts.Patience)
 	defer stop()
 	people := len(r.net.Clients)
+	r.introduce()
 	for i := 1; i < people; i++ {
 		if err := r.meet(i-1, i); err != nil {
 			return err
@@ -193,6 +198,18 @@ func (r *run) live(ctx context.Context) error {
 	return ctx.Err()
 }
 
+// introduce tells the diary who is who.
+func (r *run) introduce() {
+	people, relays := map[mail.AccountID]string{}, map[chain.NodeID]string{}
+	for _, c := range r.net.Clients {
+		people[c.Account.ID()] = c.Name
+	}
+	for _, x := range r.net.Relays {
+		relays[x.ID] = x.Name()
+	}
+	r.diary.introduce(people, relays)
+}
+
 func sleep(ctx context.Context, d time.Duration) {
 	t := time.NewTimer(d)
 	defer t.Stop()
@@ -217,6 +234,7 @@ func (r *run) meet(i, k int) error {
 func (r *run) lose(ctx context.Context) error {
 	i := r.rnd.IntN(Relays)
 	name := r.net.Relays[i].Name()
+	r.diary.lose(name)
 	switch r.rnd.IntN(3) {
 	case 0:
 		r.step("%s stops", name)
@@ -248,7 +266,8 @@ func (r *run) write(ctx context.Context, from, to int, text string) error {
 		took := time.Since(began)
 		s, _ := a.Status(id)
 		if err != nil {
-			r.violation("%s to %s, after %s: %s (%s): %v", a.Name, b.Name, took, s.State, s.Reason, err)
+			r.violation("%s to %s, after %s: %s (%s): %v\n%s", a.Name, b.Name, took, s.State, s.Reason, err,
+				strings.Join(r.diary.story(id, a.Name, b.Name, began.Sub(r.start), time.Since(r.start)), "\n"))
 			return
 		}
 		if ttl := time.Duration(s.Expiry-s.Sent) * time.Millisecond; took > ttl {
@@ -260,6 +279,7 @@ func (r *run) write(ctx context.Context, from, to int, text string) error {
 				m.Came = max(0, time.Duration(x.Received-s.Sent)*time.Millisecond)
 			}
 		}
+		m.Story = r.diary.story(id, a.Name, b.Name, began.Sub(r.start), time.Since(r.start))
 		r.step("%s knows that %s has %d parts, after %s and %d stores", a.Name, b.Name, m.Parts, took.Round(time.Millisecond), m.Tries)
 		r.mu.Lock()
 		defer r.mu.Unlock()

@@ -19,6 +19,7 @@ var (
 	seeds = flag.Int("seeds", 2, "how many networks to run")
 	first = flag.Uint64("seed", 1, "of the first; the others follow")
 	tell  = flag.Bool("steps", false, "say what happened in each")
+	long  = flag.Duration("over", 5*time.Minute, "say what became of each attempt at a message that takes longer")
 )
 
 // run runs a network in a bubble, where the clock goes on when all have done what
@@ -52,6 +53,12 @@ func TestLossDelaysOnly(t *testing.T) {
 					t.Errorf("%s\n%s", strings.Join(r.Violations, "\n"), strings.Join(r.Steps, "\n"))
 				} else if *tell {
 					t.Log(strings.Join(r.Steps, "\n"))
+				}
+				for _, m := range r.Messages {
+					t.Logf("%d parts: came after %.1f s, confirmed after %.1f s, %d stores", m.Parts, m.Came.Seconds(), m.Confirmed.Seconds(), m.Tries)
+					if m.Confirmed > *long {
+						t.Logf("%s to %s:\n%s", m.From, m.To, strings.Join(m.Story, "\n"))
+					}
 				}
 				if total.networks%20 == 0 {
 					fmt.Fprintln(os.Stderr, total.String())
@@ -112,5 +119,5 @@ func quantiles[T int | time.Duration](l []T) string {
 	}
 	slices.Sort(l)
 	at := func(permille int) T { return l[min(len(l)-1, len(l)*permille/1000)] }
-	return fmt.Sprintf("p50 %v p90 %v p99 %v most %v", at(500), at(900), at(990), l[len(l)-1])
+	return fmt.Sprintf("p50 %v p90 %v p95 %v p99 %v most %v", at(500), at(900), at(950), at(990), l[len(l)-1])
 }

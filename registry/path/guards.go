@@ -1,6 +1,7 @@
 package path
 
 import (
+	"cmp"
 	"fmt"
 	"slices"
 
@@ -34,8 +35,8 @@ type Guards struct {
 // Choose draws a path behind one of the guards: the first that is listed, not
 // avoided and in no conflict with the target. Only where none is, a new one is
 // drawn and kept behind the others, so that these serve again when they are
-// back; with GuardMost guards in the list, avoided ones are used before that.
-// o.Guard is ignored. strikes may be nil.
+// back; with GuardMost guards in the list, avoided ones are used before that, the one
+// whose time ends first. o.Guard is ignored. strikes may be nil.
 func (g *Guards) Choose(k *Picker, strikes Strikes, o Options, now chain.Time, rnd Rand) ([]int, error) {
 	g.refresh(k, now)
 	if o.Avoid == nil && strikes != nil {
@@ -81,11 +82,13 @@ func (g *Guards) Choose(k *Picker, strikes Strikes, o Options, now chain.Time, r
 			return p, nil
 		}
 	}
-	for _, s := range g.Sample {
-		if s.Missing == 0 && avoided(s) {
-			if p, ok := try(s.Node); ok {
-				return p, nil
-			}
+	// Of avoided ones that whose time ends first: one that fails on is avoided for
+	// longer each time, and would else keep the others away.
+	spare := slices.DeleteFunc(slices.Clone(g.Sample), func(s Guard) bool { return s.Missing != 0 || !avoided(s) })
+	slices.SortStableFunc(spare, func(a, b Guard) int { return cmp.Compare(strikes[a.Node].Until, strikes[b.Node].Until) })
+	for _, s := range spare {
+		if p, ok := try(s.Node); ok {
+			return p, nil
 		}
 	}
 	if full { // all are in conflict with the target

@@ -180,3 +180,41 @@ func TestGuardsAllAvoided(t *testing.T) {
 		t.Errorf("%d guards kept, %d used", len(g.Sample), len(used))
 	}
 }
+
+// All are avoided after an outage, and one of them is dead: it fails on, is avoided
+// for longer each time, and the others serve before their time is over.
+func TestDeadGuardAmongAvoidedOnes(t *testing.T) {
+	k := picker(relays(30))
+	var g path.Guards
+	s := path.Strikes{}
+	now := day
+	use := func(n int) chain.NodeID {
+		t.Helper()
+		p, err := g.Choose(k, s, path.Options{}, now, seed(n))
+		if err != nil {
+			t.Fatal(err)
+		}
+		return k.List().Entries[p[0]].Node
+	}
+	fail := func(x chain.NodeID) {
+		for range path.StrikesOut {
+			s.Add(x, now)
+		}
+	}
+	for n := range path.GuardMost { // the first fails first
+		now++
+		fail(use(n))
+	}
+	dead := g.Sample[0].Node
+	for n := range 3 * path.GuardMost {
+		now++
+		if x := use(n); x == dead {
+			fail(x)
+		} else if s.Clear(x); use(n) != x {
+			t.Fatal("one that works is not used on")
+		} else {
+			return
+		}
+	}
+	t.Error("the dead one is used on and on")
+}
