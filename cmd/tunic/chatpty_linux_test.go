@@ -6,6 +6,7 @@ import (
 	"io"
 	"os"
 	"os/exec"
+	"os/signal"
 	"regexp"
 	"slices"
 	"strconv"
@@ -58,7 +59,13 @@ func (m *talker) newPty(name string, args ...string) *pty {
 	}
 	p.program.Stdin, p.program.Stdout, p.program.Stderr = p.tty, p.tty, p.tty
 	p.program.SysProcAttr = &syscall.SysProcAttr{Setsid: true, Setctty: true}
-	p.check(p.program.Start())
+	// What is ignored here, under nohup for instance, would be ignored there; what is
+	// caught is not.
+	caught := make(chan os.Signal, 1)
+	signal.Notify(caught, syscall.SIGHUP, syscall.SIGINT, syscall.SIGQUIT)
+	err = p.program.Start()
+	signal.Stop(caught)
+	p.check(err)
 	go func() { p.exit <- p.program.Wait() }()
 	go func() {
 		b := make([]byte, 4096)

@@ -170,7 +170,7 @@ func TestTiny(t *testing.T) {
 		{1, 1, []string{"i"}, 0, 0},
 		{4, 1, []string{"hi"}, 0, 2},
 		{4, 2, []string{"\uFFFD[2J", "hi"}, 1, 2},
-		{12, 4, []string{" bob · onlin", "you: text x", "x x \uFFFD[2J", "> hi"}, 3, 4},
+		{12, 4, []string{" bob · you a", "you: text x", "x x \uFFFD[2J", "> hi"}, 3, 4},
 	} {
 		s := &screen{width: x.width, height: x.height, name: "bob", online: true, entries: conversation(4), colour: true}
 		typed(s, "hi")
