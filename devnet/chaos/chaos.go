@@ -46,7 +46,7 @@ type Options struct {
 	// away, to see that it is noticed (none).
 	Forget int
 	// Patience is how long messages may take to come once all is well again, by
-	// the machine's clock (90 s).
+	// the machine's clock (5 min).
 	Patience time.Duration
 	// Tell lets relays log what they must not, to see that it is noticed.
 	Tell bool
@@ -54,8 +54,8 @@ type Options struct {
 
 const (
 	readers   = 2
-	rounds    = 6 // each with a writer of its own
-	patience  = 90 * time.Second
+	rounds    = 6               // each with a writer of its own
+	patience  = 5 * time.Minute // as long as that nothing but a loss takes, on a machine with much else to do
 	ackWait   = 20 * time.Second
 	mostBurst = 4
 )
