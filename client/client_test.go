@@ -157,6 +157,20 @@ func (p *person) delivered(id client.MessageID) {
 	}
 }
 
+// deliversWithin sends a text that must be delivered within d, by a virtual clock; it
+// waits until most, to say how long it took.
+func (p *person) deliversWithin(to *person, d, most time.Duration) {
+	p.t.Helper()
+	begin := time.Now()
+	id := p.send(to, "after")
+	for !p.IsDelivered(id) && time.Since(begin) < most {
+		time.Sleep(100 * time.Millisecond)
+	}
+	if took := time.Since(begin); took > d {
+		p.t.Errorf("delivered after %v", took)
+	}
+}
+
 func (p *person) until(id client.MessageID, want client.State) client.Status {
 	p.t.Helper()
 	var s client.Status
