@@ -29,7 +29,7 @@ func TestPolicyIsConsistent(t *testing.T) {
 		t.Error(sentence)
 	}
 	p := deps.Tunic()
-	for _, pkg := range []string{"chain", "chain/statement", "chain/genesis", "chain/beacon", "internal/wire", "internal/merkle",
+	for _, pkg := range []string{"chain", "chain/statement", "chain/genesis", "chain/beacon", "chain/cometbft", "internal/wire", "internal/merkle",
 		"internal/table", "onion", "onion/mail", "staking", "registry", "registry/directory", "registry/path", "slashing",
 		"ledger/machine", "ledger/light", "client/ratchet"} {
 		if !p.Packages[pkg].Pure {

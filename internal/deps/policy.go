@@ -75,9 +75,9 @@ func Tunic() Policy {
 
 			"ledger":         {Imports: join(words, plumbing, state)},
 			"ledger/wallet":  {Imports: list("chain", "internal/durable")},
-			"ledger/comet":   {Imports: join(words, plumbing, state, list("ledger"))},
-			"ledger/machine": {Pure: true, Imports: join(words, list("ledger/light", "staking", "registry", "registry/directory", "slashing", "chain/state", "internal/table"))},
-			"ledger/light":   {Pure: true, Imports: join(words, list("registry/directory", "slashing", "chain/state", "internal/table"))},
+			"ledger/comet":   {Imports: join(words, plumbing, state, list("ledger", "chain/cometbft"))},
+			"ledger/machine": {Pure: true, Imports: join(words, list("chain/cometbft", "ledger/light", "staking", "registry", "registry/directory", "slashing", "chain/state", "internal/table"))},
+			"ledger/light":   {Pure: true, Imports: join(words, list("chain/cometbft", "registry/directory", "slashing", "chain/state", "internal/table"))},
 
 			// Three reducers: what one needs of another comes through
 			// interfaces. Of registry, slashing sees the directory alone.
@@ -103,6 +103,8 @@ func Tunic() Policy {
 			"chain/beacon":    {Pure: true, Imports: list("chain", "internal/wire")},
 			// How a header commits to state: what verifies it needs no ledger.
 			"chain/state": {Pure: true, Imports: list("chain", "chain/genesis", "internal/wire", "internal/merkle", "internal/table")},
+			// What CometBFT decides, without CometBFT.
+			"chain/cometbft": {Pure: true, Imports: list("chain", "chain/statement", "internal/wire", "internal/merkle")},
 
 			"internal/wire":    {Pure: true},
 			"internal/merkle":  {Pure: true, Imports: list("internal/wire")},
