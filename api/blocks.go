@@ -187,6 +187,9 @@ func kindOf(tx []byte) string {
 	if k == chain.KindDev {
 		return "dev"
 	}
+	if k == chain.KindMisbehaviour {
+		return "misbehaviour"
+	}
 	if schema, ok := machine.SchemaOf(k); ok {
 		return kindName(schema)
 	}

@@ -207,6 +207,16 @@ func noteOf(raw []byte) note {
 	case chain.KindCommitDisclosure:
 		v, _ := slashing.CommitDisclosureType.Decode(tx.Payload)
 		n.amount = v.Deposit
+	case chain.KindValidate:
+		v, _ := registry.ValidateType.Decode(tx.Payload)
+		n.node = v.Node
+	case chain.KindResign:
+		v, _ := registry.ResignType.Decode(tx.Payload)
+		n.node = v.Node
+	case chain.KindMisbehaviour:
+		if c, err := machine.DecodeMisbehaviour(tx.Payload); err == nil {
+			n.node = c.Node
+		}
 	case chain.KindDev:
 		v, _ := machine.DecodeDev(tx.Payload)
 		n.to, n.amount = v.To, v.Amount

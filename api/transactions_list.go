@@ -47,7 +47,7 @@ func newTxFilter(p oas.ListTransactionsParams) (f txFilter, err error) {
 
 // kindNames are the kinds that a list can be asked for.
 func kindNames() []string {
-	names := []string{kindSigned, kindOf([]byte{byte(chain.KindPublish)}), kindOf([]byte{byte(chain.KindDev)})}
+	names := []string{kindSigned, kindOf([]byte{byte(chain.KindPublish)}), kindOf([]byte{byte(chain.KindDev)}), kindOf([]byte{byte(chain.KindMisbehaviour)})}
 	for _, schema := range machine.Schemas() {
 		names = append(names, kindName(schema))
 	}

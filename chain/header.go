@@ -2,14 +2,23 @@ package chain
 
 import (
 	"bytes"
+	"crypto/sha512"
 	"errors"
 	"fmt"
 
 	"tunic/internal/wire"
 )
 
-// HeaderVersion is the version byte of the header encoding.
-const HeaderVersion = 1
+// HeaderVersion is the version byte of the header encoding, and CommittedVersion
+// that of a network whose validators commit headers together: the fields are the
+// same, what stands behind a sealed header is not.
+const (
+	HeaderVersion    = 1
+	CommittedVersion = 2
+)
+
+// MaxCommit bounds the commit of a header in bytes.
+const MaxCommit = 1 << 16
 
 // MaxRemovals bounds the removals of one epoch in a header.
 const MaxRemovals = 1024
@@ -34,13 +43,19 @@ type Header struct {
 	DirEpoch  Epoch
 	Removals  []NodeID // out of the list since the epoch began, ascending
 	Beacon    Hash     // of DirEpoch
-	Proposer  NodeID   // who seals
+	Proposer  NodeID   // who seals, or has proposed
+
+	Committed bool // by validators together, not sealed by the proposer
 }
 
 // Encode is the canonical encoding.
 func (h Header) Encode() []byte {
 	b := make([]byte, 0, 384+32*len(h.Removals))
-	b = append(b, HeaderVersion)
+	if h.Committed {
+		b = append(b, CommittedVersion)
+	} else {
+		b = append(b, HeaderVersion)
+	}
 	b = append(b, h.Genesis[:]...)
 	b = wire.AppendUint32(b, h.Fork)
 	b = wire.AppendUint64(b, uint64(h.Height))
@@ -67,7 +82,10 @@ func (h Header) Hash() Hash { return SHA256(h.Encode()) }
 // ReadHeader reads a header.
 func ReadHeader(r *wire.Reader) Header {
 	var h Header
-	if v := r.Uint8(); v != HeaderVersion && r.Err() == nil {
+	switch v := r.Uint8(); {
+	case v == CommittedVersion:
+		h.Committed = true
+	case v != HeaderVersion && r.Err() == nil:
 		r.Fail(fmt.Errorf("%w: version %d", ErrHeader, v))
 	}
 	r.Copy(h.Genesis[:])
@@ -97,18 +115,32 @@ func ReadHeader(r *wire.Reader) Header {
 }
 
 // SealedHeader is a header with its proposer's signature (statement label
-// "seal") under its hash.
+// "seal") under its hash or, where it is committed, with the validators' commit.
 type SealedHeader struct {
 	Header Header
-	Seal   [64]byte
+	Seal   [64]byte // of a committed header SHA-512 of Commit: either way no two are the same
+	Commit []byte   // of a committed header, at most MaxCommit bytes (docs/spec/cometbft.md); else nil
 }
 
-// Encode is the canonical encoding: header, then seal.
-func (s SealedHeader) Encode() []byte { return append(s.Header.Encode(), s.Seal[:]...) }
+// Commit is a committed header with its commit.
+func Commit(h Header, commit []byte) SealedHeader {
+	return SealedHeader{Header: h, Seal: sha512.Sum512(commit), Commit: commit}
+}
 
-// ReadSealedHeader reads a header and its seal.
+// Encode is the canonical encoding: header, then seal or commit.
+func (s SealedHeader) Encode() []byte {
+	if s.Header.Committed {
+		return wire.AppendBytes(s.Header.Encode(), s.Commit)
+	}
+	return append(s.Header.Encode(), s.Seal[:]...)
+}
+
+// ReadSealedHeader reads a header and its seal or commit.
 func ReadSealedHeader(r *wire.Reader) SealedHeader {
 	s := SealedHeader{Header: ReadHeader(r)}
+	if s.Header.Committed {
+		return Commit(s.Header, bytes.Clone(r.Bytes(MaxCommit)))
+	}
 	r.Copy(s.Seal[:])
 	return s
 }

@@ -47,7 +47,7 @@ func sampleTx() chain.Tx {
 }
 
 func TestHeaderRoundTrip(t *testing.T) {
-	for name, h := range map[string]chain.Header{"zero": {}, "full": sampleHeader()} {
+	for name, h := range map[string]chain.Header{"zero": {}, "full": sampleHeader(), "committed": {Committed: true}} {
 		enc := h.Encode()
 		r := wire.NewReader(enc)
 		if got := chain.ReadHeader(r); r.Done() != nil || !reflect.DeepEqual(got, h) {
@@ -71,6 +71,8 @@ func TestHeaderHashCoversEachField(t *testing.T) {
 		switch f := reflect.ValueOf(&h).Elem().Field(i); f.Kind() {
 		case reflect.Array:
 			f.Index(31).SetUint(f.Index(31).Uint() ^ 1)
+		case reflect.Bool:
+			f.SetBool(!f.Bool())
 		case reflect.Slice:
 			f.Set(f.Slice(0, 1))
 		default:
@@ -79,6 +81,21 @@ func TestHeaderHashCoversEachField(t *testing.T) {
 		if h.Hash() == base.Hash() {
 			t.Errorf("%s is not in the hash", typ.Field(i).Name)
 		}
+	}
+}
+
+// TestCommitted: a commit travels with its header, and two of them are told apart.
+func TestCommitted(t *testing.T) {
+	h := sampleHeader()
+	h.Committed = true
+	a, b := chain.Commit(h, []byte("one commit")), chain.Commit(h, []byte("another"))
+	got, err := chain.DecodeSealedHeader(a.Encode())
+	if err != nil || !reflect.DeepEqual(got, a) || a.Seal == b.Seal {
+		t.Fatalf("read %+v, %v", got, err)
+	}
+	sealed := sampleHeader()
+	if h.Hash() == sealed.Hash() {
+		t.Fatal("a committed header has the hash of a sealed one")
 	}
 }
 
@@ -103,7 +120,10 @@ func TestHeaderRefusals(t *testing.T) {
 		{"most removals", encode(removals(many[1:]...)), nil},
 		{"empty", nil, wire.ErrShort},
 		{"version 0", append([]byte{0}, encode(same)[1:]...), chain.ErrHeader},
-		{"version 2", append([]byte{2}, encode(same)[1:]...), chain.ErrHeader},
+		{"version 3", append([]byte{3}, encode(same)[1:]...), chain.ErrHeader},
+		{"committed", chain.Commit(chain.Header{Committed: true}, make([]byte, chain.MaxCommit)).Encode(), nil},
+		{"a commit too long", chain.Commit(chain.Header{Committed: true}, make([]byte, chain.MaxCommit+1)).Encode(), wire.ErrTooLong},
+		{"a seal in place of a commit", append([]byte{2}, encode(same)[1:]...), wire.ErrTrailing},
 		{"trailing byte", append(encode(same), 0), wire.ErrTrailing},
 		{"removals equal", encode(removals(chain.NodeID{1}, chain.NodeID{1})), chain.ErrHeader},
 		{"removals descending", encode(removals(chain.NodeID{2}, chain.NodeID{1})), chain.ErrHeader},

@@ -13,9 +13,10 @@ import (
 // Kind numbers the kinds of transactions; the number is part of the encoding.
 type Kind uint8
 
-// The kinds. Publish carries a node's statement and Dev what a dev network's
-// sealer did by hand, neither with an account signature; all others are EIP-712
-// messages signed by an account. Numbers are never reused.
+// The kinds. Publish carries a node's statement, Dev what a dev network's sealer
+// did by hand, and Misbehaviour what the engine has found of a validator, none with
+// an account signature; all others are EIP-712 messages signed by an account.
+// Numbers are never reused.
 const (
 	KindPublish       Kind = 1
 	KindTransfer      Kind = 2
@@ -29,10 +30,17 @@ const (
 	KindChallenge     Kind = 10
 
 	KindCommitDisclosure Kind = 11
+	KindValidate         Kind = 12
+	KindResign           Kind = 13
+	KindMisbehaviour     Kind = 14
 )
 
 // Signed reports whether transactions of this kind carry an account signature.
-func (k Kind) Signed() bool { return k != KindPublish && k != KindDev }
+func (k Kind) Signed() bool { return k != KindPublish && !k.Engine() }
+
+// Engine reports whether only an engine makes transactions of this kind: whoever
+// else shows one is refused.
+func (k Kind) Engine() bool { return k == KindDev || k == KindMisbehaviour }
 
 // MaxTx bounds the encoding of one transaction in bytes.
 const MaxTx = 1 << 15

@@ -7,6 +7,7 @@ import (
 	"iter"
 
 	"tunic/chain"
+	"tunic/chain/genesis"
 	"tunic/ledger/machine"
 )
 
@@ -84,6 +85,11 @@ func (l *Ledger) importOne(ctx context.Context, p prepared) error {
 	if l.halted != nil {
 		return l.halted
 	}
+	if l.core.Engine == genesis.EngineComet {
+		if err := l.machine.VerifyNext(p.block.SealedHeader); err != nil {
+			return fmt.Errorf("%w: %w", ErrBlock, err)
+		}
+	}
 	out, err := l.machine.Replay(p.block.Header, p.txs)
 	switch {
 	case errors.Is(err, machine.ErrInput):
@@ -103,7 +109,9 @@ func (l *Ledger) importOne(ctx context.Context, p prepared) error {
 		return err
 	}
 	l.signed = p.block.Header.Height
-	l.pool.settle(p.block.Header.Height, p.txs, nil, nil, l.nonce)
+	if l.tip == nil { // else the pool is settled already
+		l.pool.settle(p.block.Header.Height, p.txs, nil, nil, l.nonce)
+	}
 	l.show(p.block.SealedHeader, &out, p.txs)
 	return nil
 }

@@ -116,6 +116,7 @@ type Ledger struct {
 	feed   feed
 	states states
 	traces traces
+	tip    *tip // on an engine that decides blocks elsewhere; nil: this ledger seals or imports
 
 	wake      chan struct{} // the pool has got something
 	driving   sync.Mutex    // held by Advance: the loop does not seal meanwhile
@@ -278,7 +279,7 @@ func (l *Ledger) Submit(ctx context.Context, tx []byte) (chain.Hash, error) {
 		return p.ID, err
 	}
 	l.nudge()
-	return p.ID, nil
+	return p.ID, l.gossip(ctx, p.Bytes)
 }
 
 // nudge lets the sealer's loop look whether something is due.
@@ -298,10 +299,11 @@ func (l *Ledger) submit(p *machine.Prepared) error {
 	if l.pool.has(p.ID) {
 		return nil
 	}
-	if err := l.machine.CheckTx(p, l.clock.Now()); err != nil {
+	m := l.newest()
+	if err := m.CheckTx(p, l.clock.Now()); err != nil {
 		return err
 	}
-	return l.pool.add(p, l.machine.Account(p.Sender))
+	return l.pool.add(p, m.Account(p.Sender))
 }
 
 // Publish submits a node's statement (its canonical encoding).

@@ -110,6 +110,9 @@ func (l *Ledger) Tx(id chain.Hash) (TxStatus, error) {
 		}
 		return TxStatus{ID: id, State: TxIncluded, Height: at.height, Index: at.index, Code: at.code, Bytes: b.Txs[at.index]}, nil
 	}
+	if tx, ok := l.tip.find(id); ok {
+		return TxStatus{ID: id, State: TxPending, Bytes: tx}, nil
+	}
 	if r, ok := l.pool.refusal(id); ok {
 		return TxStatus{ID: id, State: TxRefused, Height: r.height, Code: r.why.Code, Detail: r.why.Detail}, nil
 	}
@@ -150,7 +153,7 @@ func (l *Ledger) Waiting() int { return l.pool.count() }
 func (l *Ledger) NextNonce(a chain.Address) uint64 {
 	l.mu.RLock()
 	defer l.mu.RUnlock()
-	return l.pool.next(a, l.machine.Account(a).Nonce)
+	return l.pool.next(a, l.nonce(a))
 }
 
 // List returns the frozen directory of an epoch and a sealed header that commits

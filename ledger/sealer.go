@@ -97,7 +97,7 @@ func (l *Ledger) due() bool {
 }
 
 // nonce is read under mu.
-func (l *Ledger) nonce(a chain.Address) uint64 { return l.machine.Account(a).Nonce }
+func (l *Ledger) nonce(a chain.Address) uint64 { return l.newest().Account(a).Nonce }
 
 // Seal seals one block of what waits, empty if nothing does.
 func (l *Ledger) Seal(ctx context.Context) (chain.SealedHeader, error) {

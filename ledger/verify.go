@@ -7,6 +7,7 @@ import (
 	"fmt"
 
 	"tunic/chain"
+	"tunic/chain/genesis"
 	"tunic/ledger/machine"
 )
 
@@ -49,6 +50,11 @@ func verify(ctx context.Context, dir string) (DBReport, error) {
 		b, err := db.block(h)
 		if err != nil {
 			return r, err
+		}
+		if g.Engine == genesis.EngineComet { // a sealer's seal is verified already
+			if err := m.VerifyNext(b.SealedHeader); err != nil {
+				return r, corrupt("the commit of block %d: %v", h, err)
+			}
 		}
 		out, err := m.Replay(b.Header, m.PrepareAll(b.Txs))
 		if err != nil {

@@ -45,6 +45,11 @@ func (r *Registry) Check(e chain.Epoch, bonded func(chain.NodeID) bool) error {
 			return fmt.Errorf("check vote of %s on %s: it is not one of epoch %d", k.voter, k.subject, e)
 		}
 	}
+	for id := range r.validators.All() {
+		if n, ok := r.nodes.Get(id); !ok || !n.State.serving() && r.validators.Len() > 1 {
+			return fmt.Errorf("check validator %s: %s", id, n.State)
+		}
+	}
 	for id, c := range r.counts.All() {
 		if c.Epoch >= e || !r.Known(id) {
 			return fmt.Errorf("check count of %s: of epoch %d in epoch %d, or of an unknown node", id, c.Epoch, e)

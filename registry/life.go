@@ -41,6 +41,9 @@ func (r *Registry) enter(n *Node, to State, reason string, proof chain.Hash, ctx
 	r.history.Set(eventKey{n.ID, n.Events}, e)
 	r.taken = append(r.taken, e)
 	n.Events++
+	if !to.serving() {
+		r.Retire(n.ID)
+	}
 	r.carry(n, to, ctx.Time)
 	n.State, n.StateSince, n.Until = to, ctx.Time, 0
 }

@@ -158,6 +158,9 @@ type Registry struct {
 	votes    *table.Table[voteKey, statement.Statement] // cast in the present epoch
 	counts   *table.Table[chain.NodeID, Count]          // the last on each node
 	taken    []Event                                    // since TakeEvents
+
+	validators *table.Table[chain.NodeID, Validator]
+	turned     map[chain.NodeID]bool // changed since TakeValidators: what each was before
 }
 
 // New declares the tables on the part nodes. hash is the genesis hash, which
@@ -165,7 +168,8 @@ type Registry struct {
 func New(nodes *table.Part, core *genesis.Core, hash chain.Hash) *Registry {
 	return &Registry{core: core, genesis: hash,
 		nodes: table.New(nodes, nodeCodec), history: table.New(nodes, eventCodec), removals: table.New(nodes, removalCodec),
-		votes: table.New(nodes, voteCodec), counts: table.New(nodes, countCodec)}
+		votes: table.New(nodes, voteCodec), counts: table.New(nodes, countCodec),
+		validators: table.New(nodes, validatorCodec), turned: map[chain.NodeID]bool{}}
 }
 
 // Node returns the node of id.

@@ -15,6 +15,8 @@ const (
 	PrefixRemovals = 0x03
 	PrefixVotes    = 0x04
 	PrefixCounts   = 0x05
+
+	PrefixValidators = 0x06
 )
 
 // maxStored bounds a stored statement.

@@ -127,6 +127,9 @@ func (s *Slashing) checkRecord(id chain.Hash, r Record) error {
 		}
 		return r.Judged.check(r, s.genesis)
 	}
+	if r.Concluded != nil {
+		return r.Concluded.check(r, s.genesis)
+	}
 	p, err := Decode(r.Proof)
 	if err == nil {
 		err = p.Validate()
@@ -136,7 +139,13 @@ func (s *Slashing) checkRecord(id chain.Hash, r Record) error {
 		return err
 	case p.ID() != id || r.ID != id:
 		return fmt.Errorf("its proof shows offence %s", p.ID())
-	case !r.Slashed.sound() || r.Reward > r.OperatorLoss/2:
+	}
+	return r.amounts()
+}
+
+// amounts are the invariant of what a record took.
+func (r Record) amounts() error {
+	if !r.Slashed.sound() || r.Reward > r.OperatorLoss/2 {
 		return fmt.Errorf("amounts do not add up")
 	}
 	if x := r.Correlation.Settled; x != nil && (!x.Slashed.sound() || x.Reward != 0 || x.Total > x.Stake) {

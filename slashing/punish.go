@@ -181,15 +181,16 @@ func (s *Slashing) Punishable(o Offence, fork uint32, ctx Context, bonds Bonds, 
 	if fork != ctx.Fork {
 		return chain.Refuse(ErrWrongFork.Code, "the proof is of fork %d, the ledger on fork %d", fork, ctx.Fork)
 	}
-	punished := func() error {
-		if r, ok := s.records.Get(o.ID); ok {
-			return chain.Refuse(ErrAlreadyPunished.Code, "offence %s was punished at height %d", o.ID, r.At)
-		}
-		return nil
-	}
 	if why := rules[o.Kind].unpunish; why != nil {
-		return cmp.Or[error](punished(), why(s.core))
+		if no := why(s.core); no != nil {
+			return cmp.Or[error](s.punished(o), no)
+		}
 	}
+	return s.askable(o, ctx, bonds, nodes)
+}
+
+// askable is Punishable whatever the kind says of itself.
+func (s *Slashing) askable(o Offence, ctx Context, bonds Bonds, nodes Nodes) error {
 	if !nodes.Known(o.Node) {
 		return chain.Refuse(ErrUnknownNode.Code, "node %s is not registered", o.Node)
 	}
@@ -200,16 +201,23 @@ func (s *Slashing) Punishable(o Offence, fork uint32, ctx Context, bonds Bonds, 
 		if err := s.openable(o); err != nil {
 			return err
 		}
-		if punished() != nil {
+		if s.punished(o) != nil {
 			return nil // the commit is opened, and nobody loses more
 		}
-	} else if err := punished(); err != nil {
+	} else if err := s.punished(o); err != nil {
 		return err
 	}
 	// Whoever has nothing left to lose could otherwise fill the state with
 	// offences, each kept with its proof, for nothing.
 	if bonds.Bonded(o.Node) == 0 {
 		return chain.Refuse(ErrUnknownNode.Code, "nothing is bonded to node %s any more", o.Node)
+	}
+	return nil
+}
+
+func (s *Slashing) punished(o Offence) error {
+	if r, ok := s.records.Get(o.ID); ok {
+		return chain.Refuse(ErrAlreadyPunished.Code, "offence %s was punished at height %d", o.ID, r.At)
 	}
 	return nil
 }

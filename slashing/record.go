@@ -33,6 +33,7 @@ type Record struct {
 	Time        chain.Time   // of that block
 	Correlation Correlation  // zero where the kind has none
 	Judged      *Judged      // of an unavailable
+	Concluded   *Conclusion  // of a double-seal that the engine found
 }
 
 // Judged is what a quorum found, as the ledger counted it.
@@ -95,6 +96,13 @@ func readSlashed(r *wire.Reader) (s Slashed) {
 	return s
 }
 
+// What a record rests on.
+const (
+	hasProof     = 0
+	hasJudged    = 1
+	hasConcluded = 2
+)
+
 func appendRecord(b []byte, r Record) []byte {
 	b = append(b, r.ID[:]...)
 	b = append(b, byte(r.Kind))
@@ -119,7 +127,18 @@ func appendRecord(b []byte, r Record) []byte {
 		}
 		b = appendSlashed(b, s.Slashed)
 	}
-	b = wire.AppendBool(b, r.Judged != nil)
+	switch {
+	case r.Judged != nil:
+		b = append(b, hasJudged)
+	case r.Concluded != nil:
+		c := r.Concluded
+		b = append(b, hasConcluded, byte(c.Fault))
+		for _, x := range []uint64{uint64(c.Time), c.Power, c.Total} {
+			b = wire.AppendUint64(b, x)
+		}
+	default:
+		b = append(b, hasProof)
+	}
 	if j := r.Judged; j != nil {
 		b = wire.AppendUint32(b, uint32(j.All))
 		b = wire.AppendUint32(b, uint32(j.Any))
@@ -153,12 +172,18 @@ func readRecord(r *wire.Reader) Record {
 		s.Slashed = readSlashed(r)
 		x.Correlation.Settled = &s
 	}
-	if r.Bool() {
+	switch r.Uint8() {
+	case hasProof:
+	case hasConcluded:
+		x.Concluded = &Conclusion{Fault: Fault(r.Uint8()), Node: x.Node, Height: x.Height, Time: chain.Time(r.Uint64()), Power: r.Uint64(), Total: r.Uint64()}
+	case hasJudged:
 		j := Judged{All: statement.Reasons(r.Uint32()), Any: statement.Reasons(r.Uint32()), Score: chain.Permille(r.Uint16()), Deregistered: r.Bool()}
 		for range r.Count(directory.MaxDrawn, 4) {
 			j.Votes = append(j.Votes, r.Bytes(maxVote))
 		}
 		x.Judged = &j
+	default:
+		r.Fail(wire.ErrInvalid)
 	}
 	return x
 }

@@ -61,8 +61,9 @@ type Core struct {
 	Engine     Engine          `json:"engine"`
 	Time       chain.Time      `json:"genesis_time_ms"`
 	Nonce      chain.Hash      `json:"nonce"`
-	Sealers    []chain.NodeID  `json:"sealers"` // keys that may seal, ascending
-	Council    []chain.Address `json:"council"` // ascending
+	Sealers    []chain.NodeID  `json:"sealers"`             // keys that may seal, ascending; on cometbft the first validators
+	Operators  []chain.Address `json:"operators,omitempty"` // cometbft: of each of them, who bonds the requirement out of its allocation
+	Council    []chain.Address `json:"council"`             // ascending
 	CouncilMin uint16          `json:"council_min"`
 	RewardPool chain.Amount    `json:"reward_pool"` // part of the supply, paid out by blocks
 	Params     Params          `json:"params"`
@@ -87,6 +88,12 @@ func (c Core) Encode() []byte {
 	b = wire.AppendUint32(b, uint32(len(c.Sealers)))
 	for i := range c.Sealers {
 		b = append(b, c.Sealers[i][:]...)
+	}
+	if c.Engine == EngineComet || len(c.Operators) > 0 {
+		b = wire.AppendUint32(b, uint32(len(c.Operators)))
+		for i := range c.Operators {
+			b = append(b, c.Operators[i][:]...)
+		}
 	}
 	b = wire.AppendUint32(b, uint32(len(c.Council)))
 	for i := range c.Council {
@@ -143,6 +150,17 @@ func (g Genesis) Validate() error {
 	if _, ok := g.Supply(); !ok {
 		return fmt.Errorf("%w: the supply does not fit 64 bits", ErrGenesis)
 	}
+	left := make(map[chain.Address]chain.Amount, len(g.Allocations))
+	for _, a := range g.Allocations {
+		left[a.Address] = a.Balance
+	}
+	for i, a := range g.Operators {
+		rest, ok := left[a].Sub(g.Params.StakingRequirement)
+		if !ok {
+			return fmt.Errorf("%w: operator %s of validator %s has an allocation too small for its bond", ErrGenesis, a, g.Sealers[i].Short())
+		}
+		left[a] = rest
+	}
 	return nil
 }
 
@@ -161,6 +179,10 @@ func (c Core) Validate() error {
 		return fmt.Errorf("%w: dev needs the sealer", ErrGenesis)
 	case len(c.Sealers) == 0 || len(c.Sealers) > 128:
 		return fmt.Errorf("%w: %d sealer keys; 1 to 128", ErrGenesis, len(c.Sealers))
+	case c.Engine == EngineComet && len(c.Operators) != len(c.Sealers):
+		return fmt.Errorf("%w: %d operators of %d validators", ErrGenesis, len(c.Operators), len(c.Sealers))
+	case c.Engine != EngineComet && len(c.Operators) > 0:
+		return fmt.Errorf("%w: operators of sealers; only validators of cometbft have any", ErrGenesis)
 	case int(c.CouncilMin) > len(c.Council) || len(c.Council) > 64 || (c.CouncilMin == 0 && len(c.Council) > 0):
 		return fmt.Errorf("%w: council of %d needs %d", ErrGenesis, len(c.Council), c.CouncilMin)
 	}

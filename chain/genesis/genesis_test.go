@@ -67,9 +67,20 @@ func TestGenesisRules(t *testing.T) {
 		{"dev with the real clock", func(g *genesis.Genesis) { g.Clock = genesis.ClockReal }, nil},
 		{"unknown engine", func(g *genesis.Genesis) { g.Engine = "pow" }, genesis.ErrGenesis},
 		{"dev on cometbft", func(g *genesis.Genesis) { g.Engine = genesis.EngineComet }, genesis.ErrGenesis},
-		{"cometbft", func(g *genesis.Genesis) {
-			g.Engine, g.Dev, g.Clock = genesis.EngineComet, false, genesis.ClockReal
-		}, nil},
+		{"cometbft", func(g *genesis.Genesis) { comet(g) }, nil},
+		{"cometbft, a validator without operator", func(g *genesis.Genesis) {
+			comet(g)
+			g.Operators = g.Operators[1:]
+		}, genesis.ErrGenesis},
+		{"cometbft, an operator without the stake for two", func(g *genesis.Genesis) {
+			comet(g)
+			g.Allocations[0].Balance--
+		}, genesis.ErrGenesis},
+		{"cometbft, an operator without allocation", func(g *genesis.Genesis) {
+			comet(g)
+			g.Operators[1][0]++
+		}, genesis.ErrGenesis},
+		{"operators of sealers", func(g *genesis.Genesis) { g.Operators = make([]chain.Address, len(g.Sealers)) }, genesis.ErrGenesis},
 		{"no sealer", func(g *genesis.Genesis) { g.Sealers = nil }, genesis.ErrGenesis},
 		{"too many sealers", func(g *genesis.Genesis) { g.Sealers = make([]chain.NodeID, 129) }, genesis.ErrGenesis},
 		{"sealers descending", func(g *genesis.Genesis) { g.Sealers = []chain.NodeID{{2}, {1}} }, genesis.ErrGenesis},
@@ -100,6 +111,15 @@ func TestGenesisRules(t *testing.T) {
 	}
 	if s, ok := sample(t, genesis.Dev).Supply(); !ok || s != 1005*chain.TUN+1 {
 		t.Errorf("supply %s, %v", s, ok)
+	}
+}
+
+// comet makes g a network of CometBFT, whose validators have one operator.
+func comet(g *genesis.Genesis) {
+	g.Engine, g.Dev, g.Clock = genesis.EngineComet, false, genesis.ClockReal
+	g.Allocations[0].Balance = chain.Amount(len(g.Sealers)) * g.Params.StakingRequirement
+	for range g.Sealers {
+		g.Operators = append(g.Operators, g.Allocations[0].Address)
 	}
 }
 

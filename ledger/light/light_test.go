@@ -76,6 +76,7 @@ func TestNewRefuses(t *testing.T) {
 		"contradiction":     {func(n *genesis.Network) { n.Sealers = nil; n.Genesis = n.HashWith(n.Allocations) }, genesis.ErrGenesis},
 		"engine": {func(n *genesis.Network) {
 			n.Engine, n.Dev = genesis.EngineComet, false
+			n.Operators = make([]chain.Address, len(n.Sealers))
 			n.Genesis = n.HashWith(n.Allocations)
 		}, light.ErrEngine},
 	} {

@@ -6,12 +6,15 @@ import (
 
 	"tunic/chain"
 	"tunic/chain/beacon"
+	"tunic/chain/genesis"
 	"tunic/chain/statement"
 	"tunic/internal/merkle"
 	"tunic/internal/table"
 	"tunic/internal/wire"
 	"tunic/ledger/light"
+	"tunic/registry"
 	"tunic/registry/directory"
+	"tunic/slashing"
 )
 
 // Bounds of one block beside chain.MaxBlockTxs.
@@ -63,6 +66,8 @@ type Output struct {
 	Included []int                 // Propose only: indexes of the input's transactions in the block
 	Refused  []Refused             // Propose only
 	Events   []Event               // changes of nodes' lives, in order
+
+	Validators []registry.ValidatorChange // they act two blocks later
 }
 
 // block is what reducers may know of the block being applied.
@@ -146,13 +151,14 @@ func (m *Machine) run(in Input, propose bool) (Output, error) {
 	for i, p := range m.parts {
 		out.Changes[i] = p.Commit()
 	}
-	out.Events = m.registry.TakeEvents()
+	out.Events, out.Validators = m.registry.TakeEvents(), m.registry.TakeValidators()
 	out.Header = chain.Header{
 		Genesis: m.genesis, Fork: in.Fork, Height: in.Height, Time: in.Time, Parent: m.parent(),
 		TxRoot: merkle.Root(leaves), TxCount: uint32(len(leaves)), Results: merkle.Root(resultLeaves),
 		State:     light.StateRoot(m.roots()),
 		Directory: m.list.Root(), DirCount: uint32(len(m.list.Entries)), DirEpoch: b.epoch,
 		Removals: m.removals(), Beacon: beaconNow, Proposer: in.Proposer,
+		Committed: m.core.Engine == genesis.EngineComet,
 	}
 	m.head = out.Header
 	m.headHash = out.Header.Hash()
@@ -242,9 +248,9 @@ func (m *Machine) one(b *block, p *purse, t *Prepared, publishes int) *chain.Ref
 		p.keep()
 		return nil
 	}
-	if d, ok := t.msg.(*Dev); ok {
+	if t.Tx.Kind.Engine() {
 		p.touched = p.touched[:0]
-		if err := m.dev(b, p, d); err != nil {
+		if err := m.engine(b, p, t.msg); err != nil {
 			return refusal(err)
 		}
 		p.keep()
@@ -265,6 +271,17 @@ func (m *Machine) one(b *block, p *purse, t *Prepared, publishes int) *chain.Ref
 	p.keep()
 	m.burn(t.Head.Fee)
 	return nil
+}
+
+// engine carries out what only an engine says.
+func (m *Machine) engine(b *block, p *purse, msg any) error {
+	switch v := msg.(type) {
+	case *Dev:
+		return m.dev(b, p, v)
+	case slashing.Conclusion:
+		return m.misbehaved(b, p, v)
+	}
+	panic("machine: internal error: an engine's transaction of no known kind")
 }
 
 // admit checks what must hold of an account transaction whatever its kind, for
@@ -292,8 +309,11 @@ func (m *Machine) CheckTx(t *Prepared, now chain.Time) error {
 	if t.Err != nil {
 		return t.Err
 	}
-	if t.Tx.Kind == chain.KindDev {
+	switch t.Tx.Kind {
+	case chain.KindDev:
 		return chain.Refuse(CodeDevOnly, "made by a dev network's sealer alone")
+	case chain.KindMisbehaviour:
+		return chain.Refuse(CodeEngineOnly, "made by the validators alone")
 	}
 	b := m.next(now)
 	var err error

@@ -74,8 +74,8 @@ func (m *Machine) Check() error {
 		}
 	}
 	for _, r := range m.slashing.All() {
-		if r.Judged != nil {
-			continue // CheckAll verifies its votes
+		if r.Judged != nil || r.Concluded != nil {
+			continue // CheckAll verifies the votes; a conclusion is the validators'
 		}
 		p, err := slashing.Decode(r.Proof)
 		if err == nil {

@@ -25,6 +25,7 @@ const (
 	CodeWrongFork         = "wrong_fork"
 	CodeUnknownNode       = "unknown_node"
 	CodeDevOnly           = "dev_only"      // a control of dev networks, elsewhere or from outside
+	CodeEngineOnly        = "engine_only"   // what only the engine of a network says of a validator
 	CodeDevMisplaced      = "dev_misplaced" // of another height or fork, or not where a fork begins
 	CodeRefused           = "refused"       // a reducer's error without a code of its own
 )
@@ -73,11 +74,15 @@ var kinds = map[chain.Kind]kind{
 	chain.KindChangeParams:  join(ChangeParamsType, func(t *ChangeParams) *chain.Head { return &t.Head }, (*Machine).changeParams),
 
 	chain.KindCommitDisclosure: join(slashing.CommitDisclosureType, func(t *slashing.CommitDisclosure) *chain.Head { return &t.Head }, (*Machine).commitDisclosure),
+
+	chain.KindValidate: join(registry.ValidateType, func(t *registry.Validate) *chain.Head { return &t.Head }, (*Machine).validate),
+	chain.KindResign:   join(registry.ResignType, func(t *registry.Resign) *chain.Head { return &t.Head }, (*Machine).resign),
 }
 
 // order is how Schemas lists the kinds.
 var order = []chain.Kind{chain.KindTransfer, chain.KindRegister, chain.KindContribute,
-	chain.KindRequestUnlock, chain.KindWithdraw, chain.KindSubmitProof, chain.KindChangeParams, chain.KindChallenge, chain.KindCommitDisclosure}
+	chain.KindRequestUnlock, chain.KindWithdraw, chain.KindSubmitProof, chain.KindChangeParams, chain.KindChallenge, chain.KindCommitDisclosure,
+	chain.KindValidate, chain.KindResign}
 
 // Schemas are the EIP-712 tables of all account transactions, by kind.
 func Schemas() []*chain.Schema {

@@ -102,6 +102,7 @@ func New(g genesis.Genesis, index HeaderIndex) (*Machine, error) {
 	m.params.Set(keySupply, wire.AppendUint64(nil, uint64(m.supply)))
 	m.setFork(0)
 	m.fund(g.RewardPool)
+	m.found(g)
 	for _, p := range m.parts {
 		p.Commit()
 	}
@@ -109,6 +110,20 @@ func New(g genesis.Genesis, index HeaderIndex) (*Machine, error) {
 	m.head = m.first()
 	m.headHash = m.genesis
 	return m, nil
+}
+
+// found bonds and registers the validators of genesis.
+func (m *Machine) found(g genesis.Genesis) {
+	p := purse{m: m}
+	for i, operator := range g.Operators { // as many as sealers; none but on CometBFT
+		if err := m.staking.Open(g.Sealers[i], operator, 0, g.Params.StakingRequirement, 0, &p); err != nil {
+			panic("machine: internal error: a valid genesis whose validator cannot be bonded: " + err.Error())
+		}
+		m.registry.Found(g.Sealers[i], operator, g.Time)
+		p.keep()
+	}
+	m.registry.TakeEvents()
+	m.registry.TakeValidators()
 }
 
 // first stands for the block before the first: what height 1 follows.

@@ -16,12 +16,12 @@ import (
 func TestSchemasCoverAllKinds(t *testing.T) {
 	all := machine.Schemas()
 	for i, k := range []chain.Kind{chain.KindTransfer, chain.KindRegister, chain.KindContribute, chain.KindRequestUnlock, chain.KindWithdraw, chain.KindSubmitProof,
-		chain.KindChangeParams, chain.KindChallenge, chain.KindCommitDisclosure} {
+		chain.KindChangeParams, chain.KindChallenge, chain.KindCommitDisclosure, chain.KindValidate, chain.KindResign} {
 		if i >= len(all) || all[i].Kind != k {
 			t.Fatalf("schema %d is not of kind %d", i, k)
 		}
 	}
-	if _, ok := machine.SchemaOf(chain.KindPublish); ok || len(all) != 9 {
+	if _, ok := machine.SchemaOf(chain.KindPublish); ok || len(all) != 11 {
 		t.Fatal("a publish has no account signature")
 	}
 }

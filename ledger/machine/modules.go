@@ -1,10 +1,12 @@
 package machine
 
 import (
+	"cmp"
 	"fmt"
 
 	"tunic/chain"
 	"tunic/chain/beacon"
+	"tunic/chain/genesis"
 	"tunic/chain/statement"
 	"tunic/registry"
 	"tunic/registry/directory"
@@ -103,7 +105,18 @@ func (m *Machine) contribute(b *block, p *purse, sender chain.Address, t *stakin
 	return m.staking.Contribute(sender, *t, b.epoch, p)
 }
 
+func (m *Machine) validate(b *block, _ *purse, sender chain.Address, t *registry.Validate) error {
+	return m.registry.Validate(sender, *t, b.registry(), m.staking)
+}
+
+func (m *Machine) resign(_ *block, _ *purse, sender chain.Address, t *registry.Resign) error {
+	return m.registry.Resign(sender, *t)
+}
+
 func (m *Machine) requestUnlock(b *block, _ *purse, sender chain.Address, t *staking.RequestUnlock) error {
+	if err := m.registry.CheckUnlock(t.Node); err != nil {
+		return err
+	}
 	if err := m.staking.RequestUnlock(sender, *t, b.time); err != nil {
 		return err
 	}
@@ -155,10 +168,11 @@ func (m *Machine) punish(b *block, p *purse, proof []byte, reporter chain.Addres
 	return nil
 }
 
-// emptied takes an active node out of the lists to come whose last stake r has
-// taken: nobody serves with nothing at stake.
+// emptied takes an active node out of the lists to come, and a validator out of
+// those that seal, whose last stake r has taken: nobody serves with nothing at stake.
 func (m *Machine) emptied(b *block, r slashing.Record) {
 	if m.staking.Total(r.Node) == 0 {
+		m.registry.Retire(r.Node)
 		nodes{m, b}.Decommission(r.Node, "no stake left", r.ID)
 	}
 }
@@ -262,10 +276,14 @@ func (m *Machine) checkKind(b *block, t *Prepared) error {
 	case *ChangeParams:
 		_, err := m.checkChange(b, t.Sender, msg)
 		return err
+	case *registry.Validate:
+		return m.registry.CheckValidate(t.Sender, *msg)
+	case *registry.Resign:
+		return m.registry.CheckResign(t.Sender, *msg)
 	case *staking.Contribute:
 		return bonded(msg.Node)
 	case *staking.RequestUnlock:
-		return bonded(msg.Node)
+		return cmp.Or(bonded(msg.Node), m.registry.CheckUnlock(msg.Node))
 	case *staking.Withdraw:
 		return bonded(msg.Node)
 	}
@@ -348,6 +366,9 @@ func (m *Machine) CheckHeader(s chain.SealedHeader) error {
 	own, ok := m.headers.HeaderHash(s.Header.Height)
 	if !ok || s.Header.Hash() != own || s.Header.Height == 0 {
 		return fmt.Errorf("height %d of this history has another header or none", s.Header.Height)
+	}
+	if m.core.Engine != genesis.EngineSealer {
+		return nil // that it is of this history is all that its seal could say
 	}
 	return VerifySeal(m.core, m.genesis, s)
 }

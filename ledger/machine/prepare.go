@@ -70,6 +70,12 @@ func (in *Intake) Prepare(tx []byte) Prepared {
 		}
 		return p
 	}
+	if t.Kind == chain.KindMisbehaviour {
+		if p.msg, err = DecodeMisbehaviour(t.Payload); err != nil {
+			p.Err = chain.Refuse(CodeMalformed, "%v", err)
+		}
+		return p
+	}
 	if t.Kind == chain.KindDev {
 		d, err := DecodeDev(t.Payload)
 		if err != nil {
