@@ -12,6 +12,7 @@ import (
 	"tunic/chain"
 	"tunic/chain/state"
 	"tunic/internal/httpx"
+	"tunic/ledger"
 	"tunic/ledger/machine"
 	"tunic/slashing"
 )
@@ -33,6 +34,9 @@ func slashOf(r slashing.Record) oas.Slash {
 	}
 	if j := r.Judged; j != nil {
 		out.Judged = &oas.Judged{All: texts(j.All.Names()), Any: texts(j.Any.Names()), Score: int(j.Score), Deregistered: j.Deregistered, Votes: j.Votes}
+	}
+	if c := r.Concluded; c != nil {
+		out.Concluded = &oas.Concluded{Fault: c.Fault.String(), Height: int64(c.Height), TimeMs: int64(c.Time), Power: int64(c.Power), Total: int64(c.Total)}
 	}
 	if r.Kind == slashing.KeyDisclosure {
 		if p, err := slashing.Decode(r.Proof); err == nil { // it was taken: it can be read
@@ -124,7 +128,8 @@ func (s *server) GetSlash(ctx context.Context, req oas.GetSlashRequestObject) (o
 	return oas.GetSlash200JSONResponse(slashOf(r)), nil
 }
 
-// GetSlashProof serves the proof file behind a slash. That of a verdict is made of
+// GetSlashProof serves the proof file behind a slash. That of what validators
+// concluded is kept by those that had the votes. That of a verdict is made of
 // its votes, the list of their epoch and the parameters in force now: while the
 // list is kept and the parameters are the same.
 func (s *server) GetSlashProof(ctx context.Context, req oas.GetSlashProofRequestObject) (oas.GetSlashProofResponseObject, error) {
@@ -133,8 +138,18 @@ func (s *server) GetSlashProof(ctx context.Context, req oas.GetSlashProofRequest
 		return nil, err
 	}
 	proof := r.Proof
-	if r.Judged != nil {
+	switch {
+	case r.Judged != nil:
 		p, err := s.verdictProof(ctx, r)
+		if err != nil {
+			return nil, err
+		}
+		proof = p.Encode()
+	case r.Concluded != nil:
+		p, err := s.ledger.Proof(r.ID)
+		if errors.Is(err, ledger.ErrNotFound) {
+			return nil, notFound(codeOffenceUnknown, "validators found it, and this copy of the ledger has no votes that show it; ask a validator's")
+		}
 		if err != nil {
 			return nil, err
 		}

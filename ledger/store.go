@@ -31,6 +31,7 @@ const (
 	keyRow     = 'r' // part 1 | row key: row value
 	keyTx      = 't' // transaction id 32: height 8 | index 4 | code
 	keyList    = 'd' // epoch 8: height 8 of the block that froze it | list
+	keyProof   = 'p' // offence id 32: proof file of what an engine concluded
 	keyUndo    = 'u' // height 8: what undoes that block (undo.go), of the last blocks
 )
 

@@ -9,6 +9,7 @@ import (
 	"tunic/chain"
 	"tunic/chain/genesis"
 	"tunic/ledger/machine"
+	"tunic/slashing"
 )
 
 // Verify replays every block of the database in dir from genesis and holds all
@@ -161,6 +162,13 @@ func verifyKeys(db *store, head chain.Height, places map[chain.Hash]place, lists
 			id := chain.Hash(rest)
 			if got, err := db.tx(id); err != nil || got != places[id] {
 				return corrupt("index of transaction %s: %v", id, err)
+			}
+		case keyProof:
+			if len(rest) != 32 {
+				return corrupt("unknown key %x", k)
+			}
+			if p, err := slashing.Decode(it.Value()); err != nil || p.ID() != chain.Hash(rest) || p.Validate() != nil {
+				return corrupt("the proof of offence %x", rest)
 			}
 		case keyList:
 			if len(rest) != 8 {

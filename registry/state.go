@@ -2,6 +2,7 @@ package registry
 
 import (
 	"tunic/chain"
+	"tunic/chain/state"
 	"tunic/chain/statement"
 	"tunic/internal/table"
 	"tunic/internal/wire"
@@ -16,7 +17,7 @@ const (
 	PrefixVotes    = 0x04
 	PrefixCounts   = 0x05
 
-	PrefixValidators = 0x06
+	PrefixValidators = state.PrefixValidators
 )
 
 // maxStored bounds a stored statement.

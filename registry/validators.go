@@ -5,8 +5,8 @@ import (
 	"slices"
 
 	"tunic/chain"
+	"tunic/chain/state"
 	"tunic/internal/table"
-	"tunic/internal/wire"
 	"tunic/registry/directory"
 )
 
@@ -46,9 +46,7 @@ var (
 )
 
 // Validator is what the state says of a node that seals.
-type Validator struct {
-	Since chain.Height // of the block that made it one; 0: genesis
-}
+type Validator = state.Validator
 
 // ValidatorChange is a node that begins or ends to be a validator in a block.
 type ValidatorChange struct {
@@ -58,8 +56,7 @@ type ValidatorChange struct {
 
 var validatorCodec = table.Codec[chain.NodeID, Validator]{
 	Prefix: PrefixValidators, AppendKey: appendID, ReadKey: readID,
-	AppendValue: func(b []byte, v Validator) []byte { return wire.AppendUint64(b, uint64(v.Since)) },
-	ReadValue:   func(r *wire.Reader) Validator { return Validator{chain.Height(r.Uint64())} },
+	AppendValue: state.AppendValidator, ReadValue: state.ReadValidator,
 }
 
 // Stakes says whether a node has its whole stake at work.
@@ -178,7 +175,7 @@ func (r *Registry) setValidator(id chain.NodeID, on bool, height chain.Height) {
 		r.turned[id] = r.IsValidator(id)
 	}
 	if on {
-		r.validators.Set(id, Validator{height})
+		r.validators.Set(id, Validator{Since: height})
 	} else {
 		r.validators.Delete(id)
 	}

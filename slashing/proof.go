@@ -24,7 +24,7 @@ type Proof struct {
 	Kind    Kind
 	Genesis chain.Hash
 	Fork    uint32
-	First   []byte               // encoded statement or, of a double-seal, sealed header
+	First   []byte               // encoded statement or, of a double-seal, sealed header or two votes
 	Second  []byte               // likewise; above First, byte by byte
 	Entry   directory.Membership // of the offender, in the list of Header
 	Header  chain.SealedHeader   // of the list that shows whose key it was, or which quorum was drawn
@@ -32,6 +32,7 @@ type Proof struct {
 	Verdict VoteSet              // of an unavailable
 	Lapsed  state.Proof          // of a lost message: the challenge's row under Header
 	Opening Opening              // of a key-disclosure
+	Seat    state.Proof          // of a double-seal by votes: the validator's row under Header
 }
 
 // part is a piece of a proof's encoding.
@@ -66,7 +67,12 @@ var (
 		func(r *wire.Reader, p *Proof) { p.Lapsed = state.ReadProof(r) },
 	}
 
-	allParts = []part{partFirst, partSecond, partEntry, partHeader, partParams, partVerdict, partOpening, partLapsed}
+	partSeat = part{
+		func(b []byte, p Proof) []byte { return append(b, p.Seat.Encode()...) },
+		func(r *wire.Reader, p *Proof) { p.Seat = state.ReadProof(r) },
+	}
+
+	allParts = []part{partFirst, partSecond, partEntry, partHeader, partParams, partVerdict, partOpening, partLapsed, partSeat}
 )
 
 // Encode is the canonical encoding. Fields that the kind does not use are left

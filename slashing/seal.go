@@ -9,11 +9,12 @@ import (
 	"tunic/chain/statement"
 )
 
-// The proof of a double-seal carries two sealed headers where other kinds carry
-// statements, and nothing after them: who may seal stands in genesis and in no
-// directory, so that there is no entry and no further header.
+// Where one sealer makes blocks, the proof of a double-seal carries two sealed
+// headers where other kinds carry statements, and nothing after them: who may seal
+// stands in genesis and in no directory, so that there is no entry and no further
+// header. Where validators do, see ballots.go.
 
-var sealParts = []part{partFirst, partSecond}
+var sealParts = []part{partFirst, partSecond, partBallotSeat}
 
 // TwoHeads is what an anchor's CheckHeader returns for a header that passes but
 // for being the second of its height that the anchor has seen.
@@ -128,6 +129,9 @@ func unbonded(core *genesis.Core) *chain.Refusal {
 // claimOfSeals takes the later epoch: a sealer that dates one of its headers
 // early gains nothing.
 func claimOfSeals(p Proof) (claim, bool) {
+	if p.byBallots() {
+		return claimOfBallots(p)
+	}
 	a, err := chain.DecodeSealedHeader(p.First)
 	if err != nil {
 		return claim{}, false

@@ -196,7 +196,7 @@ type Offence struct {
 	Kind      Kind
 	Node      chain.NodeID  // of a double-seal the proposer
 	Operator  chain.Address // as the carried directory entry names it; zero for a double-seal and, in a proof alone, for an unavailable
-	Epoch     chain.Epoch   // of the offence: the statements' sequence >> 20, the votes' epoch, the later of the headers', or in which the challenge lapsed
+	Epoch     chain.Epoch   // of the offence: the statements' sequence >> 20, the votes' epoch, the later of the headers' or that of the carried one, or in which the challenge lapsed
 	ListEpoch chain.Epoch   // of the carried header's directory; zero for a double-seal
 	Basis     Basis
 	Height    chain.Height // of the carried header, or of the two

@@ -7,6 +7,7 @@ import (
 	"math/bits"
 
 	"tunic/chain"
+	"tunic/chain/cometbft"
 	"tunic/chain/genesis"
 	"tunic/chain/statement"
 )
@@ -35,7 +36,8 @@ type judgement struct {
 	anchor     Anchor                // nil when only validating
 	statements []statement.Statement // of a proof that carries any
 	seals      [2]chain.SealedHeader // of a double-seal
-	version    string                // that a heartbeat declares
+	ballots    cometbft.DuplicateVote
+	version    string // that a heartbeat declares
 	inForce    genesis.InForce
 	voters     int // seats with a vote
 	promise    statement.Receipt
@@ -87,7 +89,7 @@ func Judge(p Proof, a Anchor) (Offence, []Step, error) {
 func (p Proof) judge(a Anchor, note func(Step)) (Offence, error) {
 	j := &judgement{proof: p, anchor: a}
 	ask := common
-	if own := p.Kind.questions(); own != nil {
+	if own := p.questions(); own != nil {
 		ask = append(ask[:len(ask):len(ask)], own...)
 	}
 	for _, q := range ask {
@@ -107,6 +109,14 @@ func (p Proof) judge(a Anchor, note func(Step)) (Offence, error) {
 		}
 	}
 	return j.offence(), nil
+}
+
+// questions are those of its kind or, of a double-seal, of its form.
+func (p *Proof) questions() []question {
+	if p.byBallots() {
+		return ballotQuestions
+	}
+	return p.Kind.questions()
 }
 
 // questions are those of the kind alone; none for one that is not judged.
@@ -130,7 +140,10 @@ func (j *judgement) offence() Offence {
 	case LostMessage:
 		o.Operator = j.lapsed.Operator
 	case DoubleSeal:
-		o.Height = j.seals[0].Header.Height
+		o.ListEpoch, o.Height = 0, j.seals[0].Header.Height
+		if p.byBallots() {
+			o.Height = j.ballots.Height
+		}
 	case KeyDisclosure:
 		o.Commit = p.commitKey()
 	}

@@ -424,6 +424,24 @@ type ChallengePage struct {
 	Total      int64       `json:"total"`
 }
 
+// Concluded what the network's validators agree on of one of them
+type Concluded struct {
+	// Fault duplicate vote, or attack on light clients
+	Fault string `json:"fault"`
+
+	// Height at which it was done
+	Height int64 `json:"height"`
+
+	// Power of the validator then
+	Power int64 `json:"power"`
+
+	// TimeMs of the block at that height
+	TimeMs int64 `json:"time_ms"`
+
+	// Total of all validators
+	Total int64 `json:"total"`
+}
+
 // Contribution defines model for Contribution.
 type Contribution struct {
 	// Account EIP-55 in answers
@@ -1354,6 +1372,9 @@ type Slash struct {
 	//
 	// Example: 12500000000
 	Burned Amount `json:"burned"`
+
+	// Concluded what the network's validators agree on of one of them
+	Concluded *Concluded `json:"concluded,omitempty"`
 
 	// Correlation the further loss where many are punished in one window
 	Correlation *Correlation `json:"correlation,omitempty"`

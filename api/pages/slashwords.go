@@ -50,6 +50,8 @@ var stepWords = map[string]string{
 	"signature":  "Is the signature that node's?",
 	"seals":      "Are both seals the proposer's?",
 	"sealer":     "Is the proposer a sealer of this network?",
+	"ballots":    "Are these two votes of one validator, in one round, for different blocks?",
+	"validator":  "Was it a validator then, by the state of a header?",
 	"header":     "Is the list's header of this network's history, and sealed?",
 	"parameters": "Were these parameters in force?",
 	"version":    "Is the declared version not allowed?",

@@ -46,10 +46,14 @@ func (a *app) proofShow() *cobra.Command {
 	}
 }
 
-// heightOf is the height of the carried header or, of a double-seal, of the two.
+// heightOf is the height of the carried header or, of a double-seal, of what was
+// sealed twice.
 func heightOf(p slashing.Proof) chain.Height {
 	if s, err := chain.DecodeSealedHeader(p.First); p.Kind == slashing.DoubleSeal && err == nil {
 		return s.Header.Height
+	}
+	if d, ok := p.Ballots(); ok {
+		return d.Height
 	}
 	return p.Header.Header.Height
 }
@@ -57,6 +61,8 @@ func heightOf(p slashing.Proof) chain.Height {
 // carried is a line about the headers in a proof.
 func carried(p slashing.Proof) []string {
 	switch h, params := p.Header.Header, p.Params.Header.Header; {
+	case p.Kind == slashing.DoubleSeal && h.Height > 0:
+		return []string{"header", fmt.Sprintf("height %d, with the validator in its state; votes of height %d", h.Height, heightOf(p))}
 	case p.Kind == slashing.DoubleSeal:
 		return []string{"headers", fmt.Sprintf("height %d", heightOf(p))}
 	case p.Kind == slashing.LostMessage:

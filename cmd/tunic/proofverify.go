@@ -92,7 +92,7 @@ punished.`,
 // judgeOn asks of a valid proof what goes beyond the network file: its age, by a
 // ledger's clock where one is asked, and the record.
 func (a *app) judgeOn(ctx context.Context, n genesis.Network, j *judgement, p slashing.Proof, url string, height uint64, at bool) error {
-	if p.Kind == slashing.DoubleSeal {
+	if p.Kind == slashing.DoubleSeal && n.Engine == genesis.EngineSealer {
 		j.noPenalty(n.Core) // and so neither age nor record
 		return nil
 	}

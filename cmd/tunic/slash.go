@@ -140,10 +140,13 @@ func (a *app) slashShow() *cobra.Command {
 					}
 					rows = append(rows, []string{"  " + role, x.Account + "  " + tun(x.Amount)})
 				}
-				if s.Judged == nil {
-					rows = append(rows, []string{"reporter", s.Reporter + "  got " + tun(s.Reward)}, []string{"burned", tun(s.Burned)})
+				if s.Judged == nil && s.Concluded == nil {
+					rows = append(rows, []string{"reporter", s.Reporter + "  got " + tun(s.Reward)})
 				}
-				table(w, slices.Concat(rows, disclosedRows(s), judgedRows(s), correlationRows(s))...)
+				if s.Judged == nil {
+					rows = append(rows, []string{"burned", tun(s.Burned)})
+				}
+				table(w, slices.Concat(rows, disclosedRows(s), concludedRows(s), judgedRows(s), correlationRows(s))...)
 				fmt.Fprintf(w, "\nsee for yourself: tunic proof get %s --out offence.proof && tunic proof verify offence.proof\n", s.Offence)
 			})
 		},
@@ -169,6 +172,8 @@ func more(s client.Slash) string {
 	switch c := s.Correlation; {
 	case s.Judged != nil:
 		return strings.Join(s.Judged.Any, "+")
+	case s.Concluded != nil && (c == nil || c.Settled == nil):
+		return s.Concluded.Fault
 	case s.Disclosed != nil && (c == nil || c.Settled == nil):
 		return keyWords(s.Disclosed)
 	case c == nil:
@@ -195,6 +200,15 @@ func keyWords(d *client.Disclosed) string {
 		return fmt.Sprintf("onion key of epoch %d", d.FirstEpoch)
 	}
 	return string(d.Key) + " key"
+}
+
+// concludedRows tell what validators agree on of one of them.
+func concludedRows(s *client.Slash) [][]string {
+	c := s.Concluded
+	if c == nil {
+		return nil
+	}
+	return [][]string{{"found by", fmt.Sprintf("the validators: %s at height %d, with a power of %d of %d", c.Fault, c.Height, c.Power, c.Total)}}
 }
 
 // judgedRows tell what a quorum found.

@@ -81,9 +81,9 @@ func Tunic() Policy {
 
 			// Three reducers: what one needs of another comes through
 			// interfaces. Of registry, slashing sees the directory alone.
-			"slashing": {Pure: true, Imports: join(words, list("registry/directory", "chain/state", "internal/table"))},
+			"slashing": {Pure: true, Imports: join(words, list("chain/cometbft", "registry/directory", "chain/state", "internal/table"))},
 			"staking":  {Pure: true, Imports: join(words, list("internal/table"))},
-			"registry": {Pure: true, Imports: join(words, list("registry/directory", "internal/table"))},
+			"registry": {Pure: true, Imports: join(words, list("registry/directory", "chain/state", "internal/table"))},
 
 			"registry/directory": {Pure: true, Imports: list("chain", "chain/statement", "chain/beacon", "internal/wire", "internal/merkle")},
 			// Why a node is listed or not, in words: one answer for whoever asks.

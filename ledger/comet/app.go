@@ -55,6 +55,8 @@ type App struct {
 	log    *slog.Logger
 
 	blocks Blocks // set before the first block
+	prover *prover
+	found  chain.Height // of the newest block with misbehaviour that is not stored yet
 
 	mu    sync.Mutex
 	known map[cometbft.Address]chain.NodeID // all nodes that were ever seen to validate
@@ -62,7 +64,7 @@ type App struct {
 
 // New is the application over an open ledger that was attached to an engine.
 func New(l *ledger.Ledger, log *slog.Logger) *App {
-	a := &App{ledger: l, log: log, known: map[cometbft.Address]chain.NodeID{}}
+	a := &App{ledger: l, log: log, prover: newProver(l, log), known: map[cometbft.Address]chain.NodeID{}}
 	l.View(func(m *machine.Machine) {
 		for n := range m.Registry().All() {
 			a.learn(n.ID)
@@ -188,6 +190,7 @@ func (a *App) FinalizeBlock(_ context.Context, r *abci.RequestFinalizeBlock) (*a
 			return nil, fmt.Errorf("finalize block %d: misbehaviour: %w", r.Height, err)
 		}
 		d.Found = append(d.Found, c)
+		a.found = d.Height
 	}
 	out, err := a.ledger.Decide(d)
 	if err != nil {
@@ -239,6 +242,10 @@ func (a *App) Commit(ctx context.Context, _ *abci.RequestCommit) (*abci.Response
 	})
 	if err != nil {
 		return nil, fmt.Errorf("commit: %w", err)
+	}
+	if a.found > 0 && a.ledger.Head().Header.Height >= a.found {
+		a.found = 0
+		a.prover.nudge()
 	}
 	return &abci.ResponseCommit{}, nil
 }

@@ -40,44 +40,62 @@ func (s stored) Certificate(h chain.Height) (cometbft.Certificate, bool) {
 
 // certificate is CometBFT's header and commit in our form.
 func certificate(h *types.Header, c *types.Commit) (out cometbft.Certificate, err error) {
-	hash := func(b []byte) (x chain.Hash) {
-		switch {
-		case len(b) == len(x):
-			copy(x[:], b)
-		case len(b) != 0:
-			err = fmt.Errorf("a hash of %d bytes", len(b))
-		}
-		return x
-	}
-	address := func(b []byte) (x cometbft.Address) {
-		if len(b) != len(x) {
-			err = fmt.Errorf("an address of %d bytes", len(b))
-		}
-		copy(x[:], b)
-		return x
-	}
-	id := func(b types.BlockID) cometbft.BlockID {
-		return cometbft.BlockID{Hash: hash(b.Hash), Parts: cometbft.PartSet{Total: b.PartSetHeader.Total, Hash: hash(b.PartSetHeader.Hash)}}
-	}
+	var x converter
 	out.Header = cometbft.Header{
 		Version: cometbft.Version{Block: h.Version.Block, App: h.Version.App}, ChainID: h.ChainID, Height: chain.Height(h.Height), Time: moment(h.Time),
-		LastBlockID: id(h.LastBlockID), LastCommitHash: hash(h.LastCommitHash), DataHash: hash(h.DataHash),
-		ValidatorsHash: hash(h.ValidatorsHash), NextValidatorsHash: hash(h.NextValidatorsHash), ConsensusHash: hash(h.ConsensusHash),
-		AppHash: hash(h.AppHash), LastResultsHash: hash(h.LastResultsHash), EvidenceHash: hash(h.EvidenceHash),
-		ProposerAddress: address(h.ProposerAddress),
+		LastBlockID: x.id(h.LastBlockID), LastCommitHash: x.hash(h.LastCommitHash), DataHash: x.hash(h.DataHash),
+		ValidatorsHash: x.hash(h.ValidatorsHash), NextValidatorsHash: x.hash(h.NextValidatorsHash), ConsensusHash: x.hash(h.ConsensusHash),
+		AppHash: x.hash(h.AppHash), LastResultsHash: x.hash(h.LastResultsHash), EvidenceHash: x.hash(h.EvidenceHash),
+		ProposerAddress: x.address(h.ProposerAddress),
 	}
-	out.Commit = cometbft.Commit{Height: chain.Height(c.Height), Round: cometbft.Round(c.Round), BlockID: id(c.BlockID)}
+	out.Commit = cometbft.Commit{Height: chain.Height(c.Height), Round: cometbft.Round(c.Round), BlockID: x.id(c.BlockID)}
 	for _, s := range c.Signatures {
-		x := cometbft.CommitSig{Flag: cometbft.Flag(s.BlockIDFlag)}
+		sig := cometbft.CommitSig{Flag: cometbft.Flag(s.BlockIDFlag)}
 		if s.BlockIDFlag != types.BlockIDFlagAbsent {
-			x.Validator, x.Time = address(s.ValidatorAddress), moment(s.Timestamp)
-			if copy(x.Signature[:], s.Signature) != len(x.Signature) || len(s.Signature) != len(x.Signature) {
-				err = fmt.Errorf("a signature of %d bytes", len(s.Signature))
-			}
+			sig.Validator, sig.Time, sig.Signature = x.address(s.ValidatorAddress), moment(s.Timestamp), x.signature(s.Signature)
 		}
-		out.Commit.Signatures = append(out.Commit.Signatures, x)
+		out.Commit.Signatures = append(out.Commit.Signatures, sig)
 	}
-	return out, err
+	return out, x.err
+}
+
+// vote is CometBFT's in our form.
+func vote(v *types.Vote) (cometbft.Vote, error) {
+	var x converter
+	out := cometbft.Vote{Type: cometbft.VoteType(v.Type), Height: chain.Height(v.Height), Round: cometbft.Round(v.Round), BlockID: x.id(v.BlockID),
+		Time: moment(v.Timestamp), Validator: x.address(v.ValidatorAddress), Signature: x.signature(v.Signature)}
+	return out, x.err
+}
+
+// converter makes values of fixed size; err is of the last one that has another.
+type converter struct{ err error }
+
+func (x *converter) fill(to, b []byte, what string) {
+	if copy(to, b) != len(to) || len(b) != len(to) {
+		x.err = fmt.Errorf("%s of %d bytes", what, len(b))
+	}
+}
+
+// hash is zero where b is empty.
+func (x *converter) hash(b []byte) (h chain.Hash) {
+	if len(b) > 0 {
+		x.fill(h[:], b, "a hash")
+	}
+	return h
+}
+
+func (x *converter) address(b []byte) (a cometbft.Address) {
+	x.fill(a[:], b, "an address")
+	return a
+}
+
+func (x *converter) signature(b []byte) (s [64]byte) {
+	x.fill(s[:], b, "a signature")
+	return s
+}
+
+func (x *converter) id(b types.BlockID) cometbft.BlockID {
+	return cometbft.BlockID{Hash: x.hash(b.Hash), Parts: cometbft.PartSet{Total: b.PartSetHeader.Total, Hash: x.hash(b.PartSetHeader.Hash)}}
 }
 
 func moment(t time.Time) cometbft.Time {

@@ -9,6 +9,7 @@ import (
 	"log/slog"
 	"os"
 	"path/filepath"
+	"sync"
 	"time"
 
 	dbm "github.com/cometbft/cometbft-db"
@@ -40,6 +41,8 @@ type Config struct {
 	Local  bool                  // all validators may be on one machine
 	Pace   Pace                  // zero: DefaultPace of the network's parameters
 	Logger *slog.Logger
+
+	wrap func(types.PrivValidator) types.PrivValidator // what signs, for validators that cheat; nil: as it is
 }
 
 // Pace is how long a validator waits for others and between blocks.
@@ -59,6 +62,9 @@ func DefaultPace(p genesis.Params) Pace {
 type Node struct {
 	node *node.Node
 	app  *App
+
+	end  context.CancelFunc // of what runs beside it
+	runs sync.WaitGroup
 }
 
 // Start runs CometBFT over a ledger that nothing else uses yet.
@@ -95,6 +101,9 @@ func start(ctx context.Context, l *ledger.Ledger, cfg Config) (*Node, error) {
 	if err != nil {
 		return nil, err
 	}
+	if cfg.wrap != nil {
+		signer = cfg.wrap(signer)
+	}
 	doc, err := genesisDoc(l.Genesis())
 	if err != nil {
 		return nil, err
@@ -114,6 +123,7 @@ func start(ctx context.Context, l *ledger.Ledger, cfg Config) (*Node, error) {
 		node.DefaultMetricsProvider(&config.InstrumentationConfig{}), engineLog{cfg.Logger})
 	if err == nil {
 		n.app.Stored(stored{n.node.BlockStore()})
+		n.app.prover.blocks = n.node.BlockStore()
 		err = n.node.Start()
 	}
 	if err != nil {
@@ -122,6 +132,9 @@ func start(ctx context.Context, l *ledger.Ledger, cfg Config) (*Node, error) {
 		}
 		return nil, err
 	}
+	beside, end := context.WithCancel(context.WithoutCancel(ctx))
+	n.end = end
+	n.runs.Go(func() { n.app.prover.run(beside) })
 	return n, nil
 }
 
@@ -131,6 +144,8 @@ func (n *Node) Stop() error {
 		return fmt.Errorf("stop validator: %w", err)
 	}
 	n.node.Wait()
+	n.end()
+	n.runs.Wait()
 	return nil
 }
 

@@ -79,14 +79,18 @@ type validator struct {
 
 var quick = comet.Pace{Propose: time.Second, Vote: 300 * time.Millisecond, Commit: 50 * time.Millisecond, Empty: 200 * time.Millisecond, Gossip: 10 * time.Millisecond}
 
-func start(t testing.TB, dir string, g genesis.Genesis, key ed25519.PrivateKey, peers ...string) *validator {
+func start(t testing.TB, dir string, g genesis.Genesis, key ed25519.PrivateKey, peers []string, with ...func(*comet.Config)) *validator {
 	t.Helper()
 	log := slog.New(slog.NewTextHandler(t.Output(), &slog.HandlerOptions{Level: slog.LevelWarn}))
 	l, err := ledger.Open(t.Context(), ledger.Config{Dir: filepath.Join(dir, "ledger"), Genesis: g, Logger: log})
 	if err != nil {
 		t.Fatal(err)
 	}
-	n, err := comet.Start(t.Context(), l, comet.Config{Dir: filepath.Join(dir, "engine"), Key: key, Listen: freePort(t), Local: true, Peers: peers, Pace: quick, Logger: log})
+	cfg := comet.Config{Dir: filepath.Join(dir, "engine"), Key: key, Listen: freePort(t), Local: true, Peers: peers, Pace: quick, Logger: log}
+	for _, f := range with {
+		f(&cfg)
+	}
+	n, err := comet.Start(t.Context(), l, cfg)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -134,12 +138,18 @@ func transfer(t testing.TB, l *ledger.Ledger, from, to string, nonce uint64) []b
 // await waits until a ledger shows a height.
 func (v *validator) await(t testing.TB, h chain.Height) {
 	t.Helper()
-	ctx, stop := context.WithTimeout(t.Context(), 2*time.Minute)
+	v.until(t, fmt.Sprintf("height %d", h), func() bool { return v.Head().Header.Height >= h })
+}
+
+// until waits until what is true of a ledger.
+func (v *validator) until(t testing.TB, what string, is func() bool) {
+	t.Helper()
+	ctx, stop := context.WithTimeout(t.Context(), 3*time.Minute)
 	defer stop()
-	for v.Head().Header.Height < h {
+	for !is() {
 		select {
 		case <-ctx.Done():
-			t.Fatalf("height %d of %d", v.Head().Header.Height, h)
+			t.Fatalf("never: %s; height %d", what, v.Head().Header.Height)
 		case <-time.After(10 * time.Millisecond):
 		}
 	}
@@ -150,7 +160,7 @@ func (v *validator) await(t testing.TB, h chain.Height) {
 func TestOneValidator(t *testing.T) {
 	g, keys := network(t, 1, "a")
 	dir := t.TempDir()
-	v := start(t, dir, g, keys[0])
+	v := start(t, dir, g, keys[0], nil)
 	id, err := v.Submit(t.Context(), transfer(t, v.Ledger, "a", "b", 0))
 	if err != nil {
 		t.Fatal(err)
@@ -171,7 +181,7 @@ func TestOneValidator(t *testing.T) {
 	v.View(func(m *machine.Machine) { before = m.Supply() })
 	v.stop(t)
 
-	v = start(t, dir, g, keys[0])
+	v = start(t, dir, g, keys[0], nil)
 	head := v.Head().Header.Height
 	v.await(t, head+3)
 	v.View(func(m *machine.Machine) {
@@ -198,7 +208,7 @@ func four(t testing.TB, names ...string) (genesis.Genesis, []*validator) {
 	var all []*validator
 	var peers []string
 	for _, k := range keys {
-		v := start(t, t.TempDir(), g, k, peers...)
+		v := start(t, t.TempDir(), g, k, peers)
 		all = append(all, v)
 		peers = append(peers, v.node.Address())
 	}

@@ -1,0 +1,12 @@
+package comet
+
+import (
+	"github.com/cometbft/cometbft/node"
+	"github.com/cometbft/cometbft/types"
+)
+
+// Wrap has f wrap what signs.
+func (c *Config) Wrap(f func(types.PrivValidator) types.PrivValidator) { c.wrap = f }
+
+// Engine is the CometBFT node.
+func (n *Node) Engine() *node.Node { return n.node }
