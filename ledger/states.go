@@ -200,3 +200,11 @@ func (x upTo) HeaderHash(h chain.Height) (chain.Hash, bool) {
 	}
 	return x.HeaderIndex.HeaderHash(h)
 }
+
+// ValidatorsAfter implements machine.HeaderIndex.
+func (x upTo) ValidatorsAfter(h chain.Height) ([]chain.NodeID, bool) {
+	if h > x.last {
+		return nil, false
+	}
+	return x.HeaderIndex.ValidatorsAfter(h)
+}

@@ -33,6 +33,8 @@ const (
 	keyList    = 'd' // epoch 8: height 8 of the block that froze it | list
 	keyProof   = 'p' // offence id 32: proof file of what an engine concluded
 	keyUndo    = 'u' // height 8: what undoes that block (undo.go), of the last blocks
+
+	keyValidators = 'v' // height 8: the validators after that block, ascending, where it changed them; 0: those of genesis
 )
 
 // dbFolder is the database's folder within a ledger's: the lock file is beside it.
@@ -232,6 +234,18 @@ func (s *store) HeaderHash(h chain.Height) (chain.Hash, bool) {
 	return b.Header.Hash(), true
 }
 
+// ValidatorsAfter implements machine.HeaderIndex, as HeaderHash does.
+func (s *store) ValidatorsAfter(h chain.Height) ([]chain.NodeID, bool) {
+	set, err := s.validators(h)
+	if errors.Is(err, ErrNotFound) {
+		return nil, false
+	}
+	if err != nil {
+		panic("ledger: cannot read the validators that evidence is held against: " + err.Error())
+	}
+	return set.Nodes, true
+}
+
 type place struct {
 	height chain.Height
 	index  uint32
@@ -343,6 +357,9 @@ func (s *store) putGenesis(g genesis.Genesis, m *machine.Machine) error {
 			b.Put(key(keyRow, []byte{byte(i)}, r.Key), r.Value)
 		}
 	}
+	if g.Engine == genesis.EngineComet {
+		putValidators(b, 0, g.Sealers)
+	}
 	return s.write(b)
 }
 
@@ -377,6 +394,9 @@ func (s *store) put(blk chain.Block, out *machine.Output) error {
 				b.Put(k, c.Value)
 			}
 		}
+	}
+	if err := s.turn(b, blk.Header.Height, out.Validators); err != nil {
+		return err
 	}
 	oldest := s.putUndo(b, blk.Header.Height, out)
 	if out.List != nil {

@@ -40,7 +40,10 @@ func verify(ctx context.Context, dir string) (DBReport, error) {
 	if err != nil {
 		return r, err
 	}
-	places, lists := map[chain.Hash]place{}, map[chain.Epoch]chain.Height{}
+	places, lists, sets := map[chain.Hash]place{}, map[chain.Epoch]chain.Height{}, validatorRows{}
+	if g.Engine == genesis.EngineComet {
+		sets[0] = appendNodes(nil, g.Sealers)
+	}
 	if _, err := db.findUndo(head.Header.Height); err != nil { // stale ones go when it is opened
 		return r, err
 	}
@@ -70,6 +73,9 @@ func verify(ctx context.Context, dir string) (DBReport, error) {
 		if out.List != nil {
 			lists[out.List.Epoch] = h
 		}
+		if len(out.Validators) > 0 {
+			sets[h] = appendNodes(nil, m.Registry().Validators())
+		}
 		r.Txs += uint64(len(b.Txs))
 	}
 	if err := m.Check(); err != nil {
@@ -87,7 +93,7 @@ func verify(ctx context.Context, dir string) (DBReport, error) {
 	if err != nil {
 		return r, err
 	}
-	return r, verifyKeys(db, r.Height, places, lists, must)
+	return r, verifyKeys(db, r.Height, places, lists, sets, must)
 }
 
 // verifyUndo holds what undoes a block against the changes that it made.
@@ -128,7 +134,7 @@ func verifyBeside(db *store, b chain.Block, want []machine.Result, places map[ch
 // verifyKeys holds every key of the database against what a chain up to head
 // has: of the lists those from epoch must on, and perhaps earlier ones. Rows of
 // the state are rebuild's.
-func verifyKeys(db *store, head chain.Height, places map[chain.Hash]place, lists map[chain.Epoch]chain.Height, must chain.Epoch) error {
+func verifyKeys(db *store, head chain.Height, places map[chain.Hash]place, lists map[chain.Epoch]chain.Height, sets validatorRows, must chain.Epoch) error {
 	it := db.db.NewIterator(nil, nil)
 	defer it.Release()
 	count := map[byte]int{}
@@ -153,6 +159,10 @@ func verifyKeys(db *store, head chain.Height, places map[chain.Hash]place, lists
 		case keyBlock, keySeal, keyResults, keyUndo:
 			if len(rest) != 8 || binary.BigEndian.Uint64(rest)-1 >= uint64(head) {
 				return corrupt("key %x is of no block up to %d", k, head)
+			}
+		case keyValidators:
+			if err := sets.check(k, it.Value()); err != nil {
+				return err
 			}
 		case keyHash: // each block's own was found: a surplus shows in the count
 		case keyTx:
@@ -186,7 +196,7 @@ func verifyKeys(db *store, head chain.Height, places map[chain.Hash]place, lists
 	if err := it.Error(); err != nil {
 		return dbError("read database", err)
 	}
-	for prefix, want := range map[byte]int{keyBlock: int(head), keyResults: int(head), keyHash: int(head), keyTx: len(places)} {
+	for prefix, want := range map[byte]int{keyBlock: int(head), keyResults: int(head), keyHash: int(head), keyTx: len(places), keyValidators: len(sets)} {
 		if count[prefix] != want {
 			return corrupt("%d rows under %q, the blocks give %d", count[prefix], prefix, want)
 		}

@@ -15,7 +15,7 @@ func Tunic() Policy {
 	// What a relay or a client needs to know of the network.
 	network := []string{"registry/directory", "registry/path", "registry/probe", "slashing", "onion", "onion/link", "onion/mail"}
 	modules := []string{"staking", "registry", "registry/directory", "registry/path", "registry/probe", "registry/explain", "slashing"}
-	state := join(modules, list("ledger/machine", "ledger/light", "chain/state", "internal/table"))
+	state := join(modules, list("ledger/machine", "ledger/light", "chain/cometbft", "chain/state", "internal/table"))
 	everythingBelowNode := join(words, plumbing, network, state,
 		list("api", "api/client", "api/feed", "ledger", "relay", "relay/mailbox", "relay/replay", "client", "client/ratchet", "client/local"))
 
@@ -52,14 +52,14 @@ func Tunic() Policy {
 			// The only production place where api, relay and client meet.
 			"node": {Imports: everythingBelowNode},
 
-			"api":        {Imports: join(words, plumbing, modules, list("api/oas", "api/client", "api/jsonrpc", "api/pages", "ledger", "ledger/machine", "ledger/light", "chain/state", "internal/table"))},
+			"api":        {Imports: join(words, plumbing, modules, list("api/oas", "api/client", "api/jsonrpc", "api/pages", "ledger", "ledger/machine", "ledger/light", "chain/cometbft", "chain/state", "internal/table"))},
 			"api/client": {},
 			"api/oas":    {By: list("api")},
 			// What programs of other networks ask, of the ledger alone.
 			"api/jsonrpc": {Imports: join(words, list("internal/httpx", "ledger", "ledger/machine", "registry", "staking")), By: list("api")},
 			// The explorer: a reader of the REST answers, as any other.
 			"api/pages": {Imports: join(words, list("api/client", "internal/httpx", "registry/directory", "slashing", "staking")), By: list("api")},
-			"api/feed": {Imports: join(words, list("api/client", "ledger/light", "registry/directory",
+			"api/feed": {Imports: join(words, list("api/client", "ledger/light", "chain/cometbft", "registry/directory",
 				"internal/durable", "internal/httpx"))},
 
 			// Neither sees api, ledger or the other: who cannot see balances
@@ -73,11 +73,13 @@ func Tunic() Policy {
 
 			"client/ratchet": {Pure: true, Imports: list("internal/wire")},
 
-			"ledger":         {Imports: join(words, plumbing, state)},
-			"ledger/wallet":  {Imports: list("chain", "internal/durable")},
-			"ledger/comet":   {Imports: join(words, plumbing, state, list("ledger", "chain/cometbft"))},
-			"ledger/machine": {Pure: true, Imports: join(words, list("chain/cometbft", "ledger/light", "staking", "registry", "registry/directory", "slashing", "chain/state", "internal/table"))},
-			"ledger/light":   {Pure: true, Imports: join(words, list("chain/cometbft", "registry/directory", "slashing", "chain/state", "internal/table"))},
+			"ledger":        {Imports: join(words, plumbing, state)},
+			"ledger/wallet": {Imports: list("chain", "internal/durable")},
+			"ledger/comet":  {Imports: join(words, plumbing, state, list("ledger"))},
+			// Histories under CometBFT, made without it.
+			"ledger/comettest": {Imports: join(words, state), By: list()},
+			"ledger/machine":   {Pure: true, Imports: join(words, list("chain/cometbft", "ledger/light", "staking", "registry", "registry/directory", "slashing", "chain/state", "internal/table"))},
+			"ledger/light":     {Pure: true, Imports: join(words, list("chain/cometbft", "registry/directory", "slashing", "chain/state", "internal/table"))},
 
 			// Three reducers: what one needs of another comes through
 			// interfaces. Of registry, slashing sees the directory alone.

@@ -17,6 +17,7 @@ import (
 	"github.com/ethereum/go-ethereum/crypto"
 
 	"tunic/chain"
+	"tunic/chain/cometbft"
 	"tunic/chain/genesis"
 	"tunic/ledger"
 	"tunic/ledger/comet"
@@ -176,6 +177,18 @@ func TestOneValidator(t *testing.T) {
 	}
 	if err := machine.VerifySeal(v.Core(), g.Hash(), h); err != nil {
 		t.Fatal(err)
+	}
+	for at := chain.Height(2); at <= s.Height+1; at++ {
+		c, err := v.Certificate(at)
+		if err != nil || c.Header.Height != at || c.Set == nil || c.Next == nil || c.Set.Len() != 1 || c.Set.At(0).Key != g.Sealers[0] {
+			t.Fatalf("certificate of %d: %+v, %v", at, c.Header, err)
+		}
+		if err := c.Set.VerifyCommit(cometbft.ChainID(g.Hash()), at, c.Commit.BlockID, &c.Commit); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if got, err := v.ValidatorsAt(1); err != nil || !slices.Equal(got, g.Sealers) {
+		t.Fatalf("validators %v, %v", got, err)
 	}
 	var before machine.Supply
 	v.View(func(m *machine.Machine) { before = m.Supply() })

@@ -162,7 +162,7 @@ func (m *Machine) run(in Input, propose bool) (Output, error) {
 	}
 	m.head = out.Header
 	m.headHash = out.Header.Hash()
-	m.headers.record(in.Height, m.headHash)
+	m.headers.record(in.Height, m.headHash, m.registry.Validators())
 	return out, nil
 }
 

@@ -31,10 +31,12 @@ import (
 // ErrState means that stored rows are not the state that the head commits to.
 var ErrState = errors.New("machine: rows do not give the head's state root")
 
-// HeaderIndex finds the hash of a block's header by its height. It must know
-// all blocks of the current history: whether evidence is accepted depends on it.
+// HeaderIndex finds the hash of a block's header by its height and, under CometBFT,
+// who the validators are after that block. It must know all blocks of the current
+// history within Reach: whether it is accepted depends on it.
 type HeaderIndex interface {
 	HeaderHash(chain.Height) (chain.Hash, bool)
+	ValidatorsAfter(chain.Height) ([]chain.NodeID, bool)
 }
 
 // Machine is the state after one block.
@@ -109,6 +111,7 @@ func New(g genesis.Genesis, index HeaderIndex) (*Machine, error) {
 	m.list = EmptyList()
 	m.head = m.first()
 	m.headHash = m.genesis
+	m.headers.record(0, m.genesis, m.registry.Validators())
 	return m, nil
 }
 
@@ -161,7 +164,7 @@ func Load(core genesis.Core, hash chain.Hash, head chain.Header, rows [Parts][]t
 		return nil, fmt.Errorf("%w: list of epoch %d: %w", ErrState, head.DirEpoch, err)
 	}
 	m.list, m.head, m.headHash = list, head, head.Hash()
-	m.headers.record(head.Height, m.headHash)
+	m.headers.record(head.Height, m.headHash, m.registry.Validators())
 	return m, nil
 }
 
@@ -204,26 +207,40 @@ func (m *Machine) List() *directory.List { return m.list }
 // headers is the index that evidence is held against.
 type headers struct {
 	outer HeaderIndex
-	own   map[chain.Height]chain.Hash // what outer may not know yet, or all
+	own   map[chain.Height]seen // what outer may not know yet, or all
+}
+
+// seen is what is known of a block.
+type seen struct {
+	hash       chain.Hash
+	validators []chain.NodeID // after it
 }
 
 func newHeaders(outer HeaderIndex) *headers {
-	return &headers{outer: outer, own: map[chain.Height]chain.Hash{}}
+	return &headers{outer: outer, own: map[chain.Height]seen{}}
 }
 
-func (h *headers) record(at chain.Height, hash chain.Hash) {
+func (h *headers) record(at chain.Height, hash chain.Hash, validators []chain.NodeID) {
 	if h.outer != nil {
 		clear(h.own)
 	}
-	h.own[at] = hash
+	h.own[at] = seen{hash, validators}
 }
 
 // HeaderHash finds the header hash of a block up to the head.
 func (h *headers) HeaderHash(at chain.Height) (chain.Hash, bool) {
-	if hash, ok := h.own[at]; ok || h.outer == nil {
-		return hash, ok
+	if b, ok := h.own[at]; ok || h.outer == nil {
+		return b.hash, ok
 	}
 	return h.outer.HeaderHash(at)
+}
+
+// ValidatorsAfter are those after a block up to the head.
+func (h *headers) ValidatorsAfter(at chain.Height) ([]chain.NodeID, bool) {
+	if b, ok := h.own[at]; ok || h.outer == nil {
+		return b.validators, ok
+	}
+	return h.outer.ValidatorsAfter(at)
 }
 
 // EmptyList is the directory of epoch 0, in which nobody is listed.

@@ -181,6 +181,8 @@ func (x indexOf) HeaderHash(h chain.Height) (chain.Hash, bool) {
 	return s.Header.Hash(), ok
 }
 
+func (x indexOf) ValidatorsAfter(h chain.Height) ([]chain.NodeID, bool) { return nil, false }
+
 func TestInputMustFollow(t *testing.T) {
 	w := newWorld(t, "a")
 	w.ok(w.at(0) + 50)

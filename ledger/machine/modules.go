@@ -6,6 +6,7 @@ import (
 
 	"tunic/chain"
 	"tunic/chain/beacon"
+	"tunic/chain/cometbft"
 	"tunic/chain/genesis"
 	"tunic/chain/statement"
 	"tunic/registry"
@@ -363,12 +364,47 @@ func (m *Machine) settle(b *block) {
 // CheckHeader makes the machine the anchor of proofs: the header must be the
 // one of its height in this history, and its seal valid by a sealer of genesis.
 func (m *Machine) CheckHeader(s chain.SealedHeader) error {
+	comet := m.core.Engine == genesis.EngineComet
+	if comet {
+		if err := m.reaches(s.Header); err != nil {
+			return err
+		}
+	}
 	own, ok := m.headers.HeaderHash(s.Header.Height)
 	if !ok || s.Header.Hash() != own || s.Header.Height == 0 {
 		return fmt.Errorf("height %d of this history has another header or none", s.Header.Height)
 	}
-	if m.core.Engine != genesis.EngineSealer {
-		return nil // that it is of this history is all that its seal could say
+	if !comet {
+		return VerifySeal(m.core, m.genesis, s)
 	}
-	return VerifySeal(m.core, m.genesis, s)
+	// Whose commit that of the header is, those after the block below it have to say.
+	nodes, ok := m.headers.ValidatorsAfter(s.Header.Height - 1)
+	if !ok {
+		return fmt.Errorf("the validators of height %d are not known", s.Header.Height+1)
+	}
+	set, err := cometbft.SetOf(nodes)
+	if err != nil {
+		return err
+	}
+	return set.VerifySealed(s)
+}
+
+// Reach is how old a header may be under which CometBFT's validators take
+// evidence: all that can be punished, and some epochs for a header that was taken
+// before. A copy that began with a snapshot has no more.
+func Reach(p genesis.Params) chain.Time {
+	return chain.Time(p.EvidenceAge) + 4*chain.Time(p.EpochLength)
+}
+
+// reaches asks of a header what no copy of a ledger under CometBFT may answer in
+// another way: one of the head can have no commit yet that a block above carries,
+// and one beyond Reach is known to some copies alone.
+func (m *Machine) reaches(h chain.Header) error {
+	switch {
+	case h.Height >= m.head.Height:
+		return fmt.Errorf("height %d is not below the head, %d", h.Height, m.head.Height)
+	case h.Time < m.head.Time && m.head.Time-h.Time > Reach(m.core.Params):
+		return fmt.Errorf("height %d is older than evidence may be", h.Height)
+	}
+	return nil
 }
