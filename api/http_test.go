@@ -168,6 +168,7 @@ func TestProblems(t *testing.T) {
 		{"/v1/directory?epoch=-1", 400, "invalid_request"},
 		{"/v1/directory?epoch=99999999999999999999", 400, "invalid_request"},
 		{"/v1/blocks/0", 404, "block_not_found"},
+		{"/v1/chain/certificates/2", 404, "certificate_not_found"},
 		{"/v1/headers/9999999999999999999", 404, "block_not_found"},
 		{"/v1/blocks/" + zero, 404, "block_not_found"},
 		{"/v1/transactions/" + zero, 404, "transaction_not_found"},

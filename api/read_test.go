@@ -47,7 +47,7 @@ func TestService(t *testing.T) {
 	}
 	var typed oas.Eip712
 	w.ok("/v1/chain/eip712", &typed)
-	if len(typed.Kinds) != 9 || typed.Kinds["request-unlock"] != "RequestUnlock" || typed.Domain.Salt != "0x"+w.gen.Hash().String() ||
+	if len(typed.Kinds) != 11 || typed.Kinds["request-unlock"] != "RequestUnlock" || typed.Domain.Salt != "0x"+w.gen.Hash().String() ||
 		typed.Types["Transfer"][4].Name != "amount" || typed.Types["Transfer"][4].Type != "uint64" {
 		t.Errorf("typed data %+v", typed)
 	}

@@ -37,7 +37,7 @@ func (s *server) GetStatus(context.Context, oas.GetStatusRequestObject) (oas.Get
 	core := s.ledger.Core()
 	out := oas.GetStatus200JSONResponse{
 		Version: s.cfg.Version, ChainId: int64(core.ChainID), GenesisHash: s.cfg.Network.Genesis.String(),
-		Profile: string(core.Profile), Dev: core.Dev, Claim: core.Params.Claim(), Supply: amount(s.supply),
+		Profile: string(core.Profile), Dev: core.Dev, Engine: oas.StatusEngine(core.Engine), Claim: core.Params.Claim(), Supply: amount(s.supply),
 		Pending: s.ledger.Waiting(), Nodes: map[string]int{},
 	}
 	for state := registry.Registered; state <= registry.Tombstoned; state++ {

@@ -92,7 +92,9 @@ func (n *Network) barrier(ctx context.Context, h chain.Height) error {
 			return err
 		}
 	}
-	n.tell(ctx)
+	if !n.onComet() { // else tellOver does
+		n.tell(ctx)
+	}
 	if n.hub == nil || n.Spec.Live {
 		return nil // sockets hold packets that nobody counts; and time passes anyway
 	}

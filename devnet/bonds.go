@@ -2,6 +2,7 @@ package devnet
 
 import (
 	"context"
+	"errors"
 	"fmt"
 
 	"tunic/chain"
@@ -60,16 +61,19 @@ func (n *Network) operatorBalance(p genesis.Params, i int) chain.Amount {
 // register puts all relays and their stakes into the first blocks.
 func (n *Network) register(ctx context.Context) error {
 	parts := n.parts(n.Genesis.Params)
+	var last chain.Hash
+	var sent []chain.Hash
 	for _, r := range n.Relays {
 		tx, err := registration(n.Genesis.Core, n.File.Genesis, r.keys, r.Operator, n.Ledger.NextNonce(r.Operator.Address()), parts[0])
 		if err == nil {
-			_, err = n.Ledger.Submit(ctx, tx)
+			last, err = n.Submit(ctx, tx)
 		}
 		if err != nil {
 			return fmt.Errorf("devnet: register %s: %w", r.Name(), err)
 		}
+		sent = append(sent, last)
 	}
-	if _, err := n.Ledger.Seal(ctx); err != nil {
+	if err := n.sealAll(ctx, sent); err != nil {
 		return fmt.Errorf("devnet: seal registrations: %w", err)
 	}
 	if len(parts) == 1 {
@@ -77,26 +81,41 @@ func (n *Network) register(ctx context.Context) error {
 	}
 	for _, r := range n.Relays {
 		for i, part := range parts[1:] {
-			if err := n.contribute(ctx, n.Accounts[i], r.ID, part); err != nil {
+			id, err := n.contribute(ctx, n.Accounts[i], r.ID, part)
+			if err != nil {
 				return fmt.Errorf("devnet: contribute to %s: %w", r.Name(), err)
 			}
+			sent = append(sent, id)
 		}
 	}
-	if _, err := n.Ledger.Seal(ctx); err != nil {
+	if err := n.sealAll(ctx, sent); err != nil {
 		return fmt.Errorf("devnet: seal contributions: %w", err)
 	}
 	return nil
 }
 
-func (n *Network) contribute(ctx context.Context, from wallet.Key, to chain.NodeID, part chain.Amount) error {
+// sealAll puts what was sent before anything else into blocks.
+func (n *Network) sealAll(ctx context.Context, sent []chain.Hash) error {
+	if !n.onComet() {
+		_, err := n.Ledger.Seal(ctx)
+		return err
+	}
+	for _, id := range sent {
+		if s, err := n.Settle(ctx, id); err != nil || s.Code != "" {
+			return errors.Join(err, fmt.Errorf("transaction %s: %q", id, s.Code))
+		}
+	}
+	return nil
+}
+
+func (n *Network) contribute(ctx context.Context, from wallet.Key, to chain.NodeID, part chain.Amount) (chain.Hash, error) {
 	c := staking.Contribute{
 		Head: chain.Head{Nonce: n.Ledger.NextNonce(from.Address()), Fee: n.Genesis.Params.MinFee, ValidUntil: 1000},
 		Node: to, Amount: part,
 	}
 	tx, err := from.Sign(n.Ledger.Domain(), staking.ContributeType.Schema(), staking.ContributeType.Unsigned(c))
 	if err != nil {
-		return err
+		return chain.Hash{}, err
 	}
-	_, err = n.Ledger.Submit(ctx, tx.Encode())
-	return err
+	return n.Submit(ctx, tx.Encode())
 }

@@ -96,7 +96,7 @@ func (n *Network) makeClient(i int) (*Client, error) {
 	if err != nil {
 		return nil, err
 	}
-	f, err := n.feed()
+	f, err := n.feed(i)
 	if err != nil {
 		return nil, err
 	}

@@ -92,6 +92,14 @@ type Spec struct {
 	Profile genesis.Profile
 	// Params of the genesis (those of the profile).
 	Params *genesis.Params
+	// Engine decides the blocks (sealer). On cometbft the clock is the machine's
+	// and Live is set, the validators are processes, and what Network.Ledger has is
+	// a copy that follows them.
+	Engine genesis.Engine
+	// Validators is how many decide the blocks on cometbft (4).
+	Validators int
+	// Validator is the path of the program that they run (FindValidator).
+	Validator string
 	// Links between relays (memory).
 	Links Links
 	// Dir keeps everything on disk below it; empty keeps it in memory.
@@ -128,15 +136,21 @@ type Network struct {
 	Seed    uint64
 	Genesis genesis.Genesis
 	// File is the network file, with the API's URL where it is served.
-	File     genesis.Network
+	File genesis.Network
+	// Ledger is the sealer's; on cometbft a copy: what is to change it goes through
+	// Submit.
 	Ledger   *ledger.Ledger
-	Handler  http.Handler // the API
+	Handler  http.Handler // the API; on cometbft that of the copy, which passes nothing on
 	URL      string       // of the API; empty where it is not served
 	Admin    string       // URL of the admin listener; empty where there is none
 	Accounts []wallet.Key // ten funded accounts
 	Relays   []*Relay
 	Clients  []*Client
+	// Validators decide the blocks on cometbft.
+	Validators []*Validator
 
+	gateway  *feed.Feed      // that submits to the validators
+	scratch  string          // folder that ends with the network
 	internal genesis.Network // File for the parts in this process
 	verified *statement.Verified
 	shared   *feed.Shared
@@ -188,6 +202,9 @@ func Start(ctx context.Context, spec Spec) (*Network, error) {
 	if spec.Poll == 0 {
 		spec.Poll = 60 * time.Millisecond
 	}
+	if err := spec.engine(); err != nil {
+		return nil, err
+	}
 	n := &Network{Spec: spec, Seed: spec.Seed, log: spec.Logger, down: make(chan struct{})}
 	if n.log == nil {
 		n.log = slog.New(slog.DiscardHandler)
@@ -211,6 +228,9 @@ func (n *Network) start(ctx context.Context) error {
 		}
 	}
 	n.makeGenesis()
+	if n.onComet() {
+		return n.startComet(ctx)
+	}
 	ln, err := n.listen()
 	if err != nil {
 		return err
@@ -311,8 +331,12 @@ func (n *Network) serveAdmin() error {
 	return nil
 }
 
-// feed is a verified view of the ledger over the API in process.
-func (n *Network) feed() (*feed.Feed, error) {
+// feed is a verified view of the ledger over the API in process or, where there
+// are validators, over that of each of them, beginning with number first.
+func (n *Network) feed(first int) (*feed.Feed, error) {
+	if n.onComet() {
+		return n.feedOf(first)
+	}
 	return feed.New(feed.Config{
 		Network: n.internal,
 		Shared:  n.shared,
@@ -372,6 +396,7 @@ func (n *Network) Close() error {
 	if n.Ledger != nil {
 		err = errors.Join(err, n.Ledger.Close())
 	}
+	err = errors.Join(err, n.closeValidators())
 	if bad := n.Err(); errors.Is(bad, ErrCounters) {
 		err = errors.Join(err, bad)
 	}
@@ -380,7 +405,13 @@ func (n *Network) Close() error {
 
 // Advance moves the clock by d, sealing at each due time; relays answer each
 // block before the next.
+//
+// On cometbft it waits until the head's time is later by d.
 func (n *Network) Advance(ctx context.Context, d time.Duration) error {
+	if n.onComet() {
+		until := n.Ledger.Head().Header.Time + chain.Time(d.Milliseconds())
+		return n.awaitHead(ctx, func(h chain.Header) bool { return h.Time >= until })
+	}
 	if err := n.Ledger.Advance(ctx, chain.Duration(d.Milliseconds())); err != nil {
 		return err
 	}
@@ -407,16 +438,25 @@ func (n *Network) tellClients(ctx context.Context) error {
 }
 
 // AdvanceEpochs moves the clock to the first block of the k-th next epoch.
+// On cometbft it waits for that.
 func (n *Network) AdvanceEpochs(ctx context.Context, k int) error {
 	e := n.Ledger.Head().Header.DirEpoch
+	if n.onComet() {
+		return n.awaitHead(ctx, func(h chain.Header) bool { return h.DirEpoch >= e+chain.Epoch(k) })
+	}
 	if err := n.Ledger.AdvanceTo(ctx, n.Genesis.EpochStart(e+chain.Epoch(k))); err != nil {
 		return err
 	}
 	return n.tellClients(ctx)
 }
 
-// Seal seals what waits and lets the relays answer.
+// Seal seals what waits and lets the relays answer. On cometbft it waits for the
+// next block.
 func (n *Network) Seal(ctx context.Context) error {
+	if n.onComet() {
+		at := n.Ledger.Head().Header.Height
+		return n.awaitHead(ctx, func(h chain.Header) bool { return h.Height > at })
+	}
 	_, err := n.Ledger.Mine(ctx, 1)
 	return err
 }

@@ -9,6 +9,7 @@ import (
 	"tunic/chain"
 	"tunic/chain/statement"
 	"tunic/devnet/fault"
+	"tunic/ledger"
 	"tunic/ledger/machine"
 	"tunic/ledger/wallet"
 	"tunic/slashing"
@@ -26,6 +27,7 @@ type Sale struct {
 
 	salt      [32]byte
 	committed chain.Epoch
+	tries     int // to reveal it
 }
 
 // Sell lets relay i, counted from 0, hand over its identity key or its present
@@ -46,6 +48,20 @@ func (n *Network) Commitment(s *Sale, h chain.Head) slashing.CommitDisclosure {
 	s.committed = n.Ledger.Head().Header.DirEpoch
 	return slashing.CommitDisclosure{Head: h, Deposit: slashing.LeastDeposit(&n.Genesis.Params),
 		Commitment: slashing.Commitment(n.File.Genesis, n.Relays[s.Relay].ID, s.Key.Kind, s.Key.First, s.Buyer.Address(), s.salt)}
+}
+
+// Committed says in which block the last commit of s stands: its epoch may be the
+// next one to that in which it was signed.
+func (n *Network) Committed(s *Sale, st ledger.TxStatus) error {
+	if st.State != ledger.TxIncluded {
+		return nil // it waits for a block, or was refused
+	}
+	h, err := n.Ledger.Header(st.Height)
+	if err != nil {
+		return fmt.Errorf("devnet: commit to the %s of %s: %w", s.Key, n.Relays[s.Relay].Name(), err)
+	}
+	s.committed = h.Header.DirEpoch
+	return nil
 }
 
 // Disclose makes the proof that opens the last commit of s, under the head. Where
@@ -87,10 +103,15 @@ func (n *Network) KeyDisclosure(ctx context.Context, i int, kind statement.KeyKi
 	if err != nil {
 		return err
 	}
-	if err := submitAs(ctx, n, s.Buyer, slashing.CommitDisclosureType, func(h chain.Head) slashing.CommitDisclosure { return n.Commitment(s, h) }); err != nil {
+	id, err := submitAs(ctx, n, s.Buyer, slashing.CommitDisclosureType, func(h chain.Head) slashing.CommitDisclosure { return n.Commitment(s, h) })
+	if err != nil {
 		return fmt.Errorf("devnet: commit to the %s of %s: %w", s.Key, n.Relays[i].Name(), err)
 	}
-	if err := n.Seal(ctx); err != nil {
+	st, err := n.Settle(ctx, id)
+	if err != nil {
+		return err
+	}
+	if err := n.Committed(s, st); err != nil {
 		return err
 	}
 	n.selling.Lock()
@@ -128,9 +149,10 @@ func (n *Network) tell(ctx context.Context) int {
 		}
 		p, err := n.Disclose(s)
 		if err == nil {
-			err = submitAs(ctx, n, s.Buyer, slashing.SubmitProofType, func(h chain.Head) slashing.SubmitProof {
-				return slashing.SubmitProof{Head: h, Proof: p.Encode()}
-			})
+			err = n.reveal(ctx, s, p)
+		}
+		if s.tries++; err != nil && n.onComet() && s.tries < 3 {
+			left = append(left, s) // it may have come into a block of the next epoch
 		}
 		if err != nil {
 			n.log.Info("a disclosure came to nothing", "relay", s.Relay+1, "error", err)
@@ -140,13 +162,27 @@ func (n *Network) tell(ctx context.Context) int {
 	return len(left)
 }
 
+// reveal submits the opening of s.
+func (n *Network) reveal(ctx context.Context, s *Sale, p slashing.Proof) error {
+	id, err := submitAs(ctx, n, s.Buyer, slashing.SubmitProofType, func(h chain.Head) slashing.SubmitProof {
+		return slashing.SubmitProof{Head: h, Proof: p.Encode()}
+	})
+	if err != nil || !n.onComet() {
+		return err
+	}
+	st, err := n.Settle(ctx, id)
+	if err == nil && st.Code != "" {
+		err = fmt.Errorf("refused in block %d: %s", st.Height, st.Code)
+	}
+	return err
+}
+
 // submitAs signs a transaction of the account and submits it.
-func submitAs[T any](ctx context.Context, n *Network, who wallet.Key, def *chain.TypeDef[T], of func(chain.Head) T) error {
+func submitAs[T any](ctx context.Context, n *Network, who wallet.Key, def *chain.TypeDef[T], of func(chain.Head) T) (chain.Hash, error) {
 	h := chain.Head{Nonce: n.Ledger.NextNonce(who.Address()), Fee: n.Genesis.Params.MinFee, ValidUntil: n.Ledger.Head().Header.Height + 100}
 	tx, err := who.Sign(n.Ledger.Domain(), def.Schema(), def.Unsigned(of(h)))
 	if err != nil {
-		return err
+		return chain.Hash{}, err
 	}
-	_, err = n.Ledger.Submit(ctx, tx.Encode())
-	return err
+	return n.Submit(ctx, tx.Encode())
 }

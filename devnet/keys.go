@@ -76,15 +76,17 @@ func (n *Network) makeGenesis() {
 	if n.Spec.Params != nil {
 		prm = *n.Spec.Params
 	}
-	sealer := chain.NodeID(n.sealer().Public().(ed25519.PublicKey))
 	core := genesis.Core{
 		ChainID: ChainID, Profile: n.Spec.Profile, Dev: true, Clock: genesis.ClockLedger, Engine: genesis.EngineSealer,
-		Time: seededTime, Nonce: n.derive("nonce", 0), Sealers: []chain.NodeID{sealer}, RewardPool: devPool, Params: prm,
+		Time: seededTime, Nonce: n.derive("nonce", 0), Sealers: []chain.NodeID{chain.NodeID(n.sealer().Public().(ed25519.PublicKey))}, RewardPool: devPool, Params: prm,
 	}
 	if n.Spec.Seed == 0 {
 		core.Time = chain.Time(time.Now().UnixMilli())
 	}
 	g := genesis.Genesis{Core: core}
+	if n.onComet() {
+		n.foundValidators(&g)
+	}
 	for i := range AccountCount {
 		n.Accounts = append(n.Accounts, n.account("account", i))
 	}

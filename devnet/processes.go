@@ -109,7 +109,7 @@ func (p *Processes) start(ctx context.Context, n *Network, exe string) error {
 		args = append(args, "--admin", n.Spec.Admin)
 		p.Admin = "http://" + n.Spec.Admin
 	}
-	p.Ledger, err = p.spawn(ctx, "ledger", dir, exe, args...)
+	p.Ledger, err = spawn("ledger", dir, exe, args...)
 	if err != nil {
 		return err
 	}
@@ -161,7 +161,7 @@ func (p *Processes) startRelay(ctx context.Context, n *Network, i int, exe strin
 	if res.StatusCode() != http.StatusAccepted {
 		return fmt.Errorf("devnet: register %s: %s", name, strings.TrimSpace(string(res.Body)))
 	}
-	r, err := p.spawn(ctx, name, dir, exe, "relay", "run", "--dir", dir, "--network", p.Network, "--listen", endpoint, "-o", "json")
+	r, err := spawn(name, dir, exe, "relay", "run", "--dir", dir, "--network", p.Network, "--listen", endpoint, "-o", "json")
 	if err != nil {
 		return err
 	}
@@ -172,7 +172,7 @@ func (p *Processes) startRelay(ctx context.Context, n *Network, i int, exe strin
 
 // Restart starts a killed relay or the ledger again with the same arguments.
 func (p *Processes) Restart(ctx context.Context, old *Process) (*Process, error) {
-	fresh, err := p.spawn(ctx, old.Name, old.Dir, old.cmd.Path, old.cmd.Args[1:]...)
+	fresh, err := spawn(old.Name, old.Dir, old.cmd.Path, old.cmd.Args[1:]...)
 	if err != nil {
 		return nil, err
 	}
@@ -190,7 +190,7 @@ func (p *Processes) Restart(ctx context.Context, old *Process) (*Process, error)
 
 // spawn starts a process whose output goes to a log file in its folder. It
 // dies with this one.
-func (p *Processes) spawn(_ context.Context, name, dir, exe string, args ...string) (*Process, error) {
+func spawn(name, dir, exe string, args ...string) (*Process, error) {
 	log, err := os.OpenFile(filepath.Join(dir, "log"), os.O_CREATE|os.O_APPEND|os.O_WRONLY, 0o600)
 	if err != nil {
 		return nil, fmt.Errorf("devnet: %w", err)

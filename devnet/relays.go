@@ -237,7 +237,7 @@ func (n *Network) buildRelay(r *Relay) error {
 	if n.Spec.Wrap != nil {
 		t = n.Spec.Wrap(r.Name(), r.ID, t)
 	}
-	f, err := n.feed()
+	f, err := n.feed(r.Index)
 	if err != nil {
 		return err
 	}
@@ -279,6 +279,9 @@ func (n *Network) skewed(r *Relay) func() chain.Time {
 	d := n.derive("skew", r.Index)
 	most := int64(n.Spec.Skew / time.Millisecond)
 	off := int64(binary.BigEndian.Uint64(d[:8])%uint64(2*most+1)) - most
+	if n.onComet() {
+		return func() chain.Time { return chain.Time(time.Now().UnixMilli() + off) }
+	}
 	return func() chain.Time {
 		return chain.Time(int64(max(n.present.Load().Head().Header.Time, n.Genesis.Time)) + off)
 	}

@@ -83,7 +83,12 @@ var ErrInMemory = errors.New("devnet: the network is in memory; give Spec.Dir")
 // RestartSealer closes the ledger and opens it again from disk, as after a
 // crash: what waited in its mempool is lost. Relays and clients find it again
 // by themselves.
+//
+// On cometbft all validators are stopped and started again.
 func (n *Network) RestartSealer(ctx context.Context) error {
+	if n.onComet() {
+		return n.restartValidators(ctx)
+	}
 	if n.Spec.Dir == "" {
 		return ErrInMemory
 	}

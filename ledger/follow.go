@@ -191,6 +191,7 @@ func (l *Ledger) Decide(d Decided) (Carried, error) {
 	case l.tip == nil:
 		return Carried{}, ErrEngine
 	}
+	l.cfg.Hook("before-decide")
 	m := l.tip.machine
 	out, err := m.Apply(machine.Input{Height: d.Height, Time: max(d.Time, m.Head().Time), Proposer: d.Proposer, Fork: m.Fork(), Txs: txs})
 	if err != nil {
@@ -209,6 +210,7 @@ func (l *Ledger) Decide(d Decided) (Carried, error) {
 		next++
 	}
 	l.pool.settle(d.Height, txs, nil, nil, l.nonce)
+	l.cfg.Hook("after-decide")
 	return x, nil
 }
 
@@ -257,5 +259,6 @@ func (l *Ledger) Settle(ctx context.Context, commits func(chain.Height) ([]byte,
 		l.mu.Lock()
 		l.tip.decided = slices.Delete(l.tip.decided, 0, 1)
 		l.mu.Unlock()
+		l.cfg.Hook("after-settle")
 	}
 }

@@ -81,7 +81,7 @@ type Config struct {
 	// Sealed is for metrics: called after each block that this ledger sealed, from
 	// the sealer; must not block.
 	Sealed func(h chain.Header, took time.Duration)
-	Hook   func(point string) // for crash tests: called at before-batch, after-batch, after-publish, before-revert, after-revert
+	Hook   func(point string) // for crash tests: called at before-batch, after-batch, after-publish, before-revert, after-revert, before-decide, after-decide, after-settle
 }
 
 // Barrier is called by Advance after each block, with its height, so that

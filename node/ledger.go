@@ -114,6 +114,10 @@ type LedgerConfig struct {
 	HTTP string
 	// Mode says when to seal (mixed on dev networks, else interval).
 	Mode ledger.Mode
+	// Engine decides the blocks, on a network whose genesis says cometbft; nil: the
+	// sealer, and then the key of it is needed. It is started before the API
+	// answers, and stopped after it, before the ledger closes.
+	Engine StartEngine
 	// Rate limits requests a second from one address; 0 does not limit.
 	Rate float64
 	// KeepStates is for how many blocks back the state can be asked for; 0 means
@@ -148,9 +152,14 @@ func RunLedger(ctx context.Context, cfg LedgerConfig) error {
 	if err != nil {
 		return err
 	}
-	key, err := readSealer(cfg.Dir)
-	if err != nil {
+	if err := cfg.Engine.fits(cfg.Dir, g); err != nil {
 		return err
+	}
+	var key ed25519.PrivateKey
+	if cfg.Engine == nil {
+		if key, err = readSealer(cfg.Dir); err != nil {
+			return err
+		}
 	}
 	if cfg.HTTP == "" {
 		cfg.HTTP = "127.0.0.1:8400"
@@ -205,6 +214,13 @@ func RunLedger(ctx context.Context, cfg LedgerConfig) error {
 			return err
 		}
 	}
+	var engine Engine
+	if cfg.Engine != nil {
+		if engine, err = cfg.Engine(ctx, l, cfg.Logger); err != nil {
+			return err
+		}
+		defer engine.Stop()
+	}
 	url := "http://" + ln.Addr().String()
 	if secure != nil {
 		url = "https://" + ln.Addr().String()
@@ -225,7 +241,7 @@ func RunLedger(ctx context.Context, cfg LedgerConfig) error {
 	watched := make(chan struct{})
 	go func() {
 		defer close(watched)
-		stop(Halted(ctx, l))
+		stop(over(ctx, l, engine))
 	}()
 	adminDone := make(chan error, 1)
 	if admin != nil {
@@ -237,7 +253,10 @@ func RunLedger(ctx context.Context, cfg LedgerConfig) error {
 	stop(nil)
 	<-watched
 	err = errors.Join(err, <-adminDone)
-	if cause := context.Cause(ctx); errors.Is(cause, ledger.ErrHalted) {
+	if engine != nil {
+		err = errors.Join(err, engine.Stop())
+	}
+	if cause := context.Cause(ctx); errors.Is(cause, ledger.ErrHalted) || errors.Is(cause, ErrEngine) {
 		return cause
 	}
 	return err

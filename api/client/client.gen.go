@@ -163,6 +163,24 @@ func (e SlashBasis) Valid() bool {
 	}
 }
 
+// Defines values for StatusEngine.
+const (
+	Cometbft StatusEngine = "cometbft"
+	Sealer   StatusEngine = "sealer"
+)
+
+// Valid indicates whether the value is a known member of the StatusEngine enum.
+func (e StatusEngine) Valid() bool {
+	switch e {
+	case Cometbft:
+		return true
+	case Sealer:
+		return true
+	default:
+		return false
+	}
+}
+
 // Defines values for TransactionStatus.
 const (
 	Included TransactionStatus = "included"
@@ -361,6 +379,57 @@ type BlockPage struct {
 	Items      []Header `json:"items"`
 	NextCursor *string  `json:"next_cursor,omitempty"`
 	Total      int64    `json:"total"`
+}
+
+// Certificate defines model for Certificate.
+type Certificate struct {
+	// ChainId what the engine calls the network
+	ChainId string `json:"chain_id"`
+
+	// Hash Example: 9f86d081884c7d659a2feaa0c55ad015a3bf4f1b2b0b822cd15d6c15b0f00a08
+	Hash Hash `json:"hash"`
+
+	// HeaderHash Example: 9f86d081884c7d659a2feaa0c55ad015a3bf4f1b2b0b822cd15d6c15b0f00a08
+	HeaderHash     Hash     `json:"header_hash"`
+	Height         int64    `json:"height"`
+	NextValidators []NodeID `json:"next_validators"`
+
+	// NextValidatorsHash Example: 9f86d081884c7d659a2feaa0c55ad015a3bf4f1b2b0b822cd15d6c15b0f00a08
+	NextValidatorsHash Hash `json:"next_validators_hash"`
+
+	// Parent Example: 9f86d081884c7d659a2feaa0c55ad015a3bf4f1b2b0b822cd15d6c15b0f00a08
+	Parent Hash `json:"parent"`
+
+	// Proposer a node's Ed25519 identity key
+	//
+	// Example: d75a980182b10ab7d54bfed3c964073a0ee172f3daa62325af021a68f707511a
+	Proposer NodeID `json:"proposer"`
+	Round    int64  `json:"round"`
+
+	// Signed how many of the validators voted for the block
+	Signed int   `json:"signed"`
+	TimeMs int64 `json:"time_ms"`
+
+	// Validators in the engine's order
+	Validators []CertifiedVote `json:"validators"`
+
+	// ValidatorsHash Example: 9f86d081884c7d659a2feaa0c55ad015a3bf4f1b2b0b822cd15d6c15b0f00a08
+	ValidatorsHash Hash `json:"validators_hash"`
+}
+
+// CertifiedVote defines model for CertifiedVote.
+type CertifiedVote struct {
+	// Node a node's Ed25519 identity key
+	//
+	// Example: d75a980182b10ab7d54bfed3c964073a0ee172f3daa62325af021a68f707511a
+	Node  NodeID `json:"node"`
+	Power int64  `json:"power"`
+
+	// TimeMs of the vote; left out where there is none
+	TimeMs *int64 `json:"time_ms,omitempty"`
+
+	// Vote block, nil, or absent
+	Vote string `json:"vote"`
 }
 
 // Challenge defines model for Challenge.
@@ -1534,7 +1603,10 @@ type Status struct {
 	// Claim what traffic is protected against
 	Claim string `json:"claim"`
 	Dev   bool   `json:"dev"`
-	Epoch int64  `json:"epoch"`
+
+	// Engine who decides the blocks: one sealer, or validators together
+	Engine StatusEngine `json:"engine"`
+	Epoch  int64        `json:"epoch"`
 
 	// EpochEndsMs when the next epoch is due
 	EpochEndsMs int64 `json:"epoch_ends_ms"`
@@ -1583,6 +1655,9 @@ type Status struct {
 	TimeMs  int64  `json:"time_ms"`
 	Version string `json:"version"`
 }
+
+// StatusEngine who decides the blocks: one sealer, or validators together
+type StatusEngine string
 
 // Submitted defines model for Submitted.
 type Submitted struct {
@@ -1716,6 +1791,43 @@ type TransactionPage struct {
 	Total       int64 `json:"total"`
 }
 
+// ValidatorBrief defines model for ValidatorBrief.
+type ValidatorBrief struct {
+	// Node a node's Ed25519 identity key
+	//
+	// Example: d75a980182b10ab7d54bfed3c964073a0ee172f3daa62325af021a68f707511a
+	Node NodeID `json:"node"`
+
+	// Operator EIP-55 in answers
+	//
+	// Example: 0xd8dA6BF26964aF9D7eEd9e03E53415D37aA96045
+	Operator *Address `json:"operator,omitempty"`
+}
+
+// Validators defines model for Validators.
+type Validators struct {
+	Changes []ValidatorsChange `json:"changes"`
+
+	// Engine sealer or cometbft
+	Engine string `json:"engine"`
+
+	// From the first height that they decide
+	From   int64 `json:"from"`
+	Height int64 `json:"height"`
+
+	// Validators ascending by node
+	Validators []ValidatorBrief `json:"validators"`
+}
+
+// ValidatorsChange defines model for ValidatorsChange.
+type ValidatorsChange struct {
+	// Count how many there are from then on
+	Count  int      `json:"count"`
+	From   int64    `json:"from"`
+	Joined []NodeID `json:"joined"`
+	Left   []NodeID `json:"left"`
+}
+
 // Verdict defines model for Verdict.
 type Verdict struct {
 	Basis *string `json:"basis,omitempty"`
@@ -1840,6 +1952,12 @@ type ListBlocksParams struct {
 
 	// Cursor next_cursor of the page before: the list goes on as it was at the height of its first page; a height beside it must be that one
 	Cursor *ParamCursor `form:"cursor,omitempty" json:"cursor,omitempty"`
+}
+
+// ListValidatorsParams defines parameters for ListValidators.
+type ListValidatorsParams struct {
+	// Height at most two above the newest block; default is one above it
+	Height *int64 `form:"height,omitempty" json:"height,omitempty"`
 }
 
 // ListChallengesParams defines parameters for ListChallenges.
@@ -2414,6 +2532,14 @@ type ClientInterface interface {
 	// Corresponds with GET /v1/blocks/{block} (the `GetBlock` operationId).
 	GetBlock(ctx context.Context, block ParamBlock, reqEditors ...RequestEditorFn) (*http.Response, error)
 
+	// GetCertificate What shows that the engine decided a height, with the validators who did and those of the next height
+	//
+	// On networks whose validators decide blocks together. The certificate of height H + 1 stands behind header H. There is
+	// one for each height from 2 up to one above the newest block.
+	//
+	// Corresponds with GET /v1/chain/certificates/{height} (the `GetCertificate` operationId).
+	GetCertificate(ctx context.Context, height int64, reqEditors ...RequestEditorFn) (*http.Response, error)
+
 	// GetEip712 EIP-712 domain and types, one primary type for each kind of account transaction
 	//
 	// All that a wallet needs beside the message. With ethers, for a `kind` such as `transfer`:
@@ -2426,6 +2552,14 @@ type ClientInterface interface {
 	//
 	// Corresponds with GET /v1/chain/eip712 (the `GetEip712` operationId).
 	GetEip712(ctx context.Context, reqEditors ...RequestEditorFn) (*http.Response, error)
+
+	// ListValidators Who decides a height, and how that came to be
+	//
+	// The sealers of genesis, or the validators, who change two heights above the block that says so. `changes` are the last
+	// 32 up to that height, newest first; with a height below the last one's `from` come those before.
+	//
+	// Corresponds with GET /v1/chain/validators (the `ListValidators` operationId).
+	ListValidators(ctx context.Context, params *ListValidatorsParams, reqEditors ...RequestEditorFn) (*http.Response, error)
 
 	// ListChallenges Challenges of storage receipts, open and lapsed; what is answered is gone
 	//
@@ -3017,6 +3151,24 @@ func (c *Client) GetBlock(ctx context.Context, block ParamBlock, reqEditors ...R
 	return c.Client.Do(req)
 }
 
+// GetCertificate What shows that the engine decided a height, with the validators who did and those of the next height
+//
+// On networks whose validators decide blocks together. The certificate of height H + 1 stands behind header H. There is
+// one for each height from 2 up to one above the newest block.
+//
+// Corresponds with GET /v1/chain/certificates/{height} (the `GetCertificate` operationId).
+func (c *Client) GetCertificate(ctx context.Context, height int64, reqEditors ...RequestEditorFn) (*http.Response, error) {
+	req, err := NewGetCertificateRequest(c.Server, height)
+	if err != nil {
+		return nil, err
+	}
+	req = req.WithContext(ctx)
+	if err := c.applyEditors(ctx, req, reqEditors); err != nil {
+		return nil, err
+	}
+	return c.Client.Do(req)
+}
+
 // GetEip712 EIP-712 domain and types, one primary type for each kind of account transaction
 //
 // All that a wallet needs beside the message. With ethers, for a `kind` such as `transfer`:
@@ -3030,6 +3182,24 @@ func (c *Client) GetBlock(ctx context.Context, block ParamBlock, reqEditors ...R
 // Corresponds with GET /v1/chain/eip712 (the `GetEip712` operationId).
 func (c *Client) GetEip712(ctx context.Context, reqEditors ...RequestEditorFn) (*http.Response, error) {
 	req, err := NewGetEip712Request(c.Server)
+	if err != nil {
+		return nil, err
+	}
+	req = req.WithContext(ctx)
+	if err := c.applyEditors(ctx, req, reqEditors); err != nil {
+		return nil, err
+	}
+	return c.Client.Do(req)
+}
+
+// ListValidators Who decides a height, and how that came to be
+//
+// The sealers of genesis, or the validators, who change two heights above the block that says so. `changes` are the last
+// 32 up to that height, newest first; with a height below the last one's `from` come those before.
+//
+// Corresponds with GET /v1/chain/validators (the `ListValidators` operationId).
+func (c *Client) ListValidators(ctx context.Context, params *ListValidatorsParams, reqEditors ...RequestEditorFn) (*http.Response, error) {
+	req, err := NewListValidatorsRequest(c.Server, params)
 	if err != nil {
 		return nil, err
 	}
@@ -4287,6 +4457,40 @@ func NewGetBlockRequest(server string, block ParamBlock) (*http.Request, error) 
 	return req, nil
 }
 
+// NewGetCertificateRequest constructs an http.Request for the GetCertificate method
+func NewGetCertificateRequest(server string, height int64) (*http.Request, error) {
+	var err error
+
+	var pathParam0 string
+
+	pathParam0, err = runtime.StyleParamWithOptions("simple", false, "height", height, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationPath, Type: "integer", Format: "int64"})
+	if err != nil {
+		return nil, err
+	}
+
+	serverURL, err := url.Parse(server)
+	if err != nil {
+		return nil, err
+	}
+
+	operationPath := fmt.Sprintf("/v1/chain/certificates/%s", pathParam0)
+	if operationPath[0] == '/' {
+		operationPath = "." + operationPath
+	}
+
+	queryURL, err := serverURL.Parse(operationPath)
+	if err != nil {
+		return nil, err
+	}
+
+	req, err := http.NewRequest(http.MethodGet, queryURL.String(), nil)
+	if err != nil {
+		return nil, err
+	}
+
+	return req, nil
+}
+
 // NewGetEip712Request constructs an http.Request for the GetEip712 method
 func NewGetEip712Request(server string) (*http.Request, error) {
 	var err error
@@ -4304,6 +4508,60 @@ func NewGetEip712Request(server string) (*http.Request, error) {
 	queryURL, err := serverURL.Parse(operationPath)
 	if err != nil {
 		return nil, err
+	}
+
+	req, err := http.NewRequest(http.MethodGet, queryURL.String(), nil)
+	if err != nil {
+		return nil, err
+	}
+
+	return req, nil
+}
+
+// NewListValidatorsRequest constructs an http.Request for the ListValidators method
+func NewListValidatorsRequest(server string, params *ListValidatorsParams) (*http.Request, error) {
+	var err error
+
+	serverURL, err := url.Parse(server)
+	if err != nil {
+		return nil, err
+	}
+
+	operationPath := fmt.Sprintf("/v1/chain/validators")
+	if operationPath[0] == '/' {
+		operationPath = "." + operationPath
+	}
+
+	queryURL, err := serverURL.Parse(operationPath)
+	if err != nil {
+		return nil, err
+	}
+
+	if params != nil {
+		// queryValues collects non-styled parameters (passthrough, JSON)
+		// that are safe to round-trip through url.Values.Encode().
+		queryValues := queryURL.Query()
+		// rawQueryFragments collects pre-encoded query fragments from
+		// styled parameters, preserving literal commas as delimiters
+		// per the OpenAPI spec (e.g. "color=blue,black,brown").
+		var rawQueryFragments []string
+
+		if params.Height != nil {
+
+			if queryFrag, err := runtime.StyleParamWithOptions("form", true, "height", *params.Height, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationQuery, Type: "integer", Format: "int64"}); err != nil {
+				return nil, err
+			} else {
+				for _, qp := range strings.Split(queryFrag, "&") {
+					rawQueryFragments = append(rawQueryFragments, qp)
+				}
+			}
+
+		}
+
+		if encoded := queryValues.Encode(); encoded != "" {
+			rawQueryFragments = append(rawQueryFragments, encoded)
+		}
+		queryURL.RawQuery = strings.Join(rawQueryFragments, "&")
 	}
 
 	req, err := http.NewRequest(http.MethodGet, queryURL.String(), nil)
@@ -6670,6 +6928,16 @@ type ClientWithResponsesInterface interface {
 	// Corresponds with GET /v1/blocks/{block} (the `GetBlock` operationId).
 	GetBlockWithResponse(ctx context.Context, block ParamBlock, reqEditors ...RequestEditorFn) (*GetBlockResponse, error)
 
+	// GetCertificateWithResponse What shows that the engine decided a height, with the validators who did and those of the next height
+	//
+	// On networks whose validators decide blocks together. The certificate of height H + 1 stands behind header H. There is
+	// one for each height from 2 up to one above the newest block.
+	//
+	// Returns a wrapper object for the known response body format(s).
+	//
+	// Corresponds with GET /v1/chain/certificates/{height} (the `GetCertificate` operationId).
+	GetCertificateWithResponse(ctx context.Context, height int64, reqEditors ...RequestEditorFn) (*GetCertificateResponse, error)
+
 	// GetEip712WithResponse EIP-712 domain and types, one primary type for each kind of account transaction
 	//
 	// All that a wallet needs beside the message. With ethers, for a `kind` such as `transfer`:
@@ -6684,6 +6952,16 @@ type ClientWithResponsesInterface interface {
 	//
 	// Corresponds with GET /v1/chain/eip712 (the `GetEip712` operationId).
 	GetEip712WithResponse(ctx context.Context, reqEditors ...RequestEditorFn) (*GetEip712Response, error)
+
+	// ListValidatorsWithResponse Who decides a height, and how that came to be
+	//
+	// The sealers of genesis, or the validators, who change two heights above the block that says so. `changes` are the last
+	// 32 up to that height, newest first; with a height below the last one's `from` come those before.
+	//
+	// Returns a wrapper object for the known response body format(s).
+	//
+	// Corresponds with GET /v1/chain/validators (the `ListValidators` operationId).
+	ListValidatorsWithResponse(ctx context.Context, params *ListValidatorsParams, reqEditors ...RequestEditorFn) (*ListValidatorsResponse, error)
 
 	// ListChallengesWithResponse Challenges of storage receipts, open and lapsed; what is answered is gone
 	//
@@ -7782,6 +8060,61 @@ func (r GetBlockResponse) ContentType() string {
 	return ""
 }
 
+// GetCertificateResponse200Headers the declared response headers of an HTTP 200 response for GetCertificate
+type GetCertificateResponse200Headers struct {
+	ETag *string
+}
+
+type GetCertificateResponse struct {
+	Body         []byte
+	HTTPResponse *http.Response
+	// JSON200 the response for an HTTP 200 `application/json` response
+	JSON200 *Certificate
+	// ApplicationproblemJSONDefault the response for an HTTP default `application/problem+json` response
+	ApplicationproblemJSONDefault *ProblemResponse
+	// Headers200 the parsed response headers for an HTTP 200 response
+	Headers200 *GetCertificateResponse200Headers
+}
+
+// GetJSON200 returns the response for an HTTP 200 `application/json` response
+func (r GetCertificateResponse) GetJSON200() *Certificate {
+	return r.JSON200
+}
+
+// GetApplicationproblemJSONDefault returns the response for an HTTP default `application/problem+json` response
+func (r GetCertificateResponse) GetApplicationproblemJSONDefault() *ProblemResponse {
+	return r.ApplicationproblemJSONDefault
+}
+
+// GetBody returns the raw response body bytes
+func (r GetCertificateResponse) GetBody() []byte {
+	return r.Body
+}
+
+// Status returns HTTPResponse.Status
+func (r GetCertificateResponse) Status() string {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.Status
+	}
+	return http.StatusText(0)
+}
+
+// StatusCode returns HTTPResponse.StatusCode
+func (r GetCertificateResponse) StatusCode() int {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.StatusCode
+	}
+	return 0
+}
+
+// ContentType is a convenience method to retrieve the Content-Type value from the HTTP response headers
+func (r GetCertificateResponse) ContentType() string {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.Header.Get("Content-Type")
+	}
+	return ""
+}
+
 type GetEip712Response struct {
 	Body         []byte
 	HTTPResponse *http.Response
@@ -7824,6 +8157,54 @@ func (r GetEip712Response) StatusCode() int {
 
 // ContentType is a convenience method to retrieve the Content-Type value from the HTTP response headers
 func (r GetEip712Response) ContentType() string {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.Header.Get("Content-Type")
+	}
+	return ""
+}
+
+type ListValidatorsResponse struct {
+	Body         []byte
+	HTTPResponse *http.Response
+	// JSON200 the response for an HTTP 200 `application/json` response
+	JSON200 *Validators
+	// ApplicationproblemJSONDefault the response for an HTTP default `application/problem+json` response
+	ApplicationproblemJSONDefault *ProblemResponse
+}
+
+// GetJSON200 returns the response for an HTTP 200 `application/json` response
+func (r ListValidatorsResponse) GetJSON200() *Validators {
+	return r.JSON200
+}
+
+// GetApplicationproblemJSONDefault returns the response for an HTTP default `application/problem+json` response
+func (r ListValidatorsResponse) GetApplicationproblemJSONDefault() *ProblemResponse {
+	return r.ApplicationproblemJSONDefault
+}
+
+// GetBody returns the raw response body bytes
+func (r ListValidatorsResponse) GetBody() []byte {
+	return r.Body
+}
+
+// Status returns HTTPResponse.Status
+func (r ListValidatorsResponse) Status() string {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.Status
+	}
+	return http.StatusText(0)
+}
+
+// StatusCode returns HTTPResponse.StatusCode
+func (r ListValidatorsResponse) StatusCode() int {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.StatusCode
+	}
+	return 0
+}
+
+// ContentType is a convenience method to retrieve the Content-Type value from the HTTP response headers
+func (r ListValidatorsResponse) ContentType() string {
 	if r.HTTPResponse != nil {
 		return r.HTTPResponse.Header.Get("Content-Type")
 	}
@@ -9743,6 +10124,22 @@ func (c *ClientWithResponses) GetBlockWithResponse(ctx context.Context, block Pa
 	return ParseGetBlockResponse(rsp)
 }
 
+// GetCertificateWithResponse What shows that the engine decided a height, with the validators who did and those of the next height
+//
+// On networks whose validators decide blocks together. The certificate of height H + 1 stands behind header H. There is
+// one for each height from 2 up to one above the newest block.
+//
+// Returns a wrapper object for the known response body format(s).
+//
+// Corresponds with GET /v1/chain/certificates/{height} (the `GetCertificate` operationId).
+func (c *ClientWithResponses) GetCertificateWithResponse(ctx context.Context, height int64, reqEditors ...RequestEditorFn) (*GetCertificateResponse, error) {
+	rsp, err := c.GetCertificate(ctx, height, reqEditors...)
+	if err != nil {
+		return nil, err
+	}
+	return ParseGetCertificateResponse(rsp)
+}
+
 // GetEip712WithResponse EIP-712 domain and types, one primary type for each kind of account transaction
 //
 // All that a wallet needs beside the message. With ethers, for a `kind` such as `transfer`:
@@ -9762,6 +10159,22 @@ func (c *ClientWithResponses) GetEip712WithResponse(ctx context.Context, reqEdit
 		return nil, err
 	}
 	return ParseGetEip712Response(rsp)
+}
+
+// ListValidatorsWithResponse Who decides a height, and how that came to be
+//
+// The sealers of genesis, or the validators, who change two heights above the block that says so. `changes` are the last
+// 32 up to that height, newest first; with a height below the last one's `from` come those before.
+//
+// Returns a wrapper object for the known response body format(s).
+//
+// Corresponds with GET /v1/chain/validators (the `ListValidators` operationId).
+func (c *ClientWithResponses) ListValidatorsWithResponse(ctx context.Context, params *ListValidatorsParams, reqEditors ...RequestEditorFn) (*ListValidatorsResponse, error) {
+	rsp, err := c.ListValidators(ctx, params, reqEditors...)
+	if err != nil {
+		return nil, err
+	}
+	return ParseListValidatorsResponse(rsp)
 }
 
 // ListChallengesWithResponse Challenges of storage receipts, open and lapsed; what is answered is gone
@@ -10827,6 +11240,58 @@ func ParseGetBlockResponse(rsp *http.Response) (*GetBlockResponse, error) {
 	return response, nil
 }
 
+// ParseGetCertificateResponse parses an HTTP response from a GetCertificateWithResponse call
+func ParseGetCertificateResponse(rsp *http.Response) (*GetCertificateResponse, error) {
+	bodyBytes, err := io.ReadAll(rsp.Body)
+	defer func() { _ = rsp.Body.Close() }()
+	if err != nil {
+		return nil, err
+	}
+
+	response := &GetCertificateResponse{
+		Body:         bodyBytes,
+		HTTPResponse: rsp,
+	}
+
+	switch {
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 200:
+		var dest Certificate
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.JSON200 = &dest
+
+	case rsp.StatusCode == 304:
+		break // No content-type
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && true:
+		var dest ProblemResponse
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationproblemJSONDefault = &dest
+
+	case rsp.StatusCode == 200:
+		// Content-type (application/octet-stream) unsupported
+
+	}
+
+	switch {
+	case rsp.StatusCode == 200:
+		var headers GetCertificateResponse200Headers
+		if values := rsp.Header.Values("ETag"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "ETag", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.ETag = &value
+		}
+		response.Headers200 = &headers
+	}
+
+	return response, nil
+}
+
 // ParseGetEip712Response parses an HTTP response from a GetEip712WithResponse call
 func ParseGetEip712Response(rsp *http.Response) (*GetEip712Response, error) {
 	bodyBytes, err := io.ReadAll(rsp.Body)
@@ -10843,6 +11308,39 @@ func ParseGetEip712Response(rsp *http.Response) (*GetEip712Response, error) {
 	switch {
 	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 200:
 		var dest Eip712
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.JSON200 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && true:
+		var dest ProblemResponse
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationproblemJSONDefault = &dest
+
+	}
+
+	return response, nil
+}
+
+// ParseListValidatorsResponse parses an HTTP response from a ListValidatorsWithResponse call
+func ParseListValidatorsResponse(rsp *http.Response) (*ListValidatorsResponse, error) {
+	bodyBytes, err := io.ReadAll(rsp.Body)
+	defer func() { _ = rsp.Body.Close() }()
+	if err != nil {
+		return nil, err
+	}
+
+	response := &ListValidatorsResponse{
+		Body:         bodyBytes,
+		HTTPResponse: rsp,
+	}
+
+	switch {
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 200:
+		var dest Validators
 		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
 			return nil, err
 		}

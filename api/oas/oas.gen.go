@@ -164,6 +164,24 @@ func (e SlashBasis) Valid() bool {
 	}
 }
 
+// Defines values for StatusEngine.
+const (
+	Cometbft StatusEngine = "cometbft"
+	Sealer   StatusEngine = "sealer"
+)
+
+// Valid indicates whether the value is a known member of the StatusEngine enum.
+func (e StatusEngine) Valid() bool {
+	switch e {
+	case Cometbft:
+		return true
+	case Sealer:
+		return true
+	default:
+		return false
+	}
+}
+
 // Defines values for TransactionStatus.
 const (
 	Included TransactionStatus = "included"
@@ -362,6 +380,57 @@ type BlockPage struct {
 	Items      []Header `json:"items"`
 	NextCursor *string  `json:"next_cursor,omitempty"`
 	Total      int64    `json:"total"`
+}
+
+// Certificate defines model for Certificate.
+type Certificate struct {
+	// ChainId what the engine calls the network
+	ChainId string `json:"chain_id"`
+
+	// Hash Example: 9f86d081884c7d659a2feaa0c55ad015a3bf4f1b2b0b822cd15d6c15b0f00a08
+	Hash Hash `json:"hash"`
+
+	// HeaderHash Example: 9f86d081884c7d659a2feaa0c55ad015a3bf4f1b2b0b822cd15d6c15b0f00a08
+	HeaderHash     Hash     `json:"header_hash"`
+	Height         int64    `json:"height"`
+	NextValidators []NodeID `json:"next_validators"`
+
+	// NextValidatorsHash Example: 9f86d081884c7d659a2feaa0c55ad015a3bf4f1b2b0b822cd15d6c15b0f00a08
+	NextValidatorsHash Hash `json:"next_validators_hash"`
+
+	// Parent Example: 9f86d081884c7d659a2feaa0c55ad015a3bf4f1b2b0b822cd15d6c15b0f00a08
+	Parent Hash `json:"parent"`
+
+	// Proposer a node's Ed25519 identity key
+	//
+	// Example: d75a980182b10ab7d54bfed3c964073a0ee172f3daa62325af021a68f707511a
+	Proposer NodeID `json:"proposer"`
+	Round    int64  `json:"round"`
+
+	// Signed how many of the validators voted for the block
+	Signed int   `json:"signed"`
+	TimeMs int64 `json:"time_ms"`
+
+	// Validators in the engine's order
+	Validators []CertifiedVote `json:"validators"`
+
+	// ValidatorsHash Example: 9f86d081884c7d659a2feaa0c55ad015a3bf4f1b2b0b822cd15d6c15b0f00a08
+	ValidatorsHash Hash `json:"validators_hash"`
+}
+
+// CertifiedVote defines model for CertifiedVote.
+type CertifiedVote struct {
+	// Node a node's Ed25519 identity key
+	//
+	// Example: d75a980182b10ab7d54bfed3c964073a0ee172f3daa62325af021a68f707511a
+	Node  NodeID `json:"node"`
+	Power int64  `json:"power"`
+
+	// TimeMs of the vote; left out where there is none
+	TimeMs *int64 `json:"time_ms,omitempty"`
+
+	// Vote block, nil, or absent
+	Vote string `json:"vote"`
 }
 
 // Challenge defines model for Challenge.
@@ -1535,7 +1604,10 @@ type Status struct {
 	// Claim what traffic is protected against
 	Claim string `json:"claim"`
 	Dev   bool   `json:"dev"`
-	Epoch int64  `json:"epoch"`
+
+	// Engine who decides the blocks: one sealer, or validators together
+	Engine StatusEngine `json:"engine"`
+	Epoch  int64        `json:"epoch"`
 
 	// EpochEndsMs when the next epoch is due
 	EpochEndsMs int64 `json:"epoch_ends_ms"`
@@ -1584,6 +1656,9 @@ type Status struct {
 	TimeMs  int64  `json:"time_ms"`
 	Version string `json:"version"`
 }
+
+// StatusEngine who decides the blocks: one sealer, or validators together
+type StatusEngine string
 
 // Submitted defines model for Submitted.
 type Submitted struct {
@@ -1717,6 +1792,43 @@ type TransactionPage struct {
 	Total       int64 `json:"total"`
 }
 
+// ValidatorBrief defines model for ValidatorBrief.
+type ValidatorBrief struct {
+	// Node a node's Ed25519 identity key
+	//
+	// Example: d75a980182b10ab7d54bfed3c964073a0ee172f3daa62325af021a68f707511a
+	Node NodeID `json:"node"`
+
+	// Operator EIP-55 in answers
+	//
+	// Example: 0xd8dA6BF26964aF9D7eEd9e03E53415D37aA96045
+	Operator *Address `json:"operator,omitempty"`
+}
+
+// Validators defines model for Validators.
+type Validators struct {
+	Changes []ValidatorsChange `json:"changes"`
+
+	// Engine sealer or cometbft
+	Engine string `json:"engine"`
+
+	// From the first height that they decide
+	From   int64 `json:"from"`
+	Height int64 `json:"height"`
+
+	// Validators ascending by node
+	Validators []ValidatorBrief `json:"validators"`
+}
+
+// ValidatorsChange defines model for ValidatorsChange.
+type ValidatorsChange struct {
+	// Count how many there are from then on
+	Count  int      `json:"count"`
+	From   int64    `json:"from"`
+	Joined []NodeID `json:"joined"`
+	Left   []NodeID `json:"left"`
+}
+
 // Verdict defines model for Verdict.
 type Verdict struct {
 	Basis *string `json:"basis,omitempty"`
@@ -1841,6 +1953,12 @@ type ListBlocksParams struct {
 
 	// Cursor next_cursor of the page before: the list goes on as it was at the height of its first page; a height beside it must be that one
 	Cursor *ParamCursor `form:"cursor,omitempty" json:"cursor,omitempty"`
+}
+
+// ListValidatorsParams defines parameters for ListValidators.
+type ListValidatorsParams struct {
+	// Height at most two above the newest block; default is one above it
+	Height *int64 `form:"height,omitempty" json:"height,omitempty"`
 }
 
 // ListChallengesParams defines parameters for ListChallenges.
@@ -2255,9 +2373,15 @@ type ServerInterface interface {
 	// GetBlock One block by height, header hash, or "latest"
 	// (GET /v1/blocks/{block})
 	GetBlock(c *gin.Context, block ParamBlock)
+	// GetCertificate What shows that the engine decided a height, with the validators who did and those of the next height
+	// (GET /v1/chain/certificates/{height})
+	GetCertificate(c *gin.Context, height int64)
 	// GetEip712 EIP-712 domain and types, one primary type for each kind of account transaction
 	// (GET /v1/chain/eip712)
 	GetEip712(c *gin.Context)
+	// ListValidators Who decides a height, and how that came to be
+	// (GET /v1/chain/validators)
+	ListValidators(c *gin.Context, params ListValidatorsParams)
 	// ListChallenges Challenges of storage receipts, open and lapsed; what is answered is gone
 	// (GET /v1/challenges)
 	ListChallenges(c *gin.Context, params ListChallengesParams)
@@ -2696,6 +2820,31 @@ func (siw *ServerInterfaceWrapper) GetBlock(c *gin.Context) {
 	siw.Handler.GetBlock(c, block)
 }
 
+// GetCertificate operation middleware
+func (siw *ServerInterfaceWrapper) GetCertificate(c *gin.Context) {
+
+	var err error
+	_ = err
+
+	// ------------- Path parameter "height" -------------
+	var height int64
+
+	err = runtime.BindStyledParameterWithOptions("simple", "height", c.Param("height"), &height, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationPath, Explode: false, Required: true, Type: "integer", Format: "int64", ValueIsUnescaped: true})
+	if err != nil {
+		siw.ErrorHandler(c, fmt.Errorf("Invalid format for parameter height: %w", err), http.StatusBadRequest)
+		return
+	}
+
+	for _, middleware := range siw.HandlerMiddlewares {
+		middleware(c)
+		if c.IsAborted() {
+			return
+		}
+	}
+
+	siw.Handler.GetCertificate(c, height)
+}
+
 // GetEip712 operation middleware
 func (siw *ServerInterfaceWrapper) GetEip712(c *gin.Context) {
 
@@ -2707,6 +2856,33 @@ func (siw *ServerInterfaceWrapper) GetEip712(c *gin.Context) {
 	}
 
 	siw.Handler.GetEip712(c)
+}
+
+// ListValidators operation middleware
+func (siw *ServerInterfaceWrapper) ListValidators(c *gin.Context) {
+
+	var err error
+	_ = err
+
+	// Parameter object where we will unmarshal all parameters from the context
+	var params ListValidatorsParams
+
+	// ------------- Optional query parameter "height" -------------
+
+	err = runtime.BindQueryParameterWithOptions("form", true, false, "height", c.Request.URL.Query(), &params.Height, runtime.BindQueryParameterOptions{Type: "integer", Format: "int64"})
+	if err != nil {
+		siw.ErrorHandler(c, fmt.Errorf("Invalid format for parameter height: %w", err), http.StatusBadRequest)
+		return
+	}
+
+	for _, middleware := range siw.HandlerMiddlewares {
+		middleware(c)
+		if c.IsAborted() {
+			return
+		}
+	}
+
+	siw.Handler.ListValidators(c, params)
 }
 
 // ListChallenges operation middleware
@@ -4004,6 +4180,8 @@ func RegisterHandlersWithOptions(router gin.IRouter, si ServerInterface, options
 	router.GET(options.BaseURL+"/v1/network", wrapper.GetNetwork)
 	router.GET(options.BaseURL+"/v1/params", wrapper.GetParams)
 	router.GET(options.BaseURL+"/v1/chain/eip712", wrapper.GetEip712)
+	router.GET(options.BaseURL+"/v1/chain/certificates/:height", wrapper.GetCertificate)
+	router.GET(options.BaseURL+"/v1/chain/validators", wrapper.ListValidators)
 	router.GET(options.BaseURL+"/v1/blocks", wrapper.ListBlocks)
 	router.GET(options.BaseURL+"/v1/blocks/:block", wrapper.GetBlock)
 	router.GET(options.BaseURL+"/v1/headers/:block", wrapper.GetHeader)
@@ -4797,6 +4975,87 @@ func (response GetBlockdefaultApplicationProblemPlusJSONResponse) VisitGetBlockR
 	return err
 }
 
+type GetCertificateRequestObject struct {
+	Height int64 `json:"height"`
+}
+
+type GetCertificateResponseObject interface {
+	VisitGetCertificateResponse(w http.ResponseWriter) error
+}
+
+type GetCertificate200ResponseHeaders struct {
+	ETag *string
+}
+
+type GetCertificate200JSONResponse struct {
+	Body    Certificate
+	Headers GetCertificate200ResponseHeaders
+}
+
+func (response GetCertificate200JSONResponse) VisitGetCertificateResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	if response.Headers.ETag != nil {
+		w.Header().Set("ETag", fmt.Sprint(*response.Headers.ETag))
+	}
+	w.WriteHeader(200)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type GetCertificate200ApplicationoctetStreamResponse struct {
+	Body          io.Reader
+	Headers       GetCertificate200ResponseHeaders
+	ContentLength int64
+}
+
+func (response GetCertificate200ApplicationoctetStreamResponse) VisitGetCertificateResponse(w http.ResponseWriter) error {
+
+	w.Header().Set("Content-Type", "application/octet-stream")
+	if response.ContentLength != 0 {
+		w.Header().Set("Content-Length", fmt.Sprint(response.ContentLength))
+	}
+	if response.Headers.ETag != nil {
+		w.Header().Set("ETag", fmt.Sprint(*response.Headers.ETag))
+	}
+	w.WriteHeader(200)
+
+	if closer, ok := response.Body.(io.ReadCloser); ok {
+		defer closer.Close()
+	}
+	_, err := io.Copy(w, response.Body)
+	return err
+}
+
+type GetCertificate304Response struct {
+}
+
+func (response GetCertificate304Response) VisitGetCertificateResponse(w http.ResponseWriter) error {
+	w.WriteHeader(304)
+	return nil
+}
+
+type GetCertificatedefaultApplicationProblemPlusJSONResponse struct {
+	Body       Problem
+	StatusCode int
+}
+
+func (response GetCertificatedefaultApplicationProblemPlusJSONResponse) VisitGetCertificateResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(response.StatusCode)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
 type GetEip712RequestObject struct {
 }
 
@@ -4824,6 +5083,45 @@ type GetEip712defaultApplicationProblemPlusJSONResponse struct {
 }
 
 func (response GetEip712defaultApplicationProblemPlusJSONResponse) VisitGetEip712Response(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(response.StatusCode)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type ListValidatorsRequestObject struct {
+	Params ListValidatorsParams
+}
+
+type ListValidatorsResponseObject interface {
+	VisitListValidatorsResponse(w http.ResponseWriter) error
+}
+
+type ListValidators200JSONResponse Validators
+
+func (response ListValidators200JSONResponse) VisitListValidatorsResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	w.WriteHeader(200)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type ListValidatorsdefaultApplicationProblemPlusJSONResponse struct {
+	Body       Problem
+	StatusCode int
+}
+
+func (response ListValidatorsdefaultApplicationProblemPlusJSONResponse) VisitListValidatorsResponse(w http.ResponseWriter) error {
 
 	var buf bytes.Buffer
 	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
@@ -6497,9 +6795,15 @@ type StrictServerInterface interface {
 	// GetBlock One block by height, header hash, or "latest"
 	// (GET /v1/blocks/{block})
 	GetBlock(ctx context.Context, request GetBlockRequestObject) (GetBlockResponseObject, error)
+	// GetCertificate What shows that the engine decided a height, with the validators who did and those of the next height
+	// (GET /v1/chain/certificates/{height})
+	GetCertificate(ctx context.Context, request GetCertificateRequestObject) (GetCertificateResponseObject, error)
 	// GetEip712 EIP-712 domain and types, one primary type for each kind of account transaction
 	// (GET /v1/chain/eip712)
 	GetEip712(ctx context.Context, request GetEip712RequestObject) (GetEip712ResponseObject, error)
+	// ListValidators Who decides a height, and how that came to be
+	// (GET /v1/chain/validators)
+	ListValidators(ctx context.Context, request ListValidatorsRequestObject) (ListValidatorsResponseObject, error)
 	// ListChallenges Challenges of storage receipts, open and lapsed; what is answered is gone
 	// (GET /v1/challenges)
 	ListChallenges(ctx context.Context, request ListChallengesRequestObject) (ListChallengesResponseObject, error)
@@ -7185,6 +7489,32 @@ func (sh *strictHandler) GetBlock(ctx *gin.Context, block ParamBlock) {
 	}
 }
 
+// GetCertificate operation middleware
+func (sh *strictHandler) GetCertificate(ctx *gin.Context, height int64) {
+	var request GetCertificateRequestObject
+
+	request.Height = height
+
+	handler := func(ctx *gin.Context, request interface{}) (interface{}, error) {
+		return sh.ssi.GetCertificate(ctx, request.(GetCertificateRequestObject))
+	}
+	for _, middleware := range sh.middlewares {
+		handler = middleware(handler, "GetCertificate")
+	}
+
+	response, err := handler(ctx, request)
+
+	if err != nil {
+		sh.options.HandlerErrorFunc(ctx, err)
+	} else if validResponse, ok := response.(GetCertificateResponseObject); ok {
+		if err := validResponse.VisitGetCertificateResponse(ctx.Writer); err != nil {
+			sh.options.ResponseErrorHandlerFunc(ctx, err)
+		}
+	} else if response != nil {
+		sh.options.ResponseErrorHandlerFunc(ctx, fmt.Errorf("unexpected response type: %T", response))
+	}
+}
+
 // GetEip712 operation middleware
 func (sh *strictHandler) GetEip712(ctx *gin.Context) {
 	var request GetEip712RequestObject
@@ -7202,6 +7532,32 @@ func (sh *strictHandler) GetEip712(ctx *gin.Context) {
 		sh.options.HandlerErrorFunc(ctx, err)
 	} else if validResponse, ok := response.(GetEip712ResponseObject); ok {
 		if err := validResponse.VisitGetEip712Response(ctx.Writer); err != nil {
+			sh.options.ResponseErrorHandlerFunc(ctx, err)
+		}
+	} else if response != nil {
+		sh.options.ResponseErrorHandlerFunc(ctx, fmt.Errorf("unexpected response type: %T", response))
+	}
+}
+
+// ListValidators operation middleware
+func (sh *strictHandler) ListValidators(ctx *gin.Context, params ListValidatorsParams) {
+	var request ListValidatorsRequestObject
+
+	request.Params = params
+
+	handler := func(ctx *gin.Context, request interface{}) (interface{}, error) {
+		return sh.ssi.ListValidators(ctx, request.(ListValidatorsRequestObject))
+	}
+	for _, middleware := range sh.middlewares {
+		handler = middleware(handler, "ListValidators")
+	}
+
+	response, err := handler(ctx, request)
+
+	if err != nil {
+		sh.options.HandlerErrorFunc(ctx, err)
+	} else if validResponse, ok := response.(ListValidatorsResponseObject); ok {
+		if err := validResponse.VisitListValidatorsResponse(ctx.Writer); err != nil {
 			sh.options.ResponseErrorHandlerFunc(ctx, err)
 		}
 	} else if response != nil {

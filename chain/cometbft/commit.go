@@ -16,6 +16,18 @@ const (
 	FlagNil    Flag = 3 // voted for no block
 )
 
+func (f Flag) String() string {
+	switch f {
+	case FlagAbsent:
+		return "absent"
+	case FlagCommit:
+		return "block"
+	case FlagNil:
+		return "nil"
+	}
+	return fmt.Sprintf("flag %d", uint8(f))
+}
+
 // CommitSig is what one validator contributed to a commit. Of an absent one
 // everything but the flag is zero.
 type CommitSig struct {
@@ -42,6 +54,17 @@ func (c *Commit) Vote(i int) Vote {
 		v.BlockID = c.BlockID
 	}
 	return v
+}
+
+// Votes is how many voted for the block.
+func (c *Commit) Votes() int {
+	n := 0
+	for i := range c.Signatures {
+		if c.Signatures[i].Flag == FlagCommit {
+			n++
+		}
+	}
+	return n
 }
 
 func (c *Commit) signBytes(b []byte, chainID string, i int) []byte {

@@ -1,6 +1,7 @@
 package cometbft
 
 import (
+	"bytes"
 	"cmp"
 	"fmt"
 	"slices"
@@ -107,6 +108,16 @@ func (s *Set) Len() int { return len(s.validators) }
 
 // At is the validator at place i, from 0 on.
 func (s *Set) At(i int) Validator { return s.validators[i] }
+
+// Nodes are the keys of the validators, ascending.
+func (s *Set) Nodes() []chain.NodeID {
+	out := make([]chain.NodeID, len(s.validators))
+	for i, v := range s.validators {
+		out[i] = v.Key
+	}
+	slices.SortFunc(out, func(a, b chain.NodeID) int { return bytes.Compare(a[:], b[:]) })
+	return out
+}
 
 // Find is the place of the validator with this address.
 func (s *Set) Find(a Address) (int, bool) {

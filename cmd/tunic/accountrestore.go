@@ -34,7 +34,7 @@ tunic-NAME.backup; - is standard output. With the words and this file,
 			switch {
 			case file == "-" && a.json():
 				return usage("- and -o json contradict each other: a backup is no JSON")
-			case file == "-" && terminal(a.out):
+			case file == "-" && terminal(a.Out):
 				return usage("a backup is no text for a terminal; name a file, or send it on: `tunic account backup - | ...`")
 			}
 			return a.atHome(&m, func(c *client.Client) error {
@@ -43,7 +43,7 @@ tunic-NAME.backup; - is standard output. With the words and this file,
 					return err
 				}
 				if file == "-" {
-					_, err := a.out.Write(b)
+					_, err := a.Out.Write(b)
 					return err
 				}
 				if err := writeBackup(file, b, force); err != nil {

@@ -62,10 +62,10 @@ alone leaves it out. --svg draws the figures.`,
 
 // progress shows a person at a terminal how much is done.
 func (a *app) progress(what string) (tell func(done, all int), stop func()) {
-	if !terminal(a.err) || a.json() {
+	if !terminal(a.Err) || a.json() {
 		return nil, func() {}
 	}
-	p := mpb.New(mpb.WithOutput(a.err), mpb.WithRefreshRate(200*time.Millisecond))
+	p := mpb.New(mpb.WithOutput(a.Err), mpb.WithRefreshRate(200*time.Millisecond))
 	bar := p.New(0, mpb.BarStyle(), mpb.BarRemoveOnComplete(),
 		mpb.PrependDecorators(decor.Name(what+" ")), mpb.AppendDecorators(decor.Percentage(), decor.Name(" "), decor.Elapsed(decor.ET_STYLE_GO)))
 	return func(done, all int) {

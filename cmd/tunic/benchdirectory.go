@@ -67,7 +67,7 @@ where nothing changed, the epoch column alone (each node's performance), and
 func (a *app) benchGenerate() *cobra.Command {
 	return &cobra.Command{
 		Use: "generate", Short: "Make load as read from standard input", Args: cobra.NoArgs, Hidden: true,
-		RunE: func(cmd *cobra.Command, _ []string) error { return bench.Generate(cmd.Context(), a.in, a.out) },
+		RunE: func(cmd *cobra.Command, _ []string) error { return bench.Generate(cmd.Context(), a.In, a.Out) },
 	}
 }
 

@@ -83,9 +83,9 @@ func (a *app) chat(ctx context.Context, f *chatFlags, name string) error {
 	if err != nil {
 		return err
 	}
-	in, isFile := a.in.(*os.File)
-	screen := !a.json() && isFile && term.IsTerminal(int(in.Fd())) && terminal(a.out)
-	if screen && terminal(a.err) {
+	in, isFile := a.In.(*os.File)
+	screen := !a.json() && isFile && term.IsTerminal(int(in.Fd())) && terminal(a.Out)
+	if screen && terminal(a.Err) {
 		log = slog.New(slog.DiscardHandler) // it would be written across the screen
 	}
 	ctx, stop := untilHungUp(ctx)
@@ -216,7 +216,7 @@ func (a *app) chatLines(ctx context.Context, t *talk, f *chatFlags) error {
 	}
 	lines, readErr := make(chan string), make(chan error, 1)
 	go func() {
-		r := bufio.NewScanner(a.in)
+		r := bufio.NewScanner(a.In)
 		r.Buffer(nil, client.MaxText+1)
 		for r.Scan() {
 			select {

@@ -63,7 +63,7 @@ func (t *talk) timer(after string) (reaction, error) {
 		if err == nil {
 			err = setTimer(t.Client, t.id, d)
 		}
-		if p := (*problem)(nil); errors.As(err, &p) && p.exit == exitUsage {
+		if p := (*problem)(nil); errors.As(err, &p) && p.Exit == exitUsage {
 			return reaction{said: p.Detail, refused: true}, nil
 		} else if err != nil {
 			return reaction{}, err

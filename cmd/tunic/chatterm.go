@@ -14,7 +14,7 @@ import (
 
 // chatScreen is a chat on a terminal.
 func (a *app) chatScreen(ctx context.Context, t *talk, in *os.File) error {
-	c, err := newConsole(in, bare(a.out))
+	c, err := newConsole(in, bare(a.Out))
 	if err != nil {
 		return err
 	}
@@ -26,7 +26,7 @@ func (a *app) chatScreen(ctx context.Context, t *talk, in *os.File) error {
 	err = a.chatLoop(ctx, t, c, s)
 	c.close()
 	if err != nil && s.text != "" {
-		fmt.Fprintf(a.err, "not sent:\n%s\n", quote(s.text, "  "))
+		fmt.Fprintf(a.Err, "not sent:\n%s\n", quote(s.text, "  "))
 	}
 	return err
 }

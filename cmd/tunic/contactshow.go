@@ -92,11 +92,11 @@ func (a *app) warnOf(c *client.Client, x client.Contact) error {
 		return nil
 	}
 	if a.json() {
-		e := json.NewEncoder(a.err)
+		e := json.NewEncoder(a.Err)
 		e.SetEscapeHTML(false)
 		_ = e.Encode(map[string]string{"type": "warning", "code": "contact_began_anew", "contact": client.FormatID(x.ID), "text": anewWords(x)})
 	} else {
-		fmt.Fprintf(a.err, "warning: %s\n", anewWords(x))
+		fmt.Fprintf(a.Err, "warning: %s\n", anewWords(x))
 	}
 	return c.SetTold(x.ID)
 }
@@ -215,12 +215,12 @@ func (a *app) compared(v contactView, number []string, yes bool) error {
 				"yours with %s is %s. Either one of you mistyped, or you do not have each other's true account: compare ids over a way that you trust before you write anything", v.who, v.Safety)
 		}
 		return nil
-	case !terminal(a.err):
+	case !terminal(a.Err):
 		return usage("no terminal to ask at; pass the number that the contact sees, or --yes")
 	}
 	g := strings.Fields(v.Safety)
-	fmt.Fprintf(a.err, "\n  %s\n  %s\n\nDoes %s see this number? [y/N] ", strings.Join(g[:6], " "), strings.Join(g[6:], " "), v.who)
-	line, err := bufio.NewReader(io.LimitReader(a.in, 64)).ReadString('\n')
+	fmt.Fprintf(a.Err, "\n  %s\n  %s\n\nDoes %s see this number? [y/N] ", strings.Join(g[:6], " "), strings.Join(g[6:], " "), v.who)
+	line, err := bufio.NewReader(io.LimitReader(a.In, 64)).ReadString('\n')
 	if err != nil && err != io.EOF {
 		return fmt.Errorf("read answer: %w", err)
 	}

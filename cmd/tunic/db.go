@@ -13,7 +13,6 @@ import (
 	"io/fs"
 	"os"
 	"path/filepath"
-	"strings"
 	"time"
 
 	"github.com/spf13/cobra"
@@ -57,10 +56,10 @@ func database(dir string) string {
 
 // busy shows on a terminal that something takes its time, until stop is called.
 func (a *app) busy(what string) (stop func()) {
-	if !terminal(a.err) || a.json() {
+	if !terminal(a.Err) || a.json() {
 		return func() {}
 	}
-	p := mpb.New(mpb.WithOutput(a.err), mpb.WithRefreshRate(200*time.Millisecond))
+	p := mpb.New(mpb.WithOutput(a.Err), mpb.WithRefreshRate(200*time.Millisecond))
 	bar := p.New(0, mpb.SpinnerStyle(), mpb.BarWidth(3), mpb.BarRemoveOnComplete(),
 		mpb.PrependDecorators(decor.Name(what+" ")), mpb.AppendDecorators(decor.Elapsed(decor.ET_STYLE_GO)))
 	return func() {
@@ -80,14 +79,6 @@ func dbError(dir string, err error) error {
 		return fail(exitFalse, "invalid_block", "the export does not hold", "%v; the blocks before it are in %s; take an export of another copy of the ledger", err, dir)
 	}
 	return err
-}
-
-// advised adds what to do to an error that does not say so itself.
-func advised(err error, advice string) string {
-	if s := err.Error(); strings.Contains(s, "`tunic db ") {
-		return s
-	}
-	return err.Error() + "; " + advice
 }
 
 // unreadable reports whether a line of an export is none.
@@ -220,7 +211,7 @@ func (a *app) dbExport() *cobra.Command {
 				return err
 			}
 			if out == "-" {
-				_, err := ledger.Export(cmd.Context(), database(dir), a.out)
+				_, err := ledger.Export(cmd.Context(), database(dir), a.Out)
 				return dbError(dir, err)
 			}
 			return a.exportFile(cmd.Context(), dir, out)

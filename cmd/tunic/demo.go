@@ -22,7 +22,7 @@ func (a *app) demoCommand() *cobra.Command {
 		Args: cobra.NoArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			if !cmd.Flags().Changed("log") {
-				a.logLevel = "error" // that a relay cheats is told, not warned of
+				a.LogLevel = "error" // that a relay cheats is told, not warned of
 			}
 			log, err := a.logger()
 			if err != nil {
@@ -40,7 +40,7 @@ func (a *app) demoCommand() *cobra.Command {
 					return
 				}
 				stamp := fmt.Sprintf("%5d ms  ", s.After.Milliseconds())
-				fmt.Fprintf(a.out, "%s%s\n\n", stamp, strings.ReplaceAll(s.Text, "\n", "\n"+strings.Repeat(" ", len(stamp))))
+				fmt.Fprintf(a.Out, "%s%s\n\n", stamp, strings.ReplaceAll(s.Text, "\n", "\n"+strings.Repeat(" ", len(stamp))))
 			}
 			ctx, cancel := timeLimit(cmd.Context(), timeout)
 			defer cancel()

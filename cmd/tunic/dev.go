@@ -191,7 +191,7 @@ func (a *app) devDump() *cobra.Command {
 				return notHere(res.StatusCode, b, err)
 			}
 			if args[0] == "-" {
-				if _, err := io.Copy(a.out, res.Body); err != nil {
+				if _, err := io.Copy(a.Out, res.Body); err != nil {
 					return answer(0, nil, err)
 				}
 				return nil

@@ -282,7 +282,7 @@ func (a *app) devnetDetach(ctx context.Context, dir string) error {
 		return err
 	}
 	args := []string{}
-	for _, x := range a.args {
+	for _, x := range a.Args {
 		if x != "--detach" && x != "--detach=true" {
 			args = append(args, x)
 		}

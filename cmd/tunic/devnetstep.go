@@ -88,7 +88,7 @@ func words(args []string) []string {
 
 // stepLines takes the lines of standard input; empty ones and comments are none.
 func (a *app) stepLines(ctx context.Context, api *client.Client) error {
-	in := bufio.NewScanner(a.in)
+	in := bufio.NewScanner(a.In)
 	for in.Scan() {
 		x := strings.TrimSpace(in.Text())
 		if x == "" || strings.HasPrefix(x, "#") {

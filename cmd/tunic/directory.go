@@ -118,7 +118,7 @@ func (a *app) keepDirectory(l *directory.List, s chain.SealedHeader, out, form s
 		b = append(b, '\n')
 	}
 	if out == "" {
-		_, err := a.out.Write(b)
+		_, err := a.Out.Write(b)
 		return err
 	}
 	if err := writeOutput(out, b); err != nil {

@@ -190,7 +190,7 @@ func verifyJSON(v *light.Verifier, b []byte) (k kept, err error) {
 
 // notVerified makes any error one that says: checked, and false.
 func notVerified(err error) error {
-	if p := problemOf(err); p.exit == exitFalse {
+	if p := problemOf(err); p.Exit == exitFalse {
 		return p
 	}
 	return fail(exitFalse, "not_verified", "does not verify", "%v", err)

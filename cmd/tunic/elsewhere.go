@@ -24,11 +24,11 @@ func (a *app) warnElsewhere(since chain.Time) {
 	switch {
 	case since == 0:
 	case a.json():
-		e := json.NewEncoder(a.err)
+		e := json.NewEncoder(a.Err)
 		e.SetEscapeHTML(false)
 		_ = e.Encode(map[string]any{"type": "warning", "code": "account_elsewhere", "since_ms": int64(since), "text": elsewhereWords(since)})
 	default:
-		fmt.Fprintf(a.err, "warning: %s\n", elsewhereWords(since))
+		fmt.Fprintf(a.Err, "warning: %s\n", elsewhereWords(since))
 	}
 }
 

@@ -46,7 +46,7 @@ func (m memberView) words() string {
 func (r *remote) member(cmd *cobra.Command, id chain.NodeID, e chain.Epoch) (memberView, error) {
 	out := memberView{Epoch: e}
 	found, _, err := r.membership(cmd.Context(), id, e)
-	if p := (*problem)(nil); errors.As(err, &p) && p.exit == exitFailed {
+	if p := (*problem)(nil); errors.As(err, &p) && p.Exit == exitFailed {
 		return out, nil
 	}
 	if err != nil {
@@ -81,8 +81,8 @@ func (a *app) explainNode() *cobra.Command {
 				return err
 			}
 			var progress io.Writer
-			if terminal(a.err) && !a.json() {
-				progress = a.err
+			if terminal(a.Err) && !a.json() {
+				progress = a.Err
 			}
 			if v.Score, err = r.score(cmd, id, n, progress); err != nil {
 				return err

@@ -78,7 +78,7 @@ func (x *explainer) listOf(ctx context.Context, h chain.Header) (*directory.List
 		return directory.NewList(h.DirEpoch, nil)
 	}
 	b, err := x.fetch(ctx, fmt.Sprintf("/v1/directory?epoch=%d", h.DirEpoch), maxDirectory)
-	if p := (*problem)(nil); errors.As(err, &p) && p.exit == exitFailed {
+	if p := (*problem)(nil); errors.As(err, &p) && p.Exit == exitFailed {
 		return nil, nil
 	}
 	if err != nil {

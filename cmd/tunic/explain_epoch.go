@@ -93,8 +93,8 @@ func (a *app) explainEpoch() *cobra.Command {
 				return err
 			}
 			x := &explainer{remote: r, light: lv, headers: map[chain.Height]chain.Header{}}
-			if terminal(a.err) && !a.json() {
-				x.progress = a.err
+			if terminal(a.Err) && !a.json() {
+				x.progress = a.Err
 			}
 			v, err := x.epoch(cmd.Context(), chain.Epoch(e))
 			if err != nil {

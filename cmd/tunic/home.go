@@ -96,7 +96,7 @@ func (a *app) readPassphrase(of secretSource, path string, confirm bool) (string
 	if p, ok := os.LookupEnv(of.env); ok {
 		return p, nil
 	}
-	in, ok := a.in.(*os.File)
+	in, ok := a.In.(*os.File)
 	if !ok || !term.IsTerminal(int(in.Fd())) {
 		return "", usage("no terminal to ask for a %s; use %s or %s", of.what, of.flag, of.env)
 	}
@@ -112,9 +112,9 @@ func (a *app) readPassphrase(of secretSource, path string, confirm bool) (string
 }
 
 func (a *app) hidden(in *os.File, prompt string) (string, error) {
-	fmt.Fprint(a.err, prompt)
+	fmt.Fprint(a.Err, prompt)
 	b, err := term.ReadPassword(int(in.Fd()))
-	fmt.Fprintln(a.err)
+	fmt.Fprintln(a.Err)
 	if err != nil {
 		return "", fmt.Errorf("read passphrase: %w", err)
 	}
@@ -124,10 +124,10 @@ func (a *app) hidden(in *os.File, prompt string) (string, error) {
 // secret reads a secret line (a mnemonic, a private key) without echo, or the
 // whole of standard input where that is no terminal.
 func (a *app) secret(prompt string) (string, error) {
-	if in, ok := a.in.(*os.File); ok && term.IsTerminal(int(in.Fd())) {
+	if in, ok := a.In.(*os.File); ok && term.IsTerminal(int(in.Fd())) {
 		return a.hidden(in, prompt)
 	}
-	b, err := io.ReadAll(io.LimitReader(a.in, 4096))
+	b, err := io.ReadAll(io.LimitReader(a.In, 4096))
 	if err != nil {
 		return "", fmt.Errorf("read standard input: %w", err)
 	}

@@ -8,11 +8,9 @@ import (
 	"errors"
 	"fmt"
 	"io"
-	"net"
 	"net/url"
 	"path/filepath"
 	"slices"
-	"strconv"
 	"strings"
 	"time"
 
@@ -20,15 +18,15 @@ import (
 
 	"tunic/chain"
 	"tunic/chain/genesis"
+	"tunic/cmd/internal/cli"
 	"tunic/internal/durable"
-	"tunic/ledger"
 	"tunic/ledger/wallet"
 	"tunic/node"
 )
 
 // What `ledger init` takes where no flag says otherwise.
 const (
-	defaultHTTP    = "127.0.0.1:8400"
+	defaultHTTP    = cli.DefaultHTTP
 	defaultChainID = 31337
 	devAccounts    = 10
 	devBalance     = 10_000 * chain.TUN
@@ -273,47 +271,4 @@ func drawAccounts() ([]devAccount, error) {
 		}
 	}
 	return out, nil
-}
-
-// listenable refuses what is no address and port for an API.
-func listenable(http string) error {
-	_, port, err := net.SplitHostPort(http)
-	if err == nil {
-		_, err = strconv.ParseUint(port, 10, 16)
-	}
-	if err != nil {
-		return usage("--http %q is no address and port such as %s", http, defaultHTTP)
-	}
-	return nil
-}
-
-func readyFlag(c *cobra.Command, path *string) {
-	c.Flags().StringVar(path, "ready-file", "", "file to write once it is ready, with what -o json prints then")
-}
-
-// ready says that a daemon is up: one line, the file where one is named, and to
-// systemd where it waits for that.
-func (a *app) ready(file string, v map[string]any, line string) error {
-	defer node.Notify("READY=1\nSTATUS=" + oneLine(line))
-	err := a.show(v, func(w io.Writer) { fmt.Fprintln(w, line) })
-	if file == "" || err != nil {
-		return err
-	}
-	b, err := json.Marshal(v)
-	if err != nil {
-		return err
-	}
-	return writeOutput(file, append(b, '\n'))
-}
-
-// ledgerFailed says what to do about a ledger that does not start.
-func ledgerFailed(dir string, err error) error {
-	switch {
-	case errors.Is(err, ledger.ErrCorrupt):
-		return fail(exitFailed, "corrupt", "the database is damaged", "%s",
-			advised(err, "`tunic db verify --dir "+dir+"` looks closer, `tunic db repair` mends"))
-	case errors.Is(err, ledger.ErrGenesis):
-		return fail(exitFailed, "foreign_network", "the database is of another network", "%v", err)
-	}
-	return err
 }

@@ -139,16 +139,16 @@ func patient[T any](open func() (T, error)) (T, error) {
 // warnings only where --log asks for more than the default.
 func (a *app) quiet() (*slog.Logger, error) {
 	b := *a
-	if b.logLevel == "warn" {
-		b.logLevel = "error"
+	if b.LogLevel == "warn" {
+		b.LogLevel = "error"
 	}
 	return b.logger()
 }
 
 // notice tells a person at a terminal what goes on; nobody else.
 func (a *app) notice(format string, args ...any) {
-	if !a.json() && terminal(a.err) {
-		fmt.Fprintf(a.err, "%s\n", oneLine(fmt.Sprintf(format, args...)))
+	if !a.json() && terminal(a.Err) {
+		fmt.Fprintf(a.Err, "%s\n", oneLine(fmt.Sprintf(format, args...)))
 	}
 }
 

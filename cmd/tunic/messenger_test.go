@@ -40,8 +40,8 @@ func TestOutcome(t *testing.T) {
 			if p == nil {
 				p = &problem{}
 			}
-			if p.exit != x.exit || p.Code != x.code || !strings.Contains(p.Detail, x.says) {
-				t.Errorf("exit %d, %s: %s", p.exit, p.Code, p.Error())
+			if p.Exit != x.exit || p.Code != x.code || !strings.Contains(p.Detail, x.says) {
+				t.Errorf("exit %d, %s: %s", p.Exit, p.Code, p.Error())
 			}
 		})
 	}

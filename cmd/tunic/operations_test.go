@@ -14,6 +14,7 @@ import (
 	"strings"
 	"testing"
 
+	"tunic/cmd/internal/cli"
 	"tunic/node"
 	"tunic/onion"
 	"tunic/onion/mail"
@@ -34,7 +35,7 @@ func TestExampleConfiguration(t *testing.T) {
 // parses holds a command line against the commands and flags that there are.
 func parses(t *testing.T, args []string) {
 	t.Helper()
-	root := (&app{in: strings.NewReader(""), out: io.Discard, err: io.Discard}).root()
+	root := (&app{cli.Shell{In: strings.NewReader(""), Out: io.Discard, Err: io.Discard}}).root()
 	c, rest, err := root.Find(args)
 	if err == nil {
 		err = c.ParseFlags(rest)

@@ -255,6 +255,6 @@ func (a *app) tellChange(in genesis.InForce, c genesis.Change, note map[string]a
 	for _, key := range in.Params.Diff(c.Params) {
 		rows = append(rows, []string{key, was[key] + " -> " + is[key]})
 	}
-	table(a.out, rows...)
+	table(a.Out, rows...)
 	return nil
 }

@@ -1,27 +1,11 @@
 package main
 
 import (
-	"errors"
-	"fmt"
-	"io"
-	"io/fs"
-	"os"
 	"strings"
-	"text/tabwriter"
 
 	"tunic/chain"
-	"tunic/internal/durable"
 	"tunic/registry/explain"
 )
-
-// table aligns rows of cells, two spaces between columns. Empty cells stay.
-func table(w io.Writer, rows ...[]string) {
-	t := tabwriter.NewWriter(w, 0, 0, 2, ' ', 0)
-	for _, r := range rows {
-		fmt.Fprintln(t, strings.TrimRight(strings.Join(r, "\t"), "\t"))
-	}
-	t.Flush()
-}
 
 // head is a table's first row.
 func (a *app) head(names ...string) []string {
@@ -64,59 +48,9 @@ func deref[T any](p *T) (v T) {
 	return v
 }
 
-// count is a number with its noun.
-func count(n int, noun string) string {
-	switch n {
-	case 0:
-		return "no " + noun
-	case 1:
-		return "1 " + noun
-	}
-	return fmt.Sprintf("%d %ss", n, noun)
-}
-
 func yesNo(b bool) string {
 	if b {
 		return "yes"
 	}
 	return "no"
-}
-
-// readInput reads a file that an argument names, at most limit bytes.
-func readInput(path string, limit int64) ([]byte, error) {
-	b, err := durable.ReadFile(path, limit)
-	switch {
-	case errors.Is(err, fs.ErrNotExist):
-		return nil, fail(exitFailed, "no_file", "no such file", "%s; check the path", path)
-	case errors.Is(err, durable.ErrTooLarge):
-		return nil, fmt.Errorf("%s: it has over %d bytes, which no such file has: %w", path, limit, durable.ErrTooLarge)
-	case err != nil:
-		return nil, fail(exitFailed, "unreadable", "cannot read "+path, "%v", reason(err))
-	}
-	return b, nil
-}
-
-// writeOutput writes a file that a flag names, whole or not at all.
-func writeOutput(path string, b []byte) error {
-	if err := durable.WriteFile(path, b, 0o644); err != nil {
-		return fail(exitFailed, "unwritable", "cannot write "+path, "%v", reason(err))
-	}
-	return nil
-}
-
-// reason is what the operating system says, without the operation and its path.
-func reason(err error) error {
-	var p *os.PathError
-	if errors.As(err, &p) {
-		return p.Err
-	}
-	return err
-}
-
-// need refuses an empty flag.
-func need(name, value, example string) error {
-	if value == "" {
-		return usage("--%s is missing; for example --%s %s", name, name, example)
-	}
-	return nil
 }

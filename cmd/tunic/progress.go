@@ -16,7 +16,7 @@ import (
 // advancing shows on a terminal how far the ledger's clock has come on its way
 // over d, until stop is called. It asks for the head, which says the time.
 func (a *app) advancing(ctx context.Context, api *client.Client, d time.Duration) (stop func()) {
-	if !terminal(a.err) || a.json() {
+	if !terminal(a.Err) || a.json() {
 		return func() {}
 	}
 	ctx, cancel := context.WithCancel(ctx)
@@ -27,7 +27,7 @@ func (a *app) advancing(ctx context.Context, api *client.Client, d time.Duration
 		if !ok {
 			return
 		}
-		p := mpb.New(mpb.WithOutput(a.err), mpb.WithRefreshRate(200*time.Millisecond))
+		p := mpb.New(mpb.WithOutput(a.Err), mpb.WithRefreshRate(200*time.Millisecond))
 		bar := p.AddBar(d.Milliseconds(), mpb.BarRemoveOnComplete(),
 			mpb.PrependDecorators(decor.Name("advancing ")), mpb.AppendDecorators(decor.Percentage(decor.WCSyncSpace), decor.Name(" "), decor.Elapsed(decor.ET_STYLE_GO)))
 		tick := time.NewTicker(200 * time.Millisecond)

@@ -173,13 +173,13 @@ func (a *app) mayPublish(v receiptView, yes bool) error {
 	if yes {
 		return nil
 	}
-	fmt.Fprintf(a.err, "This publishes a receipt of node %s, valid until %s, together with your account: everybody\ncan see that whoever has that account knows of a message that is kept there.\n",
+	fmt.Fprintf(a.Err, "This publishes a receipt of node %s, valid until %s, together with your account: everybody\ncan see that whoever has that account knows of a message that is kept there.\n",
 		v.Node.Short(), instant(int64(v.Until)))
-	in, ok := a.in.(*os.File)
+	in, ok := a.In.(*os.File)
 	if !ok || !term.IsTerminal(int(in.Fd())) {
 		return usage("pass --yes to publish the receipt")
 	}
-	fmt.Fprint(a.err, "Publish it? [y/N] ")
+	fmt.Fprint(a.Err, "Publish it? [y/N] ")
 	line, _ := bufio.NewReader(in).ReadString('\n')
 	if answer := strings.ToLower(strings.TrimSpace(line)); answer != "y" && answer != "yes" {
 		return fail(exitFailed, "not_published", "nothing was published", "the receipt stays private")

@@ -53,7 +53,7 @@ the network requires; others add the rest with tunic relay stake.`,
 				return err
 			}
 			if created {
-				fmt.Fprintf(a.err, "node %s made in %s; keep a copy of %s there, and never run two relays with it\n", k.ID, at.dir, node.RelayKeyFile)
+				fmt.Fprintf(a.Err, "node %s made in %s; keep a copy of %s there, and never run two relays with it\n", k.ID, at.dir, node.RelayKeyFile)
 			}
 			err = send(a, cmd, f, registry.RegisterType, func(r *remote, who chain.Address, h chain.Head) (m registry.Register, err error) {
 				n, err := r.known(cmd.Context(), k.ID)

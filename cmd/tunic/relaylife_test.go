@@ -61,7 +61,7 @@ func TestRegisteredAlready(t *testing.T) {
 		client.Left: "new keys", client.Tombstoned: "new keys", client.Unlocking: "new keys",
 	} {
 		err := registeredAlready("--dir r1", &client.NodeDetail{State: state})
-		if p := problemOf(err); p.exit != exitRefused || !strings.Contains(p.Detail, says) {
+		if p := problemOf(err); p.Exit != exitRefused || !strings.Contains(p.Detail, says) {
 			t.Errorf("%s: %v", state, err)
 		}
 	}
@@ -76,7 +76,7 @@ func TestNothingDue(t *testing.T) {
 		"no reward has come":                 {},
 	} {
 		p := problemOf(nothingDue(n, 1767225600000, "tunic tx unlock n"))
-		if p.exit != exitRefused || p.Code != "nothing_due" || !strings.Contains(p.Detail, says) {
+		if p.Exit != exitRefused || p.Code != "nothing_due" || !strings.Contains(p.Detail, says) {
 			t.Errorf("%s: %v", says, p)
 		}
 	}

@@ -54,7 +54,7 @@ func (f *relayFlags) config(a *app, c *cobra.Command) (node.RelayConfig, error) 
 	set("dir", &cfg.Dir, &f.dir)
 	set("admin", &cfg.Admin, &f.admin)
 	set("network", &cfg.NetworkFile, &f.net)
-	set("log", &cfg.Log, &a.logLevel)
+	set("log", &cfg.Log, &a.LogLevel)
 	cfg.NetworkFile = cmp.Or(cfg.NetworkFile, f.net) // that of the environment
 	if given("listen") {
 		cfg.Listen = f.listen
@@ -125,7 +125,7 @@ func (a *app) runRelay(cmd *cobra.Command, f *relayFlags) error {
 	if err := cfg.Validate(); err != nil {
 		return settingsFailed(err)
 	}
-	a.logLevel = cfg.Log
+	a.LogLevel = cfg.Log
 	if cfg.Logger, err = a.logger(); err != nil {
 		return err
 	}
@@ -170,10 +170,10 @@ func (a *app) lookAround(ctx context.Context, cfg node.RelayConfig, r *remote, k
 	}
 	switch {
 	case err == nil || ctx.Err() != nil:
-	case !errors.As(err, &p) || p.exit == exitUnreachable:
+	case !errors.As(err, &p) || p.Exit == exitUnreachable:
 		cfg.Logger.Warn("no ledger answers; the relay waits for it", "why", oneLine(err.Error()))
 		node.Notify("STATUS=no ledger answers; waiting for it")
-	case p.exit == exitFalse:
+	case p.Exit == exitFalse:
 		return false, err
 	}
 	return p != nil && p.Code == "node_not_found", nil
@@ -214,8 +214,8 @@ the file's own folder. A configuration that relay run would refuse is refused.`,
 			if a.json() {
 				return a.show(node.Settings(cfg), nil)
 			}
-			fmt.Fprint(a.out, "# A relay's configuration: tunic relay run --config FILE\n\n")
-			return node.WriteSettings(a.out, cfg)
+			fmt.Fprint(a.Out, "# A relay's configuration: tunic relay run --config FILE\n\n")
+			return node.WriteSettings(a.Out, cfg)
 		},
 	}
 	f.add(c)

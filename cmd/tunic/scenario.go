@@ -113,11 +113,11 @@ func (r *runner) run(ctx context.Context) error {
 			}
 		}
 	})
-	bar := len(r.all) > 1 && r.tell == nil && !r.json() && terminal(r.err)
+	bar := len(r.all) > 1 && r.tell == nil && !r.json() && terminal(r.Err)
 	failed := 0
 	for i := range r.all {
 		if bar {
-			fmt.Fprintf(r.err, "\r%s %d of %d, %d failed \x1b[K", filled(i, len(r.all)), i, len(r.all), failed)
+			fmt.Fprintf(r.Err, "\r%s %d of %d, %d failed \x1b[K", filled(i, len(r.all)), i, len(r.all), failed)
 		}
 		var x found
 		select {
@@ -129,7 +129,7 @@ func (r *runner) run(ctx context.Context) error {
 			return x.err
 		}
 		if bar {
-			fmt.Fprint(r.err, "\r\x1b[K")
+			fmt.Fprint(r.Err, "\r\x1b[K")
 		}
 		if !x.OK {
 			failed++
@@ -164,7 +164,7 @@ func (r *runner) report(x scenario.Report) error {
 	}
 	r.say("%s  %s  %d steps, seed %d, %d ms", word, x.Name, x.Steps, x.Seed, x.ElapsedMS)
 	if x.Failure != nil {
-		fmt.Fprintf(r.out, "%s\n\n", x.Failure)
+		fmt.Fprintf(r.Out, "%s\n\n", x.Failure)
 	}
 	return nil
 }

@@ -129,7 +129,7 @@ that disappear here.`,
 					return err
 				}
 				if out == "-" {
-					_, err := a.out.Write(b.Bytes())
+					_, err := a.Out.Write(b.Bytes())
 					return err
 				}
 				if err := writeBackup(out, b.Bytes(), force); err != nil {

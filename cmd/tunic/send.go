@@ -62,7 +62,7 @@ goes online, until its time is over: also where the network cannot be reached no
 func (a *app) text(args []string) (string, error) {
 	text := strings.Join(args, " ")
 	if len(args) == 1 && args[0] == "-" {
-		b, err := io.ReadAll(io.LimitReader(a.in, client.MaxText+2))
+		b, err := io.ReadAll(io.LimitReader(a.In, client.MaxText+2))
 		if err != nil {
 			return "", fmt.Errorf("read standard input: %w", err)
 		}
@@ -130,15 +130,15 @@ func (a *app) send(ctx context.Context, f *sendFlags, contact, text string) erro
 	}
 	p := problemOf(err)
 	switch {
-	case errors.Is(err, context.Canceled), p.exit == exitUnreachable && ctx.Err() != nil:
+	case errors.Is(err, context.Canceled), p.Exit == exitUnreachable && ctx.Err() != nil:
 		return fail(exitFailed, "interrupted", "interrupted", "the message was not sent, and is not in the outbox")
-	case p.exit != exitUnreachable:
+	case p.Exit != exitUnreachable:
 		return err
 	}
 	if _, err := a.keep(ctx, f, contact, text); err != nil {
-		return fail(p.exit, p.Code, p.Title, "%s; the message is not in the outbox: %v", p.Detail, err)
+		return fail(p.Exit, p.Code, p.Title, "%s; the message is not in the outbox: %v", p.Detail, err)
 	}
-	return fail(p.exit, p.Code, p.Title, "%s; the message waits in the outbox, and `tunic client run%s` sends it", p.Detail, f.flag())
+	return fail(p.Exit, p.Code, p.Title, "%s; the message waits in the outbox, and `tunic client run%s` sends it", p.Detail, f.flag())
 }
 
 // sendNow sends a message; kept says that it is in the outbox, whatever came of it.
@@ -280,7 +280,7 @@ func outcome(ctx context.Context, st client.Status, want client.State, to who, t
 // showProgress tells a person at a terminal what a message waits for, and how
 // far the proof of work for a first message is.
 func (a *app) showProgress(ctx context.Context, s *session) {
-	if a.json() || !terminal(a.err) {
+	if a.json() || !terminal(a.Err) {
 		return
 	}
 	events := s.Subscribe(ctx)
@@ -289,9 +289,9 @@ func (a *app) showProgress(ctx context.Context, s *session) {
 		for e := range events {
 			switch {
 			case e.Kind == client.EventWork && e.Work < 100:
-				fmt.Fprintf(a.err, "\rfirst message to this contact: proof of work, %d %% \x1b[K", e.Work)
+				fmt.Fprintf(a.Err, "\rfirst message to this contact: proof of work, %d %% \x1b[K", e.Work)
 			case e.Kind == client.EventWork:
-				fmt.Fprint(a.err, "\r\x1b[K")
+				fmt.Fprint(a.Err, "\r\x1b[K")
 			case e.Kind == client.EventStatus && !e.Status.State.Final() && e.Status.Reason != "" && e.Status.Reason != said:
 				said = e.Status.Reason
 				a.notice("waiting: %s", e.Status.Why())

@@ -33,6 +33,7 @@ func (a *app) statusCommand() *cobra.Command {
 				table(w,
 					[]string{"network", s.GenesisHash},
 					[]string{"profile", s.Profile + ": " + s.Claim},
+					[]string{"engine", string(s.Engine)},
 					[]string{"height", fmt.Sprint(s.Height)},
 					[]string{"head", s.Head},
 					[]string{"time", instant(s.TimeMs)},

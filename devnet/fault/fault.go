@@ -23,8 +23,8 @@ import (
 )
 
 var (
-	// ErrNotDev means that a fault was asked for outside a dev network.
-	ErrNotDev = errors.New("fault: faults need a genesis with dev: true")
+	// ErrNotDev means that a fault was asked for on a network that is not for tests.
+	ErrNotDev = errors.New("fault: faults need a genesis with dev: true or, on cometbft, of profile dev")
 	// ErrNothingSigned means that the relay has not signed what the fault needs.
 	ErrNothingSigned = errors.New("fault: the relay has signed nothing yet")
 	// ErrNoSeat means that the relay sits in no quorum of this epoch.
@@ -64,9 +64,10 @@ type Twin struct {
 }
 
 // New makes the twin of the relay with this identity; core must be a dev
-// network's, hash is its genesis hash.
+// network's or, since validators have no dev controls, one of profile dev on
+// cometbft; hash is its genesis hash.
 func New(core genesis.Core, hash chain.Hash, identity ed25519.PrivateKey, net *Net) (*Twin, error) {
-	if !core.Dev {
+	if !core.Dev && !(core.Engine == genesis.EngineComet && core.Profile == genesis.Dev) {
 		return nil, ErrNotDev
 	}
 	return &Twin{

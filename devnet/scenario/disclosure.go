@@ -78,7 +78,11 @@ func parseCommit(s *Script, l *line) (func(context.Context, *world) error, error
 		if err != nil {
 			return err
 		}
-		return submit(ctx, w, who, slashing.CommitDisclosureType, func(h chain.Head) slashing.CommitDisclosure { return w.net.Commitment(got, h) })
+		err = submit(ctx, w, who, slashing.CommitDisclosureType, func(h chain.Head) slashing.CommitDisclosure { return w.net.Commitment(got, h) })
+		if err != nil {
+			return err
+		}
+		return w.net.Committed(got, w.settled)
 	}, err
 }
 

@@ -15,27 +15,27 @@ import (
 // expectations are the things that `expect` knows.
 func expectations() map[string]verb {
 	return map[string]verb{
-		"delivered":   {"expect delivered [within 2s]", expectDelivered},
-		"slashed":     {"expect slashed RELAY [no] [kind=KIND] [fraction=5%] [basis=BASIS] [times=N]", expectSlashed},
-		"listed":      {"expect listed RELAY yes|no", expectListed},
-		"state":       {"expect state RELAY active|tombstoned|…", expectState},
-		"accepted":    {"expect accepted", expectAccepted},
-		"refused":     {"expect refused CODE", expectRefused},
-		"halted":      {"expect halted RELAY [no]", expectHalted},
-		"balance":     {"expect balance ACCOUNT TUN|more|less|same", expectBalance},
-		"epoch":       {"expect epoch N", expectEpoch},
-		"swarms":      {"expect swarms N", expectSwarms},
-		"credit":      {"expect credit RELAY [more|less] DURATION", expectCredit},
-		"performance": {"expect performance RELAY [above|below] N", expectPerformance},
-		"reason":      {"expect reason RELAY WORD", expectReason},
-		"votes":       {"expect votes RELAY fit|unfit [more|less] N", expectVotes},
-		"locked":      {"expect locked RELAY yes|no [for DURATION]", expectLocked},
-		"stake":       {"expect stake ACCOUNT RELAY TUN", expectStake},
-		"challenges":  {"expect challenges RELAY waiting|open|lapsed N", expectChallenges},
-		"lost":        {"expect lost ACCOUNT RELAY TUN", expectLost},
-		"burned":      {"expect burned more|same", expectBurned},
-		"honest":      {"expect honest", expectHonest},
-		"invariants":  {"expect invariants", expectInvariants},
+		"delivered":   {usage: "expect delivered [within 2s]", parse: expectDelivered},
+		"slashed":     {usage: "expect slashed RELAY [no] [kind=KIND] [fraction=5%] [basis=BASIS] [times=N]", parse: expectSlashed},
+		"listed":      {usage: "expect listed RELAY yes|no", parse: expectListed},
+		"state":       {usage: "expect state RELAY active|tombstoned|…", parse: expectState},
+		"accepted":    {usage: "expect accepted", parse: expectAccepted},
+		"refused":     {usage: "expect refused CODE", parse: expectRefused},
+		"halted":      {usage: "expect halted RELAY [no]", parse: expectHalted},
+		"balance":     {usage: "expect balance ACCOUNT TUN|more|less|same", parse: expectBalance},
+		"epoch":       {usage: "expect epoch N", parse: expectEpoch},
+		"swarms":      {usage: "expect swarms N", parse: expectSwarms},
+		"credit":      {usage: "expect credit RELAY [more|less] DURATION", parse: expectCredit},
+		"performance": {usage: "expect performance RELAY [above|below] N", parse: expectPerformance},
+		"reason":      {usage: "expect reason RELAY WORD", parse: expectReason},
+		"votes":       {usage: "expect votes RELAY fit|unfit [more|less] N", parse: expectVotes},
+		"locked":      {usage: "expect locked RELAY yes|no [for DURATION]", parse: expectLocked},
+		"stake":       {usage: "expect stake ACCOUNT RELAY TUN", parse: expectStake},
+		"challenges":  {usage: "expect challenges RELAY waiting|open|lapsed N", parse: expectChallenges},
+		"lost":        {usage: "expect lost ACCOUNT RELAY TUN", parse: expectLost},
+		"burned":      {usage: "expect burned more|same", parse: expectBurned},
+		"honest":      {usage: "expect honest", parse: expectHonest},
+		"invariants":  {usage: "expect invariants", parse: expectInvariants},
 	}
 }
 
@@ -54,6 +54,7 @@ func parseExpect(s *Script, l *line) (func(context.Context, *world) error, error
 	if err != nil {
 		return nil, err
 	}
+	s.took(when.epochs)
 	run, err := all[what].parse(s, l)
 	if err == nil {
 		err = l.done()
@@ -81,7 +82,7 @@ func expectDelivered(_ *Script, l *line) (func(context.Context, *world) error, e
 		if err != nil {
 			return nil, err
 		}
-		if limit, err = l.duration(x); err != nil {
+		if limit, err = l.wallTime(x); err != nil {
 			return nil, err
 		}
 	}
@@ -165,7 +166,8 @@ func expectBalance(s *Script, l *line) (func(context.Context, *world) error, err
 	}, nil
 }
 
-func expectEpoch(_ *Script, l *line) (func(context.Context, *world) error, error) {
+func expectEpoch(s *Script, l *line) (func(context.Context, *world) error, error) {
+	s.leave(l, needsClock)
 	x, err := l.take("an epoch")
 	if err != nil {
 		return nil, err

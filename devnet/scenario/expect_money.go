@@ -160,7 +160,9 @@ func expectBurned(_ *Script, l *line) (func(context.Context, *world) error, erro
 		var now chain.Amount
 		w.machine(func(m *machine.Machine) { now = m.Staking().Burned() })
 		before := w.burned
-		w.burned = now
+		if (now > before) == (how == "more") {
+			w.burned = now
+		}
 		return expect((now > before) == (how == "more"), fmt.Sprintf("burned: %s than or as %s TUN", how, before), "%s TUN", now)
 	}, err
 }

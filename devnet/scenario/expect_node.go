@@ -156,6 +156,7 @@ func expectHalted(s *Script, l *line) (func(context.Context, *world) error, erro
 	if err != nil {
 		return nil, err
 	}
+	s.leave(l, needsSealer)
 	want := true
 	if l.more() {
 		if _, err := l.oneOf("word", "no"); err != nil {

@@ -30,6 +30,7 @@ var reasons = map[string]statement.Reasons{
 func parseFault(s *Script, l *line) (func(context.Context, *world) error, error) {
 	if l.more() && l.words[l.next].text == "sealer" {
 		l.next++
+		s.leave(l, needsSealer)
 		_, err := l.oneOf("fault", "double-seal")
 		return func(ctx context.Context, w *world) error {
 			_, err := w.net.DoubleSeal(ctx)

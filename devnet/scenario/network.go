@@ -22,6 +22,8 @@ func (s *Script) parseNetwork(l *line) error {
 	if w.text != "network" {
 		return l.errorAt(w.col, "a scenario begins with `network relays=5 clients=2 seed=7`")
 	}
+	quick := l.pace
+	l.pace = pace{} // all at once, below
 	s.Spec = devnet.Spec{Relays: 5, Clients: 2, Seed: 1, Profile: genesis.Dev}
 	var params, others []string
 	var set []func(*genesis.Params) error
@@ -76,7 +78,8 @@ func (s *Script) parseNetwork(l *line) error {
 	if s.Spec.Operators > s.Spec.Relays {
 		return l.errorAt(1, "%d operators for %d relays; at most one each", s.Spec.Operators, s.Spec.Relays)
 	}
-	if err := s.setParams(set); err != nil {
+	quick.skew(&s.Spec)
+	if err := s.setParams(set, quick); err != nil {
 		return l.errorAt(1, "%v", err)
 	}
 	s.words = append([]string{fmt.Sprintf("network relays=%d clients=%d seed=%d", s.Spec.Relays, s.Spec.Clients, s.Spec.Seed)}, append(others, params...)...)
@@ -84,7 +87,7 @@ func (s *Script) parseNetwork(l *line) error {
 }
 
 // setParams makes the parameters and checks that they go together.
-func (s *Script) setParams(set []func(*genesis.Params) error) error {
+func (s *Script) setParams(set []func(*genesis.Params) error, quick pace) error {
 	p, err := genesis.For(s.Spec.Profile)
 	if err != nil {
 		return err
@@ -95,6 +98,7 @@ func (s *Script) setParams(set []func(*genesis.Params) error) error {
 			return err
 		}
 	}
+	quick.params(&p)
 	s.Spec.Params = &p
 	return p.Validate()
 }
@@ -115,6 +119,10 @@ func (l *line) param() (func(*genesis.Params) error, error) {
 		key := t.Field(i).Tag.Get("json")
 		if names = append(names, key); key != name {
 			continue
+		}
+		if rates[key] {
+			defer func(p pace) { l.pace = p }(l.pace)
+			l.pace = pace{}
 		}
 		v, err := l.value(t.Field(i).Type, word{text: text, col: w.col + len(name) + 1})
 		if err != nil {

@@ -31,6 +31,7 @@ type line struct {
 	text  string
 	words []word
 	next  int
+	pace  pace // of what durations say
 }
 
 func (l *line) errorAt(col int, format string, args ...any) error {
@@ -129,7 +130,14 @@ func Duration(text string) (time.Duration, error) {
 	return d, err
 }
 
+// duration is of the network's time, at the script's pace.
 func (l *line) duration(w word) (time.Duration, error) {
+	d, err := l.wallTime(w)
+	return l.pace.of(d), err
+}
+
+// wallTime is of the machine's time, whatever the pace.
+func (l *line) wallTime(w word) (time.Duration, error) {
 	d, err := Duration(w.text)
 	if err != nil {
 		return 0, l.errorAt(w.col, "%q is not a duration such as 500ms, 90s, 2h or 30d", w.text)
@@ -146,14 +154,16 @@ func (l *line) amount(w word) (chain.Amount, error) {
 }
 
 // Parse reads a script; name is for messages.
-func Parse(name, text string) (*Script, error) {
-	s := &Script{Name: name}
+func Parse(name, text string) (*Script, error) { return parse(name, text, pace{}) }
+
+func parse(name, text string, p pace) (*Script, error) {
+	s := &Script{Name: name, text: text}
 	if len(text) > maxScript {
 		return nil, fmt.Errorf("%w: %s: over %d bytes", ErrScript, name, maxScript)
 	}
 	begun := false
 	for i, raw := range strings.Split(text, "\n") {
-		l := &line{file: name, no: i + 1, text: strings.TrimSpace(raw)}
+		l := &line{file: name, no: i + 1, text: strings.TrimSpace(raw), pace: p}
 		if err := l.split(raw); err != nil {
 			return nil, err
 		}

@@ -25,6 +25,7 @@ func accusation(s *Script, l *line) (suspect, slashing.Kind, error) {
 	var err error
 	if l.more() && l.words[l.next].text == "sealer" {
 		l.next++
+		s.leave(l, needsSealer)
 		who.sealer = true
 	} else if who.relay, err = s.relay(l); err != nil {
 		return who, 0, err

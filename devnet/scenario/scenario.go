@@ -18,6 +18,7 @@ import (
 	"time"
 
 	"tunic/chain"
+	"tunic/chain/genesis"
 	"tunic/devnet"
 )
 
@@ -30,6 +31,9 @@ type Script struct {
 	Spec  devnet.Spec
 	steps []step
 
+	text      string          // that it was parsed from
+	left      []LeftOut       // what validators cannot do
+	epochs    int             // that it takes at most
 	words     []string        // of the first line, with what was left out filled in
 	disk      bool            // the network is kept on disk
 	snapshots map[string]bool // names given while it is parsed
@@ -93,8 +97,11 @@ func expect(ok bool, want, is string, args ...any) error {
 	return &mismatch{want, fmt.Sprintf(is, args...)}
 }
 
-// stepLimit bounds one step in real time.
-const stepLimit = 2 * time.Minute
+// stepLimit bounds one step in real time; longLimit where time is waited for.
+const (
+	stepLimit = 2 * time.Minute
+	longLimit = 15 * time.Minute
+)
 
 // Run builds the network and takes the steps; tell gets each before it runs
 // and may be nil. A failed expectation is in the Report, not an error.
@@ -146,7 +153,11 @@ func (s *Script) Run(ctx context.Context, tell func(line int, text string)) (Rep
 }
 
 func (w *world) take(ctx context.Context, st step) error {
-	ctx, cancel := context.WithTimeout(ctx, stepLimit)
+	limit := stepLimit
+	if w.net.Spec.Engine == genesis.EngineComet {
+		limit = longLimit
+	}
+	ctx, cancel := context.WithTimeout(ctx, limit)
 	defer cancel()
 	if err := st.run(ctx, w); err != nil {
 		return err

@@ -15,46 +15,47 @@ import (
 
 // verb parses the rest of a line.
 type verb struct {
-	usage string
-	parse func(*Script, *line) (func(context.Context, *world) error, error)
+	usage    string
+	parse    func(*Script, *line) (func(context.Context, *world) error, error)
+	controls bool // it is one of a dev network
 }
 
 // verbs is the language, beside `network` and `expect`.
 func verbs() map[string]verb {
 	return map[string]verb{
-		"send":       {`send FROM TO "text"`, parseSend},
-		"stop":       {"stop RELAY", parseStop},
-		"start":      {"start RELAY", parseStart},
-		"fault":      {"fault RELAY " + strings.Join(relayFaults, "|") + " ... | fault sealer double-seal", parseFault},
-		"link":       {"link RELAY RELAY loss 2% | link RELAY RELAY delay 2s", parseLink},
-		"partition":  {"partition relay-1,relay-2 | relay-3 | rest", parsePartition},
-		"heal":       {"heal", parseHeal},
-		"backup":     {"backup RELAY NAME", parseBackup},
-		"restore":    {"restore RELAY NAME", parseRestore},
-		"restart":    {"restart sealer", parseRestart},
-		"seal":       {"seal [N]", parseSeal},
-		"advance":    {"advance DURATION | advance N epochs", parseAdvance},
-		"snapshot":   {"snapshot NAME", parseSnapshot},
-		"revert":     {"revert NAME", parseRevert},
-		"dump":       {"dump NAME", parseDump},
-		"load":       {"load NAME", parseLoad},
-		"fund":       {"fund ACCOUNT TUN", parseFund},
-		"transfer":   {"transfer FROM TO TUN", parseTransfer},
-		"contribute": {"contribute ACCOUNT RELAY TUN", parseContribute},
-		"unlock":     {"unlock ACCOUNT RELAY", parseUnlock},
-		"withdraw":   {"withdraw ACCOUNT RELAY", parseWithdraw},
-		"change":     {"change NAME=VALUE ... by council|ACCOUNT", parseChange},
-		"keep":       {"keep RELAY DURATION", parseKeep},
-		"delete":     {"delete RELAY", parseDelete},
-		"challenge":  {"challenge ACCOUNT RELAY [deposit TUN]", parseChallenge},
-		"report":     {"report ACCOUNT RELAY|sealer KIND", parseReport},
-		"prove":      {"prove RELAY|sealer KIND", parseProve},
-		"tamper":     {"tamper last BYTE", parseTamper},
-		"submit":     {"submit ACCOUNT last", parseSubmit},
-		"sell":       {"sell RELAY ACCOUNT [onion|identity]", parseSell},
-		"commit":     {"commit ACCOUNT RELAY [onion|identity]", parseCommit},
-		"reveal":     {"reveal ACCOUNT RELAY [onion|identity]", parseReveal},
-		"prepare":    {"prepare ACCOUNT RELAY [onion|identity]", parsePrepare},
+		"send":       {usage: `send FROM TO "text"`, parse: parseSend},
+		"stop":       {usage: "stop RELAY", parse: parseStop},
+		"start":      {usage: "start RELAY", parse: parseStart},
+		"fault":      {usage: "fault RELAY " + strings.Join(relayFaults, "|") + " ... | fault sealer double-seal", parse: parseFault},
+		"link":       {usage: "link RELAY RELAY loss 2% | link RELAY RELAY delay 2s", parse: parseLink},
+		"partition":  {usage: "partition relay-1,relay-2 | relay-3 | rest", parse: parsePartition},
+		"heal":       {usage: "heal", parse: parseHeal},
+		"backup":     {usage: "backup RELAY NAME", parse: parseBackup},
+		"restore":    {usage: "restore RELAY NAME", parse: parseRestore},
+		"restart":    {usage: "restart sealer", parse: parseRestart},
+		"seal":       {usage: "seal [N]", parse: parseSeal},
+		"advance":    {usage: "advance DURATION | advance N epochs", parse: parseAdvance},
+		"snapshot":   {usage: "snapshot NAME", parse: parseSnapshot, controls: true},
+		"revert":     {usage: "revert NAME", parse: parseRevert, controls: true},
+		"dump":       {usage: "dump NAME", parse: parseDump, controls: true},
+		"load":       {usage: "load NAME", parse: parseLoad, controls: true},
+		"fund":       {usage: "fund ACCOUNT TUN", parse: parseFund, controls: true},
+		"transfer":   {usage: "transfer FROM TO TUN", parse: parseTransfer},
+		"contribute": {usage: "contribute ACCOUNT RELAY TUN", parse: parseContribute},
+		"unlock":     {usage: "unlock ACCOUNT RELAY", parse: parseUnlock},
+		"withdraw":   {usage: "withdraw ACCOUNT RELAY", parse: parseWithdraw},
+		"change":     {usage: "change NAME=VALUE ... by council|ACCOUNT", parse: parseChange},
+		"keep":       {usage: "keep RELAY DURATION", parse: parseKeep},
+		"delete":     {usage: "delete RELAY", parse: parseDelete},
+		"challenge":  {usage: "challenge ACCOUNT RELAY [deposit TUN]", parse: parseChallenge},
+		"report":     {usage: "report ACCOUNT RELAY|sealer KIND", parse: parseReport},
+		"prove":      {usage: "prove RELAY|sealer KIND", parse: parseProve},
+		"tamper":     {usage: "tamper last BYTE", parse: parseTamper},
+		"submit":     {usage: "submit ACCOUNT last", parse: parseSubmit},
+		"sell":       {usage: "sell RELAY ACCOUNT [onion|identity]", parse: parseSell},
+		"commit":     {usage: "commit ACCOUNT RELAY [onion|identity]", parse: parseCommit},
+		"reveal":     {usage: "reveal ACCOUNT RELAY [onion|identity]", parse: parseReveal},
+		"prepare":    {usage: "prepare ACCOUNT RELAY [onion|identity]", parse: parsePrepare},
 	}
 }
 
@@ -93,6 +94,9 @@ func parseStep(s *Script, l *line) (func(context.Context, *world) error, error) 
 	}
 	if err != nil {
 		return nil, fmt.Errorf("%w; write: %s", err, v.usage)
+	}
+	if v.controls {
+		s.leave(l, needsControls)
 	}
 	return run, nil
 }
@@ -161,7 +165,7 @@ func parseSeal(_ *Script, l *line) (func(context.Context, *world) error, error) 
 	}, nil
 }
 
-func parseAdvance(_ *Script, l *line) (func(context.Context, *world) error, error) {
+func parseAdvance(s *Script, l *line) (func(context.Context, *world) error, error) {
 	x, err := l.take("a duration or a number of epochs")
 	if err != nil {
 		return nil, err
@@ -174,9 +178,11 @@ func parseAdvance(_ *Script, l *line) (func(context.Context, *world) error, erro
 		if _, err := l.oneOf("unit", "epochs", "epoch"); err != nil {
 			return nil, err
 		}
+		s.took(n)
 		return func(ctx context.Context, w *world) error { return w.net.AdvanceEpochs(ctx, n) }, nil
 	}
 	d, err := l.duration(x)
+	s.tookTime(l, d)
 	return func(ctx context.Context, w *world) error { return w.net.Advance(ctx, d) }, err
 }
 

@@ -18,22 +18,23 @@ import (
 
 // world is the state of one run.
 type world struct {
-	net    *devnet.Network
-	report *Report
-	nonces map[chain.Address]uint64
-	last   *message
-	refuse string            // code of the last transaction, empty if it was applied
-	signed int               // transactions
-	money  map[string]amount // balances that `expect balance` compares with
-	burned amount            // when `expect burned` was asked last
-	folder string            // for dumps and what is loaded of them
-	loads  int
-	dumped map[string]uint32 // the fork that a dump was taken in
-	proof  []byte            // the last that was made
-	kept   map[int]devnet.Kept
-	sales  map[sale]*devnet.Sale
-	epoch  chain.Epoch // whose swarms were counted last
-	swarms int
+	net     *devnet.Network
+	report  *Report
+	nonces  map[chain.Address]uint64
+	last    *message
+	settled ledger.TxStatus   // of the last transaction that was not refused at once
+	refuse  string            // code of the last transaction, empty if it was applied
+	signed  int               // transactions
+	money   map[string]amount // balances that `expect balance` compares with
+	burned  amount            // when `expect burned` was asked last
+	folder  string            // for dumps and what is loaded of them
+	loads   int
+	dumped  map[string]uint32 // the fork that a dump was taken in
+	proof   []byte            // the last that was made
+	kept    map[int]devnet.Kept
+	sales   map[sale]*devnet.Sale
+	epoch   chain.Epoch // whose swarms were counted last
+	swarms  int
 }
 
 type amount = chain.Amount
@@ -91,9 +92,9 @@ func submit[T any](ctx context.Context, w *world, a *actor, def *chain.TypeDef[T
 	if err != nil {
 		return err
 	}
-	w.refuse = ""
+	w.refuse, w.settled = "", ledger.TxStatus{}
 	w.signed++
-	id, err := w.net.Ledger.Submit(ctx, tx.Encode())
+	id, err := w.net.Submit(ctx, tx.Encode())
 	var r *chain.Refusal
 	if errors.As(err, &r) {
 		w.refuse = r.Code
@@ -102,13 +103,11 @@ func submit[T any](ctx context.Context, w *world, a *actor, def *chain.TypeDef[T
 	if err != nil {
 		return err
 	}
-	if err := w.net.Seal(ctx); err != nil {
-		return err
-	}
-	s, err := w.net.Ledger.Tx(id)
+	s, err := w.net.Settle(ctx, id)
 	if err != nil {
 		return err
 	}
+	w.settled = s
 	if w.refuse = s.Code; s.State == ledger.TxPending {
 		return fmt.Errorf("the transaction of %s is in no block", a.name)
 	}

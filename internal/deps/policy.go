@@ -34,8 +34,10 @@ func Tunic() Policy {
 
 			// The commands reach api through node.
 			"cmd/tunic": {Imports: join(words, plumbing, network, state, list("node", "devnet", "devnet/bench", "devnet/scenario",
-				"api/client", "api/feed", "ledger", "relay", "client", "client/local", "ledger/wallet"))},
-			"cmd/tunic-validator": {Imports: join(words, plumbing, state, list("node", "ledger", "ledger/comet"))},
+				"api/client", "api/feed", "ledger", "relay", "client", "client/local", "ledger/wallet", "cmd/internal/cli"))},
+			"cmd/tunic-validator": {Imports: join(words, plumbing, state, list("node", "ledger", "ledger/comet", "ledger/wallet", "chain/cometbft", "cmd/internal/cli"))},
+			// What both print, how they fail, and the flags that they share.
+			"cmd/internal/cli": {Imports: list("chain", "chain/genesis", "internal/durable", "ledger", "node"), By: list("cmd/tunic", "cmd/tunic-validator")},
 
 			"devnet":          {Imports: join(everythingBelowNode, list("node", "devnet/fault", "devnet/bench", "ledger/wallet", "internal/flaw"))},
 			"devnet/scenario": {Imports: join(everythingBelowNode, list("node", "devnet", "devnet/fault", "ledger/wallet"))},

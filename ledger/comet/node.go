@@ -12,17 +12,16 @@ import (
 	"sync"
 	"time"
 
-	dbm "github.com/cometbft/cometbft-db"
 	abci "github.com/cometbft/cometbft/abci/types"
 	"github.com/cometbft/cometbft/config"
 	"github.com/cometbft/cometbft/crypto/ed25519"
 	cmtjson "github.com/cometbft/cometbft/libs/json"
+	"github.com/cometbft/cometbft/libs/service"
 	"github.com/cometbft/cometbft/mempool"
 	"github.com/cometbft/cometbft/node"
 	"github.com/cometbft/cometbft/p2p"
 	"github.com/cometbft/cometbft/privval"
 	"github.com/cometbft/cometbft/proxy"
-	bstore "github.com/cometbft/cometbft/store"
 	"github.com/cometbft/cometbft/types"
 
 	"tunic/chain"
@@ -58,13 +57,18 @@ func DefaultPace(p genesis.Params) Pace {
 	return Pace{Propose: 3 * time.Second, Vote: time.Second, Commit: min(time.Second, block/5), Empty: block, Gossip: 50 * time.Millisecond}
 }
 
-// Node is a validator that runs.
+// Node is a validator that runs. Its methods are safe for concurrent use.
 type Node struct {
 	node *node.Node
 	app  *App
 
 	end  context.CancelFunc // of what runs beside it
 	runs sync.WaitGroup
+
+	stopping sync.Mutex // held by Stop
+	ended    chan struct{}
+	once     sync.Once
+	failure  error // why it ended by itself, once ended is closed
 }
 
 // Start runs CometBFT over a ledger that nothing else uses yet.
@@ -88,7 +92,7 @@ func start(ctx context.Context, l *ledger.Ledger, cfg Config) (*Node, error) {
 			return nil, err
 		}
 	}
-	n := &Node{}
+	n := &Node{ended: make(chan struct{})}
 	if err := l.Attach(n.gossip); err != nil {
 		return nil, err
 	}
@@ -108,29 +112,25 @@ func start(ctx context.Context, l *ledger.Ledger, cfg Config) (*Node, error) {
 	if err != nil {
 		return nil, err
 	}
-	open := map[string]dbm.DB{}
-	databases := func(c *config.DBContext) (dbm.DB, error) {
-		db, err := config.DefaultDBProvider(c)
-		if err == nil && c.ID == "blockstore" {
-			// Blocks are decided anew before the node is there to ask.
-			n.app.Stored(stored{bstore.NewBlockStore(db)})
-		}
-		open[c.ID] = db
-		return db, err
+	c := engineConfig(cfg)
+	dbs, err := openStores(c)
+	if err != nil {
+		return nil, err
 	}
-	n.node, err = node.NewNodeWithContext(ctx, engineConfig(cfg), signer, link, proxy.NewLocalClientCreator(n.app),
-		func() (*types.GenesisDoc, error) { return doc, nil }, databases,
-		node.DefaultMetricsProvider(&config.InstrumentationConfig{}), engineLog{cfg.Logger})
+	// Blocks are decided anew before the node is there to ask.
+	n.app.Stored(stored{dbs.blocks})
+	if err = dbs.follow(l); err == nil {
+		n.node, err = node.NewNodeWithContext(ctx, c, signer, link, proxy.NewLocalClientCreator(n.app),
+			func() (*types.GenesisDoc, error) { return doc, nil }, dbs.provide,
+			node.DefaultMetricsProvider(&config.InstrumentationConfig{}), engineLog{cfg.Logger, n.fail})
+	}
 	if err == nil {
 		n.app.Stored(stored{n.node.BlockStore()})
 		n.app.prover.blocks = n.node.BlockStore()
 		err = n.node.Start()
 	}
 	if err != nil {
-		for _, db := range open {
-			err = errors.Join(err, db.Close())
-		}
-		return nil, err
+		return nil, errors.Join(err, dbs.close())
 	}
 	beside, end := context.WithCancel(context.WithoutCancel(ctx))
 	n.end = end
@@ -138,15 +138,31 @@ func start(ctx context.Context, l *ledger.Ledger, cfg Config) (*Node, error) {
 	return n, nil
 }
 
-// Stop ends the validator; the ledger stays open.
+// Stop ends the validator, if it runs; the ledger stays open. It returns why the
+// validator had ended before, nil where it had not.
 func (n *Node) Stop() error {
-	if err := n.node.Stop(); err != nil {
+	n.stopping.Lock()
+	defer n.stopping.Unlock()
+	if err := n.node.Stop(); err != nil && !errors.Is(err, service.ErrAlreadyStopped) {
 		return fmt.Errorf("stop validator: %w", err)
 	}
 	n.node.Wait()
 	n.end()
 	n.runs.Wait()
-	return nil
+	select {
+	case <-n.ended:
+		return n.failure
+	default:
+		return nil
+	}
+}
+
+// fail says that CometBFT decides nothing any more, and why: the first time.
+func (n *Node) fail(why error) {
+	n.once.Do(func() {
+		n.failure = why
+		close(n.ended)
+	})
 }
 
 // Address is ID@HOST:PORT, what others have as a peer.
@@ -154,8 +170,9 @@ func (n *Node) Address() string {
 	return string(n.node.NodeInfo().ID()) + "@" + n.node.Switch().NetAddress().DialString()
 }
 
-// Done is closed when CometBFT has ended by itself.
-func (n *Node) Done() <-chan struct{} { return n.node.Quit() }
+// Done is closed when the validator has ended by itself: what it could not write,
+// or an answer of the ledger that it cannot go on with.
+func (n *Node) Done() <-chan struct{} { return n.ended }
 
 // gossip hands a transaction to CometBFT's mempool, which sends it to the others.
 func (n *Node) gossip(_ context.Context, tx []byte) error {

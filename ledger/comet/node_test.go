@@ -122,18 +122,23 @@ func (v *validator) stop(t testing.TB) {
 // transfer is a signed one of from.
 func transfer(t testing.TB, l *ledger.Ledger, from, to string, nonce uint64) []byte {
 	t.Helper()
+	tx, err := signTransfer(l, from, to, nonce)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return tx
+}
+
+func signTransfer(l *ledger.Ledger, from, to string, nonce uint64) ([]byte, error) {
 	tx := machine.TransferType.Unsigned(machine.Transfer{Head: chain.Head{Nonce: nonce, Fee: l.Core().Params.MinFee, ValidUntil: 1 << 40}, To: address(to), Amount: chain.TUN})
 	s, _ := machine.SchemaOf(tx.Kind)
 	d, err := l.Domain().Digest(s, tx.Payload)
 	if err != nil {
-		t.Fatal(err)
+		return nil, err
 	}
 	sig, err := crypto.Sign(d[:], accountKey(from))
-	if err != nil {
-		t.Fatal(err)
-	}
 	tx.Sig = [65]byte(sig)
-	return tx.Encode()
+	return tx.Encode(), err
 }
 
 // await waits until a ledger shows a height.
