@@ -23,6 +23,9 @@ const MaxCommit = 1 << 16
 // MaxRemovals bounds the removals of one epoch in a header.
 const MaxRemovals = 1024
 
+// MaxSealedHeader bounds the encoding of a header with its seal or commit in bytes.
+const MaxSealedHeader = 297 + 32*MaxRemovals + 4 + MaxCommit
+
 // ErrHeader means that a header's bytes are not canonical.
 var ErrHeader = errors.New("chain: malformed header")
 
@@ -126,6 +129,11 @@ type SealedHeader struct {
 func Commit(h Header, commit []byte) SealedHeader {
 	return SealedHeader{Header: h, Seal: sha512.Sum512(commit), Commit: commit}
 }
+
+// Same reports whether both are one header. Two copies of a committed header may
+// carry different commits, since any signatures of enough validators suffice: so
+// neither seals nor encodings say whether two headers are the same.
+func (s SealedHeader) Same(o SealedHeader) bool { return s.Header.Hash() == o.Header.Hash() }
 
 // Encode is the canonical encoding: header, then seal or commit.
 func (s SealedHeader) Encode() []byte {

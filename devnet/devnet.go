@@ -100,6 +100,9 @@ type Spec struct {
 	Validators int
 	// Validator is the path of the program that they run (FindValidator).
 	Validator string
+	// Place says where validator i, counted from 0, runs and what differs there from
+	// the others (all on this machine's loopback).
+	Place func(i int) Place
 	// Links between relays (memory).
 	Links Links
 	// Dir keeps everything on disk below it; empty keeps it in memory.

@@ -2,6 +2,7 @@ package devnet
 
 import (
 	"context"
+	"encoding/binary"
 	"errors"
 	"fmt"
 	"time"
@@ -41,6 +42,24 @@ func (n *Network) Sell(i int, kind statement.KeyKind, buyer wallet.Key) (*Sale, 
 	defer n.selling.Unlock()
 	n.sold++
 	return &Sale{Relay: i, Key: k, Buyer: buyer, salt: n.derive("disclosure", n.sold)}, nil
+}
+
+// keyLeft is for how many epochs more a key is in force that is sold on cometbft,
+// where time passes while somebody commits and reveals.
+const keyLeft = 4
+
+// AwaitKey returns when the onion key of relay i is in force for long enough to be
+// sold and told of: at once, but on cometbft shortly before it ends.
+func (n *Network) AwaitKey(ctx context.Context, i int) error {
+	if !n.onComet() || n.Genesis.Params.OnionKeyEpochs <= keyLeft {
+		return nil
+	}
+	// As relays stagger the periods of their keys.
+	life := uint64(n.Genesis.Params.OnionKeyEpochs)
+	offset := binary.BigEndian.Uint64(n.Relays[i].ID[:8]) % life
+	return n.awaitHead(ctx, func(h chain.Header) bool {
+		return life-1-(uint64(h.DirEpoch)+life-offset)%life >= keyLeft
+	})
 }
 
 // Commitment is the transaction by which the buyer commits to tell of the key.
@@ -99,6 +118,9 @@ var errMoved = errors.New("devnet: the head moved")
 // tell of it. It returns when the commit stands in a block; the buyer reveals what
 // it knows as soon as the next epoch has begun.
 func (n *Network) KeyDisclosure(ctx context.Context, i int, kind statement.KeyKind) error {
+	if err := n.AwaitKey(ctx, i); err != nil {
+		return err
+	}
 	s, err := n.Sell(i, kind, n.Accounts[Buyer])
 	if err != nil {
 		return err

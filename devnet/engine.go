@@ -7,6 +7,7 @@ import (
 	"errors"
 	"fmt"
 	"os"
+	"path/filepath"
 	"slices"
 	"time"
 
@@ -15,6 +16,7 @@ import (
 	"tunic/chain"
 	"tunic/chain/genesis"
 	"tunic/devnet/fault"
+	"tunic/internal/durable"
 	"tunic/ledger"
 	"tunic/node"
 )
@@ -104,12 +106,12 @@ func (n *Network) startComet(ctx context.Context) (err error) {
 		return err
 	}
 	n.URL = n.Validators[0].URL
-	var urls []string
-	for _, v := range n.Validators {
-		urls = append(urls, v.URL)
+	n.nameValidators(n.Validators)
+	if n.Spec.Dir != "" {
+		if _, err := n.writeNetwork(); err != nil {
+			return err
+		}
 	}
-	n.File = n.Genesis.Network(urls...)
-	n.internal = n.File
 	if err := n.openCopy(); err != nil {
 		return err
 	}
@@ -134,6 +136,29 @@ func (n *Network) startComet(ctx context.Context) (err error) {
 		return fmt.Errorf("devnet: not all relays came into the directory: %w", err)
 	}
 	return n.startClients()
+}
+
+// nameValidators puts the ledgers of all validators into the network file.
+func (n *Network) nameValidators(all []*Validator) {
+	var urls []string
+	for _, v := range all {
+		urls = append(urls, v.URL)
+	}
+	n.File = n.Genesis.Network(urls...)
+	n.internal = n.File
+}
+
+// writeNetwork writes the network file where that of a sealer's network is.
+func (n *Network) writeNetwork() (path string, err error) {
+	dir := filepath.Join(n.Spec.Dir, "ledger")
+	if err := durable.MkdirAll(dir); err != nil {
+		return "", fmt.Errorf("devnet: %w", err)
+	}
+	path = filepath.Join(dir, node.NetworkFile)
+	if err := durable.WriteFile(path, n.File.Encode(), 0o644); err != nil {
+		return "", fmt.Errorf("devnet: %w", err)
+	}
+	return path, nil
 }
 
 // cometLimit is how long validators may take for what they do at once where the

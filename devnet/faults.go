@@ -30,6 +30,24 @@ func (n *Network) cut(i int, f func()) {
 	r.tell() // nobody waits for it any more
 }
 
+// Declare lets relay i declare a version in its heartbeats. On cometbft it returns
+// when the relay has signed one.
+func (n *Network) Declare(ctx context.Context, i int, version string) error {
+	t := n.Relays[i].Twin
+	t.Declare(version)
+	if !n.onComet() {
+		return nil
+	}
+	return n.awaitHead(ctx, func(chain.Header) bool {
+		s, err := statement.Decode(t.Heartbeat())
+		if err != nil {
+			return false
+		}
+		b, err := statement.DecodeHeartbeat(s.Body)
+		return err == nil && b.Version == version
+	})
+}
+
 // Honest ends the faults of relay i and returns when it has acted on the head.
 func (n *Network) Honest(ctx context.Context, i int) error {
 	r := n.Relays[i]

@@ -37,7 +37,9 @@ type Processes struct {
 	Network  string // path of the network file
 	Accounts []wallet.Key
 	Relays   []*Process
-	Ledger   *Process
+	Ledger   *Process // the sealer; nil where there are validators
+	// Validators decide the blocks on cometbft.
+	Validators []*Validator
 
 	log    *slog.Logger
 	cancel context.CancelFunc
@@ -71,6 +73,9 @@ func StartProcesses(ctx context.Context, spec Spec, exe string) (*Processes, err
 	if spec.Relays == 0 {
 		spec.Relays = 5
 	}
+	if err := spec.engine(); err != nil {
+		return nil, err
+	}
 	n := &Network{Spec: spec, Seed: spec.Seed}
 	if err := n.seed(); err != nil {
 		return nil, err
@@ -98,19 +103,8 @@ func (p *Processes) start(ctx context.Context, n *Network, exe string) error {
 		return fmt.Errorf("devnet: listen for the API: %w", err)
 	}
 	ln.Close()
-	dir := filepath.Join(n.Spec.Dir, "ledger")
 	p.URL = "http://" + n.Spec.HTTP
-	if err := node.InitLedger(dir, n.Genesis, n.sealer(), p.URL); err != nil {
-		return err
-	}
-	p.Network = filepath.Join(dir, node.NetworkFile)
-	args := []string{"ledger", "run", "--dir", dir, "--http", n.Spec.HTTP, "-o", "json"}
-	if n.Spec.Admin != "" {
-		args = append(args, "--admin", n.Spec.Admin)
-		p.Admin = "http://" + n.Spec.Admin
-	}
-	p.Ledger, err = spawn("ledger", dir, exe, args...)
-	if err != nil {
+	if err := p.startLedger(ctx, n, exe); err != nil {
 		return err
 	}
 	api, err := client.NewClientWithResponses(p.URL, client.WithHTTPClient(&http.Client{Timeout: 5 * time.Second}))
@@ -118,8 +112,8 @@ func (p *Processes) start(ctx context.Context, n *Network, exe string) error {
 		return err
 	}
 	if err := p.await(ctx, func() bool {
-		r, err := api.GetHealthWithResponse(ctx)
-		return err == nil && r.StatusCode() == http.StatusOK
+		r, err := api.GetStatusWithResponse(ctx)
+		return err == nil && r.JSON200 != nil && (p.Ledger != nil || r.JSON200.Height > 0)
 	}); err != nil {
 		return fmt.Errorf("devnet: the ledger does not answer: %w", err)
 	}
@@ -136,6 +130,30 @@ func (p *Processes) start(ctx context.Context, n *Network, exe string) error {
 		return fmt.Errorf("devnet: not all relays came into the directory: %w", err)
 	}
 	return nil
+}
+
+// startLedger starts the sealer, or the validators.
+func (p *Processes) startLedger(ctx context.Context, n *Network, exe string) (err error) {
+	dir := filepath.Join(n.Spec.Dir, "ledger")
+	if n.onComet() {
+		if p.Validators, err = n.startValidators(ctx, n.Spec.Dir); err != nil {
+			return err
+		}
+		n.nameValidators(p.Validators)
+		p.Network, err = n.writeNetwork()
+		return err
+	}
+	if err := node.InitLedger(dir, n.Genesis, n.sealer(), p.URL); err != nil {
+		return err
+	}
+	p.Network = filepath.Join(dir, node.NetworkFile)
+	args := []string{"ledger", "run", "--dir", dir, "--http", n.Spec.HTTP, "-o", "json"}
+	if n.Spec.Admin != "" {
+		args = append(args, "--admin", n.Spec.Admin)
+		p.Admin = "http://" + n.Spec.Admin
+	}
+	p.Ledger, err = spawn("ledger", dir, nil, exe, args...)
+	return err
 }
 
 func (p *Processes) startRelay(ctx context.Context, n *Network, i int, exe string, api *client.ClientWithResponses) error {
@@ -161,7 +179,7 @@ func (p *Processes) startRelay(ctx context.Context, n *Network, i int, exe strin
 	if res.StatusCode() != http.StatusAccepted {
 		return fmt.Errorf("devnet: register %s: %s", name, strings.TrimSpace(string(res.Body)))
 	}
-	r, err := spawn(name, dir, exe, "relay", "run", "--dir", dir, "--network", p.Network, "--listen", endpoint, "-o", "json")
+	r, err := spawn(name, dir, nil, exe, "relay", "run", "--dir", dir, "--network", p.Network, "--listen", endpoint, "-o", "json")
 	if err != nil {
 		return err
 	}
@@ -172,7 +190,7 @@ func (p *Processes) startRelay(ctx context.Context, n *Network, i int, exe strin
 
 // Restart starts a killed relay or the ledger again with the same arguments.
 func (p *Processes) Restart(ctx context.Context, old *Process) (*Process, error) {
-	fresh, err := spawn(old.Name, old.Dir, old.cmd.Path, old.cmd.Args[1:]...)
+	fresh, err := spawn(old.Name, old.Dir, nil, old.cmd.Path, old.cmd.Args[1:]...)
 	if err != nil {
 		return nil, err
 	}
@@ -190,7 +208,7 @@ func (p *Processes) Restart(ctx context.Context, old *Process) (*Process, error)
 
 // spawn starts a process whose output goes to a log file in its folder. It
 // dies with this one.
-func spawn(name, dir, exe string, args ...string) (*Process, error) {
+func spawn(name, dir string, env []string, exe string, args ...string) (*Process, error) {
 	log, err := os.OpenFile(filepath.Join(dir, "log"), os.O_CREATE|os.O_APPEND|os.O_WRONLY, 0o600)
 	if err != nil {
 		return nil, fmt.Errorf("devnet: %w", err)
@@ -198,6 +216,9 @@ func spawn(name, dir, exe string, args ...string) (*Process, error) {
 	defer log.Close()
 	cmd := exec.Command(exe, args...)
 	cmd.Stdout, cmd.Stderr = log, log
+	if len(env) > 0 {
+		cmd.Env = append(os.Environ(), env...)
+	}
 	setDeathSignal(cmd)
 	if err := cmd.Start(); err != nil {
 		return nil, fmt.Errorf("devnet: start %s: %w", name, err)
@@ -215,7 +236,7 @@ func (p *Processes) await(ctx context.Context, ok func() bool) error {
 	ctx, cancel := context.WithTimeout(ctx, time.Minute)
 	defer cancel()
 	for !ok() {
-		for _, x := range append([]*Process{p.Ledger}, p.Relays...) {
+		for _, x := range p.all() {
 			select {
 			case <-x.done:
 				return x.ended()
@@ -229,6 +250,17 @@ func (p *Processes) await(ctx context.Context, ok func() bool) error {
 		}
 	}
 	return nil
+}
+
+// all are the processes of the network.
+func (p *Processes) all() (all []*Process) {
+	if p.Ledger != nil {
+		all = append(all, p.Ledger)
+	}
+	for _, v := range p.Validators {
+		all = append(all, v.Process)
+	}
+	return append(all, p.Relays...)
 }
 
 // ended says how the process, which is done, ended.
@@ -273,6 +305,9 @@ func (p *Processes) Close() error {
 		_ = p.Ledger.cmd.Process.Signal(syscall.SIGTERM)
 		p.Ledger.wait()
 	}
+	for _, v := range p.Validators {
+		v.stop()
+	}
 	return nil
 }
 
@@ -284,21 +319,29 @@ func (x *Process) wait() {
 	}
 }
 
-// Wait returns when ctx ends (nil) or the ledger has ended by itself. A relay
-// that ends is missed and warned of; the network goes on without it.
+// Wait returns when ctx ends (nil) or the ledger has ended by itself. A relay or
+// validator that ends is missed and warned of; the network goes on without it, for
+// as long as more than two thirds of the validators run.
 func (p *Processes) Wait(ctx context.Context) error {
 	ctx, stop := context.WithCancel(ctx) // Close, which follows, ends the relays
 	defer stop()
-	for _, x := range p.Relays {
+	for _, x := range p.all() {
+		if x == p.Ledger {
+			continue
+		}
 		go func() {
 			select {
 			case <-x.done:
 				if ctx.Err() == nil {
-					p.log.Warn("a relay ended; the network goes on without it", "relay", x.Name, "why", x.why(), "again", strings.Join(x.cmd.Args, " "))
+					p.log.Warn("a node ended; the network goes on without it", "node", x.Name, "why", x.why(), "again", strings.Join(x.cmd.Args, " "))
 				}
 			case <-ctx.Done():
 			}
 		}()
+	}
+	if p.Ledger == nil {
+		<-ctx.Done()
+		return nil
 	}
 	select {
 	case <-ctx.Done():

@@ -50,6 +50,12 @@ func FindValidator() (string, error) {
 	return filepath.Abs(at)
 }
 
+// Place is where a validator runs. What is empty is as without it.
+type Place struct {
+	HTTP, Listen string   // addresses of the API and of links between validators
+	Run          []string // what runs the program, such as ip netns exec NAME
+}
+
 // Validator is one that decides blocks: a process with a ledger and its API.
 type Validator struct {
 	Index int
@@ -59,6 +65,7 @@ type Validator struct {
 
 	exe  string
 	args []string
+	run  []string // what runs exe
 }
 
 // validatorName is how people call validator i.
@@ -74,8 +81,9 @@ func (v *Validator) stop() {
 }
 
 // start starts the process again, as it was started at first.
-func (v *Validator) start() (err error) {
-	v.Process, err = spawn(validatorName(v.Index), v.Dir, v.exe, v.args...)
+func (v *Validator) start(env ...string) (err error) {
+	args := slices.Concat(v.run, []string{v.exe}, v.args)
+	v.Process, err = spawn(validatorName(v.Index), v.Dir, env, args[0], args[1:]...)
 	return err
 }
 
@@ -88,12 +96,22 @@ func (n *Network) StopValidator(i int) { n.Validators[i].stop() }
 // StartValidator starts validator i again, which does not run, and returns when its
 // API answers.
 func (n *Network) StartValidator(ctx context.Context, i int) error {
+	return n.StartValidatorWith(ctx, i, n.Spec.Validator)
+}
+
+// StartValidatorWith is StartValidator with another program, in an environment that
+// has these besides its own.
+func (n *Network) StartValidatorWith(ctx context.Context, i int, program string, env ...string) error {
 	v := n.Validators[i]
-	if err := v.start(); err != nil {
+	v.exe = program
+	if err := v.start(env...); err != nil {
 		return err
 	}
 	return v.await(ctx)
 }
+
+// ValidatorDown is closed when validator i has ended.
+func (n *Network) ValidatorDown(i int) <-chan struct{} { return n.Validators[i].done }
 
 // restartValidators stops all of them and starts them again, and returns when they
 // have decided another block.
@@ -153,23 +171,32 @@ func freeAddress() (string, error) {
 func (n *Network) startValidators(ctx context.Context, dir string) (all []*Validator, err error) {
 	keys := n.validatorKeys()
 	var listen, peers []string
+	places := make([]Place, len(keys))
 	for i := range keys {
-		at, err := freeAddress()
-		if err != nil {
-			return nil, err
+		if n.Spec.Place != nil {
+			places[i] = n.Spec.Place(i)
+		}
+		at := places[i].Listen
+		if at == "" {
+			if at, err = freeAddress(); err != nil {
+				return nil, err
+			}
 		}
 		id := chain.SHA256(n.linkKey(i).Public().(ed25519.PublicKey))
 		listen = append(listen, at)
 		peers = append(peers, hex.EncodeToString(id[:20])+"@"+at)
 	}
 	for i, k := range keys {
-		api := n.Spec.HTTP
-		if i > 0 || api == "" {
+		api := places[i].HTTP
+		if i == 0 && api == "" {
+			api = n.Spec.HTTP
+		}
+		if api == "" {
 			if api, err = freeAddress(); err != nil {
 				return all, err
 			}
 		}
-		v := &Validator{Index: i, ID: chain.NodeID(k.Public().(ed25519.PublicKey)), URL: "http://" + api, exe: n.Spec.Validator}
+		v := &Validator{Index: i, ID: chain.NodeID(k.Public().(ed25519.PublicKey)), URL: "http://" + api, exe: n.Spec.Validator, run: places[i].Run}
 		v.Process = &Process{Dir: filepath.Join(dir, validatorName(i))}
 		others := slices.Concat(peers[:i], peers[i+1:])
 		v.args = []string{"--dir", v.Dir, "--http", api, "--listen", listen[i], "--peers", strings.Join(others, ",")}

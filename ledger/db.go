@@ -78,6 +78,9 @@ func repair(ctx context.Context, dir string) (DBReport, error) {
 	if err != nil {
 		return DBReport{}, err
 	}
+	if old.first > 1 {
+		return DBReport{}, errors.Join(fmt.Errorf("%w: it begins at height %d, and cannot be replayed from genesis; remove it and begin from a snapshot or from a copy", ErrPruned, old.first), old.close())
+	}
 	// The good blocks go into a new database, which then takes the old one's place.
 	fresh := dir + ".repaired"
 	if err := os.RemoveAll(fresh); err != nil {
@@ -179,6 +182,9 @@ func Export(ctx context.Context, dir string, w io.Writer) (chain.Height, error) 
 	}
 	out := bufio.NewWriter(w)
 	enc := json.NewEncoder(out)
+	if db.first > 1 {
+		return 0, fmt.Errorf("export database: %w: it begins at height %d; export a copy that has all blocks", ErrPruned, db.first)
+	}
 	if err := enc.Encode(line{Genesis: &g}); err != nil {
 		return 0, fmt.Errorf("export database: %w", err)
 	}

@@ -174,6 +174,9 @@ func (f *Follower) Next() (chain.SealedHeader, bool, error) {
 		f.next++
 		return l.head, true, nil
 	}
+	if err := l.whole(f.next); err != nil {
+		return chain.SealedHeader{}, false, err
+	}
 	if e, ok := l.feed.at(f.next); ok {
 		f.next++
 		return e.SealedHeader, true, nil
@@ -219,6 +222,9 @@ func (l *Ledger) stands(s chain.SealedHeader) error {
 	if e, ok := l.feed.at(h); ok {
 		now = e.SealedHeader
 	} else if h != now.Header.Height {
+		if err := l.whole(h); err != nil {
+			return err
+		}
 		var err error
 		if now, err = l.db.header(h); err != nil {
 			return err

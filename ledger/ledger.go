@@ -158,6 +158,9 @@ func Open(ctx context.Context, cfg Config) (*Ledger, error) {
 	if db.torn > 0 {
 		l.log.Warn("cut off a write that a crash left unfinished; nothing acknowledged was in it", "bytes", db.torn)
 	}
+	if db.cleared {
+		l.log.Warn("threw away a snapshot that was not restored to the end")
+	}
 	if err := l.load(ctx); err != nil {
 		db.close()
 		return nil, err

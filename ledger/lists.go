@@ -2,6 +2,7 @@ package ledger
 
 import (
 	"fmt"
+	"iter"
 
 	"github.com/syndtr/goleveldb/leveldb"
 	"github.com/syndtr/goleveldb/leveldb/util"
@@ -62,4 +63,26 @@ func (s *store) firstList(e chain.Epoch, oldest chain.Height) (chain.Epoch, erro
 	}
 	b, err := s.header(oldest - 1)
 	return min(e-KeptLists+1, b.Header.DirEpoch), err
+}
+
+// epochs are those whose lists are stored, ascending.
+func (s *store) epochs() iter.Seq2[chain.Epoch, error] {
+	return func(yield func(chain.Epoch, error) bool) {
+		it := s.db.NewIterator(util.BytesPrefix([]byte{keyList}), nil)
+		defer it.Release()
+		for it.Next() {
+			r := wire.NewReader(it.Key()[1:])
+			e := chain.Epoch(r.Uint64())
+			if r.Done() != nil {
+				yield(0, corrupt("unknown key %x", it.Key()))
+				return
+			}
+			if !yield(e, nil) {
+				return
+			}
+		}
+		if err := it.Error(); err != nil {
+			yield(0, dbError("read lists", err))
+		}
+	}
 }

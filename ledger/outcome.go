@@ -199,7 +199,7 @@ func (l *Ledger) OutcomesFrom() (chain.Height, error) {
 	if err := l.beginTraces(); err != nil {
 		return 0, err
 	}
-	return l.traces.first, nil
+	return max(l.traces.first, l.db.first), nil
 }
 
 // beginTraces fills the traces out of database and state, once; mu (for reading)
@@ -287,7 +287,7 @@ func (l *Ledger) beginTraces() error {
 // more than have as many transactions.
 func (l *Ledger) recent(h chain.Height) ([]chain.Header, error) {
 	var out []chain.Header
-	for txs := 0; h > 0 && len(out) <= maxTraces && txs <= maxEntries; h-- {
+	for txs := 0; h > 0 && h+1 >= l.db.first && len(out) <= maxTraces && txs <= maxEntries; h-- {
 		s, err := l.db.header(h)
 		if err != nil {
 			return nil, err

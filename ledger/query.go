@@ -45,6 +45,12 @@ func (l *Ledger) Header(h chain.Height) (chain.SealedHeader, error) {
 	if err := l.within(h); err != nil {
 		return chain.SealedHeader{}, err
 	}
+	if h == l.head.Header.Height {
+		return l.head, nil
+	}
+	if err := l.whole(h); err != nil {
+		return chain.SealedHeader{}, err
+	}
 	return l.db.header(h)
 }
 
@@ -56,7 +62,8 @@ func (l *Ledger) within(h chain.Height) error {
 	return nil
 }
 
-// Block returns the block at h; ErrNotFound above the head and for 0.
+// Block returns the block at h; ErrNotFound above the head and for 0, ErrPruned
+// below First.
 func (l *Ledger) Block(h chain.Height) (chain.Block, error) {
 	l.mu.RLock()
 	defer l.mu.RUnlock()
@@ -65,6 +72,9 @@ func (l *Ledger) Block(h chain.Height) (chain.Block, error) {
 
 func (l *Ledger) block(h chain.Height) (chain.Block, error) {
 	if err := l.within(h); err != nil {
+		return chain.Block{}, err
+	}
+	if err := l.whole(h); err != nil {
 		return chain.Block{}, err
 	}
 	return l.db.block(h)
@@ -86,6 +96,9 @@ func (l *Ledger) Results(h chain.Height) ([]machine.Result, error) {
 	l.mu.RLock()
 	defer l.mu.RUnlock()
 	if err := l.within(h); err != nil {
+		return nil, err
+	}
+	if err := l.whole(h); err != nil {
 		return nil, err
 	}
 	return l.db.results(h)
@@ -169,7 +182,11 @@ func (l *Ledger) List(e chain.Epoch) (*directory.List, chain.SealedHeader, error
 	if e > head.Header.DirEpoch || head.Header.DirEpoch-e >= KeptLists {
 		return nil, chain.SealedHeader{}, fmt.Errorf("%w: list of epoch %d, the head's is %d", ErrNotFound, e, head.Header.DirEpoch)
 	}
-	return l.db.list(e)
+	x, at, err := l.db.list(e)
+	if err == nil && at.Header.Height < l.db.first {
+		return nil, chain.SealedHeader{}, fmt.Errorf("%w: the block that froze the list of epoch %d", ErrPruned, e)
+	}
+	return x, at, err
 }
 
 // View reads the state after the head. f must not keep the machine, write to

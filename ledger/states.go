@@ -7,6 +7,7 @@ import (
 	"sync"
 
 	"tunic/chain"
+	"tunic/chain/genesis"
 	"tunic/ledger/machine"
 )
 
@@ -147,7 +148,7 @@ func (l *Ledger) build(ctx context.Context, h chain.Height) (*machine.Machine, e
 		return m, err
 	}
 	defer still.release()
-	if m, err = l.former(still, h, head); err != nil {
+	if m, err = former(still, l.cfg.Genesis, h, head, upTo{l.db, h}); err != nil {
 		return nil, fmt.Errorf("read the state after block %d: %w", h, err)
 	}
 	l.states.put(m)
@@ -155,10 +156,9 @@ func (l *Ledger) build(ctx context.Context, h chain.Height) (*machine.Machine, e
 }
 
 // former makes the machine of h out of a database whose head is above it.
-func (l *Ledger) former(db *store, h, head chain.Height) (*machine.Machine, error) {
-	index := upTo{l.db, h}
+func former(db *store, g genesis.Genesis, h, head chain.Height, index machine.HeaderIndex) (*machine.Machine, error) {
 	if h == 0 {
-		return machine.New(l.cfg.Genesis, index)
+		return machine.New(g, index)
 	}
 	at, err := db.header(h)
 	if err != nil {
@@ -184,7 +184,7 @@ func (l *Ledger) former(db *store, h, head chain.Height) (*machine.Machine, erro
 			return nil, corrupt("what undoes block %d: %v", head, err)
 		}
 	}
-	return assemble(db, l.cfg.Genesis, at.Header, s.rows(), index)
+	return assemble(db, g, at.Header, s.rows(), index)
 }
 
 // upTo is the header index of a former state: it knows no later block.

@@ -42,12 +42,14 @@ const dbFolder = "db"
 
 // store is the database. What it returns is copied out of it.
 type store struct {
-	db     *leveldb.DB
-	r      leveldb.Reader // what is read from: db, or a snapshot of it (still)
-	unlock func()
-	torn   int64        // bytes of an unfinished write that were cut off at open
-	keep   chain.Height // how many blocks back can be undone
-	oldest chain.Height // the lowest block that can be undone, and so all above it; 0: none can
+	db      *leveldb.DB
+	r       leveldb.Reader // what is read from: db, or a snapshot of it (still)
+	unlock  func()
+	cleared bool         // of a restore that did not end
+	torn    int64        // bytes of an unfinished write that were cut off at open
+	keep    chain.Height // how many blocks back can be undone
+	oldest  chain.Height // the lowest block that can be undone, and so all above it; 0: none can
+	first   chain.Height // the lowest whole block, one above the head if there is none: pruned.go
 }
 
 // options: every checksum is verified on every read, and nothing corrupt is
@@ -63,7 +65,7 @@ func openStore(dir string) (*store, error) {
 		if err != nil {
 			return nil, fmt.Errorf("open ledger in memory: %w", err)
 		}
-		return &store{db: db, r: db, unlock: func() {}}, nil
+		return &store{db: db, r: db, unlock: func() {}, first: 1}, nil
 	}
 	if err := durable.MkdirAll(dir); err != nil {
 		return nil, fmt.Errorf("open ledger: %w", err)
@@ -90,7 +92,14 @@ func openStore(dir string) (*store, error) {
 		unlock()
 		return nil, dbError("open ledger", err)
 	}
-	return &store{db: db, r: db, unlock: unlock, torn: torn}, nil
+	s := &store{db: db, r: db, unlock: unlock, torn: torn}
+	if s.cleared, err = s.unfinished(); err == nil {
+		err = s.findFirst()
+	}
+	if err != nil {
+		return nil, errors.Join(err, s.close())
+	}
+	return s, nil
 }
 
 func holdsTables(path string) bool {
@@ -118,7 +127,7 @@ func (s *store) still() (*store, error) {
 	if err != nil {
 		return nil, dbError("read database", err)
 	}
-	return &store{r: snap, unlock: snap.Release}, nil
+	return &store{r: snap, unlock: snap.Release, first: s.first}, nil
 }
 
 // release ends what still began.
@@ -171,8 +180,12 @@ func (s *store) block(h chain.Height) (chain.Block, error) {
 	return b, s.seal(&b.SealedHeader)
 }
 
-// header is the sealed header of the block at h, its transactions unread.
+// header is the sealed header of the block at h, its transactions unread. Below
+// the first whole block it has no seal.
 func (s *store) header(h chain.Height) (chain.SealedHeader, error) {
+	if h < s.first {
+		return s.prunedHeader(h)
+	}
 	v, err := s.get(fmt.Sprintf("block %d", h), key(keyBlock, u64(uint64(h))))
 	if err != nil {
 		return chain.SealedHeader{}, err

@@ -2,6 +2,7 @@ package ledger
 
 import (
 	"bytes"
+	"errors"
 	"fmt"
 	"slices"
 
@@ -58,6 +59,9 @@ func (l *Ledger) ValidatorSets(h chain.Height, most int) ([]ValidatorSet, error)
 	var out []ValidatorSet
 	for len(out) < most {
 		set, err := l.validatorsAt(h)
+		if errors.Is(err, ErrNotFound) && len(out) > 0 {
+			break // this ledger began later
+		}
 		if err != nil {
 			return out, err
 		}
@@ -97,7 +101,13 @@ func (l *Ledger) certificate(h chain.Height) (c cometbft.Certificate, err error)
 	if err := l.within(h - 1); err != nil {
 		return c, err
 	}
-	s, err := l.db.header(h - 1)
+	s := l.head
+	if h-1 != s.Header.Height {
+		if err := l.whole(h - 1); err != nil {
+			return c, err
+		}
+		s, err = l.db.header(h - 1)
+	}
 	if err != nil {
 		return c, err
 	}

@@ -14,7 +14,9 @@ import (
 
 // Verify replays every block of the database in dir from genesis and holds all
 // that is stored against it: headers, seals, results, state, what undoes the
-// last blocks, lists and indexes, and every invariant. A row that the blocks do not account for is an error too.
+// last blocks, lists and indexes, and every invariant. A row that the blocks do
+// not account for is an error too. Of a database that does not begin with genesis
+// it replays the blocks from the oldest state that is kept (verify_pruned.go).
 // No ledger may run there.
 func Verify(ctx context.Context, dir string) (DBReport, error) {
 	r, err := verify(ctx, dir)
@@ -35,6 +37,12 @@ func verify(ctx context.Context, dir string) (DBReport, error) {
 	if err != nil {
 		return r, err
 	}
+	if _, err := db.findUndo(head.Header.Height); err != nil { // stale ones go when it is opened
+		return r, err
+	}
+	if db.first > 1 {
+		return verifyPruned(ctx, db, g, head.Header, r)
+	}
 	// The replay keeps its own header index, apart from the database's.
 	m, err := machine.New(g, nil)
 	if err != nil {
@@ -43,9 +51,6 @@ func verify(ctx context.Context, dir string) (DBReport, error) {
 	places, lists, sets := map[chain.Hash]place{}, map[chain.Epoch]chain.Height{}, validatorRows{}
 	if g.Engine == genesis.EngineComet {
 		sets[0] = appendNodes(nil, g.Sealers)
-	}
-	if _, err := db.findUndo(head.Header.Height); err != nil { // stale ones go when it is opened
-		return r, err
 	}
 	for h := chain.Height(1); h <= head.Header.Height; h++ {
 		if err := ctx.Err(); err != nil {
@@ -153,12 +158,17 @@ func verifyKeys(db *store, head chain.Height, places map[chain.Hash]place, lists
 				if _, err := readWaiting(it.Value()); err != nil {
 					return err
 				}
+			} else if string(rest) == keyFirst { // findFirst has read it
 			} else if string(rest) != "genesis" && string(rest) != "head" {
 				return corrupt("unknown key %q", k)
 			}
 		case keyBlock, keySeal, keyResults, keyUndo:
-			if len(rest) != 8 || binary.BigEndian.Uint64(rest)-1 >= uint64(head) {
-				return corrupt("key %x is of no block up to %d", k, head)
+			if len(rest) != 8 || binary.BigEndian.Uint64(rest)-uint64(db.first) > uint64(head)-uint64(db.first) || db.first > head {
+				return corrupt("key %x is of no block from %d to %d", k, db.first, head)
+			}
+		case keyHeader:
+			if len(rest) != 8 || binary.BigEndian.Uint64(rest)-1 >= uint64(db.first-1) {
+				return corrupt("key %x is of no block below %d", k, db.first)
 			}
 		case keyValidators:
 			if err := sets.check(k, it.Value()); err != nil {
@@ -173,6 +183,7 @@ func verifyKeys(db *store, head chain.Height, places map[chain.Hash]place, lists
 			if got, err := db.tx(id); err != nil || got != places[id] {
 				return corrupt("index of transaction %s: %v", id, err)
 			}
+			delete(places, id)
 		case keyProof:
 			if len(rest) != 32 {
 				return corrupt("unknown key %x", k)
@@ -196,12 +207,19 @@ func verifyKeys(db *store, head chain.Height, places map[chain.Hash]place, lists
 	if err := it.Error(); err != nil {
 		return dbError("read database", err)
 	}
-	for prefix, want := range map[byte]int{keyBlock: int(head), keyResults: int(head), keyHash: int(head), keyTx: len(places), keyValidators: len(sets)} {
+	blocks := int(head - (db.first - 1))
+	for prefix, want := range map[byte]int{keyBlock: blocks, keyResults: blocks, keyHash: blocks, keyHeader: int(db.first - 1), keyValidators: len(sets)} {
 		if count[prefix] != want {
 			return corrupt("%d rows under %q, the blocks give %d", count[prefix], prefix, want)
 		}
 	}
-	for e := range lists { // those that were not found
+	for id, p := range places { // those that were not found
+		// What was applied below the first block and refused above was never noted.
+		if db.first == 1 || p.code == "" {
+			return corrupt("transaction %s of block %d is not in the index", id, p.height)
+		}
+	}
+	for e := range lists {
 		if e >= must {
 			return corrupt("the list of epoch %d is missing", e)
 		}

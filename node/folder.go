@@ -1,6 +1,8 @@
 package node
 
 import (
+	"bytes"
+	"crypto/ed25519"
 	"crypto/rand"
 	"fmt"
 	"os"
@@ -48,6 +50,22 @@ func LoadRelayKeys(dir string) (RelayKeys, error) {
 func (k RelayKeys) Register(genesis chain.Hash, operator chain.Address) (signature, proof []byte) {
 	sig, vrf := k.keys.Registration(genesis, operator)
 	return sig[:], vrf[:]
+}
+
+// Identity is the node's key, for what votes with it.
+func (k RelayKeys) Identity() ed25519.PrivateKey { return k.keys.Identity }
+
+// DeriveKeys are a node's keys out of a seed, for networks that are made again: who
+// knows the seed has them. They are written into dir, where none may be.
+func DeriveKeys(dir string, seed [64]byte) (RelayKeys, error) {
+	keys, created, err := relay.LoadOrCreateKeys(dir, bytes.NewReader(seed[:]))
+	if err == nil && !created {
+		err = fmt.Errorf("%w: there are keys in %s", ErrExists, dir)
+	}
+	if err != nil {
+		return RelayKeys{}, err
+	}
+	return RelayKeys{keys.ID(), keys.VRFPublic(), keys}, nil
 }
 
 // ErrMailDamaged means that a relay's mailboxes are damaged on disk: RepairRelay

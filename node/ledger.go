@@ -220,6 +220,9 @@ func RunLedger(ctx context.Context, cfg LedgerConfig) error {
 			return err
 		}
 		defer engine.Stop()
+		if state := stateOf(engine); metrics != nil && state != nil {
+			metrics.Watch(state)
+		}
 	}
 	url := "http://" + ln.Addr().String()
 	if secure != nil {

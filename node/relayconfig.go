@@ -92,6 +92,9 @@ func DefaultRelay() RelayConfig {
 	}
 }
 
+// ShownBy is the command that prints a configuration.
+func (*RelayConfig) ShownBy() string { return "tunic relay config" }
+
 // Load reads a configuration file over c. Folders and files in it count from the
 // file's own folder.
 func (c *RelayConfig) Load(path string) error {

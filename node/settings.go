@@ -133,7 +133,16 @@ func settingsWords(err error, file []byte, into any) string {
 	if near := nearest(token.Value, keys); near != "" {
 		return fmt.Sprintf("%sthere is no key %q; did you mean %s?", line, token.Value, near)
 	}
-	return fmt.Sprintf("%sthere is no key %q; `tunic relay config` shows all of them", line, token.Value)
+	return fmt.Sprintf("%sthere is no key %q; `%s` shows all of them", line, token.Value, shownBy(into))
+}
+
+// shownBy is the command that prints a configuration of this kind, as its method
+// ShownBy says.
+func shownBy(settings any) string {
+	if x, ok := settings.(interface{ ShownBy() string }); ok {
+		return x.ShownBy()
+	}
+	return "--help"
 }
 
 // settingsKeys are the keys of a struct and of those in it.

@@ -11,7 +11,16 @@ import (
 type Checkpoint struct {
 	Height chain.Height `json:"height"`
 	Hash   chain.Hash   `json:"hash"`
+	// Commit is the hash of CometBFT's header of Height+1, which names Hash: on
+	// that engine alone, and required there.
+	Commit chain.Hash `json:"commit,omitzero"`
+	// Certificate is that header's certificate with its set (docs/spec/cometbft.md),
+	// for who has no ledger to ask for it; with Commit alone, and optional.
+	Certificate []byte `json:"certificate,omitempty"`
 }
+
+// MaxCertificate bounds a certificate in a network file in bytes.
+const MaxCertificate = 1 << 17
 
 // Network is the network file: all that a client or relay must trust.
 type Network struct {
@@ -37,7 +46,27 @@ func ParseNetwork(b []byte) (Network, error) {
 	if got := n.HashWith(n.Allocations); got != n.Genesis {
 		return n, fmt.Errorf("%w: the network file says genesis %s and hashes to %s; it was changed", ErrGenesis, n.Genesis, got)
 	}
-	return n, n.Core.Validate()
+	return n, n.Validate()
+}
+
+// Validate refuses a file whose parts contradict themselves; that it hashes to
+// its genesis hash is ParseNetwork's question.
+func (n Network) Validate() error {
+	if err := n.Core.Validate(); err != nil {
+		return err
+	}
+	switch c := n.Checkpoint; {
+	case c == nil:
+	case c.Height == 0:
+		return fmt.Errorf("%w: a checkpoint of height 0", ErrGenesis)
+	case n.Engine == EngineComet && c.Commit.IsZero():
+		return fmt.Errorf("%w: the checkpoint has no commit: the hash of CometBFT's header of height %d", ErrGenesis, c.Height+1)
+	case n.Engine != EngineComet && (!c.Commit.IsZero() || len(c.Certificate) > 0):
+		return fmt.Errorf("%w: the checkpoint has a commit; only checkpoints of cometbft have one", ErrGenesis)
+	case len(c.Certificate) > MaxCertificate:
+		return fmt.Errorf("%w: the checkpoint's certificate has %d bytes, at most %d", ErrGenesis, len(c.Certificate), MaxCertificate)
+	}
+	return nil
 }
 
 // Encode is the file's JSON, indented.

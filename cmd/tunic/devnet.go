@@ -18,6 +18,7 @@ import (
 
 	"tunic/chain"
 	"tunic/chain/genesis"
+	"tunic/cmd/internal/cli"
 	"tunic/devnet"
 	"tunic/devnet/scenario"
 	"tunic/internal/durable"
@@ -34,25 +35,33 @@ const stepsDir = "steps"
 
 // running is what `devnet up` says when it is ready.
 type running struct {
-	Ready    bool       `json:"ready"`
-	PID      int        `json:"pid"`
-	URL      string     `json:"url"`
-	Admin    string     `json:"admin,omitempty"` // where metrics and profiles are
-	Network  string     `json:"network_file"`
-	Genesis  chain.Hash `json:"genesis_hash"`
-	ChainID  uint64     `json:"chain_id"`
-	Seed     uint64     `json:"seed"`
-	Relays   []upRelay  `json:"relays"`
-	Accounts []upKey    `json:"accounts"`
-	Claim    string     `json:"protection"`
-	Driven   bool       `json:"driven"` // the clock stands still but for tunic dev
-	Clients  []string   `json:"clients"`
+	Ready      bool          `json:"ready"`
+	PID        int           `json:"pid"`
+	URL        string        `json:"url"`
+	Admin      string        `json:"admin,omitempty"` // where metrics and profiles are
+	Network    string        `json:"network_file"`
+	Genesis    chain.Hash    `json:"genesis_hash"`
+	ChainID    uint64        `json:"chain_id"`
+	Seed       uint64        `json:"seed"`
+	Relays     []upRelay     `json:"relays"`
+	Validators []upValidator `json:"validators,omitempty"` // where they decide the blocks
+	Accounts   []upKey       `json:"accounts"`
+	Claim      string        `json:"protection"`
+	Driven     bool          `json:"driven"` // the clock stands still but for tunic dev
+	Clients    []string      `json:"clients"`
 }
 
 type upRelay struct {
 	Name string       `json:"name"`
 	Node chain.NodeID `json:"node"`
 	PID  int          `json:"pid,omitempty"`
+}
+
+type upValidator struct {
+	Name string       `json:"name"`
+	Node chain.NodeID `json:"node"`
+	PID  int          `json:"pid"`
+	URL  string       `json:"url"` // of its API
 }
 
 type upKey struct {
@@ -70,6 +79,7 @@ func (a *app) devnetUp() *cobra.Command {
 	var spec devnet.Spec
 	var processes, detach, fresh, driven bool
 	var params []string
+	var on engineFlags
 	c := &cobra.Command{
 		Use: "up", Short: "Start a ledger and relays and serve the API until interrupted", Args: cobra.NoArgs,
 		Long: `Start a ledger and relays and serve the API until interrupted.
@@ -78,7 +88,11 @@ Its clock runs with the machine's, or stands still with --driven: then it moves 
 tunic dev advance alone, blocks hold what is submitted at once, and every relay
 answers a block before the next. Relays then talk in memory: messengers in other
 processes do not reach them, those of --clients do. With either clock, tunic devnet
-step makes relays fail, cheat and come back.`,
+step makes relays fail, cheat and come back.
+
+With --engine comet validators decide the blocks, each a process that runs
+` + devnet.ValidatorProgram + `. Their network has the machine's clock and none of the controls
+of a dev network: neither tunic dev nor tunic devnet step.`,
 		Example: `  tunic devnet up --driven --detach
   tunic devnet step fault relay-3 silent
   tunic dev advance 2m
@@ -99,11 +113,24 @@ step makes relays fail, cheat and come back.`,
 			if err := listenable(spec.HTTP); err != nil {
 				return err
 			}
+			engine, err := on.read(cmd)
+			if err != nil {
+				return err
+			}
+			if engine == genesis.EngineComet {
+				if driven {
+					return usage("--driven and --engine comet do not go together: nobody moves the clock of validators; leave one of them out")
+				}
+				spec.Engine, spec.Validators = engine, on.validators
+				if spec.Validator, err = devnet.FindValidator(); err != nil {
+					return fail(exitFailed, "no_validator", "the program of validators is missing", "%v", err)
+				}
+			}
 			p, err := genesis.For(genesis.Dev)
 			if err != nil {
 				return err
 			}
-			if p, err = withParams("param", p, params); err != nil {
+			if p, err = cli.WithParams("param", p, params); err != nil {
 				return err
 			}
 			if err := p.Validate(); err != nil {
@@ -124,6 +151,7 @@ step makes relays fail, cheat and come back.`,
 			return a.up(cmd.Context(), spec, processes, fresh)
 		},
 	}
+	on.add(c)
 	f := c.Flags()
 	f.IntVar(&spec.Relays, "relays", 12, "number of relays")
 	f.Uint64Var(&spec.Seed, "seed", 0, "fixes keys and ids (default: drawn)")
@@ -182,6 +210,7 @@ func (a *app) up(ctx context.Context, spec devnet.Spec, processes, fresh bool) e
 		for _, r := range n.Relays {
 			said.Relays = append(said.Relays, upRelay{r.Name, r.ID, r.PID()})
 		}
+		said.decide(n.Validators)
 		said.fill(n.URL, n.Seed, n.Genesis.Hash(), n.Genesis.ChainID, n.Genesis.Params.Claim(), n.Accounts)
 		said.Admin = n.Admin
 		wait = func() error { return n.Wait(ctx) }
@@ -196,6 +225,7 @@ func (a *app) up(ctx context.Context, spec devnet.Spec, processes, fresh bool) e
 			return err
 		}
 		n.SetSteps(steps.Serve)
+		said.decide(n.Validators)
 		for _, r := range n.Relays {
 			said.Relays = append(said.Relays, upRelay{Name: r.Name(), Node: r.ID})
 		}
@@ -226,6 +256,13 @@ func (r *running) fill(url string, seed uint64, hash chain.Hash, chainID uint64,
 	}
 }
 
+// decide says who decides the blocks.
+func (r *running) decide(all []*devnet.Validator) {
+	for _, v := range all {
+		r.Validators = append(r.Validators, upValidator{v.Name, v.ID, v.PID(), v.URL})
+	}
+}
+
 func (r *running) text(w io.Writer) {
 	fmt.Fprintf(w, "Accounts (10000 TUN each; these keys are public, for tests alone)\n\n")
 	for i, k := range r.Accounts {
@@ -235,6 +272,12 @@ func (r *running) text(w io.Writer) {
 	fmt.Fprintf(w, "\nRelays\n\n")
 	for _, x := range r.Relays {
 		fmt.Fprintf(w, "  %-9s %s\n", x.Name, x.Node)
+	}
+	if len(r.Validators) > 0 {
+		fmt.Fprintf(w, "\nValidators\n\n")
+	}
+	for _, x := range r.Validators {
+		fmt.Fprintf(w, "  %-12s %s  %s\n", x.Name, x.Node, x.URL)
 	}
 	fmt.Fprintf(w, "\nSeed          %d\nChain id      %d\nGenesis       %s\nProtection    %s\nNetwork file  %s\nListening on  %s\n", r.Seed, r.ChainID, r.Genesis, r.Claim, r.Network, r.URL)
 	if r.Admin != "" {
@@ -259,7 +302,7 @@ func clearDevnet(dir string, fresh bool) error {
 		return fail(exitFailed, "exists", "an earlier devnet is in the folder", "%s; pass --fresh to replace it, or another --datadir", dir)
 	}
 	left := []string{filepath.Join(dir, "ledger"), filepath.Join(dir, "offence.proof"), filepath.Join(dir, stepsDir), filepath.Join(dir, "backups")}
-	for _, pattern := range []string{"relay-[0-9]*", "client-[0-9]*"} {
+	for _, pattern := range []string{"relay-[0-9]*", "client-[0-9]*", "validator-[0-9]*"} {
 		more, _ := filepath.Glob(filepath.Join(dir, pattern))
 		left = append(left, more...)
 	}

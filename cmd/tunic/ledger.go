@@ -11,7 +11,6 @@ import (
 	"net/url"
 	"path/filepath"
 	"slices"
-	"strings"
 	"time"
 
 	"github.com/spf13/cobra"
@@ -166,7 +165,7 @@ func (f initFlags) genesis(sealer chain.NodeID) (genesis.Genesis, error) {
 	if err != nil {
 		return g, usage("--profile %q is unknown; use dev, private or mainnet", f.profile)
 	}
-	if p, err = withParams("param", p, f.params); err != nil {
+	if p, err = cli.WithParams("param", p, f.params); err != nil {
 		return g, err
 	}
 	dev := genesis.Profile(f.profile) == genesis.Dev
@@ -188,74 +187,11 @@ func (f initFlags) genesis(sealer chain.NodeID) (genesis.Genesis, error) {
 	if _, err := rand.Read(g.Nonce[:]); err != nil {
 		return g, fmt.Errorf("draw nonce: %w", err)
 	}
-	if g.Council, g.CouncilMin, err = f.members(); err != nil {
+	if g.Council, g.CouncilMin, err = cli.Council(f.council, f.councilMin); err != nil {
 		return g, err
 	}
-	for _, s := range f.alloc {
-		who, much, ok := strings.Cut(s, "=")
-		if !ok {
-			return g, usage("--alloc %q is not ADDRESS=TUN", s)
-		}
-		var x genesis.Allocation
-		if x.Address, err = chain.ParseAddress(who); err != nil {
-			return g, usage("--alloc: %v", err)
-		}
-		if x.Balance, err = chain.ParseTUN(much); err != nil {
-			return g, usage("--alloc: %v", err)
-		}
-		g.Allocations = append(g.Allocations, x)
-	}
-	return g, nil
-}
-
-// members is the council, ascending, and how many of it have to agree.
-func (f initFlags) members() ([]chain.Address, uint16, error) {
-	var out []chain.Address
-	for _, s := range f.council {
-		who, err := chain.ParseAddress(s)
-		if err != nil {
-			return nil, 0, usage("--council: %v", err)
-		}
-		out = append(out, who)
-	}
-	slices.SortFunc(out, func(a, b chain.Address) int { return bytes.Compare(a[:], b[:]) })
-	n := len(slices.Compact(slices.Clone(out)))
-	switch {
-	case n < len(out):
-		return nil, 0, usage("--council names an account twice")
-	case n == 0 && f.councilMin > 0:
-		return nil, 0, usage("--council-min without --council: who has to agree?")
-	case int(f.councilMin) > n:
-		return nil, 0, usage("--council-min %d of a council of %d", f.councilMin, n)
-	case n > 0 && f.councilMin == 0:
-		return out, uint16(n/2 + 1), nil
-	}
-	return out, f.councilMin, nil
-}
-
-// withParams changes parameters by their names in JSON, as a flag says. A value
-// is JSON, or a text without its quotes.
-func withParams(flag string, p genesis.Params, changes []string) (genesis.Params, error) {
-	for _, s := range changes {
-		name, value, ok := strings.Cut(s, "=")
-		if !ok {
-			return p, usage("--%s %q is not NAME=VALUE", flag, s)
-		}
-		key, _ := json.Marshal(name) // a string
-		for _, v := range []string{value, `"` + value + `"`} {
-			d := json.NewDecoder(strings.NewReader("{" + string(key) + ":" + v + "}"))
-			d.DisallowUnknownFields()
-			changed := p
-			if ok = d.Decode(&changed) == nil; ok {
-				p = changed
-				break
-			}
-		}
-		if !ok {
-			return p, usage("--%s %q: no parameter has that name, or it takes no such value; genesis.json shows all", flag, s)
-		}
-	}
-	return p, nil
+	g.Allocations, err = cli.Allocations(f.alloc)
+	return g, err
 }
 
 func drawAccounts() ([]devAccount, error) {

@@ -14,6 +14,7 @@ import (
 	"tunic/api/client"
 	"tunic/chain"
 	"tunic/chain/genesis"
+	"tunic/cmd/internal/cli"
 	"tunic/ledger/machine"
 )
 
@@ -175,7 +176,7 @@ so params_delay_epochs before that epoch. What was proposed is named by a hash:
 				if c.Epoch, err = epochFrom(epoch, at.Header.DirEpoch); err != nil {
 					return m, err
 				}
-				if c.Params, err = withParams("set", in.Params, set); err != nil {
+				if c.Params, err = cli.WithParams("set", in.Params, set); err != nil {
 					return m, err
 				}
 				return machine.ChangeParams{Head: h, Number: c.Number, Epoch: c.Epoch, Params: c.Params.Encode()}, a.tellChange(in, c, f.note)

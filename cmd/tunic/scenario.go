@@ -11,6 +11,8 @@ import (
 
 	"github.com/spf13/cobra"
 
+	"tunic/chain/genesis"
+	"tunic/devnet"
 	"tunic/devnet/scenario"
 )
 
@@ -46,11 +48,14 @@ func readScripts(paths []string) ([]*scenario.Script, error) {
 func (a *app) scenarioRun() *cobra.Command {
 	var verbose bool
 	var jobs int
+	var on engineFlags
 	c := &cobra.Command{
 		Use: "run FILE...", Short: "Run scenarios; exit 3 where one fails", Args: cobra.MinimumNArgs(1),
 		Long: "Each file builds a network of its own with a driven clock and a seed, and takes its steps.\n" +
 			"A failure names the step, what was expected, what is, and the shortest beginning that fails.\n" +
 			"With -o json there is one object a line, a line a file. docs/spec/scenarios.md has the language.\n" +
+			"With --engine comet the network is one of validators that are processes, in real time made quick;\n" +
+			"scripts that need the controls of a dev network are left out, each with the step and the reason.\n" +
 			"Exit codes: 0 all hold, 2 a script has a mistake (nothing was run), 3 an expectation failed.",
 		RunE: func(cmd *cobra.Command, args []string) error {
 			if jobs < 1 || jobs > 64 {
@@ -60,6 +65,18 @@ func (a *app) scenarioRun() *cobra.Command {
 			if err != nil {
 				return err
 			}
+			engine, err := on.read(cmd)
+			if err != nil {
+				return err
+			}
+			if engine == genesis.EngineComet {
+				if all, err = a.onValidators(all, on.validators); err != nil {
+					return err
+				}
+				if !cmd.Flags().Changed("jobs") {
+					jobs = 1 // its processes have the machine to themselves
+				}
+			}
 			r := &runner{app: a, all: all, jobs: min(jobs, len(all))}
 			if verbose && !a.json() {
 				r.jobs, r.tell = 1, func(line int, text string) { a.say("  %3d  %s", line, text) }
@@ -68,8 +85,33 @@ func (a *app) scenarioRun() *cobra.Command {
 		},
 	}
 	c.Flags().BoolVarP(&verbose, "verbose", "v", false, "print each step as it is taken, one file after the other")
+	on.add(c)
 	c.Flags().IntVarP(&jobs, "jobs", "j", min(2, runtime.GOMAXPROCS(0)), "how many files run at a time")
 	return c
+}
+
+// onValidators are those of all that can run on validators; it says which others
+// there are, and why.
+func (a *app) onValidators(all []*scenario.Script, count int) (fit []*scenario.Script, err error) {
+	program, err := devnet.FindValidator()
+	if err != nil {
+		return nil, fail(exitFailed, "no_validator", "the program of validators is missing", "%v", err)
+	}
+	for _, s := range all {
+		if left := s.LeftOut(); len(left) > 0 {
+			fmt.Fprintf(a.Err, "left out  %s  %s\n", s.Name, left[0])
+			continue
+		}
+		quick, err := s.OnValidators(count, program)
+		if err != nil {
+			return nil, fail(exitUsage, "bad_scenario", "the scenario does not fit validators", "%v", err)
+		}
+		fit = append(fit, quick)
+	}
+	if len(fit) == 0 {
+		return nil, fail(exitUsage, "left_out", "no scenario can run on validators", "%d left out; run them without --engine", len(all))
+	}
+	return fit, nil
 }
 
 // runner runs scripts, some at a time, and shows what they found in their order.

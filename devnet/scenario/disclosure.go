@@ -53,8 +53,11 @@ func parseSell(s *Script, l *line) (func(context.Context, *world) error, error) 
 		return nil, err
 	}
 	kind, err := l.keyKind()
-	return func(_ context.Context, w *world) error {
+	return func(ctx context.Context, w *world) error {
 		who := a(w)
+		if err := w.net.AwaitKey(ctx, i); err != nil {
+			return err
+		}
 		got, err := w.net.Sell(i, kind, who.key)
 		w.sales[sale{who.name, i, kind}] = got
 		return err

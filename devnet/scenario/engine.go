@@ -1,6 +1,7 @@
 package scenario
 
 import (
+	"context"
 	"fmt"
 	"reflect"
 	"time"
@@ -46,14 +47,52 @@ const (
 	needsControls = "a control of dev networks"
 	needsSealer   = "there is no one sealer"
 	needsClock    = "epochs begin whether or not anybody waits"
-	needsCount    = "blocks come whether or not anybody counts"
+	needsDraws    = "the seed fixes draws on a clock that is driven alone"
 )
 
 // leave notes that validators cannot take the step of l.
-func (s *Script) leave(l *line, why string) { s.left = append(s.left, LeftOut{l.no, l.text, why}) }
+func (s *Script) leave(l *line, why string) {
+	if !s.elsewhere {
+		s.left = append(s.left, LeftOut{l.no, l.text, why})
+	}
+}
 
 // took notes that a step takes up to so many epochs.
-func (s *Script) took(epochs int) { s.epochs += epochs }
+func (s *Script) took(epochs int) {
+	if !s.elsewhere {
+		s.epochs += epochs
+	}
+}
+
+// onUsage is how a step is written that is not for all networks.
+const onUsage = "on sealer|validators|validators=N STEP"
+
+// parseOn reads a step that is taken with one sealer, with validators, or with so
+// many validators alone.
+func parseOn(s *Script, l *line) (func(context.Context, *world) error, error) {
+	count := 0
+	if v, ok := l.option("validators"); ok {
+		n, err := l.number(v, 1, devnet.MaxValidators)
+		if err != nil {
+			return nil, err
+		}
+		count = n
+	} else if where, err := l.oneOf("kind of network", "sealer", "validators"); err != nil {
+		return nil, fmt.Errorf("%w; write: %s", err, onUsage)
+	} else if where == "sealer" {
+		defer func(x bool) { s.elsewhere = x }(s.elsewhere)
+		s.elsewhere = true
+		count = -1
+	}
+	run, err := parseStep(s, l)
+	return func(ctx context.Context, w *world) error {
+		n := w.net.Spec.Validators // none: one sealer
+		if (count < 0) != (n == 0) || count > 0 && count != n {
+			return nil
+		}
+		return run(ctx, w)
+	}, err
+}
 
 // tookTime notes that a step takes d of the network's time.
 func (s *Script) tookTime(l *line, d time.Duration) {

@@ -68,7 +68,7 @@ func parseFault(s *Script, l *line) (func(context.Context, *world) error, error)
 		return twin(func(t *fault.Twin) { t.Delay(d) }), err
 	case "old-version":
 		v, err := l.take("a version")
-		return twin(func(t *fault.Twin) { t.Declare(v.text) }), err
+		return func(ctx context.Context, w *world) error { return w.net.Declare(ctx, i, v.text) }, err
 	case "forge-probes":
 		how, err := l.oneOf("part", "reveal", "root")
 		return twin(func(t *fault.Twin) {

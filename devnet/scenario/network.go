@@ -13,7 +13,7 @@ import (
 )
 
 // networkWords are what the first line takes beside `param`.
-var networkWords = []string{"relays", "clients", "seed", "profile", "operators", "contributors", "disk", "skew", "param"}
+var networkWords = []string{"relays", "clients", "seed", "profile", "operators", "contributors", "disk", "skew", "draws", "param"}
 
 // parseNetwork reads the first line. Whatever profile it names, packets are not
 // mixed unless it says so: a delay is real time, and the clock is not.
@@ -59,6 +59,12 @@ func (s *Script) parseNetwork(l *line) error {
 				err = l.errorAt(v.col, "clocks may be %v apart at most", devnet.MaxSkew)
 			}
 			s.Spec.Skew = d
+			others = append(others, at.text)
+		} else if v, ok := l.option("draws"); ok {
+			if v.text != "seed" {
+				err = l.errorAt(v.col, "draws are those of the seed, or not spoken of")
+			}
+			s.leave(l, needsDraws)
 			others = append(others, at.text)
 		} else if at.text == "param" {
 			l.next++

@@ -33,6 +33,7 @@ type Script struct {
 
 	text      string          // that it was parsed from
 	left      []LeftOut       // what validators cannot do
+	elsewhere bool            // the step that is parsed is not taken on validators
 	epochs    int             // that it takes at most
 	words     []string        // of the first line, with what was left out filled in
 	disk      bool            // the network is kept on disk

@@ -76,13 +76,16 @@ func parseStep(s *Script, l *line) (func(context.Context, *world) error, error) 
 	if err != nil {
 		return nil, err
 	}
-	if w.text == "expect" {
+	switch w.text {
+	case "expect":
 		return parseExpect(s, l)
+	case "on":
+		return parseOn(s, l)
 	}
 	all := verbs()
 	v, ok := all[w.text]
 	if !ok {
-		names := []string{"expect"}
+		names := []string{"expect", "on"}
 		for name := range all {
 			names = append(names, name)
 		}

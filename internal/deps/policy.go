@@ -80,6 +80,8 @@ func Tunic() Policy {
 			"ledger/comet":  {Imports: join(words, plumbing, state, list("ledger"))},
 			// Histories under CometBFT, made without it.
 			"ledger/comettest": {Imports: join(words, state), By: list()},
+			// What an engine handed to a ledger, to hand it over again.
+			"ledger/recording": {Imports: list("chain", "chain/genesis", "internal/wire", "ledger/machine", "slashing"), By: list()},
 			"ledger/machine":   {Pure: true, Imports: join(words, list("chain/cometbft", "ledger/light", "staking", "registry", "registry/directory", "slashing", "chain/state", "internal/table"))},
 			"ledger/light":     {Pure: true, Imports: join(words, list("chain/cometbft", "registry/directory", "slashing", "chain/state", "internal/table"))},
 

@@ -40,6 +40,12 @@ func NeedFile(t testing.TB, path, hint string) {
 	}
 }
 
+// Skip skips a test for another reason, or fails it likewise.
+func Skip(t testing.TB, reason string) {
+	t.Helper()
+	skip(t, reason)
+}
+
 func skip(t testing.TB, reason string) {
 	t.Helper()
 	if os.Getenv(AllVar) == "1" {

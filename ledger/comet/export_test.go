@@ -1,6 +1,7 @@
 package comet
 
 import (
+	abci "github.com/cometbft/cometbft/abci/types"
 	"github.com/cometbft/cometbft/node"
 	"github.com/cometbft/cometbft/types"
 )
@@ -10,3 +11,6 @@ func (c *Config) Wrap(f func(types.PrivValidator) types.PrivValidator) { c.wrap 
 
 // Engine is the CometBFT node.
 func (n *Node) Engine() *node.Node { return n.node }
+
+// Through sets what stands between CometBFT and the application.
+func (c *Config) Through(f func(abci.Application) abci.Application) { c.through = f }

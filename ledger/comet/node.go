@@ -5,29 +5,24 @@ import (
 	stded25519 "crypto/ed25519"
 	"errors"
 	"fmt"
-	"io/fs"
 	"log/slog"
-	"os"
-	"path/filepath"
 	"sync"
 	"time"
 
 	abci "github.com/cometbft/cometbft/abci/types"
 	"github.com/cometbft/cometbft/config"
 	"github.com/cometbft/cometbft/crypto/ed25519"
-	cmtjson "github.com/cometbft/cometbft/libs/json"
 	"github.com/cometbft/cometbft/libs/service"
 	"github.com/cometbft/cometbft/mempool"
 	"github.com/cometbft/cometbft/node"
 	"github.com/cometbft/cometbft/p2p"
-	"github.com/cometbft/cometbft/privval"
 	"github.com/cometbft/cometbft/proxy"
+	rpc "github.com/cometbft/cometbft/rpc/core"
 	"github.com/cometbft/cometbft/types"
 
 	"tunic/chain"
 	"tunic/chain/cometbft"
 	"tunic/chain/genesis"
-	"tunic/internal/durable"
 	"tunic/ledger"
 )
 
@@ -41,7 +36,8 @@ type Config struct {
 	Pace   Pace                  // zero: DefaultPace of the network's parameters
 	Logger *slog.Logger
 
-	wrap func(types.PrivValidator) types.PrivValidator // what signs, for validators that cheat; nil: as it is
+	through func(abci.Application) abci.Application       // in tests: what stands between CometBFT and the application
+	wrap    func(types.PrivValidator) types.PrivValidator // what signs, for validators that cheat; nil: as it is
 }
 
 // Pace is how long a validator waits for others and between blocks.
@@ -51,24 +47,30 @@ type Pace struct {
 	Gossip                time.Duration // between two looks at what a peer lacks
 }
 
-// DefaultPace seals at the block interval of the parameters.
+// DefaultPace decides a block each block interval of the parameters, empty or not:
+// the state after it, which the next one names, differs each time, so that CometBFT
+// knows no block that may wait. What votes take is left to them.
 func DefaultPace(p genesis.Params) Pace {
 	block := time.Duration(p.BlockInterval) * time.Millisecond
-	return Pace{Propose: 3 * time.Second, Vote: time.Second, Commit: min(time.Second, block/5), Empty: block, Gossip: 50 * time.Millisecond}
+	return Pace{Propose: 3 * time.Second, Vote: time.Second, Commit: block - min(500*time.Millisecond, block/5), Empty: block, Gossip: 50 * time.Millisecond}
 }
 
 // Node is a validator that runs. Its methods are safe for concurrent use.
 type Node struct {
-	node *node.Node
-	app  *App
+	node      *node.Node
+	app       *App
+	self      chain.NodeID // who votes here; nobody's where it only follows
+	consensus rpc.Consensus
 
-	end  context.CancelFunc // of what runs beside it
-	runs sync.WaitGroup
+	told    *told
+	end     context.CancelFunc // of what runs beside CometBFT
+	beside  sync.WaitGroup
+	running sync.RWMutex // guards stopped, and what CometBFT closes when it stops
+	stopped bool
 
-	stopping sync.Mutex // held by Stop
-	ended    chan struct{}
-	once     sync.Once
-	failure  error // why it ended by itself, once ended is closed
+	ended   chan struct{}
+	once    sync.Once
+	failure error // why it ended by itself, once ended is closed
 }
 
 // Start runs CometBFT over a ledger that nothing else uses yet.
@@ -80,6 +82,18 @@ func Start(ctx context.Context, l *ledger.Ledger, cfg Config) (*Node, error) {
 	return n, nil
 }
 
+// caught makes an error of a panic with which CometBFT says that its files do not
+// fit the ledger's.
+func caught(err *error) {
+	switch r := recover().(type) {
+	case nil:
+	case error:
+		*err = r
+	default:
+		*err = fmt.Errorf("%v", r)
+	}
+}
+
 func start(ctx context.Context, l *ledger.Ledger, cfg Config) (*Node, error) {
 	if cfg.Logger == nil {
 		cfg.Logger = slog.New(slog.DiscardHandler)
@@ -87,17 +101,15 @@ func start(ctx context.Context, l *ledger.Ledger, cfg Config) (*Node, error) {
 	if cfg.Pace == (Pace{}) {
 		cfg.Pace = DefaultPace(l.Core().Params)
 	}
-	for _, d := range []string{"config", "data"} {
-		if err := durable.MkdirAll(filepath.Join(cfg.Dir, d)); err != nil {
-			return nil, err
-		}
+	if err := makeFolders(cfg.Dir); err != nil {
+		return nil, err
 	}
 	n := &Node{ended: make(chan struct{})}
 	if err := l.Attach(n.gossip); err != nil {
 		return nil, err
 	}
 	n.app = New(l, cfg.Logger)
-	link, err := p2p.LoadOrGenNodeKey(filepath.Join(cfg.Dir, "config", "node_key.json"))
+	link, err := p2p.LoadOrGenNodeKey(linkFile(cfg.Dir))
 	if err != nil {
 		return nil, err
 	}
@@ -108,6 +120,11 @@ func start(ctx context.Context, l *ledger.Ledger, cfg Config) (*Node, error) {
 	if cfg.wrap != nil {
 		signer = cfg.wrap(signer)
 	}
+	key, err := signer.GetPubKey()
+	if err != nil {
+		return nil, err
+	}
+	n.self = chain.NodeID(key.Bytes())
 	doc, err := genesisDoc(l.Genesis())
 	if err != nil {
 		return nil, err
@@ -120,35 +137,57 @@ func start(ctx context.Context, l *ledger.Ledger, cfg Config) (*Node, error) {
 	// Blocks are decided anew before the node is there to ask.
 	n.app.Stored(stored{dbs.blocks})
 	if err = dbs.follow(l); err == nil {
-		n.node, err = node.NewNodeWithContext(ctx, c, signer, link, proxy.NewLocalClientCreator(n.app),
-			func() (*types.GenesisDoc, error) { return doc, nil }, dbs.provide,
-			node.DefaultMetricsProvider(&config.InstrumentationConfig{}), engineLog{cfg.Logger, n.fail})
-	}
-	if err == nil {
-		n.app.Stored(stored{n.node.BlockStore()})
-		n.app.prover.blocks = n.node.BlockStore()
-		err = n.node.Start()
+		err = n.begin(ctx, cfg, c, signer, link, doc, dbs)
 	}
 	if err != nil {
 		return nil, errors.Join(err, dbs.close())
 	}
+	return n, nil
+}
+
+// begin makes CometBFT's node and starts it.
+func (n *Node) begin(ctx context.Context, cfg Config, c *config.Config, signer types.PrivValidator, link *p2p.NodeKey, doc *types.GenesisDoc, dbs *stores) (err error) {
+	defer caught(&err)
+	var app abci.Application = n.app
+	if cfg.through != nil {
+		app = cfg.through(app)
+	}
+	log := newEngineLog(cfg.Logger, n.fail)
+	n.told = log.told
+	n.node, err = node.NewNodeWithContext(ctx, c, signer, link, proxy.NewLocalClientCreator(app),
+		func() (*types.GenesisDoc, error) { return doc, nil }, dbs.provide,
+		node.DefaultMetricsProvider(&config.InstrumentationConfig{}), log)
+	if err != nil {
+		return err
+	}
+	n.app.Stored(stored{n.node.BlockStore()})
+	n.app.prover.blocks = n.node.BlockStore()
+	if err := n.watched(); err != nil {
+		return err
+	}
+	if err := n.node.Start(); err != nil {
+		return err
+	}
 	beside, end := context.WithCancel(context.WithoutCancel(ctx))
 	n.end = end
-	n.runs.Go(func() { n.app.prover.run(beside) })
-	return n, nil
+	n.beside.Go(func() { n.redial(beside, cfg) })
+	n.beside.Go(func() { n.app.prover.run(beside) })
+	return nil
 }
 
 // Stop ends the validator, if it runs; the ledger stays open. It returns why the
 // validator had ended before, nil where it had not.
 func (n *Node) Stop() error {
-	n.stopping.Lock()
-	defer n.stopping.Unlock()
+	n.running.Lock()
+	defer n.running.Unlock()
+	n.stopped = true
+	n.told.hush()
+	n.end()
+	n.beside.Wait()
 	if err := n.node.Stop(); err != nil && !errors.Is(err, service.ErrAlreadyStopped) {
 		return fmt.Errorf("stop validator: %w", err)
 	}
 	n.node.Wait()
-	n.end()
-	n.runs.Wait()
 	select {
 	case <-n.ended:
 		return n.failure
@@ -232,30 +271,4 @@ func genesisDoc(g genesis.Genesis) (*types.GenesisDoc, error) {
 		doc.Validators = append(doc.Validators, types.GenesisValidator{Address: key.Address(), PubKey: key, Power: 1})
 	}
 	return doc, doc.ValidateAndComplete()
-}
-
-// signerOf signs votes, and remembers on disk which was the last.
-func signerOf(cfg Config) (types.PrivValidator, error) {
-	key := cfg.Key
-	if key == nil {
-		_, fresh, err := stded25519.GenerateKey(nil)
-		if err != nil {
-			return nil, err
-		}
-		key = fresh // of nobody
-	}
-	path := filepath.Join(cfg.Dir, "data", "last_signed.json")
-	pv := privval.NewFilePV(ed25519.PrivKey(key), "", path)
-	b, err := os.ReadFile(path)
-	switch {
-	case errors.Is(err, fs.ErrNotExist):
-		pv.LastSignState.Save()
-	case err != nil:
-		return nil, err
-	default:
-		if err := cmtjson.Unmarshal(b, &pv.LastSignState); err != nil {
-			return nil, fmt.Errorf("read %s, which says what was signed last: %w; restore it, or wait until the network is two blocks on and remove it", path, err)
-		}
-	}
-	return pv, nil
 }

@@ -8,12 +8,16 @@
 // (Membership) and rows of the state (Row) against the newest one. A Verifier is
 // also the anchor of slashing.Verify offline.
 //
+// Where validators commit headers together, under CometBFT, Accept may need a
+// certificate that leads there: Reach is Accept with those (comet.go).
+//
 // docs/examples/verify is a whole program; testdata has what it may be served,
 // true and false.
 //
 // What it promises: nothing is trusted but the network file; no input makes it
-// panic; an accepted header is sealed by a key that the genesis names and
-// contradicts no header accepted before. It keeps a bounded number of headers.
+// panic; an accepted header is sealed by a key that the genesis names, or
+// committed by the validators that follow from there, and contradicts no header
+// accepted before. It keeps a bounded number of headers.
 // It reads no clock: the caller says what time it is. A Verifier is not safe
 // for concurrent use; its owner serialises.
 package light
@@ -26,6 +30,7 @@ import (
 	"slices"
 
 	"tunic/chain"
+	"tunic/chain/cometbft"
 	"tunic/chain/genesis"
 	"tunic/chain/state"
 	"tunic/chain/statement"
@@ -43,14 +48,14 @@ const (
 const memory = 256
 
 var (
-	// ErrEngine means that the network's engine does not seal headers by the
-	// keys in genesis.
-	ErrEngine = errors.New("light: headers of this engine cannot be verified")
+	// ErrEngine means that something is asked of one engine that only the other has.
+	ErrEngine = errors.New("light: not on this engine")
 	// ErrNetwork means that a header belongs to another genesis.
 	ErrNetwork = errors.New("light: header of another network")
 	// ErrSealer means that a header's proposer is no sealer of this network.
 	ErrSealer = errors.New("light: proposer is not a sealer of this network")
-	// ErrSeal means that the seal is not the proposer's signature.
+	// ErrSeal means that the seal is not the proposer's signature, or that a commit
+	// is not of those who have to sign it.
 	ErrSeal = errors.New("light: invalid seal")
 	// ErrCheckpoint means that a header is not the one the network file names for its height.
 	ErrCheckpoint = errors.New("light: header contradicts the checkpoint")
@@ -74,12 +79,30 @@ var (
 	ErrProof = state.ErrProof
 )
 
-// TwoHeads is the evidence that a sealer signed two histories.
+// TwoHeads is the evidence that a sealer, or more than a third of the validators,
+// signed two histories.
 type TwoHeads struct {
-	First, Second chain.SealedHeader // in the order in which they were seen
+	// First and Second are in the order in which they were seen: two of one
+	// height or, under CometBFT, those behind which Certificates stand, each zero
+	// if its certificate was seen alone.
+	First, Second chain.SealedHeader
+	// Certificates are what shows it under CometBFT, with their sets; else nil.
+	Certificates *cometbft.TwoHeads
+}
+
+// Height is where the second history shows.
+func (e *TwoHeads) Height() chain.Height {
+	if e.Certificates != nil {
+		return max(e.Certificates.Second.Header.Height, 1) - 1
+	}
+	return e.First.Header.Height
 }
 
 func (e *TwoHeads) Error() string {
+	if c := e.Certificates; c != nil {
+		return fmt.Sprintf("%v: validators decided %s at height %d and also %s at height %d", ErrTwoHeads,
+			c.First.Commit.BlockID.Hash, c.First.Header.Height, c.Second.Commit.BlockID.Hash, c.Second.Header.Height)
+	}
 	return fmt.Sprintf("%v: height %d, %s and %s", ErrTwoHeads, e.First.Header.Height, e.First.Header.Hash(), e.Second.Header.Hash())
 }
 
@@ -91,6 +114,7 @@ func (e *TwoHeads) Heads() (first, second chain.SealedHeader) { return e.First, 
 // seen is an accepted header, newest last in Verifier.kept.
 type seen struct {
 	hash   chain.Hash
+	block  chain.Hash // of CometBFT's header behind it; zero where keys in genesis seal
 	header chain.SealedHeader
 }
 
@@ -100,6 +124,8 @@ type Verifier struct {
 	seals    *statement.Verified // seals that need no verification; nil where each does
 	kept     []seen              // strictly ascending by height, all of one fork
 	twoHeads *TwoHeads
+
+	committee *committee // where validators commit headers; nil where keys in genesis seal
 }
 
 // New makes a verifier whose trust root is the network file n.
@@ -107,13 +133,17 @@ func New(n genesis.Network) (*Verifier, error) {
 	if got := n.HashWith(n.Allocations); got != n.Genesis {
 		return nil, fmt.Errorf("read network: %w: it says genesis %s and hashes to %s", genesis.ErrGenesis, n.Genesis, got)
 	}
-	if err := n.Core.Validate(); err != nil {
+	if err := n.Validate(); err != nil {
 		return nil, fmt.Errorf("read network: %w", err)
 	}
-	if n.Engine != genesis.EngineSealer {
-		return nil, fmt.Errorf("%w: %s", ErrEngine, n.Engine)
+	v := &Verifier{net: n}
+	if n.Engine == genesis.EngineComet {
+		var err error
+		if v.committee, err = newCommittee(n); err != nil {
+			return nil, fmt.Errorf("read network: %w", err)
+		}
 	}
-	return &Verifier{net: n}, nil
+	return v, nil
 }
 
 // Share lets the verifier go by seals that others in this process have verified,
@@ -128,13 +158,64 @@ func (v *Verifier) Genesis() chain.Hash { return v.net.Genesis }
 
 // CheckHeader says whether s is a header of this network, whenever it was
 // sealed (slashing.Anchor): genesis, proposer, epoch of its time, checkpoint,
-// seal, and that it is not the second for a height whose header is known.
+// seal, and that it is not the second for a height whose header is known. Of a
+// committed one any set of validators that is known, that of genesis among them,
+// has to have signed it, or one that came along and of which more than a third
+// of a known one has: ErrValidators for another.
 func (v *Verifier) CheckHeader(s chain.SealedHeader) error {
-	h := s.Header
+	hash := s.Header.Hash()
+	if err := v.checkAll(s, hash); err != nil {
+		return err
+	}
+	if i, ok := v.find(s.Header.Height); ok && v.kept[i].header.Header.Fork == s.Header.Fork && v.kept[i].hash != hash {
+		return v.contradicts(i, s)
+	}
+	return nil
+}
+
+// Sealed is CheckHeader but for the last question: whether it is the second for
+// its height.
+func (v *Verifier) Sealed(s chain.SealedHeader) error { return v.checkAll(s, s.Header.Hash()) }
+
+// contradicts is what a verified header is that is another one than the kept one
+// at place i: the evidence of two heads. Under CometBFT the set of the kept one
+// has to have signed it: any other could have left since.
+func (v *Verifier) contradicts(i int, s chain.SealedHeader) error {
+	two := &TwoHeads{First: v.kept[i].header, Second: s}
+	if v.committee == nil {
+		return two
+	}
+	first, err := cometbft.Of(v.Trusted(two.First))
+	second, err2 := cometbft.Of(v.Trusted(s))
+	if err != nil || err2 != nil || first.Header.ValidatorsHash != second.Header.ValidatorsHash {
+		return fmt.Errorf("%w: height %d is another, of other validators", ErrSeal, s.Header.Height)
+	}
+	two.Certificates = &cometbft.TwoHeads{First: first, Second: second}
+	return two
+}
+
+// checkAll asks everything of a header but what others say of its height.
+func (v *Verifier) checkAll(s chain.SealedHeader, hash chain.Hash) error {
+	if err := v.checkForm(s.Header, hash); err != nil {
+		return err
+	}
+	if v.committee != nil {
+		return v.checkCommit(s, hash)
+	}
+	return verifySeal(v.seals, s, hash)
+}
+
+// checkForm asks what needs no signature.
+func (v *Verifier) checkForm(h chain.Header, hash chain.Hash) error {
 	if h.Genesis != v.net.Genesis {
 		return fmt.Errorf("%w: genesis %s, this network's is %s", ErrNetwork, h.Genesis, v.net.Genesis)
 	}
-	if _, ok := slices.BinarySearchFunc(v.net.Sealers, h.Proposer, func(a, b chain.NodeID) int { return bytes.Compare(a[:], b[:]) }); !ok {
+	if h.Committed != (v.committee != nil) {
+		return fmt.Errorf("%w: height %d is not sealed as headers of engine %s are", ErrSeal, h.Height, v.net.Engine)
+	}
+	if v.committee != nil {
+		// Any validator may propose.
+	} else if _, ok := slices.BinarySearchFunc(v.net.Sealers, h.Proposer, func(a, b chain.NodeID) int { return bytes.Compare(a[:], b[:]) }); !ok {
 		return fmt.Errorf("%w: %s", ErrSealer, h.Proposer)
 	}
 	if h.Fork != 0 && !v.net.Dev {
@@ -143,15 +224,8 @@ func (v *Verifier) CheckHeader(s chain.SealedHeader) error {
 	if h.Height == 0 || h.Time < v.net.Time || h.DirEpoch != v.net.EpochAt(h.Time) {
 		return fmt.Errorf("%w: height %d at %d ms with the list of epoch %d", ErrHeader, h.Height, h.Time, h.DirEpoch)
 	}
-	hash := h.Hash()
 	if c := v.net.Checkpoint; c != nil && h.Height == c.Height && hash != c.Hash {
 		return fmt.Errorf("%w: height %d is %s, checkpoint %s", ErrCheckpoint, h.Height, hash, c.Hash)
-	}
-	if err := verifySeal(v.seals, s, hash); err != nil {
-		return err
-	}
-	if i, ok := v.find(h.Height); ok && v.kept[i].header.Header.Fork == h.Fork && v.kept[i].hash != hash {
-		return &TwoHeads{v.kept[i].header, s}
 	}
 	return nil
 }
@@ -177,8 +251,12 @@ func (v *Verifier) Header(s chain.SealedHeader) error {
 // realClock is set: a network on the ledger's clock has no other. A header
 // below the newest one is kept as history if it is at most two epochs older.
 // Nothing is accepted any more once two heads were seen.
+//
+// A committed header is held against the validators that are trusted: the error
+// is a *Needs where a certificate has to be learnt first, and ErrExpired where
+// what is trusted is too old.
 func (v *Verifier) Accept(s chain.SealedHeader, now chain.Time, realClock bool) error {
-	err := v.Header(s)
+	block, err := v.news(s, now)
 	if two := (*TwoHeads)(nil); errors.As(err, &two) {
 		v.twoHeads = two
 	}
@@ -207,8 +285,29 @@ func (v *Verifier) Accept(s chain.SealedHeader, now chain.Time, realClock bool) 
 			return err
 		}
 	}
-	v.keep(seen{h.Hash(), s})
+	v.keep(seen{h.Hash(), block, s})
 	return nil
+}
+
+// news asks what Header asks, of a committed header by what is trusted now.
+func (v *Verifier) news(s chain.SealedHeader, now chain.Time) (block chain.Hash, err error) {
+	switch {
+	case v.committee == nil:
+		return block, v.Header(s)
+	case v.twoHeads != nil:
+		return block, v.twoHeads
+	}
+	hash := s.Header.Hash()
+	if err := v.checkForm(s.Header, hash); err != nil {
+		return block, err
+	}
+	if block, err = v.acceptCommit(s, now); err != nil {
+		return block, err
+	}
+	if i, ok := v.find(s.Header.Height); ok && v.kept[i].hash != hash {
+		return block, v.contradicts(i, s)
+	}
+	return block, nil
 }
 
 // behind is how many epochs e is behind of, zero if it is not.

@@ -13,9 +13,6 @@ import (
 // ErrNode means that a proof is of another node than the one asked about.
 var ErrNode = errors.New("light: proof of another node")
 
-// maxSealed bounds a sealed header in what is served, in bytes.
-const maxSealed = 1 << 16
-
 // Open makes a verifier of the bytes of a network file (docs/spec/genesis.md),
 // which is all that it trusts. genesis.ErrGenesis where the file is malformed or
 // was changed.
@@ -124,7 +121,7 @@ func ReadDelta(b []byte) (chain.SealedHeader, directory.Delta, error) {
 // served reads the sealed header behind its length, and what is served with it.
 func served[T any](b []byte, decode func([]byte) (T, error)) (s chain.SealedHeader, v T, err error) {
 	r := wire.NewReader(b)
-	head := r.Bytes(maxSealed)
+	head := r.Bytes(chain.MaxSealedHeader)
 	if err := r.Err(); err != nil {
 		return s, v, fmt.Errorf("%w: sealed header: %w", directory.ErrMalformed, err)
 	}

@@ -79,7 +79,7 @@ func (m *Machine) Check() error {
 		}
 		p, err := slashing.Decode(r.Proof)
 		if err == nil {
-			_, err = slashing.Verify(p, m)
+			_, err = slashing.Verify(p, known{m})
 		}
 		if err != nil {
 			return fmt.Errorf("%w: offence %s: %w", ErrInvariant, r.ID, err)

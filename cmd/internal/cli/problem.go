@@ -71,8 +71,6 @@ func ProblemOf(err error) *Problem {
 		return Fail(Failed, "interrupted", "interrupted", "")
 	case errors.Is(err, node.ErrAdmin):
 		return Usage("--admin: %s", strings.TrimPrefix(err.Error(), node.ErrAdmin.Error()+": "))
-	case errors.Is(err, node.ErrEngine):
-		return Fail(Failed, "engine", "not by this program", "%s", strings.TrimPrefix(err.Error(), node.ErrEngine.Error()+": "))
 	case errors.Is(err, node.ErrTLS):
 		return Fail(Failed, "bad_certificate", "unusable certificate or key",
 			"%s; --tls-cert takes a PEM file with the certificate and its chain, --tls-key the one with its private key",
@@ -89,6 +87,8 @@ func ProblemOf(err error) *Problem {
 		return Fail(Failed, "no_permission", "not allowed", "%v; choose a folder and ports that this user may use", err)
 	case errors.Is(err, syscall.ENOTDIR), errors.Is(err, syscall.EISDIR):
 		return Fail(Failed, "wrong_file", "a file where a folder should be, or a folder where a file should", "%v; check the path", err)
+	case errors.Is(err, node.ErrEngine):
+		return Fail(Failed, "engine", "no blocks can be decided", "%s", strings.TrimPrefix(err.Error(), node.ErrEngine.Error()+": "))
 	case errors.As(err, &op):
 		return Fail(Unreachable, "unreachable", "unreachable", "%v; is the other side running?", err)
 	case errors.Is(err, durable.ErrLocked):
