@@ -3,7 +3,6 @@ package api
 import (
 	"context"
 	"encoding/binary"
-	"errors"
 	"net/http"
 	"strconv"
 	"strings"
@@ -11,7 +10,6 @@ import (
 	"tunic/api/oas"
 	"tunic/chain"
 	"tunic/internal/httpx"
-	"tunic/ledger"
 	"tunic/ledger/machine"
 )
 
@@ -41,15 +39,16 @@ func (s *server) ListBlocks(_ context.Context, req oas.ListBlocksRequestObject) 
 		}
 		from--
 	}
-	out := oas.ListBlocks200JSONResponse{Height: int64(head), Total: int64(head), Items: []oas.Header{}}
-	for ; from > 0 && len(out.Items) < l.limit; from-- {
+	first := min(s.ledger.First(), max(head, 1))
+	out := oas.ListBlocks200JSONResponse{Height: int64(head), Total: int64(head + 1 - first), Items: []oas.Header{}}
+	for ; from >= first && len(out.Items) < l.limit; from-- {
 		sealed, err := s.ledger.Header(from)
 		if err != nil {
 			return nil, err
 		}
 		out.Items = append(out.Items, headerOf(sealed))
 	}
-	if from > 0 {
+	if from >= first {
 		out.NextCursor = l.token(binary.BigEndian.AppendUint64(nil, uint64(from+1)))
 	}
 	return out, nil
@@ -76,10 +75,7 @@ func (s *server) find(name string) (chain.Block, string, error) {
 		}
 		b, err = s.ledger.Block(chain.Height(h))
 	}
-	if errors.Is(err, ledger.ErrNotFound) {
-		err = notFound(codeBlockUnknown, "there is no block "+name)
-	}
-	return b, cache, err
+	return b, cache, s.explainMissing(err, codeBlockUnknown, "there is no block "+name)
 }
 
 // wanted is the block that a request names, and the form that it asks for.
@@ -120,6 +116,12 @@ func (s *server) GetBlock(ctx context.Context, req oas.GetBlockRequestObject) (o
 // GetHeader serves a sealed header.
 func (s *server) GetHeader(ctx context.Context, req oas.GetHeaderRequestObject) (oas.GetHeaderResponseObject, error) {
 	form, b, cache, err := s.wanted(ctx, req.Block)
+	if a, ok := err.(answer); ok && a.Code == codePruned {
+		// A ledger that has just begun from a snapshot has its head's header alone.
+		if head := s.ledger.Head(); req.Block == "latest" || req.Block == decimal(uint64(head.Header.Height)) || req.Block == head.Header.Hash().String() {
+			b.SealedHeader, err = head, nil
+		}
+	}
 	if err != nil {
 		return nil, err
 	}

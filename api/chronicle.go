@@ -104,8 +104,8 @@ func (c *chronicle) view(f func()) error {
 // readOn takes in what has come since, then a part of what was before.
 func (c *chronicle) readOn() error {
 	head := c.ledger.Head().Header
-	if head.Height == 0 {
-		c.forget()
+	if head.Height < c.ledger.First() {
+		c.forget() // there is no block, or it began from a snapshot of its head
 		return nil
 	}
 	budget := readAtOnce
@@ -190,7 +190,7 @@ func (c *chronicle) forward(h chain.Height) (cost int, err error) {
 	e.last = b.Header
 	c.newest, c.newestHash = b.Header, b.Header.Hash()
 	if first {
-		c.oldest, c.full = b.Header, h == 1
+		c.oldest, c.full = b.Header, h <= c.ledger.First()
 	}
 	cost += c.take(e, b, results, false)
 	for len(c.epochs) > keptEpochs || len(c.epochs) > 1 && c.notes > keptNotes {
@@ -225,7 +225,7 @@ func (c *chronicle) back() (cost int, err error) {
 	e.first, c.oldest = b.Header, b.Header
 	e.whole = b.Header.Height == 1
 	cost += c.take(e, b, results, true)
-	c.full = b.Header.Height == 1 || c.newest.Height-b.Header.Height >= keptBlocks || c.notes > keptNotes
+	c.full = b.Header.Height <= c.ledger.First() || c.newest.Height-b.Header.Height >= keptBlocks || c.notes > keptNotes
 	return cost, nil
 }
 

@@ -135,3 +135,39 @@ func TestValidators(t *testing.T) {
 	}
 	sealed.refused(sealed.get("/v1/chain/validators?height=1000"), http.StatusNotFound, "height_not_found")
 }
+
+// TestCommittedHeaders: a header says who committed it in place of a seal, in JSON
+// and on the pages.
+func TestCommittedHeaders(t *testing.T) {
+	w, _, blocks := committed(t)
+	var h oas.Header
+	w.ok("/v1/headers/5", &h)
+	c, err := cometbft.Of(blocks[4].SealedHeader)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if x := h.Commit; h.Seal != nil || x == nil || x.Height != 6 || x.Hash != c.Header.Hash().String() || x.Signed != 3 || x.Validators != 3 || x.TimeMs != int64(c.Header.Time.Millis()) {
+		t.Fatalf("%+v", h)
+	}
+	var page oas.BlockPage
+	w.ok("/v1/blocks", &page)
+	for _, h := range page.Items {
+		if h.Commit == nil || h.Seal != nil || h.Commit.Height != h.Height+1 {
+			t.Errorf("%+v", h)
+		}
+	}
+	w.shows("/blocks/5", "by 3 of <a href=\"/validators?height=6\">3 validators</a>", c.Header.Hash().String(), "/v1/chain/certificates/6")
+	w.shows("/blocks")
+	w.shows("/validators", "Validators", "of height 9", comettest.Node("c").String(), comettest.Address("e").String(), "/validators?height=6", comettest.Node("a").String())
+	w.shows("/validators?height=6", "3 of 3 validators voted", ">block 5<")
+	w.shows("/validators?height=1", "4 nodes, from height 1 on", "Those of genesis, ever since")
+	w.refused(w.get("/validators?height=99"), http.StatusNotFound, "height_not_found")
+	sealed := running(t, nil)
+	var own oas.Header
+	sealed.ok("/v1/headers/1", &own)
+	if own.Commit != nil || own.Seal == nil || len(*own.Seal) != 128 {
+		t.Errorf("%+v", own)
+	}
+	sealed.shows("/validators", "Sealers", sealed.gen.Sealers[0].String())
+	sealed.shows("/blocks/1", *own.Seal)
+}

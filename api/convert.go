@@ -6,6 +6,7 @@ import (
 
 	"tunic/api/oas"
 	"tunic/chain"
+	"tunic/chain/cometbft"
 	"tunic/chain/statement"
 	"tunic/registry/directory"
 )
@@ -52,13 +53,21 @@ func nodeIDs(ids []chain.NodeID) []oas.NodeID {
 
 func headerOf(sealed chain.SealedHeader) oas.Header {
 	h := sealed.Header
-	return oas.Header{
+	out := oas.Header{
 		Height: int64(h.Height), Hash: h.Hash().String(), GenesisHash: h.Genesis.String(), Fork: int64(h.Fork),
 		TimeMs: int64(h.Time), Parent: h.Parent.String(), TxRoot: h.TxRoot.String(), TxCount: int(h.TxCount),
 		ResultRoot: h.Results.String(), StateRoot: h.State.String(), DirectoryRoot: h.Directory.String(),
 		DirectoryCount: int(h.DirCount), Epoch: int64(h.DirEpoch), Removals: nodeIDs(h.Removals),
-		Beacon: h.Beacon.String(), Proposer: h.Proposer.String(), Seal: hex.EncodeToString(sealed.Seal[:]),
+		Beacon: h.Beacon.String(), Proposer: h.Proposer.String(),
 	}
+	if !h.Committed {
+		seal := hex.EncodeToString(sealed.Seal[:])
+		out.Seal = &seal
+	} else if c, err := cometbft.Of(sealed); err == nil {
+		out.Commit = &oas.HeaderCommit{Height: int64(c.Header.Height), Hash: c.Commit.BlockID.Hash.String(), Round: int64(c.Commit.Round),
+			TimeMs: int64(c.Header.Time.Millis()), Signed: c.Commit.Votes(), Validators: len(c.Commit.Signatures)}
+	}
+	return out
 }
 
 func statementOf(st statement.Statement) *oas.Statement {

@@ -153,15 +153,13 @@ func (d *directories) settle(e chain.Epoch) (settled, error) {
 	s := settled{list: l, fork: head.Fork, past: e < head.DirEpoch}
 	last := head
 	if s.past {
-		after, err := d.first(head.Height, func(h chain.Header) bool { return h.DirEpoch > e })
+		after, err := d.firstKnown(head.Height, func(h chain.Header) bool { return h.DirEpoch > e })
+		if err == nil {
+			last, err = d.ledger.KnownHeader(after.Height - 1)
+		}
 		if err != nil {
 			return s, err
 		}
-		sealed, err := d.ledger.Header(after.Header.Height - 1)
-		if err != nil {
-			return s, err
-		}
-		last = sealed.Header
 	}
 	// Of the epoch's last fork: who knows of a revert refuses headers of before.
 	s.header, err = d.first(last.Height, func(h chain.Header) bool {
@@ -183,25 +181,34 @@ func (d *directories) settle(e chain.Epoch) (settled, error) {
 	return s, nil
 }
 
-// first is the first header up to height for which want holds, which must then
-// hold for all later ones: epochs and the removals within one only grow.
+// first is the first sealed header up to height for which want holds, which must
+// then hold for all later ones: epochs and the removals within one only grow.
 func (d *directories) first(height chain.Height, want func(chain.Header) bool) (chain.SealedHeader, error) {
+	h, err := d.firstKnown(height, want)
+	if err != nil {
+		return chain.SealedHeader{}, err
+	}
+	return d.ledger.Header(max(h.Height, d.ledger.First()-1))
+}
+
+// firstKnown is first, be the header of a block that is kept or not.
+func (d *directories) firstKnown(height chain.Height, want func(chain.Header) bool) (chain.Header, error) {
 	var failed error
 	i := sort.Search(int(height), func(i int) bool {
-		sealed, err := d.ledger.Header(chain.Height(i + 1))
+		h, err := d.ledger.KnownHeader(chain.Height(i + 1))
 		if err != nil {
 			failed = err
 			return true
 		}
-		return want(sealed.Header)
+		return want(h)
 	})
 	if failed != nil {
-		return chain.SealedHeader{}, failed
+		return chain.Header{}, failed
 	}
 	if chain.Height(i) == height {
-		return chain.SealedHeader{}, errors.New("no header answers the description")
+		return chain.Header{}, errors.New("no header answers the description")
 	}
-	return d.ledger.Header(chain.Height(i + 1))
+	return d.ledger.KnownHeader(chain.Height(i + 1))
 }
 
 // body returns the body of this name, made by make if it is not kept.

@@ -28,6 +28,9 @@ func epochOf(p *int64) chain.Epoch {
 
 // explainList turns the ledger's answer to List into this server's.
 func explainList(e chain.Epoch, err error) error {
+	if errors.Is(err, ledger.ErrPruned) {
+		return notFound(codePruned, fmt.Sprintf("this copy of the ledger has no block that commits to the list of epoch %d; ask one that has all", e))
+	}
 	if errors.Is(err, ledger.ErrNotFound) {
 		return notFound(codeEpochUnknown, fmt.Sprintf("there is no list of epoch %d: it has not come, or is older than the last %d, which are kept", e, ledger.KeptLists))
 	}

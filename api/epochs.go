@@ -111,21 +111,21 @@ func (s *server) bounds(e chain.Epoch) (first, last chain.Header, running bool, 
 	if head.DirEpoch < e {
 		return first, last, false, notFound(codeEpochUnknown, fmt.Sprintf("epoch %d has not come; the newest is %d", e, head.DirEpoch))
 	}
-	sealed, err := s.dirs.first(head.Height, func(h chain.Header) bool { return h.DirEpoch >= e })
+	first, err = s.dirs.firstKnown(head.Height, func(h chain.Header) bool { return h.DirEpoch >= e })
 	if err != nil {
 		return first, last, false, err
 	}
-	if first = sealed.Header; first.DirEpoch != e {
+	if first.DirEpoch != e {
 		return first, last, false, notFound(codeEpochUnknown, fmt.Sprintf("epoch %d was skipped: no block is of it", e))
 	}
 	if head.DirEpoch == e {
 		return first, head, true, nil
 	}
-	if sealed, err = s.dirs.first(head.Height, func(h chain.Header) bool { return h.DirEpoch > e }); err != nil {
-		return first, last, false, err
+	next, err := s.dirs.firstKnown(head.Height, func(h chain.Header) bool { return h.DirEpoch > e })
+	if err == nil {
+		last, err = s.ledger.KnownHeader(next.Height - 1)
 	}
-	sealed, err = s.ledger.Header(sealed.Header.Height - 1)
-	return first, sealed.Header, false, err
+	return first, last, false, err
 }
 
 // GetEpoch serves one epoch. One whose blocks are not remembered any more is

@@ -115,7 +115,12 @@ type stream struct {
 func (st *stream) begin(p oas.StreamEventsParams) (err error) {
 	l := st.server.ledger
 	head := l.Head().Header
-	defer func() { st.live = st.read.height >= head.Height }()
+	defer func() {
+		st.live = st.read.height >= head.Height
+		if err == nil && st.from.Read()+1 < l.First() {
+			err = st.server.explainMissing(ledger.ErrPruned, codePruned, "")
+		}
+	}()
 	switch {
 	case p.LastEventID != nil:
 		if st.read, err = parsePlace(*p.LastEventID); err != nil {

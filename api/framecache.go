@@ -4,6 +4,8 @@ import (
 	"errors"
 	"slices"
 	"sync"
+
+	"tunic/chain"
 )
 
 // Bounds of the events kept in their encoding.
@@ -22,8 +24,8 @@ type frameCache struct {
 }
 
 type frameName struct {
-	seal [64]byte // of the block's header
-	full bool     // otherwise "head" alone
+	header chain.Hash
+	full   bool // otherwise "head" alone
 }
 
 // keptFrames are events once they are made; f and err are written under the

@@ -4,10 +4,12 @@ import (
 	"errors"
 	"sync"
 	"testing"
+
+	"tunic/chain"
 )
 
 // framesNamed names the events of one of 256 blocks.
-func framesNamed(i byte) frameName { return frameName{seal: [64]byte{i}} }
+func framesNamed(i byte) frameName { return frameName{header: chain.Hash{i}} }
 
 // TestFrameCacheAfterPanic: whoever waits for events whose making panics gets an
 // error, and the next one has them made again.

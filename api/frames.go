@@ -182,7 +182,7 @@ func (s *server) framesOf(sealed chain.SealedHeader, full bool) (*blockFrames, e
 	if s.ledger.Head().Header.Height <= sealed.Header.Height+recent {
 		cache = &s.recent
 	}
-	return cache.of(frameName{sealed.Seal, full}, func() (*blockFrames, error) {
+	return cache.of(frameName{sealed.Header.Hash(), full}, func() (*blockFrames, error) {
 		f := &blockFrames{}
 		f.addHead(sealed.Header)
 		if !full {
@@ -211,10 +211,10 @@ const keptFrameBlocks = 8
 type frame struct {
 	height   chain.Height
 	fork     uint32
-	seal     [64]byte // of the block's header
-	params   uint32   // in force when it was read
-	unlisted int      // how many were named then
-	open     int      // challenges that were named then; within an epoch they only become fewer
+	header   chain.Hash
+	params   uint32 // in force when it was read
+	unlisted int    // how many were named then
+	open     int    // challenges that were named then; within an epoch they only become fewer
 	bytes    []byte
 }
 
@@ -222,8 +222,8 @@ type frame struct {
 func (f *frames) of(e ledger.Event) []byte {
 	f.mu.Lock()
 	defer f.mu.Unlock()
-	at := &f.kept[e.Header.Height%keptFrameBlocks]
-	if at.bytes != nil && at.seal == e.Seal && at.params == e.Params && at.unlisted == len(e.Unlisted) && at.open == len(e.Challenges) {
+	at, hash := &f.kept[e.Header.Height%keptFrameBlocks], e.Header.Hash()
+	if at.bytes != nil && at.header == hash && at.params == e.Params && at.unlisted == len(e.Unlisted) && at.open == len(e.Challenges) {
 		return at.bytes
 	}
 	b, err := blockEvent(e).Encode()
@@ -231,7 +231,7 @@ func (f *frames) of(e ledger.Event) []byte {
 		panic("api: internal error: " + err.Error()) // a number and a word
 	}
 	if e.Header.Height >= at.height || e.Header.Fork > at.fork { // who reads the past pushes out nothing newer
-		*at = frame{e.Header.Height, e.Header.Fork, e.Seal, e.Params, len(e.Unlisted), len(e.Challenges), b}
+		*at = frame{e.Header.Height, e.Header.Fork, hash, e.Params, len(e.Unlisted), len(e.Challenges), b}
 	}
 	return b
 }

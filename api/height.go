@@ -56,9 +56,9 @@ func (s *server) sealedAt(h chain.Height) (chain.SealedHeader, error) {
 // its answer.
 func (s *server) explainHeight(height int64, err error) error {
 	switch {
-	case errors.Is(err, ledger.ErrNotFound):
+	case errors.Is(err, ledger.ErrNotFound) && !errors.Is(err, ledger.ErrPruned):
 		return notFound(codeHeightUnknown, fmt.Sprintf("there is no block %d; the head is %d", height, s.ledger.Head().Header.Height))
-	case errors.Is(err, ledger.ErrNotKept):
+	case errors.Is(err, ledger.ErrNotKept), errors.Is(err, ledger.ErrPruned):
 		return problem(http.StatusGone, codeHeightNotKept, fmt.Sprintf("the state after block %d is not kept: those from height %d on are; "+
 			"ask for one of them, and begin a list again", height, s.ledger.KeptFrom()))
 	}

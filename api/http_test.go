@@ -125,8 +125,8 @@ func TestCrossOrigin(t *testing.T) {
 func TestProblems(t *testing.T) {
 	w := running(t, nil)
 	zero, node := strings.Repeat("0", 64), w.relays[0].id.String()
-	// Of TestPanic, TestForms and the tests of event types.
-	seen := map[string]bool{"internal": true, "cross_origin": true, "events_gone": true}
+	// Of TestPanic, TestForms, TestPruned and the tests of event types.
+	seen := map[string]bool{"internal": true, "cross_origin": true, "events_gone": true, "pruned": true}
 	check := func(a answer, status int, code string) {
 		t.Helper()
 		w.refused(a, status, code)

@@ -2,6 +2,7 @@ package api
 
 import (
 	"errors"
+	"fmt"
 	"net/http"
 	"strconv"
 	"strings"
@@ -37,6 +38,7 @@ const (
 	codeTooManyStreams     = "too_many_streams"
 	codeEventsGone         = "events_gone"
 	codeBlockUnknown       = "block_not_found"
+	codePruned             = "pruned"
 	codeCertificateUnknown = "certificate_not_found"
 	codeTxUnknown          = "transaction_not_found"
 	codeHeightUnknown      = "height_not_found"
@@ -96,6 +98,18 @@ func field(code, name, detail string) answer {
 // notFound is the answer where there is no such thing.
 func notFound(code, detail string) answer {
 	return problem(http.StatusNotFound, code, detail)
+}
+
+// explainMissing is notFound for an error of the ledger; of a block below its
+// first one it says which that is.
+func (s *server) explainMissing(err error, code, detail string) error {
+	switch {
+	case errors.Is(err, ledger.ErrPruned):
+		return notFound(codePruned, fmt.Sprintf("this copy of the ledger has blocks from height %d on; ask one that has all", s.ledger.First()))
+	case errors.Is(err, ledger.ErrNotFound):
+		return notFound(code, detail)
+	}
+	return err
 }
 
 // pagesKey is where a gin.Context has the *pages.Site.

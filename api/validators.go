@@ -32,10 +32,8 @@ func (s *server) GetCertificate(ctx context.Context, req oas.GetCertificateReque
 	switch {
 	case errors.Is(err, ledger.ErrEngine):
 		return nil, notFound(codeCertificateUnknown, "this network's headers are sealed by the keys in genesis; there are no certificates")
-	case errors.Is(err, ledger.ErrNotFound):
-		return nil, notFound(codeCertificateUnknown, "there is no certificate of height "+decimal(uint64(req.Height)))
 	case err != nil:
-		return nil, err
+		return nil, s.explainMissing(err, codeCertificateUnknown, "there is no certificate of height "+decimal(uint64(req.Height)))
 	}
 	body := c.Encode()
 	if form == asJSON {

@@ -61,6 +61,10 @@ type Config struct {
 	// Ledger and Transport reach it; Transport is one without identity. Required.
 	Ledger    Ledger
 	Transport link.Transport
+	// Sealed says whether a header is sealed by who seals now, and fetches nothing
+	// for it; nil goes by the keys in genesis, and compares no headers where
+	// validators commit them.
+	Sealed func(chain.SealedHeader) error
 	// Clock is the network's clock; nil takes the machine's, or where genesis
 	// says that the ledger is the clock, the newest header's time carried on.
 	Clock Clock

@@ -41,9 +41,17 @@ func (v *view) gone(id chain.NodeID) bool {
 
 // TwoHeadsError is ErrTwoHeads with the evidence: two headers of one height, or
 // two of one epoch that name different directories or beacons.
-type TwoHeadsError struct{ First, Second chain.SealedHeader }
+type TwoHeadsError struct {
+	First, Second chain.SealedHeader
+	// Detail says what was seen where whoever verifies for the client saw it by
+	// something else than two headers, and has saved that; else empty.
+	Detail string
+}
 
 func (e *TwoHeadsError) Error() string {
+	if e.Detail != "" {
+		return fmt.Sprintf("%v: %s; do not go on", ErrTwoHeads, e.Detail)
+	}
 	if e.First.Header.Height != e.Second.Header.Height {
 		return fmt.Sprintf("%v: headers %s and %s, of heights %d and %d, name two directories or beacons for epoch %d; whoever seals shows different ledgers to different people: do not go on",
 			ErrTwoHeads, e.First.Header.Hash(), e.Second.Header.Hash(), e.First.Header.Height, e.Second.Header.Height, e.First.Header.DirEpoch)
@@ -57,8 +65,11 @@ func (e *TwoHeadsError) Unwrap() error { return ErrTwoHeads }
 // rememberedHeads bounds the headers that are held against others.
 const rememberedHeads = 512
 
-// sealed reports whether a sealer of genesis signed a header.
+// sealed reports whether those who seal have sealed a header.
 func (c *Client) sealed(s *chain.SealedHeader) bool {
+	if c.cfg.Sealed != nil {
+		return c.cfg.Sealed(*s) == nil
+	}
 	h := &s.Header
 	if c.cfg.Core.Engine != genesis.EngineSealer || h.Genesis != c.cfg.Genesis || !slices.Contains(c.cfg.Core.Sealers, h.Proposer) {
 		return false
@@ -68,8 +79,8 @@ func (c *Client) sealed(s *chain.SealedHeader) bool {
 }
 
 // compare remembers a sealed header and returns the evidence if it contradicts
-// one seen before. A header that no sealer of genesis signed is ignored: anyone
-// can make one.
+// one seen before. A header that nobody sealed who may is ignored: anyone can make
+// one.
 func (c *Client) compare(s chain.SealedHeader) *TwoHeadsError {
 	if !c.sealed(&s) {
 		return nil
@@ -127,18 +138,20 @@ func (c *Client) halt(e *TwoHeadsError) {
 	}
 	c.halted = e
 	c.meta.Halt = [][]byte{e.First.Encode(), e.Second.Encode()}
+	if e.Detail != "" {
+		c.meta.Halt = append(c.meta.Halt, []byte(e.Detail))
+	}
 	err := c.store.commit(c.meta.row())
 	c.changedLocked()
 	c.mu.Unlock()
-	if c.cfg.Dir != "" && err == nil {
+	if c.cfg.Dir != "" && err == nil && e.Detail == "" {
 		b := wire.AppendBytes(wire.AppendBytes(nil, e.First.Encode()), e.Second.Encode())
 		err = durable.WriteFile(fmt.Sprintf("%s/two-heads-%d", c.cfg.Dir, e.First.Header.Height), b, 0o600)
 	}
 	if err != nil {
 		c.log.Error("cannot save the two headers", "err", err)
 	}
-	c.log.Error("halted: two sealed headers for one height", "height", uint64(e.First.Header.Height),
-		"first", e.First.Header.Hash().String(), "second", e.Second.Header.Hash().String())
+	c.log.Error("halted", "err", e)
 	if c.cfg.OnHalt != nil {
 		c.cfg.OnHalt(e)
 	}
@@ -147,7 +160,7 @@ func (c *Client) halt(e *TwoHeadsError) {
 
 // haltedBefore is the evidence that an earlier run saved, nil if none.
 func haltedBefore(m metaRecord) error {
-	if len(m.Halt) != 2 {
+	if len(m.Halt) != 2 && len(m.Halt) != 3 {
 		return nil
 	}
 	first, err1 := chain.DecodeSealedHeader(m.Halt[0])
@@ -155,7 +168,11 @@ func haltedBefore(m metaRecord) error {
 	if err1 != nil || err2 != nil {
 		return fmt.Errorf("%w: saved headers", ErrStore)
 	}
-	return &TwoHeadsError{First: first, Second: second}
+	e := &TwoHeadsError{First: first, Second: second}
+	if len(m.Halt) == 3 {
+		e.Detail = string(m.Halt[2])
+	}
+	return e
 }
 
 // watch follows the ledger until ctx ends.

@@ -108,7 +108,7 @@ func (n *Network) makeClient(i int) (*Client, error) {
 		t = n.Spec.Wrap(ClientName(i), chain.NodeID{}, t)
 	}
 	cfg := client.Config{
-		Account: account, Core: n.Genesis.Core, Genesis: n.File.Genesis, Ledger: node.FollowLedger(n.ctx, f), Transport: t,
+		Account: account, Core: n.Genesis.Core, Genesis: n.File.Genesis, Ledger: node.FollowLedger(n.ctx, f), Sealed: node.SealedBy(n.internal, f), Transport: t,
 		AcceptAll: true, Poll: n.Spec.Poll, Resend: n.Spec.Resend, Hops: n.Spec.Hops, Logger: n.log.With("client", ClientName(i)),
 	}
 	if n.Spec.Observe != nil {

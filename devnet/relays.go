@@ -247,7 +247,7 @@ func (n *Network) buildRelay(r *Relay) error {
 		Ledger: l, Transport: tr, Signer: sign,
 		Endpoints: []string{r.Endpoint}, Version: node.Version, OnSynced: r.onSynced,
 		Logger: n.log.With("relay", r.Index+1), Workers: 1, StoreBuffer: 256 << 10, BootID: "devnet", Rand: r.Twin.Rand(n.stream(r)),
-		Verified: n.verified, Shared: n.together, WrapStore: r.store,
+		Sealed: node.SealedBy(n.internal, f), Verified: n.verified, Shared: n.together, WrapStore: r.store,
 	}
 	if n.Spec.WrapStore != nil {
 		cfg.WrapStore = func(s mailbox.Store) mailbox.Store { return n.Spec.WrapStore(r.Name(), r.store(s)) }

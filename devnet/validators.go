@@ -3,8 +3,6 @@ package devnet
 import (
 	"context"
 	"crypto/ed25519"
-	"encoding/base64"
-	"encoding/hex"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -14,6 +12,7 @@ import (
 	"os/exec"
 	"path/filepath"
 	"slices"
+	"strconv"
 	"strings"
 	"syscall"
 	"time"
@@ -21,6 +20,8 @@ import (
 	"tunic/api/client"
 	"tunic/chain"
 	"tunic/internal/durable"
+	"tunic/node"
+	"tunic/relay"
 )
 
 // MaxValidators bounds the validators of a network on one machine.
@@ -166,47 +167,17 @@ func freeAddress() (string, error) {
 	return ln.Addr().String(), nil
 }
 
-// startValidators writes the folders of all validators below dir, starts them, and
+// startValidators makes the folders of all validators below dir, starts them, and
 // returns when their APIs answer. The first serves its API at Spec.HTTP.
-func (n *Network) startValidators(ctx context.Context, dir string) (all []*Validator, err error) {
-	keys := n.validatorKeys()
-	var listen, peers []string
-	places := make([]Place, len(keys))
-	for i := range keys {
-		if n.Spec.Place != nil {
-			places[i] = n.Spec.Place(i)
-		}
-		at := places[i].Listen
-		if at == "" {
-			if at, err = freeAddress(); err != nil {
-				return nil, err
-			}
-		}
-		id := chain.SHA256(n.linkKey(i).Public().(ed25519.PublicKey))
-		listen = append(listen, at)
-		peers = append(peers, hex.EncodeToString(id[:20])+"@"+at)
+func (n *Network) startValidators(ctx context.Context, dir string) ([]*Validator, error) {
+	all, err := n.makeValidators(ctx, dir)
+	if err != nil {
+		return nil, err
 	}
-	for i, k := range keys {
-		api := places[i].HTTP
-		if i == 0 && api == "" {
-			api = n.Spec.HTTP
-		}
-		if api == "" {
-			if api, err = freeAddress(); err != nil {
-				return all, err
-			}
-		}
-		v := &Validator{Index: i, ID: chain.NodeID(k.Public().(ed25519.PublicKey)), URL: "http://" + api, exe: n.Spec.Validator, run: places[i].Run}
-		v.Process = &Process{Dir: filepath.Join(dir, validatorName(i))}
-		others := slices.Concat(peers[:i], peers[i+1:])
-		v.args = []string{"--dir", v.Dir, "--http", api, "--listen", listen[i], "--peers", strings.Join(others, ",")}
-		if err := n.writeValidator(i, k, v.Dir); err != nil {
-			return all, err
-		}
+	for _, v := range all {
 		if err := v.start(); err != nil {
 			return all, err
 		}
-		all = append(all, v)
 	}
 	for _, v := range all {
 		if err := v.await(ctx); err != nil {
@@ -216,29 +187,82 @@ func (n *Network) startValidators(ctx context.Context, dir string) (all []*Valid
 	return all, nil
 }
 
-// linkKey names validator i towards the others.
-func (n *Network) linkKey(i int) ed25519.PrivateKey {
-	seed := n.derive("validator link", i)
-	return ed25519.NewKeyFromSeed(seed[:])
-}
-
-// writeValidator writes the folder of validator i.
-func (n *Network) writeValidator(i int, key ed25519.PrivateKey, dir string) error {
-	if err := durable.MkdirAll(filepath.Join(dir, "engine", "config")); err != nil {
-		return fmt.Errorf("devnet: %w", err)
+// makeValidators makes the folders, with the keys and the genesis of this network.
+func (n *Network) makeValidators(ctx context.Context, dir string) (all []*Validator, err error) {
+	var listen []string
+	for i, k := range n.validatorKeys() {
+		var place Place
+		if n.Spec.Place != nil {
+			place = n.Spec.Place(i)
+		}
+		if i == 0 && place.HTTP == "" {
+			place.HTTP = n.Spec.HTTP
+		}
+		for _, at := range []*string{&place.HTTP, &place.Listen} {
+			if *at == "" {
+				if *at, err = freeAddress(); err != nil {
+					return nil, err
+				}
+			}
+		}
+		v := &Validator{Index: i, ID: chain.NodeID(k.Public().(ed25519.PublicKey)), URL: "http://" + place.HTTP, exe: n.Spec.Validator, run: place.Run}
+		v.Process = &Process{Name: validatorName(i), Dir: filepath.Join(dir, fmt.Sprintf("validator%d", i+1))}
+		v.args = []string{"start", "--dir", v.Dir, "-o", "json"}
+		if err := writeKeys(v.Dir, relay.Keys{Identity: k, VRF: n.derive("validator vrf", i)}); err != nil {
+			return nil, err
+		}
+		all, listen = append(all, v), append(listen, place.Listen)
 	}
-	g, err := json.MarshalIndent(n.Genesis, "", "  ")
+	peers, err := n.initValidators(ctx, dir)
 	if err != nil {
-		return fmt.Errorf("devnet: %w", err)
+		return nil, err
 	}
-	link := fmt.Sprintf(`{"priv_key":{"type":"tendermint/PrivKeyEd25519","value":"%s"}}`, base64.StdEncoding.EncodeToString(n.linkKey(i)))
-	for name, b := range map[string][]byte{
-		"genesis.json": append(g, '\n'), "validator.key": []byte(hex.EncodeToString(key.Seed()) + "\n"),
-		filepath.Join("engine", "config", "node_key.json"): []byte(link),
-	} {
-		if err := durable.WriteFile(filepath.Join(dir, name), b, 0o600); err != nil {
-			return fmt.Errorf("devnet: %w", err)
+	for i := range peers {
+		id, _, _ := strings.Cut(peers[i], "@")
+		peers[i] = id + "@" + listen[i]
+	}
+	for i, v := range all {
+		others := slices.Concat(peers[:i], peers[i+1:])
+		text := fmt.Sprintf("listen: %q\npeers: [%s]\nlocal: true\nhttp: %q\nlog: info\npace:\n  propose: 1s\n  vote: 300ms\n",
+			listen[i], strings.Join(others, ", "), strings.TrimPrefix(v.URL, "http://"))
+		if err := durable.WriteFile(filepath.Join(v.Dir, "validator.yaml"), []byte(text), 0o644); err != nil {
+			return nil, fmt.Errorf("devnet: %w", err)
 		}
 	}
-	return nil
+	return all, nil
+}
+
+// initValidators lets the program make what else is in the folders, and returns the
+// names of the validators towards each other, ID@HOST:PORT.
+func (n *Network) initValidators(ctx context.Context, dir string) ([]string, error) {
+	g, err := json.MarshalIndent(n.Genesis, "", "  ")
+	if err != nil {
+		return nil, fmt.Errorf("devnet: %w", err)
+	}
+	file := filepath.Join(dir, node.GenesisFile)
+	if err := durable.WriteFile(file, append(g, '\n'), 0o644); err != nil {
+		return nil, fmt.Errorf("devnet: %w", err)
+	}
+	cmd := exec.CommandContext(ctx, n.Spec.Validator, "testnet", "--dir", dir, "--genesis", file, "--validators", strconv.Itoa(n.Spec.Validators), "-o", "json")
+	out, err := cmd.Output()
+	if err != nil {
+		var exit *exec.ExitError
+		if errors.As(err, &exit) {
+			err = fmt.Errorf("%w: %s", err, strings.TrimSpace(string(exit.Stderr)))
+		}
+		return nil, fmt.Errorf("devnet: %s testnet: %w", n.Spec.Validator, err)
+	}
+	var made struct {
+		Validators []struct {
+			Peer string `json:"peer"`
+		} `json:"validators"`
+	}
+	if json.Unmarshal(out, &made) != nil || len(made.Validators) != n.Spec.Validators {
+		return nil, fmt.Errorf("devnet: %s testnet made %d validators, not %d; is it of this version?", n.Spec.Validator, len(made.Validators), n.Spec.Validators)
+	}
+	var peers []string
+	for _, v := range made.Validators {
+		peers = append(peers, v.Peer)
+	}
+	return peers, nil
 }

@@ -230,7 +230,7 @@ func (l *Ledger) stands(s chain.SealedHeader) error {
 			return err
 		}
 	}
-	if now.Seal != s.Seal {
+	if !now.Same(s) {
 		return fmt.Errorf("%w: block %d is another after a revert", ErrNotFound, h)
 	}
 	return nil
@@ -240,7 +240,7 @@ func (l *Ledger) stands(s chain.SealedHeader) error {
 // it is among those kept.
 func (f *feed) read(head chain.SealedHeader) (Event, bool) {
 	e, ok := f.at(head.Header.Height)
-	return e, ok && e.Seal == head.Seal
+	return e, ok && e.Same(head)
 }
 
 // at is the kept event of a height of the present history.

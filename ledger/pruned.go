@@ -47,6 +47,15 @@ func (l *Ledger) whole(h chain.Height) error {
 	return nil
 }
 
+// sealedHeader is the sealed header of a height: there is one of each whole block,
+// and of the one below the first; mu is held.
+func (l *Ledger) sealedHeader(h chain.Height) (chain.SealedHeader, error) {
+	if h+1 < l.db.first {
+		return chain.SealedHeader{}, l.whole(h)
+	}
+	return l.db.header(h)
+}
+
 // findFirst reads where the whole blocks begin.
 func (s *store) findFirst() error {
 	s.first = 1

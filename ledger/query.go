@@ -38,20 +38,26 @@ func (l *Ledger) Head() chain.SealedHeader {
 	return l.head
 }
 
-// Header returns the sealed header at h.
+// Header returns the sealed header at h; ErrPruned below the one before First.
 func (l *Ledger) Header(h chain.Height) (chain.SealedHeader, error) {
 	l.mu.RLock() // while blocks are read no revert replaces them
 	defer l.mu.RUnlock()
 	if err := l.within(h); err != nil {
 		return chain.SealedHeader{}, err
 	}
-	if h == l.head.Header.Height {
-		return l.head, nil
+	return l.sealedHeader(h)
+}
+
+// KnownHeader is the header at h, also of a block below First: without a seal, and
+// known by the chain of hashes.
+func (l *Ledger) KnownHeader(h chain.Height) (chain.Header, error) {
+	l.mu.RLock()
+	defer l.mu.RUnlock()
+	if err := l.within(h); err != nil {
+		return chain.Header{}, err
 	}
-	if err := l.whole(h); err != nil {
-		return chain.SealedHeader{}, err
-	}
-	return l.db.header(h)
+	s, err := l.db.header(h)
+	return s.Header, err
 }
 
 // within refuses heights that have no block; mu is held.

@@ -90,7 +90,7 @@ func TestRestore(t *testing.T) {
 			t.Fatalf("from %d the head is %s, not %s", at, got, want)
 		}
 		for _, err := range []error{
-			second(l.Block(f.Height)), second(l.Header(f.Height)), second(l.Results(f.Height)), second(l.BlockByHash(f.Header)),
+			second(l.Block(f.Height)), second(l.Header(f.Height - 1)), second(l.Results(f.Height)), second(l.BlockByHash(f.Header)),
 			second(l.Certificate(f.Height)),
 		} {
 			if !errors.Is(err, ledger.ErrNotFound) {

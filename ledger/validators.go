@@ -101,13 +101,7 @@ func (l *Ledger) certificate(h chain.Height) (c cometbft.Certificate, err error)
 	if err := l.within(h - 1); err != nil {
 		return c, err
 	}
-	s := l.head
-	if h-1 != s.Header.Height {
-		if err := l.whole(h - 1); err != nil {
-			return c, err
-		}
-		s, err = l.db.header(h - 1)
-	}
+	s, err := l.sealedHeader(h - 1)
 	if err != nil {
 		return c, err
 	}

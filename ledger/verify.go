@@ -180,8 +180,8 @@ func verifyKeys(db *store, head chain.Height, places map[chain.Hash]place, lists
 				return corrupt("unknown key %x", k)
 			}
 			id := chain.Hash(rest)
-			want, given := places[id]
-			if got, err := db.tx(id); err != nil || !given || got != want {
+			want, known := places[id]
+			if got, err := db.tx(id); err != nil || !known || got != want {
 				return corrupt("index of transaction %s: %v", id, err)
 			}
 			delete(places, id)

@@ -68,7 +68,7 @@ func OpenClient(ctx context.Context, cfg ClientConfig) (*client.Client, error) {
 	}
 	c, err := client.New(client.Config{
 		Account: cfg.Account, Dir: cfg.Dir, Core: cfg.Network.Core, Genesis: cfg.Network.Genesis,
-		Ledger: clientLedger{f}, Transport: t, Timeout: timeout, Hops: cfg.Hops, Poll: cfg.Poll, Pace: cfg.Pace, Cover: cfg.Cover, AcceptAll: cfg.AcceptAll, ReadReceipts: cfg.ReadReceipts, Logger: cfg.Logger,
+		Ledger: clientLedger{f}, Sealed: SealedBy(cfg.Network, f), Transport: t, Timeout: timeout, Hops: cfg.Hops, Poll: cfg.Poll, Pace: cfg.Pace, Cover: cfg.Cover, AcceptAll: cfg.AcceptAll, ReadReceipts: cfg.ReadReceipts, Logger: cfg.Logger,
 	})
 	if err == nil {
 		go follow(ctx, f)

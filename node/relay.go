@@ -14,6 +14,7 @@ import (
 
 	"tunic/api/feed"
 	"tunic/chain"
+	"tunic/chain/genesis"
 	"tunic/internal/durable"
 	"tunic/ledger/light"
 	"tunic/onion/link"
@@ -66,7 +67,7 @@ func RunRelay(ctx context.Context, cfg RelayConfig) error {
 	var synced sync.Once
 	r, err := relay.New(relay.Config{
 		Identity: keys.Identity, VRF: keys.VRF, Core: cfg.Network.Core, Genesis: cfg.Network.Genesis,
-		Ledger: RelayLedger(f), Transport: t, Listen: cfg.Listen, Endpoints: cfg.endpoints(),
+		Ledger: RelayLedger(f), Sealed: SealedBy(cfg.Network, f), Transport: t, Listen: cfg.Listen, Endpoints: cfg.endpoints(),
 		Family: cfg.Family, Version: Version, Dir: cfg.Dir, Signer: signer, Logger: cfg.Logger,
 		Links: cfg.Links.pool(), Workers: cfg.Workers, OwnThreads: runtime.GOMAXPROCS(0) > cfg.Workers, Queue: cfg.Queue, Delayed: cfg.Delayed, ReplayTags: cfg.ReplayTags,
 		Clients: cfg.Clients, Mailers: cfg.Mail.Commands, Stores: cfg.Mail.Stores, MailItems: cfg.Mail.Items, MailBundles: cfg.Mail.Bundles,
@@ -110,6 +111,15 @@ func RunRelay(ctx context.Context, cfg RelayConfig) error {
 		return cause
 	}
 	return err
+}
+
+// SealedBy is how a relay verifies headers of peers: by the feed where validators
+// change, else by itself, which remembers what it verified.
+func SealedBy(n genesis.Network, f *feed.Feed) func(chain.SealedHeader) error {
+	if n.Engine == genesis.EngineComet {
+		return f.Sealed
+	}
+	return nil
 }
 
 // listenAdmin opens the admin listener, nil where there is none.

@@ -62,7 +62,11 @@ func (l clientLedger) Directory(ctx context.Context, e chain.Epoch) (*directory.
 func twoHeads(err error) error {
 	var two *light.TwoHeads
 	if errors.As(err, &two) {
-		return &client.TwoHeadsError{First: two.First, Second: two.Second}
+		e := &client.TwoHeadsError{First: two.First, Second: two.Second}
+		if two.Certificates != nil { // a header may be unknown of either
+			e.Detail = two.Error()
+		}
+		return e
 	}
 	return err
 }

@@ -208,15 +208,18 @@ func (r *Relay) judge(peer chain.NodeID, data []byte) (report, error) {
 			rep.votes = append(rep.votes, s)
 		}
 	}
-	if len(h.Header) > 0 && r.cfg.Core.Engine == genesis.EngineSealer {
+	if len(h.Header) > 0 {
 		s, err := chain.DecodeSealedHeader(h.Header)
 		if err != nil {
 			return report{}, err
 		}
-		if err := r.checkSeal(s); err != nil {
+		switch err := r.checkSeal(s); {
+		case err == nil:
+			rep.header = &s
+		case r.cfg.Core.Engine == genesis.EngineSealer:
 			return report{}, err
+		default: // of validators that this relay does not know yet: it says nothing
 		}
-		rep.header = &s
 	}
 	return rep, nil
 }

@@ -179,6 +179,10 @@ type Config struct {
 	// are submitted and its packets go by that epoch's list. It must return
 	// soon (not called).
 	OnSynced func(chain.Height)
+	// Sealed says whether a header that a peer shows is sealed by who seals now, and
+	// fetches nothing for it: needed where validators commit headers, else headers
+	// of peers are not compared there (by the keys in genesis).
+	Sealed func(chain.SealedHeader) error
 	// Verified remembers signatures of peers that were found valid. Relays of
 	// one process may share one (its own).
 	Verified *statement.Verified

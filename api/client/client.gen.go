@@ -891,8 +891,11 @@ type Hash = string
 // Header defines model for Header.
 type Header struct {
 	// Beacon Example: 9f86d081884c7d659a2feaa0c55ad015a3bf4f1b2b0b822cd15d6c15b0f00a08
-	Beacon         Hash `json:"beacon"`
-	DirectoryCount int  `json:"directory_count"`
+	Beacon Hash `json:"beacon"`
+
+	// Commit who decided on the header, where validators do: CometBFT's header above it, which names its hash. /v1/chain/certificates/{height} has all of it
+	Commit         *HeaderCommit `json:"commit,omitempty"`
+	DirectoryCount int           `json:"directory_count"`
 
 	// DirectoryRoot Example: 9f86d081884c7d659a2feaa0c55ad015a3bf4f1b2b0b822cd15d6c15b0f00a08
 	DirectoryRoot Hash  `json:"directory_root"`
@@ -918,8 +921,8 @@ type Header struct {
 	// ResultRoot Example: 9f86d081884c7d659a2feaa0c55ad015a3bf4f1b2b0b822cd15d6c15b0f00a08
 	ResultRoot Hash `json:"result_root"`
 
-	// Seal the proposer's Ed25519 signature under the hash
-	Seal string `json:"seal"`
+	// Seal the proposer's Ed25519 signature under the hash, where it seals alone
+	Seal *string `json:"seal,omitempty"`
 
 	// StateRoot Example: 9f86d081884c7d659a2feaa0c55ad015a3bf4f1b2b0b822cd15d6c15b0f00a08
 	StateRoot Hash  `json:"state_root"`
@@ -928,6 +931,23 @@ type Header struct {
 
 	// TxRoot Example: 9f86d081884c7d659a2feaa0c55ad015a3bf4f1b2b0b822cd15d6c15b0f00a08
 	TxRoot Hash `json:"tx_root"`
+}
+
+// HeaderCommit who decided on the header, where validators do: CometBFT's header above it, which names its hash. /v1/chain/certificates/{height} has all of it
+type HeaderCommit struct {
+	// Hash Example: 9f86d081884c7d659a2feaa0c55ad015a3bf4f1b2b0b822cd15d6c15b0f00a08
+	Hash Hash `json:"hash"`
+
+	// Height one above the header's
+	Height int64 `json:"height"`
+	Round  int64 `json:"round"`
+
+	// Signed how many of the validators voted for it
+	Signed int   `json:"signed"`
+	TimeMs int64 `json:"time_ms"`
+
+	// Validators how many there were
+	Validators int `json:"validators"`
 }
 
 // Health defines model for Health.

@@ -11,6 +11,7 @@ import (
 	"tunic/chain"
 	"tunic/internal/durable"
 	"tunic/internal/wire"
+	"tunic/ledger/light"
 	"tunic/registry/directory"
 )
 
@@ -35,10 +36,11 @@ func (f *Feed) save() {
 	}
 	var h chain.SealedHeader
 	if l != nil {
-		h = f.heads[l.Epoch]
+		h = f.verifier.Trusted(f.heads[l.Epoch]) // with who decided it: the next run begins there
 	}
 	f.mu.Unlock()
-	if l == nil || h.Seal == f.saved {
+	hash := h.Header.Hash()
+	if l == nil || hash == f.saved {
 		return
 	}
 	err := durable.MkdirAll(f.cfg.Dir)
@@ -50,7 +52,7 @@ func (f *Feed) save() {
 		f.log.Warn("directory not kept on disk", "error", err)
 		return
 	}
-	f.saved = h.Seal
+	f.saved = hash
 }
 
 // restore reads what stop and save kept. The list goes through the same
@@ -99,11 +101,12 @@ func (f *Feed) restoreList(b []byte) error {
 		return err
 	}
 	f.keep(l, h)
-	f.saved = h.Seal
+	f.saved = h.Header.Hash()
 	return nil
 }
 
-// known accepts the header of our own last run. By its age it may be past use,
+// known accepts the header of our own last run. Where validators commit headers,
+// it begins there: the sets stand behind it, and only we have written them. By its age it may be past use,
 // which is for fresh to say: it still tells what is older.
 func (f *Feed) known(h chain.SealedHeader) error {
 	if err := f.forkable(h.Header); err != nil {
@@ -111,7 +114,12 @@ func (f *Feed) known(h chain.SealedHeader) error {
 	}
 	f.mu.Lock()
 	defer f.mu.Unlock()
-	if err := f.verifier.Accept(h, f.cfg.Now(), f.realClock()); err != nil {
+	now := f.cfg.Now()
+	if err := f.verifier.Resume(h, now); err != nil {
+		return err
+	}
+	h = light.Bare(h)
+	if err := f.verifier.Accept(h, now, f.realClock()); err != nil {
 		return err
 	}
 	f.heads[h.Header.DirEpoch] = h
@@ -130,7 +138,7 @@ func (f *Feed) restoreConflict() error {
 		return fmt.Errorf("read two heads: %w", err)
 	}
 	two, err := ParseConflict(b, f.cfg.Network)
-	if err != nil {
+	if err != nil && !errors.Is(err, light.ErrValidators) { // who they were this network file does not tell; this folder's last owner knew
 		f.log.Warn("file of two heads is not used", "file", path, "error", err)
 		return nil
 	}

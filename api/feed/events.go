@@ -140,7 +140,7 @@ func (w *follower) stream(parent context.Context, s *server) error {
 		}
 		silent.Stop() // a slow reader is not the server's fault
 		f.worked(s)
-		if newest, _ := f.Newest(); newest.Seal == ev.Header.Seal {
+		if newest, _ := f.Newest(); newest.Same(ev.Header) {
 			if other := f.second(s, ev.Header); other != nil {
 				w.checks.Go(func() { f.crossCheck(parent, s, other, ev.Header) })
 			}

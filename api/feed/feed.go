@@ -128,7 +128,7 @@ type Feed struct {
 	turn    atomic.Uint32 // where Submit begins
 
 	saving sync.Mutex // orders writes of the cache; taken before mu, never after
-	saved  [64]byte   // seal of the header in the cache
+	saved  chain.Hash // of the header in the cache
 
 	mu       sync.Mutex // guards what follows and the servers' health
 	verifier *light.Verifier
@@ -136,7 +136,7 @@ type Feed struct {
 	lists    map[chain.Epoch]*directory.List    // of epochs in heads
 	heads    map[chain.Epoch]chain.SealedHeader // the highest accepted of each epoch
 	compared *chain.Header                      // the last that a second server was asked for
-	warned   [64]byte                           // seal of the last header whose stall was logged
+	warned   chain.Hash                         // of the last header whose stall was logged
 }
 
 // keptEpochs bounds the lists and heads in memory.
@@ -255,9 +255,12 @@ func (f *Feed) Directory(ctx context.Context, epoch chain.Epoch) (*directory.Lis
 
 // list gives the list of an epoch from memory or from a server.
 func (f *Feed) list(ctx context.Context, epoch chain.Epoch) (*directory.List, chain.SealedHeader, error) {
-	if l, h, ok := f.kept(epoch); ok {
+	if l, h, fresh, ok := f.kept(epoch); ok {
 		if c := f.Conflict(); c != nil {
 			return nil, chain.SealedHeader{}, c
+		}
+		if fresh {
+			f.save()
 		}
 		return l, h, nil
 	}
@@ -313,19 +316,20 @@ func (f *Feed) fetch(ctx context.Context, epoch chain.Epoch) (l *directory.List,
 }
 
 // kept gives what memory holds of an epoch. A list without entries, as epoch 0
-// has, needs no server.
-func (f *Feed) kept(epoch chain.Epoch) (*directory.List, chain.SealedHeader, bool) {
+// has, needs no server; fresh says that it was made for the first time.
+func (f *Feed) kept(epoch chain.Epoch) (l *directory.List, h chain.SealedHeader, fresh, ok bool) {
 	f.mu.Lock()
 	defer f.mu.Unlock()
 	h, known := f.heads[epoch]
-	l, ok := f.lists[epoch]
+	l, ok = f.lists[epoch]
 	if !ok && known && h.Header.DirCount == 0 {
 		empty, err := directory.NewList(epoch, nil)
 		if err == nil && empty.Check(h.Header) == nil {
-			l, ok = empty, true
+			l, fresh, ok = empty, true, true
+			f.lists[epoch] = l
 		}
 	}
-	return l, h, ok
+	return l, h, fresh, ok
 }
 
 // fallBack gives the newest list in memory where no server gave one, unless it

@@ -14,6 +14,7 @@ import (
 
 	"tunic/api/client"
 	"tunic/chain"
+	"tunic/chain/cometbft"
 	"tunic/chain/statement"
 	"tunic/internal/httpx"
 	"tunic/registry/directory"
@@ -21,9 +22,10 @@ import (
 
 // Bounds of what is read of an answer, decompressed.
 const (
-	maxHeader = 64 << 10 // a sealed header with all removals takes 33 KiB
-	maxSmall  = 64 << 10 // problems and acknowledgements
-	maxList   = 64 << 20 // 100,000 nodes take about 40 MB
+	maxHeader = chain.MaxSealedHeader
+	maxCert   = chain.MaxCommit // a certificate with two sets of 128 validators takes 22 KiB
+	maxSmall  = 64 << 10        // problems and acknowledgements
+	maxList   = 64 << 20        // 100,000 nodes take about 40 MB
 
 	// maxEntry is the largest encoding of a list's entry; listHead is what
 	// stands before the entries.
@@ -136,6 +138,30 @@ func (s *server) header(ctx context.Context, block string) (chain.SealedHeader, 
 	return h, nil
 }
 
+// certificate asks for the certificate of a height of CometBFT. It is not verified
+// yet.
+func (s *server) certificate(ctx context.Context, h chain.Height) (cometbft.Certificate, error) {
+	n, err := number(h)
+	if err != nil {
+		return cometbft.Certificate{}, err
+	}
+	res, err := s.api.GetCertificate(ctx, n, accepting(octets))
+	res, err = answer(res, err, http.StatusOK, octets)
+	if err != nil {
+		return cometbft.Certificate{}, err
+	}
+	defer res.Body.Close()
+	b, err := readAll(res.Body, maxCert)
+	if err != nil {
+		return cometbft.Certificate{}, err
+	}
+	c, err := cometbft.DecodeCertificate(b)
+	if err != nil {
+		return c, fmt.Errorf("%w: %w", errAnswer, err)
+	}
+	return c, nil
+}
+
 // at names a height in the API.
 func at(h chain.Height) string { return strconv.FormatUint(uint64(h), 10) }
 
@@ -159,7 +185,7 @@ func (s *server) submit(ctx context.Context, b []byte) error {
 
 // fetchList asks one server for a list, verifies and keeps it. The header stands
 // first and is verified first: who has no sealed header gets no more of us than
-// 64 KiB, and what is read after it is bounded by the count that it commits to.
+// 97 KiB, and what is read after it is bounded by the count that it commits to.
 func (f *Feed) fetchList(ctx context.Context, s *server, epoch chain.Epoch) (*directory.List, chain.SealedHeader, error) {
 	n, err := number(epoch)
 	if err != nil {

@@ -2,16 +2,11 @@ package feed
 
 import (
 	"context"
-	"encoding/pem"
 	"errors"
-	"fmt"
 	"path/filepath"
-	"strings"
 	"time"
 
 	"tunic/chain"
-	"tunic/chain/genesis"
-	"tunic/internal/durable"
 	"tunic/ledger/light"
 )
 
@@ -102,17 +97,9 @@ func (f *Feed) second(from *server, s chain.SealedHeader) *server {
 
 // contradict halts the feed if two headers of one height are both sealed.
 func (f *Feed) contradict(first, second chain.SealedHeader) {
-	a, b := first.Header, second.Header
-	if a.Height != b.Height || a.Fork != b.Fork || a.Hash() == b.Hash() {
-		return
-	}
-	two := &light.TwoHeads{First: first, Second: second}
+	now := f.cfg.Now()
 	f.mu.Lock()
-	for _, s := range []chain.SealedHeader{first, second} {
-		if err := f.verifier.CheckHeader(s); err != nil && !errors.Is(err, light.ErrTwoHeads) {
-			two = nil
-		}
-	}
+	two := f.verifier.Contradiction(first, second, now)
 	if two == nil || f.conflict != nil {
 		f.mu.Unlock()
 		return
@@ -126,9 +113,7 @@ func (f *Feed) contradict(first, second chain.SealedHeader) {
 // is told.
 func (f *Feed) stop(two *light.TwoHeads) {
 	f.halt()
-	f.log.Error("the ledger sealed two headers for one height; halted",
-		"height", uint64(two.First.Header.Height),
-		"first", two.First.Header.Hash().String(), "second", two.Second.Header.Hash().String())
+	f.log.Error("the ledger shows two histories; halted", "height", uint64(two.Height()), "error", two)
 	if f.cfg.Dir != "" {
 		path := filepath.Join(f.cfg.Dir, ConflictFile)
 		if err := SaveConflict(path, two); err != nil {
@@ -138,73 +123,4 @@ func (f *Feed) stop(two *light.TwoHeads) {
 	if f.cfg.OnConflict != nil {
 		f.cfg.OnConflict(two)
 	}
-}
-
-// FormatConflict shows two heads to a person, and carries both headers in a
-// form that ParseConflict reads.
-func FormatConflict(two *light.TwoHeads) string {
-	var b strings.Builder
-	a := two.First.Header
-	fmt.Fprintf(&b, `Two sealed headers exist for one height. Whoever sealed them shows different
-histories to different people, so neither can be gone by. Keep this text: both
-signatures verify, and together they are the proof. Show it to others who use
-this network and compare.
-
-network   %s
-height    %d, fork %d
-`, a.Genesis, a.Height, a.Fork)
-	for i, s := range []chain.SealedHeader{two.First, two.Second} {
-		h := s.Header
-		fmt.Fprintf(&b, `
-%s
-  header     %s
-  sealed by  %s
-  time       %s
-  parent     %s
-  state      %s
-  directory  %s (%d nodes, epoch %d)
-`, []string{"seen first", "seen second"}[i], h.Hash(), h.Proposer, time.UnixMilli(int64(h.Time)).UTC().Format("2006-01-02 15:04:05.000 UTC"),
-			h.Parent, h.State, h.Directory, h.DirCount, h.DirEpoch)
-		b.Write(pem.EncodeToMemory(&pem.Block{Type: pemType, Bytes: s.Encode()}))
-	}
-	return b.String()
-}
-
-// SaveConflict writes what FormatConflict says to a file, for its owner alone.
-func SaveConflict(path string, two *light.TwoHeads) error {
-	if err := durable.MkdirAll(filepath.Dir(path)); err != nil {
-		return fmt.Errorf("save two heads: %w", err)
-	}
-	if err := durable.WriteFile(path, []byte(FormatConflict(two)), 0o600); err != nil {
-		return fmt.Errorf("save two heads: %w", err)
-	}
-	return nil
-}
-
-// ParseConflict reads what FormatConflict wrote and verifies it against a
-// network: both headers sealed, of one height and fork, and different. The rest
-// of the text counts for nothing.
-func ParseConflict(text []byte, n genesis.Network) (*light.TwoHeads, error) {
-	v, err := light.New(n)
-	if err != nil {
-		return nil, fmt.Errorf("read two heads: %w", err)
-	}
-	var both [2]chain.SealedHeader
-	for i := range both {
-		var p *pem.Block
-		if p, text = pem.Decode(text); p == nil || p.Type != pemType {
-			return nil, fmt.Errorf("%w: it does not hold two headers", ErrEvidence)
-		}
-		if both[i], err = chain.DecodeSealedHeader(p.Bytes); err == nil {
-			err = v.CheckHeader(both[i])
-		}
-		if err != nil {
-			return nil, fmt.Errorf("%w: %w", ErrEvidence, err)
-		}
-	}
-	a, b := both[0].Header, both[1].Header
-	if a.Height != b.Height || a.Fork != b.Fork || a.Hash() == b.Hash() {
-		return nil, fmt.Errorf("%w: heights %d and %d, forks %d and %d", ErrEvidence, a.Height, b.Height, a.Fork, b.Fork)
-	}
-	return &light.TwoHeads{First: both[0], Second: both[1]}, nil
 }

@@ -8,6 +8,7 @@ import (
 	"slices"
 
 	"tunic/chain"
+	"tunic/chain/cometbft"
 	"tunic/chain/genesis"
 	"tunic/ledger/light"
 	"tunic/registry/directory"
@@ -109,11 +110,44 @@ func (f *Feed) acceptPast(ctx context.Context, s *server, h chain.SealedHeader) 
 // light and doubt both look at age last.
 func past(err error) bool { return errors.Is(err, light.ErrOld) || errors.Is(err, ErrStale) }
 
-// acceptFrom is accept for a header that a server gave. One that is sealed and
+// learn takes a certificate that leads on.
+func (f *Feed) learn(c cometbft.Certificate) error {
+	now := f.cfg.Now()
+	f.mu.Lock()
+	if c := f.conflict; c != nil {
+		f.mu.Unlock()
+		return c
+	}
+	err := f.verifier.Learn(c, now)
+	var two *light.TwoHeads
+	if errors.As(err, &two) {
+		f.conflict = two
+	}
+	f.mu.Unlock()
+	if two != nil {
+		f.stop(two)
+	}
+	return err
+}
+
+// Sealed says whether a header is sealed by who seals now, unknown or the second
+// for its height as it may be. Nothing is fetched for it (light.Verifier.Sealed).
+func (f *Feed) Sealed(s chain.SealedHeader) error {
+	now := f.cfg.Now()
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	return f.verifier.Sealed(s, now)
+}
+
+// acceptFrom is accept for a header that a server gave, which is asked for the
+// certificates that it takes. One that is sealed and
 // yet does not follow from its neighbour belongs to another history; the same
 // server is asked for the header below it, which makes that two heads.
 func (f *Feed) acceptFrom(ctx context.Context, s *server, h chain.SealedHeader) error {
 	err := f.accept(h)
+	if s != nil && errors.Is(err, light.ErrNeeds) {
+		err = light.Climb(func() error { return f.accept(h) }, f.learn, func(at chain.Height) (cometbft.Certificate, error) { return s.certificate(ctx, at) })
+	}
 	if s == nil || !errors.Is(err, light.ErrOrder) {
 		return err
 	}
@@ -172,9 +206,10 @@ func (f *Feed) fresh() error {
 	f.mu.Lock()
 	state := f.verifier.Freshness(now)
 	newest, _ := f.verifier.Newest()
-	warn := state == light.Stalled && newest.Seal != f.warned
-	if warn {
-		f.warned = newest.Seal
+	warn := false
+	if state == light.Stalled {
+		hash := newest.Header.Hash()
+		warn, f.warned = hash != f.warned, hash
 	}
 	f.mu.Unlock()
 	if warn {

@@ -67,6 +67,7 @@ func (s *Site) Routes() []Route {
 		s.page("/accounts/{address}", s.account),
 		s.page("/nodes", s.nodes),
 		s.page("/nodes/{node}", s.node),
+		s.page("/validators", s.validators),
 		s.page("/directory", s.directory),
 		s.page("/epochs", s.epochs),
 		s.page("/epochs/{epoch}", s.epoch),

@@ -16,6 +16,41 @@ func (e *TwoHeads) Error() string {
 
 func (e *TwoHeads) Unwrap() error { return ErrTwoHeads }
 
+// Verify asks of evidence that comes from elsewhere, in this order: both
+// certificates are of the chain and bring their sets (Validate, ErrNoSet); they
+// cannot be of one history (ErrOrder where they can); both sets have signed
+// (VerifyCommit). Whether these were the validators is for whoever knows them.
+func (e *TwoHeads) Verify(chainID string) error {
+	for _, c := range []*Certificate{&e.First, &e.Second} {
+		if err := c.Validate(chainID); err != nil {
+			return err
+		}
+		if c.Set == nil {
+			return fmt.Errorf("%w: height %d", ErrNoSet, c.Header.Height)
+		}
+	}
+	low, high := &e.First, &e.Second
+	if low.Header.Height > high.Header.Height {
+		low, high = high, low
+	}
+	apart := low.Header.Time.Compare(high.Header.Time) >= 0
+	switch high.Header.Height - low.Header.Height {
+	case 0:
+		apart = low.Commit.BlockID.Hash != high.Commit.BlockID.Hash
+	case 1:
+		apart = apart || high.Header.LastBlockID.Hash != low.Commit.BlockID.Hash
+	}
+	if !apart {
+		return fmt.Errorf("%w: heights %d and %d can be of one history", ErrOrder, low.Header.Height, high.Header.Height)
+	}
+	for _, c := range []*Certificate{&e.First, &e.Second} {
+		if err := c.Set.VerifyCommit(chainID, c.Header.Height, c.Commit.BlockID, &c.Commit); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
 // Duplicates are the votes that some validators gave twice: those who voted in
 // one round for both blocks of one height, or for one and for nil. There are
 // none where the two commits are of two rounds or heights; who cheated then, the

@@ -18,6 +18,7 @@ import (
 	"strings"
 
 	"tunic/chain"
+	"tunic/chain/statement"
 	"tunic/internal/merkle"
 	"tunic/internal/wire"
 )
@@ -185,6 +186,11 @@ func (c Core) Validate() error {
 		return fmt.Errorf("%w: operators of sealers; only validators of cometbft have any", ErrGenesis)
 	case int(c.CouncilMin) > len(c.Council) || len(c.Council) > 64 || (c.CouncilMin == 0 && len(c.Council) > 0):
 		return fmt.Errorf("%w: council of %d needs %d", ErrGenesis, len(c.Council), c.CouncilMin)
+	}
+	for _, n := range c.Sealers {
+		if c.Engine == EngineComet && !statement.Canonical(n) {
+			return fmt.Errorf("%w: %s is no key of a validator: not a canonical point, or of small order, under which anyone can sign", ErrGenesis, n)
+		}
 	}
 	for i := 1; i < len(c.Sealers); i++ {
 		if bytes.Compare(c.Sealers[i-1][:], c.Sealers[i][:]) >= 0 {

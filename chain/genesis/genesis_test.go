@@ -80,6 +80,18 @@ func TestGenesisRules(t *testing.T) {
 			comet(g)
 			g.Operators[1][0]++
 		}, genesis.ErrGenesis},
+		{"cometbft, a key of small order", func(g *genesis.Genesis) {
+			comet(g)
+			g.Sealers[0] = chain.NodeID{1}
+		}, genesis.ErrGenesis},
+		{"cometbft, a key of small order with the other sign", func(g *genesis.Genesis) {
+			comet(g)
+			g.Sealers = []chain.NodeID{{0: 1, 31: 0x80}, {4}}
+		}, genesis.ErrGenesis},
+		{"cometbft, a key above the prime", func(g *genesis.Genesis) {
+			comet(g)
+			g.Sealers[1] = chain.NodeID(bytes.Repeat([]byte{0xff}, 32))
+		}, genesis.ErrGenesis},
 		{"operators of sealers", func(g *genesis.Genesis) { g.Operators = make([]chain.Address, len(g.Sealers)) }, genesis.ErrGenesis},
 		{"no sealer", func(g *genesis.Genesis) { g.Sealers = nil }, genesis.ErrGenesis},
 		{"too many sealers", func(g *genesis.Genesis) { g.Sealers = make([]chain.NodeID, 129) }, genesis.ErrGenesis},
@@ -117,6 +129,7 @@ func TestGenesisRules(t *testing.T) {
 // comet makes g a network of CometBFT, whose validators have one operator.
 func comet(g *genesis.Genesis) {
 	g.Engine, g.Dev, g.Clock = genesis.EngineComet, false, genesis.ClockReal
+	g.Sealers = []chain.NodeID{{3}, {4}}
 	g.Allocations[0].Balance = chain.Amount(len(g.Sealers)) * g.Params.StakingRequirement
 	for range g.Sealers {
 		g.Operators = append(g.Operators, g.Allocations[0].Address)

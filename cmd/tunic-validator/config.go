@@ -141,7 +141,7 @@ type flags struct {
 func (f *flags) add(c *cobra.Command) {
 	c.Flags().StringVar(&f.dir, "dir", "", "the validator's folder, which tunic-validator init or testnet made")
 	c.Flags().StringVar(&f.listen, "listen", defaultListen, "IP address and port for links with other validators")
-	c.Flags().StringArrayVar(&f.peers, "peer", nil, "another validator, as ID@HOST:PORT (repeat)")
+	c.Flags().StringSliceVar(&f.peers, "peer", nil, "another validator, as ID@HOST:PORT (repeat)")
 	f.LedgerFlags.Add(c)
 }
 

@@ -2,6 +2,7 @@ package main
 
 import (
 	"bytes"
+	"cmp"
 	"crypto/rand"
 	"encoding/json"
 	"fmt"
@@ -29,7 +30,8 @@ type genesisFlags struct {
 	wait                       time.Duration
 }
 
-func (f *genesisFlags) add(c *cobra.Command) {
+// add adds the flags; wait is the default of --start-in.
+func (f *genesisFlags) add(c *cobra.Command, wait time.Duration) {
 	c.Flags().StringVar(&f.profile, "profile", string(genesis.Private), "parameters: private, mainnet, or dev (fast, without mixing; its clock cannot be moved here)")
 	c.Flags().Uint64Var(&f.chainID, "chain-id", 31337, "EIP-712 chain id; networks differ by their genesis in any case")
 	c.Flags().StringArrayVar(&f.alloc, "alloc", nil, "ADDRESS=TUN: who holds how much at the start (repeat)")
@@ -38,7 +40,7 @@ func (f *genesisFlags) add(c *cobra.Command) {
 	c.Flags().StringArrayVar(&f.params, "param", nil, "NAME=VALUE: change one parameter of the profile (repeat)")
 	c.Flags().StringSliceVar(&f.council, "council", nil, "ADDRESS,...: accounts that may change parameters (default: nobody)")
 	c.Flags().Uint16Var(&f.councilMin, "council-min", 0, "how many of them have to agree (default: more than half)")
-	c.Flags().DurationVar(&f.wait, "start-in", time.Minute, "until epoch 1, the first that lists anybody")
+	c.Flags().DurationVar(&f.wait, "start-in", wait, "until epoch 1, the first that lists anybody, begins; 0s: an epoch")
 }
 
 // genesis is what the flags ask for, without validators; sorted by address.
@@ -55,7 +57,7 @@ func (f *genesisFlags) genesis(now time.Time) (g genesis.Genesis, err error) {
 		return g, cli.Usage("--reward-pool: %v", err)
 	}
 	g.Core = genesis.Core{ChainID: f.chainID, Profile: genesis.Profile(f.profile), Clock: genesis.ClockReal, Engine: genesis.EngineComet,
-		Time: node.GenesisTime(now, p, f.wait), RewardPool: pool, Params: p}
+		Time: node.GenesisTime(now, p, cmp.Or(f.wait, time.Duration(p.EpochLength)*time.Millisecond)), RewardPool: pool, Params: p}
 	if g.Council, g.CouncilMin, err = cli.Council(f.council, f.councilMin); err != nil {
 		return g, err
 	}
@@ -144,7 +146,7 @@ another way before they start.`,
 	}
 	c.Flags().StringVar(&out, "out", "", "folder for genesis.json and network.json")
 	c.Flags().StringArrayVar(&urls, "url", nil, "URL of a ledger, for the network file (repeat; default: those of the cards)")
-	f.add(c)
+	f.add(c, time.Minute)
 	return c
 }
 

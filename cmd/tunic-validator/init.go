@@ -78,7 +78,7 @@ it. Its operator registers its node with ` + "`tunic tx register --relay DIR` an
 	c.Flags().StringVar(&url, "url", "", "URL at which others reach its API, for the network file (default: http://HOST:8400)")
 	c.Flags().StringVar(&listen, "listen", defaultListen, "IP address and port for links with other validators")
 	c.Flags().StringVar(&file, "genesis", "", "the network's genesis.json")
-	c.Flags().StringArrayVar(&peers, "peer", nil, "another validator, as ID@HOST:PORT (repeat)")
+	c.Flags().StringSliceVar(&peers, "peer", nil, "another validator, as ID@HOST:PORT (repeat)")
 	return c
 }
 

@@ -1,7 +1,13 @@
 // Command tunic-validator runs a ledger whose blocks validators decide together, over
 // CometBFT: the same files, API, relays and clients as a ledger that one sealer makes.
-// docs/operations.md, section A validator, shows how; `tunic-validator help` lists the
-// commands. It is a program of its own so that tunic carries no CometBFT.
+// `tunic-validator help` lists the commands. It is a program of its own so that tunic
+// carries no CometBFT.
+//
+// A validator's folder holds genesis.json and network.json; node.key, its identity,
+// in the form of a relay's, so that it is registered like one; validator.yaml, its
+// configuration; db, the ledger; and engine, CometBFT's files, among which
+// engine/config/node_key.json names its links and engine/data/last_signed.json says
+// what it signed last.
 package main
 
 import (

@@ -77,11 +77,10 @@ func forbid(dir string, height chain.Height) error {
 	if height == 0 {
 		return cli.Usage("--signed-up-to 0 would sign again what was signed; take the network's height and ten more")
 	}
-	err := comet.ForbidUpTo(engineDir(dir), height)
-	if errors.Is(err, fs.ErrExist) {
+	if _, err := comet.ReadSigned(engineDir(dir)); err == nil {
 		return cli.Usage("--signed-up-to is for a folder that has lost what was signed last, and this one has not; leave the flag out")
 	}
-	return err
+	return comet.ForbidUpTo(engineDir(dir), height)
 }
 
 // home is what a validator's folder says before anything runs.

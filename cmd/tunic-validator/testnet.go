@@ -70,7 +70,7 @@ the network is that of the file, whose validators these have to be.`,
 	c.Flags().StringVar(&f.baseIP, "base-ip", "", "address of the first validator, such as 127.20.0.1; the next ones have those after it, and all the same ports")
 	c.Flags().StringSliceVar(&f.hosts, "hosts", nil, "HOST,...: the machines of the validators, one for each")
 	c.Flags().StringVar(&f.genesisFile, "genesis", "", "genesis.json of the network, instead of a new one")
-	f.add(c)
+	f.add(c, 0)
 	return c
 }
 

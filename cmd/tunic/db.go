@@ -172,10 +172,12 @@ clients that saw the first halt: where another copy has more blocks, import that
 	return c
 }
 
-// isRelay reports whether dir is a relay's folder.
+// isRelay reports whether dir is a relay's folder. A validator's has a node's key too,
+// beside its ledger.
 func isRelay(dir string) bool {
-	_, err := os.Stat(filepath.Join(dir, node.RelayKeyFile))
-	return err == nil
+	_, key := os.Stat(filepath.Join(dir, node.RelayKeyFile))
+	_, ledger := os.Stat(filepath.Join(dir, node.GenesisFile))
+	return key == nil && ledger != nil
 }
 
 func (a *app) repairRelay(dir string) error {

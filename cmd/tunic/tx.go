@@ -28,7 +28,7 @@ const defaultValid = 120
 
 func (a *app) txCommand() *cobra.Command {
 	return noun("tx", "Transactions: transfer, stake, withdraw, report",
-		a.txTransfer(), a.txRegister(), a.txContribute(), a.txUnlock(), a.txWithdraw(), a.txProof("proof FILE"), a.txStatus(), a.txList())
+		a.txTransfer(), a.txRegister(), a.txContribute(), a.txUnlock(), a.txWithdraw(), a.txValidate(), a.txResign(), a.txProof("proof FILE"), a.txStatus(), a.txList())
 }
 
 // txFlags are what every transaction takes.
@@ -296,21 +296,10 @@ func (a *app) txContribute() *cobra.Command {
 }
 
 func (a *app) txUnlock() *cobra.Command {
-	var f txFlags
-	c := &cobra.Command{
-		Use: "unlock NODE", Short: "Begin to unlock a node's whole stake", Args: cobra.ExactArgs(1),
-		RunE: func(cmd *cobra.Command, args []string) error {
-			id, err := chain.ParseNodeID(args[0])
-			if err != nil {
-				return err
-			}
-			return send(a, cmd, f, staking.RequestUnlockType, func(_ *remote, _ chain.Address, h chain.Head) (staking.RequestUnlock, error) {
-				return staking.RequestUnlock{Head: h, Node: id}, nil
-			})
-		},
-	}
-	f.add(c)
-	return c
+	return nodeTx(a, "unlock NODE", "Begin to unlock a node's whole stake", "", staking.RequestUnlockType,
+		func(h chain.Head, id chain.NodeID) staking.RequestUnlock {
+			return staking.RequestUnlock{Head: h, Node: id}
+		})
 }
 
 func (a *app) txWithdraw() *cobra.Command {

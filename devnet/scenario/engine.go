@@ -19,7 +19,7 @@ const (
 	// other times, in parameters and in steps, are shortened as much.
 	EpochOnValidators = 4 * time.Second
 	// blocksOnValidators is the block interval there.
-	blocksOnValidators = genesis.Second
+	blocksOnValidators = genesis.Second / 2
 	// MaxEpochsOnValidators is how many epochs a script may take at most.
 	MaxEpochsOnValidators = 60
 )

@@ -44,6 +44,8 @@ func Tunic() Policy {
 			"devnet/soak":     {Imports: list("devnet/scenario")},
 			"devnet/chaos":    {Imports: list("chain", "chain/genesis", "client", "devnet", "registry/directory", "relay")},
 			"devnet/deliver":  {Imports: list("chain", "chain/genesis", "client", "devnet", "onion/link", "onion/mail"), By: list()},
+			// Does to validators what machines and nets do, and compares what they say.
+			"devnet/partition": {Imports: list("chain", "chain/genesis", "client", "devnet", "ledger", "ledger/machine"), By: list()},
 			// Watches a devnet's links, with the keys of its relays.
 			"devnet/traffic": {Imports: join(everythingBelowNode, list("node", "devnet")), By: list()},
 			// Reads what the relays of a devnet keep, and asks what it tells.
@@ -120,6 +122,8 @@ func Tunic() Policy {
 			"internal/httpx":   {},
 			"internal/deps":    {By: list()},
 			"internal/testenv": {By: list()},
+			// Commands for scripts that test programs.
+			"internal/scripttest": {Imports: list(), By: list()},
 			// What clients in tests go without: nothing that a command leads to.
 			"internal/flaw": {Pure: true, Imports: list(), By: list("client", "devnet")},
 			// A proxy for tests.
@@ -140,7 +144,7 @@ func Tunic() Policy {
 			"github.com/cometbft/cometbft/...": {"ledger/comet", "cmd/tunic-validator"},
 			// Tests alone.
 			"github.com/ethereum/go-ethereum/signer/...": {},
-			"github.com/rogpeppe/go-internal/...":        {},
+			"github.com/rogpeppe/go-internal/...":        {"internal/scripttest"}, // which tests alone import
 			"github.com/google/go-cmp/...":               {},
 			"pgregory.net/rapid":                         {"internal/testenv"}, // which tests alone import
 			"go.uber.org/goleak":                         {},

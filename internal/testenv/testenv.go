@@ -27,7 +27,7 @@ func Need(t testing.TB, programs ...string) {
 		}
 	}
 	if len(missing) > 0 {
-		skip(t, "needs "+strings.Join(missing, ", ")+" on the PATH")
+		Skip(t, "needs "+strings.Join(missing, ", ")+" on the PATH")
 	}
 }
 
@@ -36,17 +36,12 @@ func Need(t testing.TB, programs ...string) {
 func NeedFile(t testing.TB, path, hint string) {
 	t.Helper()
 	if _, err := os.Stat(path); err != nil {
-		skip(t, "needs "+path+": "+hint)
+		Skip(t, "needs "+path+": "+hint)
 	}
 }
 
-// Skip skips a test for another reason, or fails it likewise.
+// Skip skips t for a reason, or fails it where AllVar is 1.
 func Skip(t testing.TB, reason string) {
-	t.Helper()
-	skip(t, reason)
-}
-
-func skip(t testing.TB, reason string) {
 	t.Helper()
 	if os.Getenv(AllVar) == "1" {
 		t.Fatal(reason + ", and " + AllVar + "=1 allows no skipping")

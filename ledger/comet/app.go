@@ -58,6 +58,9 @@ type App struct {
 	prover *prover
 	found  chain.Height // of the newest block with misbehaviour that is not stored yet
 
+	snapshots *snapshots   // nil: none are made or taken
+	keep      chain.Height // blocks to keep; 0: all
+
 	mu    sync.Mutex
 	known map[cometbft.Address]chain.NodeID // all nodes that were ever seen to validate
 }
@@ -247,5 +250,10 @@ func (a *App) Commit(ctx context.Context, _ *abci.RequestCommit) (*abci.Response
 		a.found = 0
 		a.prover.nudge()
 	}
-	return &abci.ResponseCommit{}, nil
+	a.freeze()
+	retain, err := a.retain()
+	if err != nil {
+		return nil, fmt.Errorf("commit: %w", err)
+	}
+	return &abci.ResponseCommit{RetainHeight: int64(retain)}, nil
 }

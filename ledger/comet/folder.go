@@ -77,10 +77,18 @@ func ReadSigned(dir string) (Signed, error) {
 
 // ForbidUpTo lets the validator in dir sign nothing up to a height: 0 for one whose
 // key has never signed. It refuses where something says how far it has signed
-// (fs.ErrExist).
+// (fs.ErrExist); what cannot be read says nothing, and is moved away.
 func ForbidUpTo(dir string, height chain.Height) error {
 	if err := makeFolders(dir); err != nil {
 		return err
+	}
+	file := signedFile(dir)
+	if _, err := os.Stat(file); err == nil {
+		if _, err := ReadSigned(dir); err != nil {
+			if err := os.Rename(file, file+".broken"); err != nil {
+				return err
+			}
+		}
 	}
 	var s privval.FilePVLastSignState
 	if height > 0 {
@@ -90,7 +98,7 @@ func ForbidUpTo(dir string, height chain.Height) error {
 	if err != nil {
 		return err
 	}
-	return durable.CreateFile(signedFile(dir), b, 0o600)
+	return durable.CreateFile(file, b, 0o600)
 }
 
 // signerOf signs votes, and remembers on disk which was the last.

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"slices"
 	"strings"
 	"sync"
 	"syscall"
@@ -17,6 +18,10 @@ import (
 // caught a panic of its own, with which it answers whatever it cannot write, and
 // errors of the application. Nothing else of it says so.
 const consensusFailed = "CONSENSUS FAILURE!!!"
+
+// syncFailed are what it says when it does not begin from a snapshot after all: it
+// stays as it is, without a block, until it is ended.
+var syncFailed = []string{"State sync failed", "Failed to bootstrap node with new state", "Failed to store last seen commit", "Failed to switch to block sync"}
 
 // quietFor is how long a class of errors is not told again.
 const quietFor = 10 * time.Minute
@@ -88,8 +93,12 @@ func (l engineLog) Info(msg string, keyvals ...any) {
 }
 
 func (l engineLog) Error(msg string, keyvals ...any) {
-	if msg == consensusFailed {
+	switch {
+	case msg == consensusFailed:
 		l.failed(reasonIn(keyvals))
+		return
+	case slices.Contains(syncFailed, msg):
+		l.failed(fmt.Errorf("begin from a snapshot: %w", reasonIn(keyvals)))
 		return
 	}
 	l.Info(msg, keyvals...)

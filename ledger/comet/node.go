@@ -36,6 +36,18 @@ type Config struct {
 	Pace   Pace                  // zero: DefaultPace of the network's parameters
 	Logger *slog.Logger
 
+	// SnapshotEvery is after how many blocks the state is written for others to begin
+	// from, and SnapshotKeep how many of these files stay (zero: 2). Zero: never. It
+	// needs a ledger that is on disk.
+	SnapshotEvery, SnapshotKeep uint64
+	// KeepBlocks is how many blocks the ledger and CometBFT keep, at least: as many
+	// stay as evidence and light clients need, and as the states and directories that
+	// the ledger keeps. Zero: all.
+	KeepBlocks uint64
+	// Sync lets an empty ledger begin from a snapshot of the peers; nil: from the
+	// first block.
+	Sync *Sync
+
 	through func(abci.Application) abci.Application       // in tests: what stands between CometBFT and the application
 	wrap    func(types.PrivValidator) types.PrivValidator // what signs, for validators that cheat; nil: as it is
 }
@@ -136,17 +148,37 @@ func start(ctx context.Context, l *ledger.Ledger, cfg Config) (*Node, error) {
 	}
 	// Blocks are decided anew before the node is there to ask.
 	n.app.Stored(stored{dbs.blocks})
+	options := n.syncs(cfg, c, dbs, doc, l)
 	if err = dbs.follow(l); err == nil {
-		err = n.begin(ctx, cfg, c, signer, link, doc, dbs)
+		err = n.begin(ctx, cfg, c, signer, link, doc, dbs, options...)
 	}
 	if err != nil {
+		n.app.snapshots.end()
 		return nil, errors.Join(err, dbs.close())
 	}
+	beside, end := context.WithCancel(context.WithoutCancel(ctx))
+	n.end = end
+	n.beside.Go(func() { n.app.prover.run(beside) })
+	n.beside.Go(func() { n.redial(beside, cfg) })
 	return n, nil
 }
 
+// syncs sets up snapshots: those that this validator makes and, where it has
+// nothing yet and is to begin from one, how it is found and verified.
+func (n *Node) syncs(cfg Config, c *config.Config, dbs *stores, doc *types.GenesisDoc, l *ledger.Ledger) []node.Option {
+	s := newSnapshots(cfg, dbs)
+	n.app.snapshots, n.app.keep = s, chain.Height(cfg.KeepBlocks)
+	if height, _ := l.Tip(); cfg.Sync == nil || height > 0 || dbs.state.LastBlockHeight > 0 {
+		return nil
+	}
+	p := &provider{sync: *cfg.Sync, doc: doc, core: l.Genesis(), log: cfg.Logger, turns: s.order, seen: map[chain.Height]cometbft.Certificate{}}
+	s.trusted = func(h chain.Height) (cometbft.Certificate, error) { return p.verified(s.ctx, h) }
+	c.StateSync.Enable, c.StateSync.TempDir, c.StateSync.DiscoveryTime = true, s.dir, max(cfg.Sync.Discover, 5*time.Second)
+	return []node.Option{node.StateProvider(p)}
+}
+
 // begin makes CometBFT's node and starts it.
-func (n *Node) begin(ctx context.Context, cfg Config, c *config.Config, signer types.PrivValidator, link *p2p.NodeKey, doc *types.GenesisDoc, dbs *stores) (err error) {
+func (n *Node) begin(ctx context.Context, cfg Config, c *config.Config, signer types.PrivValidator, link *p2p.NodeKey, doc *types.GenesisDoc, dbs *stores, options ...node.Option) (err error) {
 	defer caught(&err)
 	var app abci.Application = n.app
 	if cfg.through != nil {
@@ -156,7 +188,7 @@ func (n *Node) begin(ctx context.Context, cfg Config, c *config.Config, signer t
 	n.told = log.told
 	n.node, err = node.NewNodeWithContext(ctx, c, signer, link, proxy.NewLocalClientCreator(app),
 		func() (*types.GenesisDoc, error) { return doc, nil }, dbs.provide,
-		node.DefaultMetricsProvider(&config.InstrumentationConfig{}), log)
+		node.DefaultMetricsProvider(&config.InstrumentationConfig{}), log, options...)
 	if err != nil {
 		return err
 	}
@@ -165,14 +197,7 @@ func (n *Node) begin(ctx context.Context, cfg Config, c *config.Config, signer t
 	if err := n.watched(); err != nil {
 		return err
 	}
-	if err := n.node.Start(); err != nil {
-		return err
-	}
-	beside, end := context.WithCancel(context.WithoutCancel(ctx))
-	n.end = end
-	n.beside.Go(func() { n.redial(beside, cfg) })
-	n.beside.Go(func() { n.app.prover.run(beside) })
-	return nil
+	return n.node.Start()
 }
 
 // Stop ends the validator, if it runs; the ledger stays open. It returns why the
@@ -188,6 +213,7 @@ func (n *Node) Stop() error {
 		return fmt.Errorf("stop validator: %w", err)
 	}
 	n.node.Wait()
+	n.app.snapshots.end()
 	select {
 	case <-n.ended:
 		return n.failure

@@ -3,6 +3,7 @@ package light
 import (
 	"errors"
 	"fmt"
+	"slices"
 
 	"tunic/chain"
 	"tunic/chain/cometbft"
@@ -251,6 +252,102 @@ func (v *Verifier) acceptCommit(s chain.SealedHeader, now chain.Time) (block cha
 		two.Second = s
 	}
 	return block, err
+}
+
+// commitNow is Sealed of a committed header.
+func (v *Verifier) commitNow(s chain.SealedHeader, now chain.Time) error {
+	c, err := cometbft.Of(s)
+	if err != nil {
+		return v.sealError(err)
+	}
+	m := v.committee
+	if m.follower == nil {
+		return fmt.Errorf("%w: nothing is known yet", ErrValidators)
+	}
+	newest, ok := m.follower.Newest()
+	if !ok {
+		return fmt.Errorf("%w: nothing is known yet", ErrValidators)
+	}
+	allowed := []chain.Hash{newest.Header.ValidatorsHash, newest.Header.NextValidatorsHash}
+	if i, known := v.find(s.Header.Height); known {
+		at, err := cometbft.Of(v.kept[i].header)
+		if err != nil {
+			return v.sealError(err)
+		}
+		if at.Commit.BlockID.Hash == c.Commit.BlockID.Hash {
+			return nil
+		}
+		allowed = []chain.Hash{at.Header.ValidatorsHash}
+	} else if c.Header.Height <= newest.Header.Height {
+		return fmt.Errorf("%w: height %d is not remembered", ErrValidators, s.Header.Height)
+	} else if newest.Header.Time.Add(m.cfg.TrustingPeriod).Compare(cometbft.TimeAt(now)) <= 0 {
+		return fmt.Errorf("%w: height %d", ErrExpired, newest.Header.Height)
+	}
+	set := m.set(c.Header.ValidatorsHash)
+	if set == nil || !slices.Contains(allowed, c.Header.ValidatorsHash) {
+		return fmt.Errorf("%w: height %d is decided by the set %s", ErrValidators, c.Header.Height, c.Header.ValidatorsHash)
+	}
+	return v.sealError(set.VerifyCommit(m.cfg.ChainID, c.Header.Height, c.Commit.BlockID, &c.Commit))
+}
+
+// Contradiction is the evidence that two headers are: of one height and fork, not
+// the same, and both sealed; nil if they are not. Committed ones have to be of the
+// same validators, and not past the trusting period at the caller's time: those
+// who left can sign anything.
+func (v *Verifier) Contradiction(first, second chain.SealedHeader, now chain.Time) *TwoHeads {
+	a, b := first.Header, second.Header
+	if a.Height != b.Height || a.Fork != b.Fork || first.Same(second) {
+		return nil
+	}
+	for _, s := range []chain.SealedHeader{first, second} {
+		if v.checkAll(s, s.Header.Hash()) != nil {
+			return nil
+		}
+	}
+	two := &TwoHeads{First: first, Second: second}
+	if v.committee == nil {
+		return two
+	}
+	x, err := cometbft.Of(v.Trusted(first))
+	y, err2 := cometbft.Of(v.Trusted(second))
+	if err != nil || err2 != nil || x.Header.ValidatorsHash != y.Header.ValidatorsHash {
+		return nil
+	}
+	for _, c := range []*cometbft.Certificate{&x, &y} {
+		if c.Header.Time.Add(v.committee.cfg.TrustingPeriod).Compare(cometbft.TimeAt(now)) <= 0 {
+			return nil
+		}
+	}
+	two.Certificates = &cometbft.TwoHeads{First: x, Second: y}
+	return two
+}
+
+// CheckConflict verifies the evidence of two heads under CometBFT that comes from
+// elsewhere: that both certificates are committed and contradict each other
+// (ErrSeal), and that those who signed are known as validators (ErrValidators).
+func (v *Verifier) CheckConflict(two *cometbft.TwoHeads) error {
+	if v.committee == nil {
+		return ErrEngine
+	}
+	if err := two.Verify(v.committee.cfg.ChainID); err != nil {
+		return v.sealError(err)
+	}
+	for _, c := range []*cometbft.Certificate{&two.First, &two.Second} {
+		if err := v.committee.committed(c); err != nil {
+			return v.sealError(err)
+		}
+	}
+	return nil
+}
+
+// Bare is a committed header without the sets that came along with its commit; any
+// other as it is.
+func Bare(s chain.SealedHeader) chain.SealedHeader {
+	if c, err := cometbft.Of(s); err == nil && (c.Set != nil || c.Next != nil) {
+		c.Set, c.Next = nil, nil
+		return chain.Commit(s.Header, c.Encode())
+	}
+	return s
 }
 
 // Resume makes what an earlier run has verified the root, where it is newer than

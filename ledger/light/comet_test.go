@@ -123,7 +123,7 @@ func TestCommittedOtherCopies(t *testing.T) {
 		"known":    func() error { return v.Accept(other, x.now(8), true) },
 		"evidence": func() error { return v.CheckHeader(other) },
 		"fresh":    func() error { return fresh.Accept(other, x.now(8), true) },
-		"sealed":   func() error { return fresh.Sealed(other) },
+		"sealed":   func() error { return fresh.Sealed(other, x.now(8)) },
 	} {
 		if err := check(); err != nil {
 			t.Errorf("%s: %v", name, err)
@@ -131,7 +131,7 @@ func TestCommittedOtherCopies(t *testing.T) {
 	}
 	fresh = verifier(t, x.net)
 	poor := x.Certify(x.at(8).Header, c.Header, c.Set, 0, 3)
-	for name, err := range map[string]error{"accept": fresh.Accept(poor, x.now(8), true), "check": fresh.CheckHeader(poor), "sealed": fresh.Sealed(poor)} {
+	for name, err := range map[string]error{"accept": fresh.Accept(poor, x.now(8), true), "check": fresh.CheckHeader(poor), "sealed": v.Sealed(x.Certify(x.at(9).Header, x.certs[10].Header, x.certs[10].Set, 0, 3), x.now(9))} {
 		if !errors.Is(err, light.ErrSeal) {
 			t.Errorf("%s, two of four: %v", name, err)
 		}

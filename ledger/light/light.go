@@ -173,25 +173,31 @@ func (v *Verifier) CheckHeader(s chain.SealedHeader) error {
 	return nil
 }
 
-// Sealed is CheckHeader but for the last question: whether it is the second for
-// its height.
-func (v *Verifier) Sealed(s chain.SealedHeader) error { return v.checkAll(s, s.Header.Hash()) }
+// Sealed says whether s is sealed by who seals now, at the caller's time: a header
+// that may be unknown yet, or the second for its height. Where keys in genesis
+// seal it asks what CheckHeader does but for the last question. A committed one
+// must be of the validators that decided the known header of its height or, above
+// all that are known, of those that decide now or next: others may have left.
+// Nothing is fetched for it: ErrValidators says that it is not of those.
+func (v *Verifier) Sealed(s chain.SealedHeader, now chain.Time) error {
+	hash := s.Header.Hash()
+	if v.committee == nil {
+		return v.checkAll(s, hash)
+	}
+	if err := v.checkForm(s.Header, hash); err != nil {
+		return err
+	}
+	return v.commitNow(s, now)
+}
 
 // contradicts is what a verified header is that is another one than the kept one
 // at place i: the evidence of two heads. Under CometBFT the set of the kept one
 // has to have signed it: any other could have left since.
 func (v *Verifier) contradicts(i int, s chain.SealedHeader) error {
-	two := &TwoHeads{First: v.kept[i].header, Second: s}
-	if v.committee == nil {
+	if two := v.Contradiction(v.kept[i].header, s, 0); two != nil {
 		return two
 	}
-	first, err := cometbft.Of(v.Trusted(two.First))
-	second, err2 := cometbft.Of(v.Trusted(s))
-	if err != nil || err2 != nil || first.Header.ValidatorsHash != second.Header.ValidatorsHash {
-		return fmt.Errorf("%w: height %d is another, of other validators", ErrSeal, s.Header.Height)
-	}
-	two.Certificates = &cometbft.TwoHeads{First: first, Second: second}
-	return two
+	return fmt.Errorf("%w: height %d is another, of other validators", ErrSeal, s.Header.Height)
 }
 
 // checkAll asks everything of a header but what others say of its height.
