@@ -2,6 +2,7 @@ package main
 
 import (
 	"bytes"
+	"context"
 	"encoding/hex"
 	"errors"
 
@@ -18,8 +19,9 @@ import (
 const maxHeads = 1 << 19
 
 // makeDoubleSeal makes a proof of what a client or relay saved when it halted,
-// and verifies it against the network file.
-func makeDoubleSeal(net, path string) (slashing.Proof, error) {
+// and verifies it against the network file. node is which validator it is about,
+// where several signed both.
+func (a *app) makeDoubleSeal(ctx context.Context, net, path, node string) (slashing.Proof, error) {
 	n, err := network(net)
 	if err != nil {
 		return slashing.Proof{}, err
@@ -27,6 +29,12 @@ func makeDoubleSeal(net, path string) (slashing.Proof, error) {
 	b, err := readInput(path, maxHeads)
 	if err != nil {
 		return slashing.Proof{}, err
+	}
+	if n.Engine == genesis.EngineComet {
+		return a.makeBallots(ctx, net, n, path, b, node)
+	}
+	if node != "" {
+		return slashing.Proof{}, usage("--node says which validator; this network has a sealer")
 	}
 	first, second, ok := readHeads(b, n)
 	if !ok {

@@ -340,7 +340,7 @@ func (a *app) makeLost(ctx context.Context, net, challenge string) (slashing.Pro
 	if err != nil {
 		return slashing.Proof{}, err
 	}
-	s, row, err := r.stateProof(ctx, state.PartOffences, slashing.ChallengeKey(id))
+	s, row, err := r.stateProof(ctx, state.PartOffences, slashing.ChallengeKey(id), 0)
 	if err != nil {
 		return slashing.Proof{}, err
 	}

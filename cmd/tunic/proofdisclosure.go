@@ -284,7 +284,7 @@ func (a *app) commit(ctx context.Context, t *teller) error {
 func (t *teller) prove(ctx context.Context) (slashing.Proof, error) {
 	key := slashing.CommitKey{Epoch: t.open.Committed, Account: t.who, Hash: t.open.commitment}
 	for pause := 50 * time.Millisecond; ; pause = min(2*pause, time.Second) {
-		s, shown, err := t.r.stateProof(ctx, state.PartOffences, key.Key())
+		s, shown, err := t.r.stateProof(ctx, state.PartOffences, key.Key(), 0)
 		if err != nil {
 			return slashing.Proof{}, err
 		}

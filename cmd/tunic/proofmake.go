@@ -19,8 +19,9 @@ func (a *app) proofMake() *cobra.Command {
 		Use: "make STATEMENT STATEMENT | make --two-heads FILE | --heartbeat FILE | --node NODE | --verdict OFFENCE | --challenge ID", Short: "Make a proof of statements, headers, votes or a challenge",
 		Long: `Make a proof
   of two statements by one node (files in canonical bytes): descriptors or votes;
-  of the two sealed headers for one height that a relay or client saved when it
-  halted (--two-heads): the network file alone is needed;
+  of the two headers for one height that a relay or client saved when it halted
+  (--two-heads): the network file alone is needed or, where validators committed
+  them, a ledger besides, and --node where several signed both;
   of a heartbeat with a version that is not allowed (--heartbeat, a file in
   canonical bytes), or of the newest such one of a node that blocks hold (--node);
   of the votes that put a node out of the list (--verdict, as in "slash list");
@@ -32,6 +33,9 @@ That a relay's private key is known is shown by "make disclosure".`,
 				if x != "" {
 					given++
 				}
+			}
+			if heads != "" && node != "" {
+				given-- // which of several validators
 			}
 			switch {
 			case given == 0 && len(args) != 2:
@@ -49,7 +53,7 @@ That a relay's private key is known is shown by "make disclosure".`,
 			build, proves := func() (slashing.Proof, error) { return a.makePair(ctx, net, kind, args) }, slashing.Kind(0)
 			switch {
 			case heads != "":
-				build, proves = func() (slashing.Proof, error) { return makeDoubleSeal(net, heads) }, slashing.DoubleSeal
+				build, proves = func() (slashing.Proof, error) { return a.makeDoubleSeal(ctx, net, heads, node) }, slashing.DoubleSeal
 			case heartbeat != "":
 				build, proves = func() (slashing.Proof, error) { return a.makeSoftware(ctx, net, heartbeat) }, slashing.Unauthorised
 			case node != "":
@@ -74,7 +78,7 @@ That a relay's private key is known is shown by "make disclosure".`,
 	f.StringVar(&out, "out", "", "file to write")
 	f.StringVar(&heads, "two-heads", "", "file with two sealed headers, as a relay or client saved it")
 	f.StringVar(&heartbeat, "heartbeat", "", "file with a heartbeat in canonical bytes")
-	f.StringVar(&node, "node", "", "node whose heartbeats are looked for in the blocks")
+	f.StringVar(&node, "node", "", "node whose heartbeats are looked for in the blocks; with --two-heads the validator that signed both")
 	f.StringVar(&verdict, "verdict", "", "recorded unavailable, by its offence's id")
 	f.StringVar(&challenge, "challenge", "", "challenge that lapsed, by its id")
 	f.StringVar(&kind, "kind", "", "what two statements prove (default: what they are of)")

@@ -72,7 +72,7 @@ func (a *app) findSoftware(ctx context.Context, net, node string) (slashing.Proo
 
 // provenParams is the proven row of the parameters in force at the head.
 func (r *remote) provenParams(ctx context.Context) (slashing.InForce, genesis.InForce, error) {
-	s, p, err := r.stateProof(ctx, state.PartParams, state.ParamsKey())
+	s, p, err := r.stateProof(ctx, state.PartParams, state.ParamsKey(), 0)
 	if err != nil {
 		return slashing.InForce{}, genesis.InForce{}, err
 	}

@@ -224,7 +224,7 @@ func (r *remote) record(ctx context.Context, id chain.Hash) (rec slashing.Record
 // row fetches a row of the state with its proof and verifies it under the
 // ledger's head.
 func (r *remote) row(ctx context.Context, part state.Part, key []byte) (value []byte, found bool, s chain.SealedHeader, err error) {
-	s, p, err := r.stateProof(ctx, part, key)
+	s, p, err := r.stateProof(ctx, part, key, 0)
 	if err != nil {
 		return nil, false, s, err
 	}
@@ -232,10 +232,14 @@ func (r *remote) row(ctx context.Context, part state.Part, key []byte) (value []
 	return value, found, s, verified(err)
 }
 
-// stateProof fetches a state proof and the header that it is against, whose seal
-// it verifies.
-func (r *remote) stateProof(ctx context.Context, part state.Part, key []byte) (s chain.SealedHeader, p state.Proof, err error) {
-	b, err := r.fetch(ctx, fmt.Sprintf("/v1/state/%s/%x", part, key), maxStateProof)
+// stateProof fetches a state proof, as of a height or 0 for the head, and the
+// header that it is against, whose seal it verifies.
+func (r *remote) stateProof(ctx context.Context, part state.Part, key []byte, at chain.Height) (s chain.SealedHeader, p state.Proof, err error) {
+	path := fmt.Sprintf("/v1/state/%s/%x", part, key)
+	if at > 0 {
+		path += fmt.Sprintf("?height=%d", at)
+	}
+	b, err := r.fetch(ctx, path, maxStateProof)
 	if err != nil {
 		return s, p, err
 	}
