@@ -188,7 +188,9 @@ func (d *directories) first(height chain.Height, want func(chain.Header) bool) (
 	if err != nil {
 		return chain.SealedHeader{}, err
 	}
-	return d.ledger.Header(max(h.Height, d.ledger.First()-1))
+	// One whose block is here too, if there is any: whoever follows from it on asks
+	// for what it published.
+	return d.ledger.Header(max(h.Height, min(d.ledger.First(), height)))
 }
 
 // firstKnown is first, be the header of a block that is kept or not.

@@ -29,7 +29,9 @@ var errEvent = errors.New("unusable event")
 var errGivenUp = errors.New("event of a former fork")
 
 // Events yields the verified header of each block above since, in order and
-// without gap, with the statements published in it. On a dev network a revert
+// without gap, with the statements published in it. Where no server has the next
+// block any more it goes on with the newest: that it skipped some shows in the
+// heights. On a dev network a revert
 // takes it back: then follows a block of a higher fork, whatever its height. It reconnects, to another
 // server if need be, until ctx ends or two heads are seen; then the channel
 // closes.
@@ -56,6 +58,9 @@ func (f *Feed) Events(ctx context.Context, since chain.Height) (<-chan Event, er
 	return out, nil
 }
 
+// codePruned is a ledger's that has no blocks that old.
+const codePruned = "pruned"
+
 // follower is the state of one Events call. Its goroutine alone uses it.
 type follower struct {
 	feed   *Feed
@@ -72,6 +77,7 @@ type follower struct {
 func (w *follower) run(ctx context.Context) {
 	f := w.feed
 	var avoid *server
+	pruned := 0 // servers in a row that do not have the next block any more
 	for fruitless := 0; ctx.Err() == nil; {
 		order, before := f.order(), w.next
 		s := order[0]
@@ -85,6 +91,15 @@ func (w *follower) run(ctx context.Context) {
 		avoid = s
 		if w.next > before {
 			fruitless, avoid = 0, nil
+		}
+		if errors.Is(err, &chain.Refusal{Code: codePruned}) {
+			pruned++
+		} else {
+			pruned = 0
+		}
+		if newest, ok := f.Newest(); ok && pruned >= len(order) && newest.Header.Height > w.next {
+			f.log.Warn("no ledger has the next block any more; events go on with the newest", "wanted", w.next, "newest", newest.Header.Height)
+			w.next, w.prev, pruned = newest.Header.Height, chain.SealedHeader{}, 0
 		}
 		fruitless++
 		f.failed(s)

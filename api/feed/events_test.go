@@ -3,8 +3,10 @@ package feed_test
 import (
 	"encoding/json"
 	"errors"
+	"fmt"
 	"math"
 	"net/http"
+	"strconv"
 	"strings"
 	"testing"
 	"testing/synctest"
@@ -173,6 +175,34 @@ func TestEventsResume(t *testing.T) {
 				t.Error(got)
 			}
 		})
+	}
+}
+
+// TestEventsPruned: what no ledger has any more is skipped, what one has is not.
+func TestEventsPruned(t *testing.T) {
+	w := newWorld(t, genesis.ClockReal, 25)
+	young := func(first int) *ledger {
+		l := serve(t, w)
+		l.hook = func(rw http.ResponseWriter, r *http.Request) bool {
+			if since, err := strconv.Atoi(r.URL.Query().Get("since")); r.URL.Path != "/v1/events" || err != nil || since >= first {
+				return false
+			}
+			httpx.WriteProblem(rw, r, httpx.Problem{Status: http.StatusNotFound, Code: "pruned", Detail: "blocks from another height on"})
+			return true
+		}
+		return l
+	}
+	f := open(t, feed.Config{}, young(23), young(20))
+	if got := heights(take(t, follow(t, f, 20), 5)); got != "21 22 23 24 25 " {
+		t.Errorf("one has them: %s", got)
+	}
+	f = open(t, feed.Config{}, young(23), young(20))
+	if _, err := f.Head(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	newest, ok := f.Newest()
+	if got := heights(take(t, follow(t, f, 10), 1)); !ok || got != fmt.Sprint(newest.Header.Height, " ") {
+		t.Errorf("none has them, the newest is %d: %s", newest.Header.Height, got)
 	}
 }
 

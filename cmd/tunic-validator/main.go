@@ -52,7 +52,7 @@ relays and clients are those of tunic.
 Try ` + "`tunic-validator testnet --dir mynet`.",
 	}
 	p.Prepare(root, func() {
-		root.AddCommand(p.initCommand(), p.genesisCommand(), p.startCommand(), p.showCommand(), p.configCommand(), p.testnetCommand(), p.VersionCommand(), p.exitCodes())
+		root.AddCommand(p.initCommand(), p.genesisCommand(), p.startCommand(), p.showCommand(), p.configCommand(), p.testnetCommand(), p.benchCommand(), p.VersionCommand(), p.exitCodes())
 	})
 	return root
 }

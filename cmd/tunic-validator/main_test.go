@@ -18,7 +18,7 @@ func TestMain(m *testing.M) {
 // TestScript runs the scripts in testdata/script against the program itself, with
 // tunic beside it.
 func TestScript(t *testing.T) {
-	beside := filepath.Dir(testenv.Program(t, "./cmd/tunic", nil))
+	beside := filepath.Dir(testenv.Program(t, "tunic"))
 	testscript.Run(t, testscript.Params{
 		Dir: "testdata/script",
 		Setup: func(env *testscript.Env) error {

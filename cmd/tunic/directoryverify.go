@@ -91,6 +91,9 @@ func readKept(n genesis.Network, path string) (kept, error) {
 		k, err = verifyBytes(v, b)
 	}
 	if err != nil {
+		if errors.Is(err, light.ErrValidators) {
+			return k, verified(err)
+		}
 		p := notVerified(verified(err))
 		var known *problem
 		if errors.As(p, &known) && known.Code == "not_verified" {
@@ -107,7 +110,7 @@ var errDelta = fmt.Errorf("%w: a delta proves nothing without the list that it i
 // a list or a proof with the length of the header in front of it. Which of them
 // it is shows in what can be read.
 func verifyBytes(v *light.Verifier, b []byte) (k kept, err error) {
-	if len(b) > 0 && b[0] == chain.HeaderVersion {
+	if len(b) > 0 && (b[0] == chain.HeaderVersion || b[0] == chain.CommittedVersion) {
 		if k.header, err = chain.DecodeSealedHeader(b); err != nil {
 			if _, bad := slashing.Decode(b); bad == nil {
 				err = errors.New("it is the proof of an offence: `tunic proof verify` judges it")
@@ -297,7 +300,11 @@ func (r *remote) membership(ctx context.Context, id chain.NodeID, e chain.Epoch)
 	if err != nil {
 		return light.Found{}, nil, err
 	}
-	v, err := light.New(r.net)
+	s, _, err := light.ReadProof(b)
+	if err != nil {
+		return light.Found{}, nil, notVerified(verified(err))
+	}
+	v, err := r.verifier(ctx, s)
 	if err != nil {
 		return light.Found{}, nil, err
 	}

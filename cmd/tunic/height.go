@@ -14,7 +14,6 @@ import (
 	"tunic/chain/genesis"
 	"tunic/chain/state"
 	"tunic/internal/wire"
-	"tunic/ledger/light"
 )
 
 // heightFlag adds --height to c: without it height is 0, the newest block.
@@ -76,7 +75,7 @@ func (r *remote) then(ctx context.Context, height int64) (genesis.InForce, chain
 	if err != nil {
 		return genesis.InForce{}, s, answer(0, nil, err)
 	}
-	v, err := light.New(r.net)
+	v, err := r.verifier(ctx, s)
 	if err != nil {
 		return genesis.InForce{}, s, err
 	}

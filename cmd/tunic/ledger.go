@@ -33,7 +33,7 @@ const (
 )
 
 func (a *app) ledgerCommand() *cobra.Command {
-	return noun("ledger", "The ledger that lists the relays", a.ledgerInit(), a.ledgerRun())
+	return noun("ledger", "The ledger that lists the relays", a.ledgerInit(), a.ledgerRun(), a.ledgerValidators(), a.ledgerCheckpoint())
 }
 
 // initFlags are the flags of `ledger init`.

@@ -153,14 +153,14 @@ func (a *app) makeVerdict(ctx context.Context, net, offence string) (slashing.Pr
 // assemble makes a proof with the list of the statement's epoch or, where the
 // ledger no longer has it, the newest, and verifies what it made.
 func (r *remote) assemble(ctx context.Context, first statement.Statement, of func(chain.Epoch) (slashing.Proof, error)) (slashing.Proof, error) {
-	anchor, err := light.New(r.net)
-	if err != nil {
-		return slashing.Proof{}, err
-	}
 	var why error // the refusal by the list of the time says more than that by another
 	for _, e := range []chain.Epoch{first.Sequence.Epoch(), 0} {
 		p, err := of(e)
 		if err == nil {
+			var anchor *light.Verifier
+			if anchor, err = judgeOf(ctx, r.net, r, p); err != nil {
+				return p, err
+			}
 			_, err = slashing.Verify(p, anchor)
 		}
 		if err == nil {

@@ -8,7 +8,6 @@ import (
 	"github.com/spf13/cobra"
 
 	"tunic/chain"
-	"tunic/ledger/light"
 	"tunic/slashing"
 )
 
@@ -116,10 +115,11 @@ func (r *remote) proofOf(ctx context.Context, offence string) (slashing.Proof, e
 	if p.ID().String() != offence {
 		return p, fail(exitFalse, "not_verified", "does not verify", "the ledger served the proof of offence %s", p.ID())
 	}
-	anchor, err := light.New(r.net)
-	if err == nil {
-		_, err = slashing.Verify(p, anchor)
+	anchor, err := judgeOf(ctx, r.net, r, p)
+	if err != nil {
+		return p, err
 	}
+	_, err = slashing.Verify(p, anchor)
 	return p, (&judgement{err: err}).refused()
 }
 

@@ -14,7 +14,6 @@ import (
 	"tunic/chain/genesis"
 	"tunic/chain/state"
 	"tunic/internal/wire"
-	"tunic/ledger/light"
 	"tunic/slashing"
 )
 
@@ -57,7 +56,13 @@ punished.`,
 			if err != nil {
 				return err
 			}
-			anchor, err := light.New(n)
+			var r *remote
+			if url != "" {
+				if r, err = remoteOf(n, url); err != nil {
+					return err
+				}
+			}
+			anchor, err := judgeOf(cmd.Context(), n, r, p)
 			if err != nil {
 				return err
 			}
@@ -248,11 +253,8 @@ func (r *remote) stateProof(ctx context.Context, part state.Part, key []byte, at
 	if err := in.Done(); err != nil {
 		return s, p, answer(0, nil, err)
 	}
-	v, err := light.New(r.net)
-	if err == nil {
-		err = v.CheckHeader(s)
-	}
-	return s, p, verified(err)
+	_, err = r.verifier(ctx, s)
+	return s, p, err
 }
 
 // maxStateProof bounds a header and a state proof in bytes: two rows and paths.

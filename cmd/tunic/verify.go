@@ -1,25 +1,41 @@
 package main
 
 import (
+	"cmp"
 	"context"
 	"errors"
+	"fmt"
 	"net"
 	"net/url"
+	"slices"
+	"time"
 
 	"tunic/api/client"
 	"tunic/api/feed"
 	"tunic/chain"
+	"tunic/chain/cometbft"
+	"tunic/chain/genesis"
 	"tunic/internal/wire"
 	"tunic/ledger/light"
 	"tunic/registry/directory"
+	"tunic/slashing"
 )
 
 // maxHeader bounds a sealed header in bytes.
-const maxHeader = 1 << 16
+const maxHeader = chain.MaxSealedHeader
 
 // header fetches a header by height, hash or "latest", and verifies it against
 // the network file.
 func (r *remote) header(ctx context.Context, block string) (chain.SealedHeader, error) {
+	s, err := r.fetchHeader(ctx, block)
+	if err == nil {
+		_, err = r.verifier(ctx, s)
+	}
+	return s, err
+}
+
+// fetchHeader is header without verifying it.
+func (r *remote) fetchHeader(ctx context.Context, block string) (chain.SealedHeader, error) {
 	b, err := r.fetch(ctx, "/v1/headers/"+block, maxHeader)
 	if err != nil {
 		return chain.SealedHeader{}, err
@@ -28,11 +44,73 @@ func (r *remote) header(ctx context.Context, block string) (chain.SealedHeader, 
 	if err != nil {
 		return s, answer(0, nil, err)
 	}
+	return s, nil
+}
+
+// verifier has the header s verified as news: where validators commit headers it
+// asks the ledger for the certificates that lead there.
+func (r *remote) verifier(ctx context.Context, s chain.SealedHeader) (*light.Verifier, error) {
 	v, err := light.New(r.net)
-	if err == nil {
-		err = v.CheckHeader(s)
+	if err != nil {
+		return nil, err
 	}
-	return s, verified(err)
+	return v, r.check(ctx, v, s)
+}
+
+// check is CheckHeader of v; of a committed header, with whatever it takes.
+func (r *remote) check(ctx context.Context, v *light.Verifier, s chain.SealedHeader) error {
+	if r.net.Engine == genesis.EngineComet {
+		err := light.Reach(v, s, chain.Time(time.Now().UnixMilli()), r.certificates(ctx))
+		if err != nil && !errors.Is(err, light.ErrOld) { // an older one may be of validators that are known
+			return verified(err)
+		}
+	}
+	return verified(v.CheckHeader(s))
+}
+
+// certificates fetches them.
+func (r *remote) certificates(ctx context.Context) light.Fetch {
+	return func(h chain.Height) (cometbft.Certificate, error) {
+		b, err := r.fetch(ctx, fmt.Sprintf("/v1/chain/certificates/%d", h), chain.MaxCommit)
+		if err != nil {
+			return cometbft.Certificate{}, err
+		}
+		c, err := cometbft.DecodeCertificate(b)
+		if err != nil {
+			return c, answer(0, nil, err)
+		}
+		return c, nil
+	}
+}
+
+// judge is an anchor for a proof of whatever age. With a ledger, nil for none, it
+// knows the validators of the proof's headers where those of the network file do.
+func judgeOf(ctx context.Context, n genesis.Network, r *remote, p slashing.Proof) (*light.Verifier, error) {
+	v, err := light.NewJudge(n)
+	if err != nil || n.Engine != genesis.EngineComet {
+		return v, err
+	}
+	headers := []chain.SealedHeader{p.Header, p.Params.Header}
+	for _, b := range [][]byte{p.First, p.Second} {
+		if s, err := chain.DecodeSealedHeader(b); p.Kind == slashing.DoubleSeal && err == nil {
+			headers = append(headers, s)
+		}
+	}
+	slices.SortFunc(headers, func(a, b chain.SealedHeader) int { return cmp.Compare(a.Header.Height, b.Header.Height) })
+	for _, s := range headers {
+		if s.Header.Genesis != n.Genesis || !s.Header.Committed {
+			continue // not there, or what the judgement says of it
+		}
+		if r != nil {
+			if err := light.Reach(v, s, s.Header.Time, r.certificates(ctx)); err != nil && v.Conflict() != nil {
+				return nil, verified(err)
+			}
+		}
+		if err := v.CheckHeader(s); errors.Is(err, light.ErrValidators) {
+			return nil, verified(err)
+		}
+	}
+	return v, nil
 }
 
 // verified says what it means that something does not verify.
@@ -42,6 +120,10 @@ func verified(err error) error {
 		return nil
 	case errors.Is(err, light.ErrTwoHeads):
 		return fail(exitFalse, "two_heads", "the ledger sealed two histories", "%v; trust neither, ask whoever runs the ledger", err)
+	case errors.Is(err, light.ErrValidators):
+		return fail(exitFailed, "validators_unknown", "cannot be told", "%v", err)
+	case errors.Is(err, light.ErrExpired):
+		return fail(exitFailed, "checkpoint_needed", "the network file is too old", "%v", err)
 	case errors.Is(err, light.ErrNetwork):
 		return fail(exitFalse, "foreign_network", "of another network", "%v; get the network file from whoever runs this ledger", err)
 	case errors.Is(err, light.ErrSealer), errors.Is(err, light.ErrSeal), errors.Is(err, light.ErrCheckpoint), errors.Is(err, light.ErrHeader),

@@ -118,8 +118,17 @@ func (p *pair) arrived(t *testing.T) (packets, hellos int) {
 }
 
 func TestFaultsNeedDev(t *testing.T) {
-	if _, err := fault.New(genesis.Core{}, chain.Hash{}, key(1), &fault.Net{}); !errors.Is(err, fault.ErrNotDev) {
-		t.Errorf("%v", err)
+	for _, core := range []genesis.Core{
+		{}, {Engine: genesis.EngineSealer, Profile: genesis.Dev}, {Engine: genesis.EngineComet, Profile: genesis.Private}, {Engine: genesis.EngineComet, Profile: genesis.Mainnet},
+	} {
+		if _, err := fault.New(core, chain.Hash{}, key(1), &fault.Net{}); !errors.Is(err, fault.ErrNotDev) {
+			t.Errorf("%+v: %v", core, err)
+		}
+	}
+	for _, core := range []genesis.Core{{Dev: true}, {Engine: genesis.EngineComet, Profile: genesis.Dev}} {
+		if _, err := fault.New(core, chain.Hash{}, key(1), &fault.Net{}); err != nil {
+			t.Errorf("%+v: %v", core, err)
+		}
 	}
 }
 

@@ -98,8 +98,8 @@ func programs(t *testing.T) string {
 		write(t, filepath.Join(dir, f), string(b))
 	}
 	clock := filepath.Join(root, "ledger", "clock.go")
-	skewed := testenv.Program(t, "./cmd/tunic-validator", map[string]string{clock: edited(clock, "time.Now().Add(c.offset)")}, "-modfile", filepath.Join(dir, "go.mod"))
-	for from, name := range map[string]string{skewed: "tunic-validator-skewed", testenv.Program(t, "./cmd/tunic-validator", nil): "tunic-validator"} {
+	skewed := testenv.Edition(t, "tunic-validator", map[string]string{clock: edited(clock, "time.Now().Add(c.offset)")}, "-modfile", filepath.Join(dir, "go.mod"))
+	for from, name := range map[string]string{skewed: "tunic-validator-skewed", testenv.Program(t, "tunic-validator"): "tunic-validator"} {
 		if err := os.Rename(from, filepath.Join(dir, name)); err != nil {
 			t.Fatal(err)
 		}

@@ -42,6 +42,9 @@ func (s *Script) LeftOut() []LeftOut {
 	return s.left
 }
 
+// Epochs is how many epochs the script takes at most, where time is waited for.
+func (s *Script) Epochs() int { return s.epochs }
+
 // Why it is left out.
 const (
 	needsControls = "a control of dev networks"

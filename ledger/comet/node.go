@@ -150,7 +150,14 @@ func start(ctx context.Context, l *ledger.Ledger, cfg Config) (*Node, error) {
 	n.app.Stored(stored{dbs.blocks})
 	options := n.syncs(cfg, c, dbs, doc, l)
 	if err = dbs.follow(l); err == nil {
-		err = n.begin(ctx, cfg, c, signer, link, doc, dbs, options...)
+		var app abci.Application = n.app
+		if cfg.through != nil {
+			app = cfg.through(app)
+		}
+		err = n.begin(ctx, cfg.Logger, parts{c, app, signer, link, doc, dbs, options}, func() {
+			n.app.Stored(stored{n.node.BlockStore()})
+			n.app.prover.blocks = n.node.BlockStore()
+		})
 	}
 	if err != nil {
 		n.app.snapshots.end()
@@ -177,23 +184,29 @@ func (n *Node) syncs(cfg Config, c *config.Config, dbs *stores, doc *types.Genes
 	return []node.Option{node.StateProvider(p)}
 }
 
-// begin makes CometBFT's node and starts it.
-func (n *Node) begin(ctx context.Context, cfg Config, c *config.Config, signer types.PrivValidator, link *p2p.NodeKey, doc *types.GenesisDoc, dbs *stores, options ...node.Option) (err error) {
+// parts are what a CometBFT node is made of.
+type parts struct {
+	config  *config.Config
+	app     abci.Application
+	signer  types.PrivValidator
+	link    *p2p.NodeKey
+	doc     *types.GenesisDoc
+	dbs     *stores
+	options []node.Option
+}
+
+// begin makes CometBFT's node and starts it, after made.
+func (n *Node) begin(ctx context.Context, log *slog.Logger, p parts, made func()) (err error) {
 	defer caught(&err)
-	var app abci.Application = n.app
-	if cfg.through != nil {
-		app = cfg.through(app)
-	}
-	log := newEngineLog(cfg.Logger, n.fail)
-	n.told = log.told
-	n.node, err = node.NewNodeWithContext(ctx, c, signer, link, proxy.NewLocalClientCreator(app),
-		func() (*types.GenesisDoc, error) { return doc, nil }, dbs.provide,
-		node.DefaultMetricsProvider(&config.InstrumentationConfig{}), log, options...)
+	words := newEngineLog(log, n.fail)
+	n.told = words.told
+	n.node, err = node.NewNodeWithContext(ctx, p.config, p.signer, p.link, proxy.NewLocalClientCreator(p.app),
+		func() (*types.GenesisDoc, error) { return p.doc, nil }, p.dbs.provide,
+		node.DefaultMetricsProvider(&config.InstrumentationConfig{}), words, p.options...)
 	if err != nil {
 		return err
 	}
-	n.app.Stored(stored{n.node.BlockStore()})
-	n.app.prover.blocks = n.node.BlockStore()
+	made()
 	if err := n.watched(); err != nil {
 		return err
 	}

@@ -54,8 +54,8 @@ func (s *stores) provide(c *config.DBContext) (dbm.DB, error) {
 	if err != nil {
 		return nil, fmt.Errorf("open CometBFT's %s: %w", c.ID, err)
 	}
-	s.open[c.ID] = db
-	return db, nil
+	s.open[c.ID] = parting{db}
+	return s.open[c.ID], nil
 }
 
 func (s *stores) close() (err error) {

@@ -390,3 +390,46 @@ func TestCommittedResume(t *testing.T) {
 		t.Errorf("without its set: %v", err)
 	}
 }
+
+// TestCommittedSizes: with 128 validators, the most that genesis names, and all
+// removals, everything that is served stays within its bound.
+func TestCommittedSizes(t *testing.T) {
+	var names, others []string
+	for i := range 128 {
+		names, others = append(names, fmt.Sprint("n", i)), append(others, fmt.Sprint("o", i))
+	}
+	x := newCommitted(t, comettest.Genesis(t, names, nil), append(names, others...), 2, func(*comettest.Chain, chain.Height) [][]byte { return nil })
+	v := verifier(t, x.net)
+	if err := v.Accept(x.at(1), x.now(1), true); err != nil {
+		t.Fatal(err)
+	}
+	var next []chain.NodeID
+	for _, o := range others {
+		next = append(next, comettest.Node(o))
+	}
+	set, err := cometbft.SetOf(next)
+	if err != nil {
+		t.Fatal(err)
+	}
+	c := x.certs[2]
+	c.Next = set
+	if n := len(c.Encode()); n > chain.MaxCommit || n < 128*(97+40+40) {
+		t.Errorf("a certificate with two sets has %d bytes", n)
+	}
+	kept := v.Trusted(x.at(1))
+	if again, err := chain.DecodeSealedHeader(kept.Encode()); err != nil || !again.Same(x.at(1)) || kept.Seal == x.at(1).Seal {
+		t.Errorf("with its sets: %v", err)
+	}
+	h := x.at(1).Header
+	for i := range chain.MaxRemovals {
+		h.Removals = append(h.Removals, chain.NodeID{byte(i >> 8), byte(i)})
+	}
+	full := chain.Commit(h, make([]byte, chain.MaxCommit))
+	b := full.Encode()
+	if len(b) != chain.MaxSealedHeader {
+		t.Errorf("the largest header has %d bytes, the bound is %d", len(b), chain.MaxSealedHeader)
+	}
+	if _, err := chain.DecodeSealedHeader(b); err != nil {
+		t.Error(err)
+	}
+}

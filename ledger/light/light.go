@@ -129,7 +129,9 @@ type Verifier struct {
 }
 
 // New makes a verifier whose trust root is the network file n.
-func New(n genesis.Network) (*Verifier, error) {
+func New(n genesis.Network) (*Verifier, error) { return open(n, TrustingPeriod(n)) }
+
+func open(n genesis.Network, period chain.Duration) (*Verifier, error) {
 	if got := n.HashWith(n.Allocations); got != n.Genesis {
 		return nil, fmt.Errorf("read network: %w: it says genesis %s and hashes to %s", genesis.ErrGenesis, n.Genesis, got)
 	}
@@ -139,7 +141,7 @@ func New(n genesis.Network) (*Verifier, error) {
 	v := &Verifier{net: n}
 	if n.Engine == genesis.EngineComet {
 		var err error
-		if v.committee, err = newCommittee(n); err != nil {
+		if v.committee, err = newCommittee(n, period); err != nil {
 			return nil, fmt.Errorf("read network: %w", err)
 		}
 	}

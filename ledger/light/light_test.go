@@ -30,7 +30,7 @@ func network(nonce byte) genesis.Network {
 	}}.Network()
 }
 
-func verifier(t *testing.T, n genesis.Network) *light.Verifier {
+func verifier(t testing.TB, n genesis.Network) *light.Verifier {
 	t.Helper()
 	v, err := light.New(n)
 	if err != nil {
