@@ -4,12 +4,11 @@ export GOFLAGS := $(strip $(shell go env GOFLAGS) -tags=nomsgpack -trimpath)
 FUZZTIME ?= 30s
 OPENAPI_CONFIGS := $(filter-out api/openapi.yaml,$(wildcard api/*.yaml))
 REWRITERS = $(sort $(dir $(shell grep -rl --include='*_test.go' 'testenv\.Golden' .)))
-
-.PHONY: help build demo test race fuzz twin mutate soak-honest soak-mailbox soak-traffic soak-ratchet soak-delivery vectors bench detection screenshots generate lint clean
+.PHONY: help build demo test race fuzz twin mutate soak-honest soak-mailbox soak-traffic soak-ratchet soak-delivery soak-validators vectors bench detection screenshots generate lint clean
 help: ## list the targets
-	@sed -n 's/^\([a-z-]*\):[^#]*## /\1\t/p' Makefile | expand -t 14
-build: ; go build -o bin/tunic ./cmd/tunic ## bin/tunic
-demo: build ; bin/tunic demo ## a whole network, and a message through it
+	@sed -n 's/^\([a-z-]*\):[^#]*## /\1\t/p' Makefile | expand -t 16
+build: ; go build -o bin/ ./cmd/tunic ./cmd/tunic-validator ## bin/tunic, bin/tunic-validator
+demo: ; go build -o bin/tunic ./cmd/tunic && bin/tunic demo ## a whole network, and a message through it
 test: ## what every change has to pass
 	@out=$$(gofmt -l .); test -z "$$out" || { echo "gofmt -w these:"; echo "$$out"; exit 1; }
 	go vet ./...
@@ -32,6 +31,7 @@ soak-mailbox: ; go test -count=1 -v -timeout 120m -run TestMailboxes ./devnet/ch
 soak-traffic: ; go test -count=1 -v -timeout 60m -run TestKinds ./devnet/traffic -epochs $(or $(EPOCHS),20) ## EPOCHS (20) of traffic, compared by what relays see of it
 soak-ratchet: ; go test -count=1 -v -timeout 30m -run TestModel ./client/ratchet -operations $(or $(OPERATIONS),1000000) -seed $(or $(SEED),1) ## OPERATIONS (1000000) on sessions, against a model
 soak-delivery: ; go test -count=1 -v -timeout 120m -run TestLossDelays ./devnet/deliver -seeds $(or $(SEEDS),500) -seed $(or $(SEED),1) ## SEEDS (500) networks that lose a fifth of all packets and one relay of ten
+soak-validators: ; go test -count=1 -v -timeout 60m -run 'TestConformance|TestLoad' ./ledger/comet -conformance 2000 -load 10000 -load-runs $(or $(RUNS),20) && go test -count=1 -v -timeout 60m -run TestScenariosOnValidators ./devnet/scenario -on-validators && go test -count=1 -v -timeout 60m -run TestValidatorsAgree ./devnet/partition -all ## four validators: 2,000 blocks carried out thrice, RUNS (20) times 10,000 transactions, all scripts that fit, everything that goes wrong between machines
 generate: ## the API's code, from api/openapi.yaml
 	@for c in $(OPENAPI_CONFIGS); do go tool -modfile=tools.mod oapi-codegen -config $$c api/openapi.yaml || exit 1; done
 mutate: ## every scenario fails once its rule is disabled
