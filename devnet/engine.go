@@ -102,7 +102,7 @@ func (n *Network) startComet(ctx context.Context) (err error) {
 	if err := n.serveAdmin(); err != nil {
 		return err
 	}
-	if n.Validators, err = n.startValidators(ctx, n.folder()); err != nil {
+	if n.Validators, err = n.startValidators(ctx, filepath.Join(n.folder(), validatorsDir)); err != nil {
 		return err
 	}
 	n.URL = n.Validators[0].URL

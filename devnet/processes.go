@@ -136,7 +136,7 @@ func (p *Processes) start(ctx context.Context, n *Network, exe string) error {
 func (p *Processes) startLedger(ctx context.Context, n *Network, exe string) (err error) {
 	dir := filepath.Join(n.Spec.Dir, "ledger")
 	if n.onComet() {
-		if p.Validators, err = n.startValidators(ctx, n.Spec.Dir); err != nil {
+		if p.Validators, err = n.startValidators(ctx, filepath.Join(n.Spec.Dir, validatorsDir)); err != nil {
 			return err
 		}
 		n.nameValidators(p.Validators)

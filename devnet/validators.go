@@ -27,6 +27,9 @@ import (
 // MaxValidators bounds the validators of a network on one machine.
 const MaxValidators = 32
 
+// validatorsDir is the folder below Spec.Dir that has those of the validators.
+const validatorsDir = "validators"
+
 // ValidatorProgram is what validators run.
 const ValidatorProgram = "tunic-validator"
 
@@ -237,6 +240,9 @@ func (n *Network) makeValidators(ctx context.Context, dir string) (all []*Valida
 func (n *Network) initValidators(ctx context.Context, dir string) ([]string, error) {
 	g, err := json.MarshalIndent(n.Genesis, "", "  ")
 	if err != nil {
+		return nil, fmt.Errorf("devnet: %w", err)
+	}
+	if err := durable.MkdirAll(dir); err != nil {
 		return nil, fmt.Errorf("devnet: %w", err)
 	}
 	file := filepath.Join(dir, node.GenesisFile)

@@ -2,6 +2,7 @@ package genesis_test
 
 import (
 	"bytes"
+	"crypto/ed25519"
 	"errors"
 	"testing"
 
@@ -18,7 +19,7 @@ func TestCheckpoint(t *testing.T) {
 			t.Fatal(err)
 		}
 		g := genesis.Genesis{Core: genesis.Core{ChainID: 7, Profile: genesis.Private, Clock: genesis.ClockReal, Engine: engine, Time: 1,
-			Sealers: []chain.NodeID{{1}}, Params: p}}
+			Sealers: []chain.NodeID{chain.NodeID(ed25519.NewKeyFromSeed(make([]byte, 32))[32:])}, Params: p}}
 		if engine == genesis.EngineComet {
 			g.Operators = []chain.Address{{1}}
 			g.Allocations = []genesis.Allocation{{Address: chain.Address{1}, Balance: p.StakingRequirement}}

@@ -301,8 +301,8 @@ func clearDevnet(dir string, fresh bool) error {
 	if !fresh {
 		return fail(exitFailed, "exists", "an earlier devnet is in the folder", "%s; pass --fresh to replace it, or another --datadir", dir)
 	}
-	left := []string{filepath.Join(dir, "ledger"), filepath.Join(dir, "offence.proof"), filepath.Join(dir, stepsDir), filepath.Join(dir, "backups")}
-	for _, pattern := range []string{"relay-[0-9]*", "client-[0-9]*", "validator-[0-9]*"} {
+	left := []string{filepath.Join(dir, "ledger"), filepath.Join(dir, "offence.proof"), filepath.Join(dir, stepsDir), filepath.Join(dir, "backups"), filepath.Join(dir, "validators")}
+	for _, pattern := range []string{"relay-[0-9]*", "client-[0-9]*"} {
 		more, _ := filepath.Glob(filepath.Join(dir, pattern))
 		left = append(left, more...)
 	}

@@ -16,6 +16,9 @@ import (
 	"tunic/devnet"
 )
 
+// NeedsIP is why a run is impossible where a program is missing that can be had.
+const NeedsIP = "needs the program ip (iproute2)"
+
 // Options say what is tried.
 type Options struct {
 	Dir     string // for everything on disk
@@ -144,7 +147,7 @@ func (t *trial) tell(format string, args ...any) { t.Tell(fmt.Sprintf(format, ar
 // begin makes the world and the network in it.
 func (t *trial) begin(ctx context.Context) (err error) {
 	dir := filepath.Join(t.Dir, "network")
-	small := filepath.Join(dir, fmt.Sprintf("validator%d", validators))
+	small := filepath.Join(dir, "validators", fmt.Sprintf("validator%d", validators))
 	if t.world, err = newWorld(validators, small, diskSize); err != nil {
 		return err
 	}

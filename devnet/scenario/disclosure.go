@@ -5,6 +5,7 @@ import (
 	"fmt"
 
 	"tunic/chain"
+	"tunic/chain/genesis"
 	"tunic/chain/statement"
 	"tunic/devnet"
 	"tunic/slashing"
@@ -120,15 +121,17 @@ func parseReveal(s *Script, l *line) (func(context.Context, *world) error, error
 	return func(ctx context.Context, w *world) error {
 		who, x := of(w)
 		for try := 0; ; try++ {
-			at := w.net.Ledger.Head().Header.DirEpoch
 			if err := w.prepare(x); err != nil {
 				return err
 			}
 			err := w.submitProof(ctx, who)
-			if err != nil || w.refuse != slashing.ErrExpired.Code || try == revealTries || w.net.Ledger.Head().Header.DirEpoch == at {
+			if err != nil || w.refuse != slashing.ErrExpired.Code || try == revealTries || w.net.Spec.Engine != genesis.EngineComet {
 				return err
 			}
-			// Its block was one of the next epoch, under another beacon.
+			// The next epoch has begun, under another beacon, or is just beginning.
+			if err := w.net.Seal(ctx); err != nil {
+				return err
+			}
 		}
 	}, err
 }

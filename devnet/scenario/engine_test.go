@@ -155,7 +155,7 @@ func TestOn(t *testing.T) {
 		t.Fatalf("%+v, %+v", r, f)
 	}
 	for text, want := range map[string]string{
-		"on sealers seal": `kind of network "sealers" is unknown; did you mean "sealer"?`, "on sealer sael": `step "sael" is unknown; did you mean "seal"?`,
+		"on sealers seal": `kind of network "sealers" is unknown; did you mean "sealer"?`, "on sealer advnace 1s": `step "advnace" is unknown; did you mean "advance"?`,
 		"on validators=0 seal": `"0" is not a number from 1 to`, "on": "kind of network is missing",
 	} {
 		if _, err := scenario.Parse("s", "network seed=1\n"+text); err == nil || !strings.Contains(err.Error(), want) {

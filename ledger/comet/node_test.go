@@ -21,6 +21,7 @@ import (
 	"tunic/chain/genesis"
 	"tunic/ledger"
 	"tunic/ledger/comet"
+	"tunic/ledger/light"
 	"tunic/ledger/machine"
 )
 
@@ -190,6 +191,19 @@ func TestOneValidator(t *testing.T) {
 		}
 		if err := c.Set.VerifyCommit(cometbft.ChainID(g.Hash()), at, c.Commit.BlockID, &c.Commit); err != nil {
 			t.Fatal(err)
+		}
+	}
+	follower, err := light.New(g.Network())
+	if err != nil {
+		t.Fatal(err)
+	}
+	for at := chain.Height(1); at <= s.Height; at++ {
+		h, err := v.Header(at)
+		if err == nil {
+			err = light.Reach(follower, h, chain.Time(time.Now().UnixMilli()), v.Certificate)
+		}
+		if err != nil {
+			t.Fatalf("a light client at height %d: %v", at, err)
 		}
 	}
 	if got, err := v.ValidatorsAt(1); err != nil || !slices.Equal(got, g.Sealers) {
