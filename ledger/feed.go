@@ -123,6 +123,8 @@ type Follower struct {
 	ledger  *Ledger
 	next    chain.Height
 	reverts int // of this process, taken into account in next
+
+	restored chain.Height // likewise the snapshot that the ledger began from
 }
 
 // Follow begins where Subscribe does.
@@ -133,7 +135,7 @@ func (l *Ledger) Follow(since chain.Height) *Follower {
 	if l.forkAt > 0 && since > l.head.Header.Height {
 		next = l.forkAt
 	}
-	return &Follower{l, next, len(l.reverts)}
+	return &Follower{l, next, len(l.reverts), l.restored}
 }
 
 // FollowFork begins behind the block at since of a fork, or with the first block
@@ -141,7 +143,7 @@ func (l *Ledger) Follow(since chain.Height) *Follower {
 func (l *Ledger) FollowFork(since chain.Height, fork uint32) (*Follower, error) {
 	l.mu.RLock()
 	defer l.mu.RUnlock()
-	f := &Follower{l, since + 1, len(l.reverts)}
+	f := &Follower{l, since + 1, len(l.reverts), l.restored}
 	if l.head.Header.Fork <= fork {
 		return f, nil
 	}
@@ -167,6 +169,9 @@ func (f *Follower) Next() (chain.SealedHeader, bool, error) {
 		f.next = min(f.next, h)
 	}
 	f.reverts = len(l.reverts)
+	if f.restored != l.restored { // nobody was told of the blocks below
+		f.restored, f.next = l.restored, max(f.next, l.restored+1)
+	}
 	switch head := l.head.Header.Height; {
 	case f.next > head:
 		return chain.SealedHeader{}, false, nil

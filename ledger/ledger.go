@@ -112,6 +112,8 @@ type Ledger struct {
 	forkAt  chain.Height   // of the present fork's first block; 0 where there was no revert
 	reverts []chain.Height // of each revert of this process: the new fork's first block
 
+	restored chain.Height // of the snapshot that the ledger has begun from in this process; 0: none
+
 	pool   *pool
 	feed   feed
 	states states

@@ -60,6 +60,7 @@ func TestRecordedImport(t *testing.T) {
 // TestRecordedElsewhere: so does it on a machine with words of 32 bits, and with
 // signatures recovered in Go alone.
 func TestRecordedElsewhere(t *testing.T) {
+	testenv.Need(t, "go")
 	for _, arch := range []string{runtime.GOARCH, "386"} {
 		t.Run(arch, func(t *testing.T) {
 			bin := filepath.Join(t.TempDir(), "ledger.test")

@@ -69,6 +69,7 @@ func (l *Ledger) restore(ctx context.Context, file io.ReadSeeker, certified func
 		return l.halt(err)
 	}
 	l.machine, l.head, l.signed, l.tip.machine = v.machine, v.sealed, v.sealed.Header.Height, tip
+	l.restored = v.sealed.Header.Height
 	l.feed.forget()
 	l.feed.publish()
 	l.log.Info("the ledger begins from a snapshot", "height", v.sealed.Header.Height, "hash", v.sealed.Header.Hash())

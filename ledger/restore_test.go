@@ -67,8 +67,13 @@ func TestRestore(t *testing.T) {
 		}
 		dir := t.TempDir()
 		l := follower(t, dir, g)
+		before := l.Follow(0)
 		if err := l.Restore(t.Context(), bytes.NewReader(file), old.Certificate); err != nil {
 			t.Fatalf("at %d: %v", at, err)
+		}
+		// Whoever follows an empty ledger goes on behind the state.
+		if _, ok, err := before.Next(); ok || err != nil || before.Read() != f.Height {
+			t.Fatalf("a follower of before: %t, %v, read %d", ok, err, before.Read())
 		}
 		if h, hash := l.Tip(); h != f.Height || hash != f.Header || l.Head().Header.Hash() != hash || l.First() != f.Height+1 {
 			t.Fatalf("tip %d %s, first %d", h, hash, l.First())

@@ -267,15 +267,30 @@ func RunLedger(ctx context.Context, cfg LedgerConfig) error {
 
 // Halted waits until l halts and says why; nil where ctx ends before.
 func Halted(ctx context.Context, l *ledger.Ledger) error {
-	for range l.Subscribe(ctx, l.Head().Header.Height) {
+	f := l.Follow(l.Head().Header.Height)
+	for ctx.Err() == nil {
+		changed := f.Changed()
+		s, ok, err := f.Next()
+		if ok {
+			_, err = l.Event(s)
+		}
+		switch {
+		case errors.Is(err, ledger.ErrPruned): // it has begun from a snapshot
+			f = l.Follow(l.Head().Header.Height)
+		case ok && errors.Is(err, ledger.ErrNotFound): // reverted meanwhile, and f goes back
+		case err != nil:
+			return fmt.Errorf("%w: its blocks cannot be read: %w", ledger.ErrHalted, err)
+		case ok:
+		case l.Err() != nil:
+			return l.Err()
+		default:
+			select {
+			case <-ctx.Done():
+			case <-changed:
+			}
+		}
 	}
-	if ctx.Err() != nil {
-		return nil
-	}
-	if err := l.Err(); err != nil {
-		return err
-	}
-	return fmt.Errorf("%w: its blocks cannot be read", ledger.ErrHalted)
+	return nil
 }
 
 // limits lets one address make rate requests a second, and two seconds' worth

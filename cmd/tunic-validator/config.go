@@ -40,6 +40,10 @@ type config struct {
 	Key     string   `yaml:"tls_key" help:"PEM file of the certificate's key"`
 	Admin   string   `yaml:"admin" help:"loopback address and port for /metrics and /debug/pprof, such as 127.0.0.1:9400; empty: none"`
 	Keep    int      `yaml:"keep_states" help:"for how many blocks back the API answers ?height= and goes on with lists"`
+	Blocks  uint64   `yaml:"keep_blocks" help:"blocks that are kept at least, for those who ask for old ones; 0: all"`
+	Every   uint64   `yaml:"snapshot_every" help:"blocks after which the state is written as a snapshot, from which new validators begin; 0: never"`
+	Stay    uint64   `yaml:"snapshot_keep" help:"snapshots that stay"`
+	From    bool     `yaml:"from_snapshot" help:"begin from a snapshot of the peers where there is no block yet, instead of from the first block"`
 	Log     string   `yaml:"log" help:"level of the log on standard error: debug, info, warn or error"`
 
 	Pace pace `yaml:"pace" group:"How long to wait, alike on all validators; 0s: as the network's parameters ask for."`
@@ -54,7 +58,7 @@ type pace struct {
 }
 
 func defaults() config {
-	return config{Listen: defaultListen, Peers: []string{}, HTTP: cli.DefaultHTTP, Proxies: []string{}, Origins: []string{}, Keep: ledger.DefaultKeepStates, Log: "warn"}
+	return config{Listen: defaultListen, Peers: []string{}, HTTP: cli.DefaultHTTP, Proxies: []string{}, Origins: []string{}, Keep: ledger.DefaultKeepStates, Every: 10_000, Stay: 2, Log: "warn"}
 }
 
 // ShownBy is the command that prints a configuration.
@@ -97,6 +101,9 @@ func (c *config) validate() error {
 	if !slices.Contains([]string{"debug", "info", "warn", "error"}, c.Log) {
 		return cli.Usage("log: %q is unknown; use debug, info, warn or error", c.Log)
 	}
+	if c.Blocks > 1<<40 || c.Every > 1<<40 || c.Stay < 1 || c.Stay > 100 {
+		return cli.Usage("keep_blocks, snapshot_every: 0 or a number of blocks; snapshot_keep: 1 to 100")
+	}
 	for name, d := range map[string]time.Duration{"propose": c.Pace.Propose, "vote": c.Pace.Vote, "commit": c.Pace.Commit, "gossip": c.Pace.Gossip} {
 		if d != 0 && (d < time.Millisecond || d > 10*time.Minute) {
 			return cli.Usage("pace.%s: %s is out of range, 1ms to 10m, or 0s", name, d)
@@ -136,12 +143,14 @@ type flags struct {
 	cli.LedgerFlags
 	dir, listen string
 	peers       []string
+	from        bool
 }
 
 func (f *flags) add(c *cobra.Command) {
 	c.Flags().StringVar(&f.dir, "dir", "", "the validator's folder, which tunic-validator init or testnet made")
 	c.Flags().StringVar(&f.listen, "listen", defaultListen, "IP address and port for links with other validators")
 	c.Flags().StringSliceVar(&f.peers, "peer", nil, "another validator, as ID@HOST:PORT (repeat)")
+	c.Flags().BoolVar(&f.from, "from-snapshot", false, "begin from a snapshot of the peers where there is no block yet, instead of from the first block")
 	f.LedgerFlags.Add(c)
 }
 
@@ -158,6 +167,7 @@ func (f *flags) config(p *program, c *cobra.Command) (config, error) {
 	given := c.Flags().Changed
 	merge(given("listen"), &f.listen, &cfg.Listen)
 	merge(given("peer"), &f.peers, &cfg.Peers)
+	merge(given("from-snapshot"), &f.from, &cfg.From)
 	merge(given("http"), &f.HTTP, &cfg.HTTP)
 	merge(given("rate"), &f.Rate, &cfg.Rate)
 	merge(given("trusted-proxy"), &f.Proxies, &cfg.Proxies)

@@ -8,11 +8,14 @@ import (
 	"math/rand/v2"
 	"net"
 	"net/http"
+	"os"
 	"path/filepath"
 	"strings"
 	"sync"
 	"testing"
 	"time"
+
+	"tunic/node"
 )
 
 // validator is one that runs in this process, by its command line.
@@ -163,6 +166,65 @@ func TestFourValidators(t *testing.T) {
 		if n := strings.Count(v.errs.String(), "\n"); n > 6 {
 			t.Errorf("%d lines in the log:\n%s", n, v.errs)
 		}
+	}
+}
+
+// TestBeginFromSnapshot: a new copy begins from a snapshot of its peer, which it finds
+// by its configuration and verifies by its network file, and shows the same history.
+func TestBeginFromSnapshot(t *testing.T) {
+	dir := t.TempDir()
+	net, first := filepath.Join(dir, "net"), filepath.Join(dir, "net", "validator1")
+	command(t, "testnet", "--dir", net, "--validators", "1", "--profile", "dev", "--param", "block_interval_ms=200")
+	change(t, first, "snapshot_every: 10000", "snapshot_every: 5")
+	change(t, first, "snapshot_keep: 2", "snapshot_keep: 100") // one that is being fetched stays
+	port := freePorts(t)
+	at := func(i int) []string {
+		return []string{"--listen", fmt.Sprintf("127.0.0.1:%d", port+10*i), "--http", "127.0.0.1:0", "--admin", ""}
+	}
+	one := begin(t, first, at(0)...)
+	one.await(t, 14)
+
+	// The network file names the one that runs now.
+	second := filepath.Join(dir, "second")
+	command(t, "init", "--dir", second, "--genesis", filepath.Join(first, node.GenesisFile), "--peer", one.Peer)
+	change(t, second, "local: false", "local: true")
+	g, err := node.ReadGenesis(first)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := os.WriteFile(filepath.Join(second, node.NetworkFile), g.Network(one.URL).Encode(), 0o644); err != nil {
+		t.Fatal(err)
+	}
+	two := begin(t, second, append(at(1), "--from-snapshot")...)
+	two.await(t, 20)
+	one.await(t, 20)
+	if one.headOf(t, 20) != two.headOf(t, 20) {
+		t.Error("two histories")
+	}
+	res, err := http.Get(two.URL + "/v1/blocks/2")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer res.Body.Close()
+	var no struct{ Code string }
+	if err := json.NewDecoder(res.Body).Decode(&no); err != nil || no.Code != "pruned" {
+		t.Errorf("block 2: %s, %q, %v: it did not begin from a snapshot", res.Status, no.Code, err)
+	}
+}
+
+// change replaces a line of a validator's configuration.
+func change(t *testing.T, dir, old, with string) {
+	t.Helper()
+	path := filepath.Join(dir, configFile)
+	b, err := os.ReadFile(path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if !strings.Contains(string(b), old+"\n") {
+		t.Fatalf("no line %q in %s", old, path)
+	}
+	if err := os.WriteFile(path, []byte(strings.Replace(string(b), old+"\n", with+"\n", 1)), 0o644); err != nil {
+		t.Fatal(err)
 	}
 }
 

@@ -180,8 +180,15 @@ func (h home) engine(ctx context.Context, l *ledger.Ledger, cfg config, log *slo
 	if err := begun(ctx, h.genesis, log); err != nil {
 		return nil, err
 	}
-	n, err := comet.Start(ctx, l, comet.Config{Dir: engineDir(h.dir), Key: h.keys.Identity(), Listen: cfg.Listen, Peers: cfg.Peers, Local: cfg.Local,
-		Pace: cfg.engine(comet.DefaultPace(h.genesis.Params)), Logger: log})
+	c := comet.Config{Dir: engineDir(h.dir), Key: h.keys.Identity(), Listen: cfg.Listen, Peers: cfg.Peers, Local: cfg.Local,
+		Pace: cfg.engine(comet.DefaultPace(h.genesis.Params)), SnapshotEvery: cfg.Every, SnapshotKeep: cfg.Stay, KeepBlocks: cfg.Blocks, Logger: log}
+	if cfg.From && l.Head().Header.Height == 0 {
+		var err error
+		if c.Sync, err = h.snapshotSource(); err != nil {
+			return nil, err
+		}
+	}
+	n, err := comet.Start(ctx, l, c)
 	if err != nil {
 		return nil, err
 	}

@@ -2,10 +2,12 @@ package main
 
 import (
 	"context"
+	"errors"
 	"log/slog"
 	"time"
 
 	"tunic/chain"
+	"tunic/ledger"
 )
 
 // A block's time is the median of its voters' clocks. drift is how far that of this
@@ -18,13 +20,29 @@ func (e *engine) watch(ctx context.Context, log *slog.Logger) {
 	defer close(e.done)
 	var clock clockWatch
 	voted := e.validates()
-	for x := range e.ledger.Subscribe(ctx, e.ledger.Head().Header.Height) {
+	f := e.ledger.Follow(e.ledger.Head().Header.Height)
+	for ctx.Err() == nil {
+		changed := f.Changed()
+		h, ok, err := f.Next()
+		switch {
+		case errors.Is(err, ledger.ErrPruned): // it has begun from a snapshot
+			f = e.ledger.Follow(e.ledger.Head().Header.Height)
+			continue
+		case err != nil, !ok && e.ledger.Err() != nil:
+			return
+		case !ok:
+			select {
+			case <-ctx.Done():
+			case <-changed:
+			}
+			continue
+		}
 		if s, ok := e.Node.State(); ok && !s.Syncing {
-			clock.see(x.Header.Time, time.Now(), time.Duration(e.ledger.Core().Params.BlockInterval)*time.Millisecond, log)
+			clock.see(h.Header.Time, time.Now(), time.Duration(e.ledger.Core().Params.BlockInterval)*time.Millisecond, log)
 		}
 		if votes := e.validates(); votes != voted {
 			voted = votes
-			log.Warn("this node's part has changed", "validator", votes, "height", x.Header.Height)
+			log.Warn("this node's part has changed", "validator", votes, "height", h.Header.Height)
 		}
 	}
 }

@@ -101,17 +101,23 @@ func capture(ts *testscript.TestScript, _ bool, args []string) {
 	ts.Setenv(args[0], m[1])
 }
 
-// fetch asks for a URL until the answer is 200 and has a line that matches:
-// fetch http://127.0.0.1:9401/readyz '^ready'.
+// fetch asks for a URL until the answer is 200, or the status named third, and has a
+// line that matches: fetch http://127.0.0.1:9401/readyz '^ready'.
 func fetch(ts *testscript.TestScript, _ bool, args []string) {
-	pattern := regexp.MustCompile("(?m)" + args[1])
+	pattern, status := regexp.MustCompile("(?m)"+args[1]), http.StatusOK
+	if len(args) > 2 {
+		var err error
+		if status, err = strconv.Atoi(args[2]); err != nil {
+			ts.Fatalf("fetch: %v", err)
+		}
+	}
 	for end := time.Now().Add(patience); ; time.Sleep(100 * time.Millisecond) {
 		res, err := http.Get(args[0])
 		var body []byte
 		if err == nil {
 			body, _ = io.ReadAll(io.LimitReader(res.Body, 1<<20))
 			res.Body.Close()
-			if res.StatusCode == http.StatusOK && pattern.Match(body) {
+			if res.StatusCode == status && pattern.Match(body) {
 				return
 			}
 		}

@@ -43,3 +43,33 @@ func (p parting) ReverseIterator(start, end []byte) (dbm.Iterator, error) {
 	ended(err)
 	return i, err
 }
+
+func (p parting) Set(key, value []byte) error {
+	err := p.DB.Set(key, value)
+	ended(err)
+	return err
+}
+
+func (p parting) SetSync(key, value []byte) error {
+	err := p.DB.SetSync(key, value)
+	ended(err)
+	return err
+}
+
+// NewBatch is one whose writes come to nothing in the same way: a state that was
+// fetched may arrive after the end.
+func (p parting) NewBatch() dbm.Batch { return partingBatch{p.DB.NewBatch()} }
+
+type partingBatch struct{ dbm.Batch }
+
+func (b partingBatch) Write() error {
+	err := b.Batch.Write()
+	ended(err)
+	return err
+}
+
+func (b partingBatch) WriteSync() error {
+	err := b.Batch.WriteSync()
+	ended(err)
+	return err
+}

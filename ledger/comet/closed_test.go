@@ -17,12 +17,18 @@ func TestReadersOfAClosedDatabaseEnd(t *testing.T) {
 	if blocks.LoadSeenCommit(1) != nil {
 		t.Error("a commit of no block")
 	}
+	batch := parting{db}.NewBatch()
+	if err := batch.Set([]byte("x"), []byte("y")); err != nil {
+		t.Fatal(err)
+	}
 	if err := blocks.Close(); err != nil {
 		t.Fatal(err)
 	}
 	for name, read := range map[string]func(){
 		"commit": func() { blocks.LoadSeenCommit(1) },
 		"meta":   func() { blocks.LoadBlockMeta(1) },
+		"set":    func() { _ = parting{db}.SetSync([]byte("x"), []byte("y")) },
+		"batch":  func() { _ = batch.WriteSync() },
 		"has":    func() { _, _ = parting{db}.Has([]byte("x")) },
 	} {
 		over := make(chan bool, 1)

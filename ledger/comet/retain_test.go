@@ -60,5 +60,7 @@ func TestKeepBlocks(t *testing.T) {
 	if r, err := ledger.Verify(t.Context(), filepath.Join(dir, "ledger")); err != nil || r.Height < head {
 		t.Fatalf("%+v, %v", r, err)
 	}
-	run(func(l *ledger.Ledger, _ *comet.Node) bool { return l.Head().Header.Height > head+50 && l.First() > first })
+	run(func(l *ledger.Ledger, _ *comet.Node) bool {
+		return l.Head().Header.Height > head+50 && l.First() > first
+	})
 }
