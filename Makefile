@@ -7,8 +7,8 @@ REWRITERS = $(sort $(dir $(shell grep -rl --include='*_test.go' 'testenv\.Golden
 .PHONY: help build demo test race fuzz twin mutate soak-honest soak-mailbox soak-traffic soak-ratchet soak-delivery soak-validators vectors bench detection screenshots generate lint clean
 help: ## list the targets
 	@sed -n 's/^\([a-z-]*\):[^#]*## /\1\t/p' Makefile | expand -t 16
-build: ; go build -o bin/ ./cmd/tunic ./cmd/tunic-validator ## bin/tunic, bin/tunic-validator
-demo: ; go build -o bin/tunic ./cmd/tunic && bin/tunic demo ## a whole network, and a message through it
+build: ; go build -ldflags=-w -o bin/ ./cmd/tunic ./cmd/tunic-validator ## bin/tunic, bin/tunic-validator
+demo: ; go build -ldflags=-w -o bin/tunic ./cmd/tunic && bin/tunic demo ## a whole network, and a message through it
 test: ## what every change has to pass
 	@out=$$(gofmt -l .); test -z "$$out" || { echo "gofmt -w these:"; echo "$$out"; exit 1; }
 	go vet ./...
