@@ -226,7 +226,7 @@ func (n *Network) makeValidators(ctx context.Context, dir string) (all []*Valida
 	}
 	for i, v := range all {
 		others := slices.Concat(peers[:i], peers[i+1:])
-		text := fmt.Sprintf("listen: %q\npeers: [%s]\nlocal: true\nhttp: %q\nlog: info\npace:\n  propose: 1s\n  vote: 300ms\n",
+		text := fmt.Sprintf("listen: %q\npeers: [%s]\nlocal: true\nhttp: %q\nlog: info\nsnapshot_every: 20\nsnapshot_keep: 6\npace:\n  propose: 1s\n  vote: 300ms\n",
 			listen[i], strings.Join(others, ", "), strings.TrimPrefix(v.URL, "http://"))
 		if err := durable.WriteFile(filepath.Join(v.Dir, "validator.yaml"), []byte(text), 0o644); err != nil {
 			return nil, fmt.Errorf("devnet: %w", err)

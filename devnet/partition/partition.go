@@ -14,6 +14,7 @@ import (
 	"tunic/chain"
 	"tunic/chain/genesis"
 	"tunic/devnet"
+	"tunic/node"
 )
 
 // NeedsIP is why a run is impossible where a program is missing that can be had.
@@ -81,6 +82,7 @@ func steps() []step {
 		{"two are cut off from two", (*trial).cutInTwo},
 		{"a rolling restart", (*trial).rolling},
 		{"one begins with an empty folder", (*trial).emptied},
+		{"one begins from a snapshot", (*trial).fromSnapshot},
 		{"one has its clock a minute ahead", func(t *trial, ctx context.Context) error { return t.skewed(ctx, time.Minute) }},
 		{"one has its clock a minute behind", func(t *trial, ctx context.Context) error { return t.skewed(ctx, -time.Minute) }},
 		{"one has its disk full", (*trial).diskFull},
@@ -299,19 +301,54 @@ func (t *trial) rolling(ctx context.Context) error {
 // signed last it must not lose.
 func (t *trial) emptied(ctx context.Context) error {
 	const i = 1
+	if err := t.empty(i); err != nil {
+		return err
+	}
+	return t.net.StartValidator(ctx, i)
+}
+
+// empty stops a validator and takes all that it has but what it signed last.
+func (t *trial) empty(i int) error {
 	t.net.StopValidator(i)
 	dir := t.net.Validators[i].Dir
 	data := filepath.Join(dir, "engine", "data")
 	signed, err := os.ReadFile(filepath.Join(data, "last_signed.json"))
-	if err != nil {
-		return err
-	}
-	err = errors.Join(os.RemoveAll(filepath.Join(dir, "db")), os.RemoveAll(data), os.MkdirAll(data, 0o700),
+	return errors.Join(err, os.RemoveAll(filepath.Join(dir, "db")), os.RemoveAll(data), os.MkdirAll(data, 0o700),
 		os.WriteFile(filepath.Join(data, "last_signed.json"), signed, 0o600))
+}
+
+// fromSnapshot: another one that has lost all begins with the state that its peers
+// have kept, and has no block below it.
+func (t *trial) fromSnapshot(ctx context.Context) error {
+	const i = 0
+	if err := t.until(ctx, "blocks enough for snapshots", func() bool { return t.history.top() > 60 }); err != nil {
+		return err
+	}
+	if err := t.empty(i); err != nil {
+		return err
+	}
+	dir := t.net.Validators[i].Dir
+	settings := filepath.Join(dir, "validator.yaml")
+	own, err := os.ReadFile(settings)
 	if err != nil {
 		return err
 	}
-	return t.net.StartValidator(ctx, i)
+	others := slices.Delete(slices.Clone(t.history.urls), i, i+1)
+	err = errors.Join(os.WriteFile(settings, append([]byte("from_snapshot: true\n"), own...), 0o644),
+		os.WriteFile(filepath.Join(dir, node.NetworkFile), t.net.Genesis.Network(others...).Encode(), 0o644))
+	if err != nil {
+		return err
+	}
+	if err := t.net.StartValidator(ctx, i); err != nil {
+		return err
+	}
+	if err := t.goOn(ctx, everybody...); err != nil {
+		return err
+	}
+	if _, err := t.history.get(ctx, i, "/v1/blocks/1"); !errors.Is(err, errNotThere) {
+		return fmt.Errorf("it has the first block: %v", err)
+	}
+	return nil
 }
 
 // skewed: a clock that is off by a minute changes nothing: the time of a block is the

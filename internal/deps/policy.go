@@ -45,7 +45,7 @@ func Tunic() Policy {
 			"devnet/chaos":    {Imports: list("chain", "chain/genesis", "client", "devnet", "registry/directory", "relay")},
 			"devnet/deliver":  {Imports: list("chain", "chain/genesis", "client", "devnet", "onion/link", "onion/mail"), By: list()},
 			// Does to validators what machines and nets do, and compares what they say.
-			"devnet/partition": {Imports: list("chain", "chain/genesis", "client", "devnet", "ledger", "ledger/machine"), By: list()},
+			"devnet/partition": {Imports: list("chain", "chain/genesis", "client", "devnet", "ledger", "ledger/machine", "node"), By: list()},
 			// Watches a devnet's links, with the keys of its relays.
 			"devnet/traffic": {Imports: join(everythingBelowNode, list("node", "devnet")), By: list()},
 			// Reads what the relays of a devnet keep, and asks what it tells.
