@@ -226,7 +226,9 @@ func (n *Node) Stop() error {
 		return fmt.Errorf("stop validator: %w", err)
 	}
 	n.node.Wait()
-	n.app.snapshots.end()
+	if n.app != nil { // or another application runs (StartBare)
+		n.app.snapshots.end()
+	}
 	select {
 	case <-n.ended:
 		return n.failure
