@@ -27,7 +27,7 @@ func Inside(args []string) (inside bool, cmd *exec.Cmd, why string) {
 	if _, err := exec.LookPath("ip"); err != nil {
 		return false, nil, NeedsIP
 	}
-	probe := exec.Command("sh", "-c", "mount --make-rprivate / && ip link set lo up && ip link add b type bridge && ip link add x type veth peer name y")
+	probe := exec.Command("sh", "-c", "mount --make-rprivate / && ip link set lo up && ip link add name probe0 type bridge && ip link add name probe1 type veth peer name probe2")
 	probe.SysProcAttr = own()
 	if out, err := probe.CombinedOutput(); err != nil {
 		return false, nil, fmt.Sprintf("this machine gives no network namespaces: %v %s", err, out)
