@@ -121,14 +121,8 @@ func (n *Network) startComet(ctx context.Context) (err error) {
 	if err := n.awaitHead(ctx, func(h chain.Header) bool { return h.Height > 0 }); err != nil {
 		return fmt.Errorf("devnet: the validators decide nothing: %w", err)
 	}
-	if err := n.makeRelays(); err != nil {
+	if err := n.startRelays(ctx); err != nil {
 		return err
-	}
-	if err := n.register(ctx); err != nil {
-		return err
-	}
-	for _, r := range n.Relays {
-		n.runRelay(r)
 	}
 	wait, stop := context.WithTimeout(ctx, cometLimit)
 	defer stop()

@@ -203,6 +203,20 @@ func (n *Network) DoubleDescriptor(ctx context.Context, i int) (witness *Relay, 
 	return nil, fmt.Errorf("devnet: no relay runs that could see %s cheat", cheat.Name())
 }
 
+// startRelays makes the relays, registers them and lets them run.
+func (n *Network) startRelays(ctx context.Context) error {
+	if err := n.makeRelays(); err != nil {
+		return err
+	}
+	if err := n.register(ctx); err != nil {
+		return err
+	}
+	for _, r := range n.Relays {
+		n.runRelay(r)
+	}
+	return nil
+}
+
 // makeRelays builds the relays; nothing runs yet.
 func (n *Network) makeRelays() error {
 	var err error

@@ -72,14 +72,8 @@ func verify(ctx context.Context, dir string) (DBReport, error) {
 		if err := verifyBeside(db, b, out.Results, places); err != nil {
 			return r, err
 		}
-		if err := verifyUndo(db, h, &out); err != nil {
+		if err := verifyCarried(db, h, m, &out, lists, sets); err != nil {
 			return r, err
-		}
-		if out.List != nil {
-			lists[out.List.Epoch] = h
-		}
-		if len(out.Validators) > 0 {
-			sets[h] = appendNodes(nil, m.Registry().Validators())
 		}
 		r.Txs += uint64(len(b.Txs))
 	}
@@ -111,6 +105,21 @@ func verifyUndo(db *store, h chain.Height, out *machine.Output) error {
 		err = corrupt("what undoes block %d is not what the block changed", h)
 	}
 	return err
+}
+
+// verifyCarried holds what undoes block h against out, with which m has carried it
+// out, and notes the list that it froze and the validators that it changed.
+func verifyCarried(db *store, h chain.Height, m *machine.Machine, out *machine.Output, lists map[chain.Epoch]chain.Height, sets validatorRows) error {
+	if err := verifyUndo(db, h, out); err != nil {
+		return err
+	}
+	if out.List != nil {
+		lists[out.List.Epoch] = h
+	}
+	if len(out.Validators) > 0 {
+		sets[h] = appendNodes(nil, m.Registry().Validators())
+	}
+	return nil
 }
 
 // verifyBeside holds what is stored beside a block against what it gave, and

@@ -50,14 +50,8 @@ func verifyPruned(ctx context.Context, db *store, g genesis.Genesis, head chain.
 				return r, corrupt("%v", err)
 			}
 			results = out.Results
-			if err := verifyUndo(db, h, &out); err != nil {
+			if err := verifyCarried(db, h, m, &out, lists, sets); err != nil {
 				return r, err
-			}
-			if out.List != nil {
-				lists[out.List.Epoch] = h
-			}
-			if len(out.Validators) > 0 {
-				sets[h] = appendNodes(nil, m.Registry().Validators())
 			}
 		} else if err := verifyResults(b, results); err != nil {
 			return r, err

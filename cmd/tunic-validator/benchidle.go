@@ -8,9 +8,9 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
-	"strconv"
-	"strings"
 	"time"
+
+	"tunic/internal/proc"
 )
 
 // idle is what one validator takes in which nothing happens but blocks.
@@ -61,19 +61,20 @@ func (p *program) measureIdle(ctx context.Context, dir string, settle, during ti
 	if err != nil {
 		return out, err
 	}
-	began, cpu := time.Now(), cpuOf(c.Process.Pid)
+	began, cpu := time.Now(), proc.Time(c.Process.Pid)
 	if err := pause(ctx, during); err != nil {
 		return out, err
 	}
 	took := time.Since(began)
 	out.Seconds = took.Seconds()
-	out.CPUPercent = 100 * (cpuOf(c.Process.Pid) - cpu).Seconds() / took.Seconds()
-	out.RSSAnon, out.RSS = memoryOf(c.Process.Pid, "RssAnon:"), memoryOf(c.Process.Pid, "VmRSS:")
+	out.CPUPercent = 100 * (proc.Time(c.Process.Pid) - cpu).Seconds() / took.Seconds()
+	out.RSSAnon, out.RSS = proc.Memory(c.Process.Pid, "RssAnon:"), proc.Memory(c.Process.Pid, "VmRSS:")
 	later, err := heightOf(ctx, ready.URL)
 	out.Blocks = later - height
 	return out, err
 }
 
+// pause waits, or until ctx ends.
 func pause(ctx context.Context, d time.Duration) error {
 	t := time.NewTimer(d)
 	defer t.Stop()
@@ -83,37 +84,4 @@ func pause(ctx context.Context, d time.Duration) error {
 	case <-ctx.Done():
 		return ctx.Err()
 	}
-}
-
-// memoryOf is one kind of a process's memory in bytes, as Linux names them; 0 where the
-// system does not say.
-func memoryOf(pid int, kind string) int64 {
-	b, err := os.ReadFile(fmt.Sprintf("/proc/%d/status", pid))
-	if err != nil {
-		return 0
-	}
-	for line := range strings.SplitSeq(string(b), "\n") {
-		if v, ok := strings.CutPrefix(line, kind); ok {
-			kb, _ := strconv.ParseInt(strings.TrimSuffix(strings.TrimSpace(v), " kB"), 10, 64)
-			return kb << 10
-		}
-	}
-	return 0
-}
-
-// cpuOf is the processor time that a process has taken; 0 where the system does not
-// say. It comes in ticks of a hundredth of a second.
-func cpuOf(pid int) time.Duration {
-	b, err := os.ReadFile(fmt.Sprintf("/proc/%d/stat", pid))
-	if err != nil {
-		return 0
-	}
-	_, rest, _ := strings.Cut(string(b), ") ") // after the program's name
-	fields := strings.Fields(rest)
-	if len(fields) < 13 {
-		return 0
-	}
-	user, _ := strconv.ParseInt(fields[11], 10, 64)
-	system, _ := strconv.ParseInt(fields[12], 10, 64)
-	return time.Duration(user+system) * 10 * time.Millisecond
 }

@@ -12,6 +12,7 @@ import (
 	"testing"
 
 	"tunic/cmd/internal/cli"
+	"tunic/internal/scripttest"
 )
 
 const examples = "../../docs/examples/validator/"
@@ -33,17 +34,7 @@ func section(t *testing.T) string {
 // parses holds a command line against the commands and flags that there are.
 func parses(t *testing.T, args []string) {
 	t.Helper()
-	root := (&program{cli.Shell{In: strings.NewReader(""), Out: io.Discard, Err: io.Discard}}).root()
-	c, rest, err := root.Find(args)
-	if err == nil {
-		err = c.ParseFlags(rest)
-	}
-	if err == nil {
-		err = c.ValidateArgs(c.Flags().Args())
-	}
-	if err != nil || !c.Runnable() || c.HasAvailableSubCommands() {
-		t.Errorf("tunic-validator %s: %v", strings.Join(args, " "), err)
-	}
+	scripttest.Parses(t, (&program{cli.Shell{In: strings.NewReader(""), Out: io.Discard, Err: io.Discard}}).root(), args)
 }
 
 func TestOperationsPage(t *testing.T) {

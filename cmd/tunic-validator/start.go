@@ -206,14 +206,7 @@ func begun(ctx context.Context, g genesis.Genesis, log *slog.Logger) error {
 	}
 	log.Warn("this network has not begun; waiting. Is the clock of this machine right?", "begins", time.UnixMilli(int64(g.Time)).UTC().Format(time.RFC3339), "in", wait.Round(time.Second))
 	node.Notify("STATUS=waiting until the network begins")
-	t := time.NewTimer(wait)
-	defer t.Stop()
-	select {
-	case <-t.C:
-		return nil
-	case <-ctx.Done():
-		return ctx.Err()
-	}
+	return pause(ctx, wait)
 }
 
 // Stop ends the watch and CometBFT.

@@ -15,6 +15,7 @@ import (
 	"testing"
 
 	"tunic/cmd/internal/cli"
+	"tunic/internal/scripttest"
 	"tunic/node"
 	"tunic/onion"
 	"tunic/onion/mail"
@@ -35,17 +36,7 @@ func TestExampleConfiguration(t *testing.T) {
 // parses holds a command line against the commands and flags that there are.
 func parses(t *testing.T, args []string) {
 	t.Helper()
-	root := (&app{cli.Shell{In: strings.NewReader(""), Out: io.Discard, Err: io.Discard}}).root()
-	c, rest, err := root.Find(args)
-	if err == nil {
-		err = c.ParseFlags(rest)
-	}
-	if err == nil {
-		err = c.ValidateArgs(c.Flags().Args())
-	}
-	if err != nil || !c.Runnable() || c.HasAvailableSubCommands() {
-		t.Errorf("tunic %s: %v", strings.Join(args, " "), err)
-	}
+	scripttest.Parses(t, (&app{cli.Shell{In: strings.NewReader(""), Out: io.Discard, Err: io.Discard}}).root(), args)
 }
 
 func TestExampleUnit(t *testing.T) {

@@ -1,20 +1,17 @@
 package bench
 
 import (
-	"bytes"
 	"context"
 	"encoding/json"
 	"errors"
 	"fmt"
 	"io"
-	"os"
 	"runtime"
-	"strconv"
-	"strings"
 	"time"
 
 	"tunic/chain/genesis"
 	"tunic/devnet"
+	"tunic/internal/proc"
 )
 
 // The goals of Capacity.
@@ -199,25 +196,25 @@ func measureDevnet(ctx context.Context, o CapacityOptions, c capacityOrder) (f C
 			}
 			continue
 		}
-		before := timeOf(pid)
+		before := proc.Time(pid)
 		if _, err = ask(capacityOrder{Step: true}); err != nil {
 			return f, err
 		}
-		f.EpochCPUMS = (timeOf(pid) - before).Milliseconds() // the last counts
+		f.EpochCPUMS = (proc.Time(pid) - before).Milliseconds() // the last counts
 	}
 	if f.EpochCPUMS > 0 { // what the steps left to do is done
 		if err := pause(ctx, o.Idle/4); err != nil {
 			return f, err
 		}
 	}
-	before, from := timeOf(pid), time.Now()
+	before, from := proc.Time(pid), time.Now()
 	if err := pause(ctx, o.Idle); err != nil {
 		return f, err
 	}
-	used, passed := timeOf(pid)-before, time.Since(from)
+	used, passed := proc.Time(pid)-before, time.Since(from)
 	f.IdleMS, f.IdleCPU = passed.Milliseconds(), ofCore(used, passed)
 	f.CPU = f.IdleCPU + ofCore(time.Duration(f.EpochCPUMS)*time.Millisecond, epoch)
-	f.RSSAnon, f.RSS = p.memory(), memoryOf(pid, "VmRSS:")
+	f.RSSAnon, f.RSS = p.memory(), proc.Memory(pid, "VmRSS:")
 	if s, err = ask(capacityOrder{}); err != nil {
 		return f, err
 	}
@@ -235,22 +232,6 @@ func pause(ctx context.Context, d time.Duration) error {
 	case <-ctx.Done():
 		return ctx.Err()
 	}
-}
-
-// timeOf is the processor time that a process has used; 0 where the system does
-// not say.
-func timeOf(pid int) time.Duration {
-	b, err := os.ReadFile(fmt.Sprintf("/proc/%d/stat", pid))
-	if err != nil {
-		return 0
-	}
-	fields := strings.Fields(string(b[bytes.LastIndexByte(b, ')')+1:])) // a program's name may hold anything
-	if len(fields) < 13 {
-		return 0
-	}
-	user, _ := strconv.ParseInt(fields[11], 10, 64)
-	system, _ := strconv.ParseInt(fields[12], 10, 64)
-	return time.Duration(user+system) * (time.Second / 100) // Linux counts in hundredths for all programs
 }
 
 // start starts the network of an order.

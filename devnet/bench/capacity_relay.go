@@ -8,6 +8,7 @@ import (
 
 	"tunic/chain/genesis"
 	"tunic/devnet"
+	"tunic/internal/proc"
 )
 
 // besideIt is how many relays run in processes of their own while one of them is
@@ -33,7 +34,7 @@ func measureRelay(ctx context.Context, o CapacityOptions, profile genesis.Profil
 	}
 	times := func() (sum time.Duration) {
 		for _, r := range n.Relays {
-			sum += timeOf(r.PID())
+			sum += proc.Time(r.PID())
 		}
 		return sum
 	}
@@ -43,8 +44,8 @@ func measureRelay(ctx context.Context, o CapacityOptions, profile genesis.Profil
 	}
 	f.CPU = ofCore(times()-before, time.Since(from)) / besideIt
 	for _, r := range n.Relays {
-		f.RSSAnon, f.RSS = max(f.RSSAnon, memoryOf(r.PID(), "RssAnon:")), max(f.RSS, memoryOf(r.PID(), "VmRSS:"))
+		f.RSSAnon, f.RSS = max(f.RSSAnon, proc.Memory(r.PID(), "RssAnon:")), max(f.RSS, proc.Memory(r.PID(), "VmRSS:"))
 	}
-	f.Ledger = memoryOf(n.Ledger.PID(), "RssAnon:")
+	f.Ledger = proc.Memory(n.Ledger.PID(), "RssAnon:")
 	return f, nil
 }

@@ -13,6 +13,7 @@ import (
 	"tunic/chain/genesis"
 	"tunic/client"
 	"tunic/devnet"
+	"tunic/internal/proc"
 )
 
 // The goals of Message, for one client in a process of its own.
@@ -218,13 +219,13 @@ func measureMessages(ctx context.Context, o MessageOptions, profile genesis.Prof
 		return f, err
 	}
 	watch := func(do func() error) (float64, error) {
-		before, from := []time.Duration{timeOf(alice.cmd.Process.Pid), timeOf(bob.cmd.Process.Pid)}, time.Now()
+		before, from := []time.Duration{proc.Time(alice.cmd.Process.Pid), proc.Time(bob.cmd.Process.Pid)}, time.Now()
 		if err := do(); err != nil {
 			return 0, err
 		}
 		passed, most := time.Since(from), 0.0
 		for i, p := range people {
-			most = max(most, ofCore(timeOf(p.cmd.Process.Pid)-before[i], passed))
+			most = max(most, ofCore(proc.Time(p.cmd.Process.Pid)-before[i], passed))
 		}
 		f.WatchMS = passed.Milliseconds()
 		return most, nil
@@ -247,7 +248,7 @@ func measureMessages(ctx context.Context, o MessageOptions, profile genesis.Prof
 		return nil
 	})
 	for _, p := range people {
-		f.RSSAnon, f.RSS = max(f.RSSAnon, p.memory()), max(f.RSS, memoryOf(p.cmd.Process.Pid, "VmRSS:"))
+		f.RSSAnon, f.RSS = max(f.RSSAnon, p.memory()), max(f.RSS, proc.Memory(p.cmd.Process.Pid, "VmRSS:"))
 	}
 	return f, err
 }

@@ -11,9 +11,10 @@ import (
 	"os/exec"
 	"runtime/debug"
 	"slices"
-	"strconv"
 	"strings"
 	"time"
+
+	"tunic/internal/proc"
 )
 
 // process is one that this one started.
@@ -59,27 +60,12 @@ func (p *process) stop() {
 
 // memory is what the process holds in memory of its own, in bytes; 0 where the
 // system does not say.
-func (p *process) memory() int64 { return memoryOf(p.cmd.Process.Pid, "RssAnon:") }
+func (p *process) memory() int64 { return proc.Memory(p.cmd.Process.Pid, "RssAnon:") }
 
 // ownMemory is the same of this process, after a garbage collection.
 func ownMemory() int64 {
 	debug.FreeOSMemory()
-	return memoryOf(os.Getpid(), "RssAnon:")
-}
-
-// memoryOf is one kind of a process's memory in bytes, as Linux names them.
-func memoryOf(pid int, kind string) int64 {
-	b, err := os.ReadFile(fmt.Sprintf("/proc/%d/status", pid))
-	if err != nil {
-		return 0
-	}
-	for line := range strings.SplitSeq(string(b), "\n") {
-		if v, ok := strings.CutPrefix(line, kind); ok {
-			kb, _ := strconv.ParseInt(strings.TrimSuffix(strings.TrimSpace(v), " kB"), 10, 64)
-			return kb << 10
-		}
-	}
-	return 0
+	return proc.Memory(os.Getpid(), "RssAnon:")
 }
 
 func startLedger(ctx context.Context, command []string, dir string) (*process, string, error) {

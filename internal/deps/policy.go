@@ -35,7 +35,7 @@ func Tunic() Policy {
 			// The commands reach api through node.
 			"cmd/tunic": {Imports: join(words, plumbing, network, state, list("node", "devnet", "devnet/bench", "devnet/scenario",
 				"api/client", "api/feed", "ledger", "relay", "client", "client/local", "ledger/wallet", "cmd/internal/cli"))},
-			"cmd/tunic-validator": {Imports: join(words, plumbing, state, list("node", "ledger", "ledger/comet", "ledger/wallet", "chain/cometbft", "cmd/internal/cli"))},
+			"cmd/tunic-validator": {Imports: join(words, plumbing, state, list("node", "ledger", "ledger/comet", "ledger/wallet", "chain/cometbft", "cmd/internal/cli", "internal/proc"))},
 			// What both print, how they fail, and the flags that they share.
 			"cmd/internal/cli": {Imports: list("chain", "chain/genesis", "internal/durable", "ledger", "node"), By: list("cmd/tunic", "cmd/tunic-validator")},
 
@@ -50,7 +50,7 @@ func Tunic() Policy {
 			"devnet/traffic": {Imports: join(everythingBelowNode, list("node", "devnet")), By: list()},
 			// Reads what the relays of a devnet keep, and asks what it tells.
 			"devnet/observe": {Imports: list("chain", "chain/genesis", "chain/statement", "client", "devnet", "onion/mail", "relay/mailbox"), By: list()},
-			"devnet/bench":   {Imports: join(everythingBelowNode, list("node", "devnet"))},
+			"devnet/bench":   {Imports: join(everythingBelowNode, list("node", "devnet", "internal/proc"))},
 			"devnet/fault":   {Imports: join(words, network, list("relay", "relay/mailbox")), By: list("devnet", "devnet/scenario")},
 
 			// The only production place where api, relay and client meet.
@@ -121,6 +121,8 @@ func Tunic() Policy {
 			"internal/durable": {},
 			"internal/httpx":   {},
 			"internal/deps":    {By: list()},
+			// What Linux says of a process, for what measures.
+			"internal/proc":    {Imports: list(), By: list("devnet/bench", "cmd/tunic-validator")},
 			"internal/testenv": {By: list()},
 			// Commands for scripts that test programs.
 			"internal/scripttest": {Imports: list(), By: list()},

@@ -13,9 +13,11 @@ import (
 	"regexp"
 	"strconv"
 	"strings"
+	"testing"
 	"time"
 
 	"github.com/rogpeppe/go-internal/testscript"
+	"github.com/spf13/cobra"
 )
 
 // Commands are those of this package and more.
@@ -25,6 +27,21 @@ func Commands(more map[string]func(*testscript.TestScript, bool, []string)) map[
 	}
 	maps.Copy(all, more)
 	return all
+}
+
+// Parses holds a command line against the commands and flags of a program.
+func Parses(t testing.TB, root *cobra.Command, args []string) {
+	t.Helper()
+	c, rest, err := root.Find(args)
+	if err == nil {
+		err = c.ParseFlags(rest)
+	}
+	if err == nil {
+		err = c.ValidateArgs(c.Flags().Args())
+	}
+	if err != nil || !c.Runnable() || c.HasAvailableSubCommands() {
+		t.Errorf("%s %s: %v", root.Name(), strings.Join(args, " "), err)
+	}
 }
 
 // exit runs a program that must end with a code: exit 2 tunic nonsense. What
